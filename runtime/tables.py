@@ -1,6 +1,6 @@
-"""What is stored: one module per aggregate, one table per model.
+"""All tables: one model per table.
 
-CDK, the test engines, the local stack and the documentation loop over `ALL_TABLES`.
+CDK, the test engines, the local stack and the documentation use `ALL_TABLES`.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from runtime.alerts.repository import AlertRepository
 from runtime.audit.actions import OUT_OF_BAND_ACTION
 from runtime.audit.chain import Link, Unreadable
 from runtime.audit.models import AuditRow
-from runtime.audit.projection.rows import AUDITED, change_outside, entity_of
+from runtime.audit.projection.rows import AUDITED, entity_of, out_of_band_alert
 from runtime.audit.repository import AuditRepository
 from runtime.core.fields import Timestamp
 from runtime.core.outside import Outside
@@ -183,7 +183,7 @@ def _indexed_row(entity_id: str, row: AuditRow | Unreadable) -> IndexedRow:
         row.image_hash,
         row.timestamp,
         row.action,
-        alert_of(change_outside(row)).id if row.action == OUT_OF_BAND_ACTION else "",
+        alert_of(out_of_band_alert(row)).id if row.action == OUT_OF_BAND_ACTION else "",
     )
 
 

@@ -1,1 +1,1 @@
-"""Alerts: raised once per window, listed, announced."""
+"""Alerts: raised once per window, listed and announced."""

@@ -1,4 +1,4 @@
-"""The stream of alerts → EventBridge and a metric."""
+"""Announces new alerts: the alerts table's stream to EventBridge and a metric."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from runtime.streams.records import Change, Failed, Kind
 
 
 class Bus(Protocol):
-    """Where events go."""
+    """A destination for events."""
 
     def put(self, events: Sequence[Event]) -> frozenset[int]:
-        """Send events; the positions of those that were not taken."""
+        """Send events. Returns the positions of the events that were not accepted."""
         ...
 
 
 @dataclass(frozen=True)
 class AnnouncementProjection:
-    """Tells of each new alert: an event, at least once, and then a line that a metric counts."""
+    """Sends each new alert as an event at least once, then logs the line the metric counts."""
 
     bus: Bus
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
-        """Announce new alerts."""
+        """Announce the new alerts. Returns the records to retry."""
         new = [change for change in changes if change.kind is Kind.INSERT]
         refused = self.bus.put([_event_of(change.new) for change in new])
         for position, change in enumerate(new):

@@ -1,4 +1,4 @@
-"""What alerts look like from outside."""
+"""API shapes of alerts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AlertQuery(PageQuery, frozen=True):
 
 
 class AlertAnswer(Answer, frozen=True):
-    """One alert; the detail of an event on EventBridge is the same."""
+    """One alert. The event on EventBridge has the same detail."""
 
     id: str
     type: AlertType
@@ -26,7 +26,7 @@ class AlertAnswer(Answer, frozen=True):
     entity_id: str
     detail: Annotated[
         Detail,
-        Field(description="`entity_type`, and what matters of the type; amounts in minor units."),
+        Field(description="`entity_type` and the facts of the type; amounts in minor units."),
     ]
     created_at: Timestamp
 
@@ -41,7 +41,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/alerts",
         function="query",
-        summary="List alerts, newest first: a merchant its own, an operator everybody's",
+        summary="List alerts, newest first: a merchant's own, or all for an operator",
         tag="alerts",
         permission=Permission.REPORTS,
         query=AlertQuery,

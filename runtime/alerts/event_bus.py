@@ -1,4 +1,4 @@
-"""Events for whoever listens in the account, on EventBridge's default bus."""
+"""Events on the account's default EventBridge bus."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Event:
     at: datetime
 
     def entry(self) -> PutEventsRequestEntryTypeDef:
-        """As PutEvents takes it. It names no bus, which means the default one."""
+        """The PutEvents entry. Without a bus name it goes to the default bus."""
         return {
             "Source": self.source,
             "DetailType": self.detail_type,
@@ -45,9 +45,9 @@ class EventBus:
         self._client = client
 
     def put(self, events: Sequence[Event]) -> frozenset[int]:
-        """Send events; the positions of those that were not taken, for a later attempt.
+        """Send events. Returns the positions of the events to retry.
 
-        An event whose answer was lost counts as not taken, and may be sent twice.
+        An event whose response was lost counts as not sent, so it may be sent twice.
         """
         failed: set[int] = set()
         for start in range(0, len(events), MAX_ENTRIES):
@@ -59,10 +59,10 @@ class EventBus:
         try:
             answer = self._client.put_events(Entries=[event.entry() for event in events])
         except (BotoCoreError, ClientError):
-            logger.exception("events were not taken", events=len(events))
+            logger.exception("events could not be sent", events=len(events))
             return list(range(len(events)))
         codes = [entry.get("ErrorCode") for entry in answer["Entries"]]
         refused = [position for position, code in enumerate(codes) if code]
         if refused:
-            logger.error("events were refused", codes=sorted({str(codes[n]) for n in refused}))
+            logger.error("events were rejected", codes=sorted({str(codes[n]) for n in refused}))
         return refused

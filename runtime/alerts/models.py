@@ -1,4 +1,4 @@
-"""Compliance alerts: large transactions, velocity, lock-outs, changes made past the application."""
+"""Alerts: large transactions, velocity, lockouts, out-of-band changes, operational failures."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from runtime.core.fields import Timestamp
 from runtime.dynamodb.schema import Row, partition, sort
 
 ALERT_RAISED: Final = "alert_raised"
-"""Log message with the `alert_type` of an alert that was announced. A metric counts them by type,
-and an alarm listens for SERIOUS ones."""
+"""Log message with the `alert_type` of an announced alert. A metric counts them by type, and an
+alarm watches the SERIOUS ones."""
 EVENT_SOURCE: Final = "payments"
 """`source` of the events on EventBridge; their detail-type is the alert's type."""
 
 
 class AlertType(StrEnum):
-    """What somebody should look at."""
+    """What an alert is about."""
 
     LARGE_TRANSACTION = "large_transaction"
     SUSPICIOUS_VELOCITY = "suspicious_velocity"
@@ -38,18 +38,18 @@ SERIOUS: Final = (
     AlertType.UNKNOWN_TOO_OLD,
     AlertType.PROCESSOR_EVENT_UNAPPLIED,
 )
-"""Alerts about the platform itself: these ring."""
+"""Alerts about the platform itself: these trigger an alarm."""
 
 Detail = dict[str, str | int | list[str]]
-"""The facts of an alert, by name; amounts in minor units."""
+"""Facts of an alert by name; amounts in minor units."""
 
 
 class Alert(Row, table="alerts", stream=True, frozen=True):
-    """One alert. Its id is made of type, entity and window, so a repetition is the same row.
+    """One alert. Its id is derived from type, entity and window, so a repeat is the same row.
 
-    `listed_at` is `created_at` and the id: the order of both lists. `created_at` is when it
-    happened, which may be long before it was found out, and later than the time in the id, which is
-    when the window began.
+    `created_at` is when the event happened, which may be long before it was detected and later than
+    the time in the id, which is the start of the window. `listed_at` is `created_at` and the id,
+    the sort order of both lists.
     """
 
     id: Annotated[str, partition()]
@@ -65,10 +65,10 @@ class Alert(Row, table="alerts", stream=True, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """In which one alert of a type is enough for an entity.
+    """A period in which an entity gets at most one alert of a type.
 
-    `begin` is when it begins, the same moment for whoever raises an alert in it; `name` tells
-    windows that begin together from each other.
+    `begin` is the start of the window and must be the same for every caller that raises the alert;
+    `name` distinguishes windows with the same start.
     """
 
     begin: datetime
@@ -77,7 +77,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class AlertFacts:
-    """Something that an alert is to say. Without a window, `at` is the window."""
+    """The content of an alert. Without a window, the window starts at `at`."""
 
     type: AlertType
     entity_type: str

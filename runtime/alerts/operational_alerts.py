@@ -1,7 +1,7 @@
-"""Alerts about the platform's own troubles, raised by whoever meets one while doing something else.
+"""Alerts about operational failures, raised while doing other work.
 
-Raising one never changes what the function was doing: it takes little time, and what goes wrong
-with it is logged and forgotten. The log line of the trouble itself is the caller's.
+Raising an alert never fails the caller: it has a short timeout, and errors are logged and dropped.
+The caller logs the failure itself.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ class UnknownOutcome:
 
 @dataclass(frozen=True)
 class OperationalAlerts:
-    """`alerts` opens the table for one report, with as little patience as that deserves."""
+    """Raises operational alerts. `alerts` opens the repository with a short timeout."""
 
     alerts: Callable[[], AlertRepository]
     clock: Callable[[], datetime]
 
     def decryption_failed(self, error: DecryptionFailure) -> None:
-        """An enciphered field does not open: one alert per place and day (UTC)."""
-        self._report(lambda: _unopened(error, self.clock()))
+        """Report a field that cannot be decrypted: one alert per location and day (UTC)."""
+        self._report(lambda: _decryption_failure(error, self.clock()))
 
     def unknown_too_old(
         self, entity_id: str, read: Callable[[], UnknownOutcome | None], since: datetime
     ) -> None:
-        """Nobody has known for too long what became of a row: one alert for good.
+        """Report an outcome that has been unknown for too long: one alert per row.
 
-        `since` is when it became too old. A row that cannot even be read is told without amount.
+        `since` is when it became too old. If the row cannot be read, the alert has no amount.
         """
         self._report(lambda: _too_old(entity_id, read, since))
 
@@ -55,11 +55,11 @@ class OperationalAlerts:
             finding = find()
             if finding is not None:
                 raise_alert(finding, self.alerts())
-        except Exception:  # noqa: BLE001 - whoever met the trouble goes on as without an alert
-            logger.exception("an alert of our own trouble could not be raised")
+        except Exception:  # noqa: BLE001 - raising an alert must not fail the caller
+            logger.exception("an operational alert could not be raised")
 
 
-def _unopened(error: DecryptionFailure, now: datetime) -> AlertFacts:
+def _decryption_failure(error: DecryptionFailure, now: datetime) -> AlertFacts:
     place = error.place
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     if place is None:
@@ -90,7 +90,7 @@ def _too_old(
         found = read()
     except ValidationError:
         entity_type = "payment" if entity_id.startswith("pay_") else "transaction"
-        detail: Detail = {"reason": "its row cannot be read"}
+        detail: Detail = {"reason": "the row cannot be read"}
         return AlertFacts(
             AlertType.UNKNOWN_TOO_OLD, entity_type, entity_id, PLATFORM, detail, since
         )

@@ -1,4 +1,4 @@
-"""Reading alerts."""
+"""Reads alerts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from runtime.http.request_context import Call
 
 @dataclass(frozen=True)
 class AlertReads:
-    """What reading alerts works with."""
+    """Dependencies of the alert reads."""
 
     alerts: AlertRepository
     cursors: Cursors
 
 
 def list_alerts(query: AlertQuery, call: Call, reads: AlertReads) -> AlertList:
-    """A page of a merchant's alerts, newest first; of everybody's for an operator who names none.
+    """A page of a merchant's alerts, newest first; of all alerts for an operator.
 
     Raises BadCursor.
     """

@@ -1,4 +1,4 @@
-"""Raising alerts: a row each, whose appearance in the change stream tells everybody else."""
+"""Raising alerts: each is a row, and the table's change stream announces it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ ALERT_PREFIX = "alr"
 
 
 def raise_alert(finding: AlertFacts, alerts: AlertRepository) -> bool:
-    """Record the alert of a finding; whether it is the first of its window.
+    """Write the alert. Returns whether it is the first of its window.
 
-    One that is found again, by a stream record that comes again say, is the alert that is there.
+    Raising it again, for example for a redelivered stream record, changes nothing.
     Raises what writing a row raises.
     """
     return alerts.record(alert_of(finding))
 
 
 def alert_of(finding: AlertFacts) -> Alert:
-    """The row of a finding."""
+    """The row for an alert."""
     window = finding.window or Window(finding.at)
     meaning = (finding.type, finding.entity_type, finding.entity_id, window.name)
     alert_id = repeatable_id(ALERT_PREFIX, window.begin, *meaning)

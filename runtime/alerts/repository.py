@@ -1,4 +1,4 @@
-"""Alerts: written once, listed by merchant or for everybody."""
+"""The alerts table: written once, listed by merchant or for the whole platform."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from runtime.dynamodb.index_shards import ALERT_BUCKETS, all_buckets
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, Store
 
 EVERYBODY_NAME = "all"
-"""What the buckets of everybody's alerts are called."""
+"""Bucket name of the list of all alerts."""
 
 
 class AlertEntry(BaseModel, frozen=True):
-    """An alert as its list indexes show it."""
+    """An alert as projected into its list indexes."""
 
     id: str
     listed_at: str
@@ -36,13 +36,13 @@ class AlertRepository:
         self._store = store
 
     def record(self, alert: Alert) -> bool:
-        """Write an alert, unless it was raised before; whether it is new."""
+        """Write an alert unless it exists. Returns whether it is new."""
         return self._store.put_new(alert) is None
 
     def newest_first(
         self, merchant_id: str | None, *, before: str | None, page_size: int
     ) -> Iterator[AlertEntry]:
-        """A merchant's alerts, or everybody's, that are listed before `before`, newest first."""
+        """Alerts of a merchant (None: all) listed before `before`, newest first."""
         index = "gsi-everybody" if merchant_id is None else "gsi-merchant"
         key = Alert.table_schema.index(index).partition_key.name
         older: tuple[Condition, ...] = () if before is None else (below("listed_at", before),)
@@ -68,7 +68,7 @@ class AlertRepository:
         return self._store.get_many(Alert, [{"id": each} for each in alert_ids], Alert, scope)
 
     def raised(self, alert_ids: Iterable[str]) -> set[str]:
-        """Those of the ids of which there is an alert, strongly consistent, whatever it says."""
+        """The ids for which an alert exists, strongly consistent; rows are not validated."""
         keys = ({"id": each} for each in dict.fromkeys(alert_ids))
         found: set[str] = set()
         while batch := list(islice(keys, MAX_TRANSACTION_ITEMS)):

@@ -1,4 +1,4 @@
-"""What an audit row calls a change: named for the field that says most about it."""
+"""Action names of audit rows: each is named after the field that matters most."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from runtime.payments.transaction_models import TransactionStatus, TransactionTy
 from runtime.reconciliation.settlements.models import SettlementStatus
 
 OUT_OF_BAND_ACTION: Final = "out_of_band"
-"""The row was changed or deleted past the application, so nobody knows by whom."""
+"""The row was changed or deleted outside the application; the author is unknown."""
 REBUILT: Final = "rebuilt"
-"""The version's own record was lost; what it left is known from the record of the next one."""
+"""The version's own stream record was lost; its content comes from the next record."""
 
 Values = Mapping[str, Any]
 _UP, _DOWN = 1, -1
@@ -49,8 +49,8 @@ _MOVED: Final[Mapping[EntityType, tuple[tuple[str, int, str], ...]]] = {
         ("open_exceptions", _UP, "exception_reopened"),
     ),
 }
-"""Numbers by the direction of their change; the first that moved names it. A balance before what
-is held: the post of a hold moves both, and pays."""
+"""Numeric fields by direction of change; the first that changed names the action. The balance comes
+before held amounts because posting a hold changes both."""
 
 _TOUCHED: Final[Mapping[EntityType, tuple[tuple[str, str], ...]]] = {
     EntityType.PAYMENT: (
@@ -100,7 +100,8 @@ _LOCKABLE: Final = frozenset({EntityType.ACCOUNT, EntityType.CUSTOMER})
 def action_of(entity: EntityType, old: Values | None, new: Values, changes: Collection[str]) -> str:
     """The action of one change of an entity; `old` is None for a new one.
 
-    Values are as domain.images shows them; `changes` are the names of the attributes that differ.
+    Values are as runtime.streams.images.shown returns them; `changes` are the names of the changed
+    attributes.
     """
     if old is None:
         return _CREATED.get(entity) or _by_status(entity, new)
@@ -157,4 +158,4 @@ def _all_actions() -> frozenset[str]:
 
 
 ALL_ACTIONS: Final = _all_actions()
-"""Every action that a change made by the application can have, and the two that it cannot."""
+"""Every action the application can cause, and the two it cannot (out_of_band, rebuilt)."""

@@ -1,4 +1,4 @@
-"""Shapes of the audit log."""
+"""API shapes of the audit log."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ EntityId = Annotated[
         r"^[A-Za-z0-9_]{1,64}(#[0-9]{2})?$",
         "must be an id, or an account's id with its shard such as acc_x#07",
     ),
-    Field(description="An id of ours; of a fold row of an account, with its shard: `acc_x#07`."),
+    Field(description="A resource id; for a balance shard, with the shard: `acc_x#07`."),
 ]
 
 Word = Annotated[
     str,
-    formed(r"^[a-z_]{1,64}$", "must be a word of lower-case letters and underscores", echoes=True),
+    formed(r"^[a-z_]{1,64}$", "must contain only lower-case letters and underscores", echoes=True),
 ]
-"""A status, a type or an action, as the API names them."""
+"""A status, a type or an action, as named in the API."""
 
 
 class AuditQuery(PageQuery, frozen=True):
-    """Exactly one of `entity_id`, `action` and `user_id`; and from when until when."""
+    """Exactly one of `entity_id`, `action` and `user_id`, and an optional time range."""
 
     entity_id: EntityId | None = None
     action: Word | None = None
@@ -40,7 +40,7 @@ class AuditQuery(PageQuery, frozen=True):
 
 
 class AuditRowAnswer(Answer, frozen=True):
-    """What one change did: values before and after, who, from where. Secrets are `changed`."""
+    """One change: old and new values, who and from where. Secret values are shown as `changed`."""
 
     entity_id: str
     entity_type: EntityType
@@ -67,7 +67,7 @@ class AuditList(Page[AuditRowAnswer], frozen=True):
 
 
 class VerifyQuery(Query, frozen=True):
-    """`shard` names a fold row of an account: the chain of `acc_x#07` is that of shard 07."""
+    """`shard` selects a balance shard: the chain of `acc_x#07` is that of shard 07."""
 
     shard: Annotated[
         str | None, formed(r"^[0-9]{2}$", "must be two digits such as 07", echoes=True)
@@ -75,7 +75,7 @@ class VerifyQuery(Query, frozen=True):
 
 
 class BrokenAnswer(Answer, frozen=True):
-    """The first link that does not hold; `position` counts the rows from 1."""
+    """The first broken link of a chain; `position` counts the rows from 1."""
 
     sequence: str
     position: int
@@ -83,10 +83,10 @@ class BrokenAnswer(Answer, frozen=True):
 
 
 class VerifyAnswer(Answer, frozen=True):
-    """What a look at a whole chain found. `head_hash` is that of the last row that holds.
+    """Result of verifying a chain. `head_hash` is the hash of the last valid row.
 
-    A chain whose end was made anew is whole in itself: the archive and its signed roots tell that
-    (docs/audit.md).
+    A chain whose end was rewritten is consistent in itself; the archive and its signed roots detect
+    that (docs/audit.md).
     """
 
     entity_id: str

@@ -1,9 +1,9 @@
-"""The chain of an entity's audit rows: how a row is hashed, and what a whole chain must be.
+"""The hash chain of an entity's audit rows: how a row is hashed, and what a valid chain is.
 
 `hash` is the SHA-256 (hex) of the canonical JSON (core/canonical_json.py) of every other attribute
-of the row. `prev_hash` is the `hash` of the row before it in the order of `sequence`, and 64 zeros
-in the first. So whoever changes, removes, swaps or inserts a row has to make every later hash
-again; what then still gives him away is the archive and its signed roots.
+of the row. `prev_hash` is the `hash` of the previous row in the order of `sequence`; in the first
+row it is 64 zeros. Changing, removing, swapping or inserting a row therefore requires rehashing
+every later row, which the archive and its signed roots detect.
 """
 
 from __future__ import annotations
@@ -18,23 +18,22 @@ from runtime.core.canonical_json import digest
 GENESIS: Final = "0" * 64
 """`prev_hash` of an entity's first row."""
 OUTSIDE: Final = "#"
-"""Parts a version from a stream's sequence number: the row tells a change made outside."""
+"""Separates the version from the stream sequence number in the key of an out-of-sequence row."""
 _VERSION_DIGITS: Final = 12
 _STREAM_DIGITS: Final = 40
 """DynamoDB's sequence numbers have up to 40 digits (API reference, StreamRecord)."""
 
 
 def version_key(version: int) -> str:
-    """`sequence` of the row that tells one version."""
+    """`sequence` of the row of a version."""
     return f"{version:0{_VERSION_DIGITS}d}"
 
 
 def outside_key(version: int, stream_sequence: str, behind: str = "") -> str:
-    """`sequence` of a row that has no version's place, after `version` and sorting after `behind`.
+    """`sequence` of an out-of-sequence row: after `version`, and sorting after `behind`.
 
-    Its last part is the number of the stream's record that it tells. A chain grows at its end
-    alone, so where a row with a higher number stands there, as much of that one's `sequence` comes
-    before the number as puts it behind.
+    It ends with the sequence number of the stream record. A chain only grows at its end, so if
+    `behind` has a higher number, its leading parts are copied until the new key sorts after it.
     """
     place, *numbers = behind.split(OUTSIDE)
     place, number = max(place, version_key(version)), _padded(stream_sequence)
@@ -44,26 +43,22 @@ def outside_key(version: int, stream_sequence: str, behind: str = "") -> str:
 
 
 def version_in(sequence: str) -> int:
-    """The version in a `sequence`: the row's own, or the one after which it stands."""
+    """The version in a `sequence`: the row's own, or the one it follows."""
     return int(sequence.partition(OUTSIDE)[0])
 
 
 def is_outside(sequence: str) -> bool:
-    """Whether the row has no version's place.
-
-    It tells a change made outside the application, or a version that came when later ones had been
-    told.
-    """
+    """Whether the row is out of sequence: an out-of-band change, or a version recorded late."""
     return OUTSIDE in sequence
 
 
 def is_of_record(sequence: str, stream_sequence: str) -> bool:
-    """Whether the row has no version's place, and was made from this record of the stream."""
+    """Whether the row is out of sequence and was made from this stream record."""
     return _record_of(sequence) == _padded(stream_sequence)
 
 
 def is_before_record(sequence: str, stream_sequence: str) -> bool:
-    """Whether the row has no version's place, and was made from an earlier record of the stream."""
+    """Whether the row is out of sequence and was made from an earlier stream record."""
     return is_outside(sequence) and _record_of(sequence) < _padded(stream_sequence)
 
 
@@ -76,7 +71,7 @@ def _padded(stream_sequence: str) -> str:
 
 
 def hash_of(row: AuditRow) -> str:
-    """What the row's `hash` has to be."""
+    """The expected `hash` of the row."""
     return digest(row.model_dump(mode="json", exclude={"hash"}))
 
 
@@ -87,14 +82,14 @@ def sealed(row: AuditRow) -> AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A row of the table that is no audit row any more."""
+    """An item of the table that is not a valid audit row."""
 
     sequence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What of a row makes it a link of a chain; `holds`: its hash is that of its content."""
+    """The chain-relevant part of a row; `holds` says whether its hash matches its content."""
 
     sequence: str
     version: int
@@ -104,13 +99,13 @@ class Link:
 
     @staticmethod
     def of(row: AuditRow) -> Link:
-        """Hash a row and keep what its neighbours need."""
+        """Hash a row and keep what verification needs."""
         return Link(row.sequence, row.version, row.prev_hash, row.hash, row.hash == hash_of(row))
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The first link of a chain that does not hold. `position` counts the rows from 1."""
+    """The first broken link of a chain. `position` counts the rows from 1."""
 
     sequence: str
     position: int
@@ -119,7 +114,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class ChainVerdict:
-    """What a look at a whole chain found; `head_hash` is that of the last row that holds."""
+    """Result of verifying a whole chain; `head_hash` is the hash of the last valid row."""
 
     length: int
     head_hash: str
@@ -127,12 +122,12 @@ class ChainVerdict:
 
     @property
     def valid(self) -> bool:
-        """Every row is what it was when it was written, as far as the chain can tell."""
+        """Whether the chain is intact."""
         return self.first_bad is None
 
 
 class ChainCheck:
-    """Looks at the rows of one entity, one after the other, in the order of `sequence`."""
+    """Verifies the rows of one entity one by one, in the order of `sequence`."""
 
     def __init__(self) -> None:
         self._before: Link | None = None
@@ -141,7 +136,7 @@ class ChainCheck:
         self._bad: Broken | None = None
 
     def look_at(self, row: AuditRow | Link | Unreadable) -> Broken | None:
-        """Whether this row breaks the chain; after the first break nothing more is judged."""
+        """Check the next row. Returns the first break; rows after it are only counted."""
         if isinstance(row, AuditRow):
             row = Link.of(row)
         self._length += 1
@@ -156,7 +151,7 @@ class ChainCheck:
         return self._bad
 
     def verdict(self) -> ChainVerdict:
-        """What was found."""
+        """The result so far."""
         head = GENESIS if self._before is None else self._before.hash
         return ChainVerdict(self._length, head, self._bad)
 
@@ -176,10 +171,10 @@ class ChainCheck:
     def _fault_of_sequence(self, row: Link) -> str | None:
         place = row.sequence.partition(OUTSIDE)[0]
         if is_outside(row.sequence):
-            untold = place > version_key(self._newest)
-            return f"it follows version {place}, for which there is no row" if untold else None
+            missing = place > version_key(self._newest)
+            return f"it follows version {place}, which has no row" if missing else None
         if place != version_key(row.version):
-            return f"it is of version {row.version}, which does not match its sequence"
+            return f"its version {row.version} does not match its sequence"
         known = 0 if self._before is None else self._before.version
         jumped = self._before is not None and is_outside(self._before.sequence)
         follows = row.version <= self._newest + 1 if jumped else row.version == known + 1
@@ -187,7 +182,7 @@ class ChainCheck:
 
 
 def check_chain(rows: Iterable[AuditRow | Unreadable]) -> ChainVerdict:
-    """Look at all rows of one entity, given in the order of `sequence`."""
+    """Verify all rows of one entity, given in the order of `sequence`."""
     check = ChainCheck()
     for row in rows:
         check.look_at(row)

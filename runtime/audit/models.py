@@ -12,20 +12,20 @@ from runtime.core.fields import Timestamp
 from runtime.dynamodb.schema import Row, partition, shown_in, sort
 
 ACTION_BUCKETS: Final = 32
-"""Buckets of one action over the whole platform: 20,000 payments a second put as many rows under
-each of a payment's actions, and one partition key takes 1,000 writes a second."""
+"""Buckets of one action across the platform: 20,000 payments a second write that many rows for each
+action of a payment, and one partition key supports 1,000 writes a second."""
 USER_BUCKETS: Final = 128
-"""Buckets of one user: one machine client may be behind every row of all these payments."""
+"""Buckets of one user: a single machine client may cause all rows of these payments."""
 
 ROWS_PREFIX: Final = "rows/"
 ROOTS_PREFIX: Final = "roots/"
-"""Where copies of the rows, and signed roots over them, lie in the archive's bucket."""
+"""Prefixes in the archive's bucket of row copies and of the signed roots over them."""
 ROOT_MINUTES: Final = 1440
-"""The longest time between two runs that sign roots: what is missing is noticed by the clock."""
+"""The longest time between two runs that sign roots; an alarm detects a missing run."""
 
 
 class EntityType(StrEnum):
-    """What an audit row is about; the value is the singular of the table's name."""
+    """The entity of an audit row; the value is the singular of the table's name."""
 
     ACCOUNT = "account"
     CUSTOMER = "customer"
@@ -37,7 +37,7 @@ class EntityType(StrEnum):
 
 
 def _plain(value: Any) -> Any:
-    """Stored numbers come back as Decimal; all of ours are whole."""
+    """Stored numbers are read as Decimal; whole ones become int."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else str(value)
     if isinstance(value, dict):
@@ -48,18 +48,17 @@ def _plain(value: Any) -> Any:
 
 
 Values = Annotated[dict[str, Any], BeforeValidator(_plain)]
-"""Attributes by name as JSON values: text, whole numbers, booleans, null, lists and maps."""
+"""Attributes by name as JSON values: strings, integers, booleans, null, arrays and objects."""
 
 
 class AuditRow(Row, table="audit_log", stream=True, frozen=True):
-    """What one change did to one entity: old and new values, who, from where and why. Append only.
+    """One change of one entity: old and new values, who, from where and why. Append only.
 
-    `entity_id` is the row's id; of a fold row of an account it is `acc_x#07`. `sequence` is the
-    zero-padded version; a change made outside the application, and a version that came late, add
-    `#` and the stream's sequence number. Sorted by it, the rows of an entity are a chain:
-    `prev_hash` is the `hash` of the row before. `image_hash` names the whole item as it was after
-    the change, enciphered fields included; it is empty where the item was deleted. How hashes are
-    made: audit/chain.py.
+    `entity_id` is the row's id; for a balance shard it is `acc_x#07`. `sequence` is the zero-padded
+    version; an out-of-band change, and a version recorded late, add `#` and the stream's sequence
+    number. Sorted by it, the rows of an entity are a chain: `prev_hash` is the `hash` of the
+    previous row. `image_hash` is the hash of the whole item after the change, encrypted fields
+    included; it is empty if the item was deleted. How hashes are computed: audit/chain.py.
     """
 
     entity_id: Annotated[str, partition()]

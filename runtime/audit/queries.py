@@ -1,4 +1,4 @@
-"""Reading the audit log: a page of it, and whether an entity's chain holds."""
+"""Reads of the audit log: pages of it, and verification of one entity's chain."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from runtime.merchants.profiles import MerchantProfiles
 from runtime.payments.queries import window_of
 
 MAX_CHAIN_ROWS: Final = 5_000
-"""Rows that one answer verifies: some 6 MB to read and hash, within the request's time."""
+"""Rows that one request verifies: about 6 MB to read and hash, within the request's time."""
 FILTERED_PAGE: Final = 100
 _FILTERS: Final = ("entity_id", "action", "user_id")
 
 
 @dataclass(frozen=True)
 class AuditTrail:
-    """What reading the audit log works with."""
+    """Dependencies of the audit reads."""
 
     audit: AuditRepository
     merchants: MerchantProfiles
@@ -46,8 +46,8 @@ class AuditTrail:
 def list_audit(query: AuditQuery, call: Call, trail: AuditTrail) -> AuditList:
     """A page of audit rows, newest first: of an entity, of an action, or of a user.
 
-    Of an entity they are strongly consistent; the two others follow some seconds behind. Raises
-    NotFound for an entity that is not the caller's, InvalidValue, BadCursor.
+    Rows of an entity are strongly consistent; the indexes of actions and users lag some seconds.
+    Raises NotFound for an entity that is not the caller's, InvalidValue, BadCursor.
     """
     given = [name for name in _FILTERS if getattr(query, name) is not None]
     if len(given) != 1:
@@ -74,7 +74,7 @@ def list_audit(query: AuditQuery, call: Call, trail: AuditTrail) -> AuditList:
 
 
 def verify_chain(entity_id: str, query: VerifyQuery, call: Call, trail: AuditTrail) -> VerifyAnswer:
-    """Whether the audit rows of an entity are the chain that they were written as.
+    """Verify the hash chain of an entity's audit rows.
 
     Raises NotFound for an entity that is not the caller's, ChainTooLong beyond MAX_CHAIN_ROWS.
     """
@@ -94,7 +94,7 @@ def verify_chain(entity_id: str, query: VerifyQuery, call: Call, trail: AuditTra
         check.look_at(row)
     verdict = check.verdict()
     if owner is None:
-        # No row says whose it is: there is none, or only operators may hear that it is unreadable.
+        # No readable row names the owner: only operators may learn that unreadable rows exist.
         require_found(
             verdict if verdict.length and call.scope.owner is None else None, "entity", entity_id
         )
@@ -168,12 +168,12 @@ def _of_index(
     own = page("gsi-merchant", own_buckets, lambda entry: is_wanted(entry, query))
     if own.next_position is None or len(own.entries) == query.limit:
         return own
-    # The merchant has many others of its own. Both lists have the same rows in the same order:
-    # the better one is that which comes further down within the budget.
+    # The merchant has many other rows. Both lists have the same rows in the same order: take the
+    # one that got further within the budget.
     everybodys = page(index, buckets, lambda entry: scope.admits(entry.merchant_id))
     return min(own, everybodys, key=lambda found: found.next_position or "")
 
 
 def is_wanted(entry: AuditEntry, query: AuditQuery) -> bool:
-    """Whether an entry of a merchant's own index is one that the query asks for."""
+    """Whether an entry of a merchant's own index matches the query."""
     return query.action in (None, entry.action) and query.user_id in (None, entry.user_id)

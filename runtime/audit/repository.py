@@ -1,4 +1,4 @@
-"""The audit log. Rows are only ever added."""
+"""The audit log. Rows are only added."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _Text = Annotated[str | None, BeforeValidator(_text)]
 
 
 class AuditEntry(BaseModel, frozen=True):
-    """A row as an index shows it, however it was edited.
+    """A row as projected into an index; attributes may have been edited out of band.
 
-    The platform's indexes say whose it is, a merchant's what was done and by whom.
+    The platform's indexes have the owner, a merchant's index the action and the user.
     """
 
     timestamp: str
@@ -43,18 +43,18 @@ class AuditEntry(BaseModel, frozen=True):
 
     @property
     def place(self) -> str:
-        """Its place in a list: time first, and no two have the same."""
+        """Unique position in a list, sorted by time."""
         return f"{self.timestamp}|{self.entity_id}|{self.sequence}"
 
 
 class AuditRepository:
-    """The audit table."""
+    """The audit log table."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def append(self, row: AuditRow) -> AuditRow | None:
-        """Put a row; the one that is there already under its key, which is left alone, or None."""
+        """Append a row. Returns the existing row at that key, which is not changed, or None."""
         return self._store.put_new(row)
 
     def get(self, entity_id: str, sequence: str) -> AuditRow | None:
@@ -63,7 +63,7 @@ class AuditRepository:
         return self._store.get(AuditRow, key, AuditRow, EVERYBODY)
 
     def latest(self, entity_id: str, limit: int) -> list[AuditRow]:
-        """The last rows of an entity, the last first, strongly consistent."""
+        """The last `limit` rows of an entity, newest first, strongly consistent."""
         rows = self._store.query(
             AuditRow,
             AuditRow,
@@ -85,14 +85,14 @@ class AuditRepository:
         )
 
     def chain(self, entity_id: str) -> Iterator[AuditRow | Unreadable]:
-        """All rows of an entity, in order, strongly consistent, what is none any more included."""
+        """All rows of an entity, in order, strongly consistent, unreadable items included."""
         items = self._store.query_items(
             AuditRow, [equals("entity_id", entity_id)], page_size=CHAIN_PAGE, consistent=True
         )
         return (self.read(item) for item in items)
 
     def read(self, item: Item) -> AuditRow | Unreadable:
-        """An item of the table as a row, if it is one."""
+        """Parse an item of the table."""
         try:
             return self._store.codec.to_row(AuditRow.table_schema, item, AuditRow)
         except ValidationError:
@@ -101,9 +101,9 @@ class AuditRepository:
     def newest_first(
         self, entity_id: str, *, before: str | None, page_size: int
     ) -> Iterator[AuditRow]:
-        """The rows of an entity before a `sequence`, the last first, strongly consistent.
+        """The rows of an entity before `before`, newest first, strongly consistent.
 
-        What is no audit row any more is not among them: to tell of that is for who verifies.
+        Unreadable items are skipped; verification reports them.
         """
         earlier = () if before is None else (below("sequence", before),)
         items = self._store.query_items(
@@ -125,7 +125,7 @@ class AuditRepository:
         before: str | None,
         page_size: int,
     ) -> Iterator[AuditEntry]:
-        """Entries of an index between two times, before a place, merged over buckets, newest first.
+        """Index entries between two times and before a place, merged over buckets, newest first.
 
         The index may lag some seconds.
         """
@@ -156,9 +156,9 @@ class AuditRepository:
         return (entry for entry in entries if before is None or entry.place < before)
 
     def get_many(self, entries: Sequence[AuditEntry], scope: Scope) -> list[AuditRow]:
-        """The rows behind entries that exist in `scope`, strongly consistent, in their order.
+        """The rows behind entries, if they exist in `scope`, strongly consistent, in order.
 
-        What is no audit row any more is not among them, as in `newest_first`.
+        Unreadable items are skipped, as in `newest_first`.
         """
         if not entries:
             return []

@@ -1,7 +1,7 @@
-"""Change streams → alerts; and the stream of alerts → EventBridge and a metric.
+"""Compliance rules applied to the change streams; each finding raises an alert.
 
-A rule looks at one change and knows no other, but for velocity, which counts in sets of ids: a
-change that comes twice, late or after a newer one raises the alert that it raised, or would have.
+Apart from velocity, which counts in sets of ids, a rule depends on one change only: a change that
+is redelivered, late or out of order raises the same alert.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from runtime.payments.models import Payment
 from runtime.streams.records import Change, Failed, Kind
 
 PARALLEL_WRITES = 8
-"""Alerts written at once: they are independent of each other, and a Lambda has CPU for few."""
+"""Alerts written in parallel: they are independent, and a Lambda has little CPU."""
 Rule = Callable[[Any, Any], AlertFacts | None]
-"""Looks at a row before (None: there was none) and after a change."""
+"""Compares a row before (None: new) and after a change."""
 Work = TypeVar("Work")
 
 
 @dataclass(frozen=True)
 class RuleProjection:
-    """Raises what one rule finds in the changes of one table."""
+    """Raises an alert for each change of one table that matches a rule."""
 
     rule: Rule
     alerts: AlertRepository
     threads: Callable[[int], Threads]
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
-        """Raise an alert for each change that the rule finds worth one."""
+        """Apply the rule to each change. Returns the records to retry."""
         new = [change for change in changes if change.new is not None]
         undone = _undone(self._judge, new, self.threads)
         return frozenset(change.sequence_number for change in undone)
@@ -51,7 +51,7 @@ class RuleProjection:
 
 @dataclass(frozen=True, slots=True)
 class _Minute:
-    """A customer's minute, and the new payments in it."""
+    """A minute of one customer, and the payments created in it."""
 
     customer_id: str
     merchant_id: str
@@ -61,10 +61,10 @@ class _Minute:
 
 @dataclass(frozen=True)
 class VelocityProjection:
-    """Notes every new payment of a customer, and raises an alert when `threshold` come together.
+    """Records each new payment of a customer, and raises an alert at `threshold` per period.
 
-    The sets of the minutes before and after are read after a payment was noted. Of two projectors
-    that each note one payment, at least one therefore sees both.
+    The adjacent minutes are read after the payment is recorded. Of two projectors that each record
+    one payment, at least one therefore sees both.
     """
 
     minutes: VelocityRepository
@@ -73,7 +73,7 @@ class VelocityProjection:
     threads: Callable[[int], Threads]
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
-        """Note new payments by customer and minute, and judge the minutes that they change."""
+        """Record new payments by customer and minute, and check the minutes they affect."""
         undone = _undone(self._judge, _by_minute(changes), self.threads)
         return frozenset(change.sequence_number for each in undone for change in each.changes)
 
@@ -83,7 +83,7 @@ class VelocityProjection:
         before, after = begin - VELOCITY_PERIOD, begin + VELOCITY_PERIOD
         known = self.minutes.noted(customer_id, (before, begin, after))
         for busy, payment_ids in busy_minutes(known, self.threshold).items():
-            if busy >= begin:  # the one before does not depend on these payments
+            if busy >= begin:  # the minute before does not depend on these payments
                 finding = velocity(customer_id, minute.merchant_id, busy, payment_ids)
                 raise_alert(finding, self.alerts)
 
@@ -97,8 +97,8 @@ def _by_minute(changes: Sequence[Change]) -> list[_Minute]:
         try:
             begin = minute_of(payment.id)
         except ValueError:
-            # Not made by the platform: the audit log says so, and time will not give it one.
-            logger.warning("a payment's id holds no time", payment=payment.id)
+            # Not created by the platform: the audit log reports it, and a retry does not help.
+            logger.warning("a payment's id has no timestamp", payment=payment.id)
             continue
         minute = _Minute(payment.customer_id, payment.merchant_id, begin, [])
         found.setdefault((payment.customer_id, begin), minute).changes.append(change)
@@ -108,14 +108,14 @@ def _by_minute(changes: Sequence[Change]) -> list[_Minute]:
 def _undone(
     do: Callable[[Work], None], pieces: Sequence[Work], threads: Callable[[int], Threads]
 ) -> list[Work]:
-    """Do each of `pieces`; those that could not be done."""
+    """Process each of `pieces`. Returns those that failed."""
 
     def is_done(piece: Work) -> bool:
         try:
             do(piece)
         except InvalidRequest:
             raise
-        except Exception:  # noqa: BLE001 - this piece comes again, the others are done
+        except Exception:  # noqa: BLE001 - this one is retried, the others are processed
             logger.exception("an alert could not be raised")
             return False
         return True

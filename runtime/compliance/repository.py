@@ -1,4 +1,4 @@
-"""Which payments a customer began in which minute: sets of ids, for the table `limits`."""
+"""Payments that a customer began, by minute: sets of ids in the `limits` table."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from runtime.payments.rate_limits.models import CustomerMinute, LimitCounter
 from runtime.settings import MAX_VELOCITY_PAYMENTS
 
 MOST_KEPT: Final = MAX_VELOCITY_PAYMENTS
-"""Payments of one customer and minute that are kept by their ids, of some 30 bytes each. It is
-judged before an addition, so the one batch of a stream that comes to it may pass it."""
+"""Payment ids kept per customer and minute, about 30 bytes each. The condition is checked before
+the addition, so the last stream batch may exceed it."""
 KEPT_FOR: Final = timedelta(days=2)
 """Longer than a stream keeps its records (24 hours)."""
 
 
 class VelocityRepository:
-    """The customers' minutes in the limits table."""
+    """The customer minutes in the limits table."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def note(self, customer_id: str, minute: datetime, payment_ids: frozenset[str]) -> None:
-        """Add payments to a customer's minute; once it holds MOST_KEPT it stays as it is."""
+        """Add payments to a customer's minute; does nothing once it holds MOST_KEPT."""
         expires_at = to_epoch_seconds(minute + VELOCITY_PERIOD + KEPT_FOR)
         step = update(LimitCounter, {"id": _minute_id(customer_id, minute)})
         self._store.update_alone(

@@ -1,6 +1,6 @@
-"""When a change is worth an alert. Pure: what a change is, and what stands in the rows before it.
+"""Rules for when a change raises an alert. Pure.
 
-Every finding is made of the change alone, so that a change that comes again finds the same.
+Each finding depends only on the change itself, so a redelivered change has the same finding.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CHARGED: Final = frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.REQUIRES_CAP
 
 
 def large_payment(old: Payment | None, new: Payment, threshold_minor: int) -> AlertFacts | None:
-    """A payment of at least the threshold has just been charged, or authorized."""
+    """A payment of at least the threshold was just charged or authorized."""
     was_charged = old is not None and old.status in _CHARGED
     if new.status not in _CHARGED or was_charged or new.amount < threshold_minor:
         return None
@@ -31,9 +31,9 @@ def large_payment(old: Payment | None, new: Payment, threshold_minor: int) -> Al
 
 
 def large_transfer(old: Transfer | None, new: Transfer, threshold_minor: int) -> AlertFacts | None:
-    """A transfer that somebody asked for has just moved at least the threshold.
+    """A transfer requested by a caller just moved at least the threshold.
 
-    What is booked for a payment or a settlement is theirs to be judged by.
+    Bookings of payments and settlements are excluded: those are checked themselves.
     """
     was_processed = old is not None and old.status is TransferStatus.PROCESSED
     is_booking = new.payment_id is not None or new.settlement_id is not None
@@ -53,7 +53,7 @@ def _large(entity_type: str, row: Payment | Transfer, detail: Detail) -> AlertFa
 
 
 def lockout(old: CustomerState | Account | None, new: CustomerState | Account) -> AlertFacts | None:
-    """A customer or an account has just been locked, or locked for longer."""
+    """A customer or an account was just locked, or locked for longer."""
     before = old.locked_until if old is not None else None
     until = new.locked_until
     if until is None or (before is not None and until <= before):
@@ -72,15 +72,15 @@ def lockout(old: CustomerState | Account | None, new: CustomerState | Account) -
 
 
 def minute_of(payment_id: str) -> datetime:
-    """The minute that a payment was made in, by its id. Raises ValueError if it holds no time."""
+    """The minute in which a payment was created, from its id. Raises ValueError if invalid."""
     return created_at(payment_id).replace(second=0, microsecond=0)
 
 
 def busy_minutes(payment_ids: Iterable[str], threshold: int) -> Mapping[datetime, tuple[str, ...]]:
     """The minutes in which a payment was the last of `threshold` within VELOCITY_PERIOD.
 
-    Each with the first such payments. More payments never make fewer busy minutes, so they may
-    become known in any order.
+    Each comes with the first such payments. Adding payments never removes a busy minute, so they
+    can arrive in any order.
     """
     timed = sorted((created_at(payment_id), payment_id) for payment_id in payment_ids)
     busy: dict[datetime, tuple[str, ...]] = {}
@@ -95,9 +95,9 @@ def busy_minutes(payment_ids: Iterable[str], threshold: int) -> Mapping[datetime
 def velocity(
     customer_id: str, merchant_id: str, minute: datetime, payment_ids: tuple[str, ...]
 ) -> AlertFacts:
-    """A customer has begun many payments within a minute that ends in `minute`.
+    """A customer began many payments within the period that ends in `minute`.
 
-    One window is one minute of the clock. Which payments are shown depends on which were known.
+    The alert window is one clock minute. The listed payments depend on which were known.
     """
     detail: Detail = {
         "payments": len(payment_ids),

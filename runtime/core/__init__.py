@@ -1,1 +1,1 @@
-"""What every capability builds on, and what itself builds on nothing of ours."""
+"""Shared basics; depends on no other package of the runtime."""

@@ -1,8 +1,8 @@
-"""Canonical JSON: one text for one value, so that a hash over it can be made again by anybody.
+"""Canonical JSON: one text per value, so that anyone can recompute a hash over it.
 
-The JSON Canonicalization Scheme (RFC 8785) for what occurs in our rows: text, whole numbers,
-booleans, null, lists, and maps sorted by their names' UTF-16 code units. Whole numbers are written
-in full whatever their size, where the RFC would round beyond 2^53.
+The JSON Canonicalization Scheme (RFC 8785) for the types in stored rows: strings, integers,
+booleans, null, arrays, and objects sorted by their names' UTF-16 code units. Integers are written
+in full, where the RFC would round beyond 2^53.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def canonical_json(value: Any) -> bytes:
-    """UTF-8 text of a JSON value. Raises TypeError for a value that JSON cannot say, or a float."""
+    """UTF-8 text of a JSON value. Raises TypeError for a float or a type that JSON lacks."""
     return json.dumps(
         _ordered(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
@@ -26,9 +26,9 @@ def digest(value: Any) -> str:
 
 def _ordered(value: Any) -> Any:
     if isinstance(value, float):
-        raise TypeError(f"{value!r}: a float has no one text; write whole numbers or text")
+        raise TypeError(f"{value!r}: floats have no canonical form; use integers or strings")
     if isinstance(value, dict):
-        # Of ASCII the order of code points is that of UTF-16 code units.
+        # For ASCII, the order of code points equals that of UTF-16 code units.
         is_ascii = all(map(str.isascii, value))
         names = sorted(value, key=None if is_ascii else _utf_16)
         return {name: _ordered(value[name]) for name in names}

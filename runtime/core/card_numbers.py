@@ -1,6 +1,6 @@
-"""What looks like a card number in a text: 13 to 19 digits that pass the Luhn check.
+"""Detects possible card numbers in text: 13 to 19 digits that pass the Luhn check.
 
-A text costs time in proportion to its length, whatever a caller makes it of.
+Runs in time linear in the length of the text, whatever it contains.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 FEWEST_DIGITS: Final = 13
 MOST_DIGITS: Final = 19
 MAX_MARKS: Final = 30
-"""Combining marks that a letter is read with (UAX #15 section 13, "Stream-Safe Text Process")."""
+"""Most combining marks read after a letter (UAX #15 section 13, "Stream-Safe Text Process")."""
 
 _SEPARATOR: Final = r"[\s.\-\u2013_/]"
 _LONG_RUN: Final = re.compile(rf"[0-9](?:{_SEPARATOR}?[0-9]){{{FEWEST_DIGITS - 1},}}")
@@ -22,27 +22,28 @@ _HEX_LETTERS: Final = frozenset("abcdefABCDEF")
 
 
 def holds_card_number(text: str) -> bool:
-    """Whether something in the text looks like a card number."""
+    """Whether the text contains something that looks like a card number."""
     plain = text if text.isascii() else _normalized(text)
     runs = [_own_groups(plain, run) for run in _LONG_RUN.finditer(plain)]
     return bool(runs) and _any_passes(runs)
 
 
 def _normalized(text: str) -> str:
-    """Each character in form NFKC: digits and separators of any width are ASCII then.
+    """Each character in NFKC, so that digits and separators of any width become ASCII.
 
-    Not the text in one piece: to put n combining marks in order takes n² steps, and no digit or
-    separator is ever composed with a mark.
+    Normalizes per character: ordering n combining marks takes n² steps, and digits and separators
+    never compose with a mark.
     """
     forms = {ord(each): unicodedata.normalize("NFKC", each) for each in set(text)}
     return text.translate(forms)
 
 
 def _own_groups(text: str, run: re.Match[str]) -> str:
-    """The run's groups of digits with spaces between, without those that belong to a UUID."""
+    """The run's groups of digits separated by spaces, without groups that belong to a UUID."""
+    # A letter with an accent is a different letter, whether composed or decomposed.
     plain = _SEPARATORS.sub(" ", run.group())
     before = text[max(run.start() - 2, 0) : run.start()]
-    # A letter with an accent is another letter, in however many characters it is written.
+    # A letter with an accent is a different letter, whether composed or decomposed.
     follows = unicodedata.normalize("NFC", text[run.end() : run.end() + 2 + MAX_MARKS])
     after = follows[:2][::-1]
     first_is_others, last_is_others = _hangs_on(before), _hangs_on(after)
@@ -62,19 +63,19 @@ def _hangs_on(neighbours: str) -> bool:
 
 
 def _length_of_chain(hyphens: list[bool]) -> int:
-    """Groups joined by hyphens, counted from the first one."""
+    """Number of groups joined by hyphens, counted from the first one."""
     return 1 + next((n for n, joined in enumerate(hyphens) if not joined), len(hyphens))
 
 
 # One byte per digit: "a" to "j" are digits that begin a group, "X" follows the end of a run. The
-# gap between two runs is so long that no card number reaches over it.
+# gap between two runs is longer than any card number.
 _FIRST: Final = "abcdefghij"
 _END: Final = "X"
 _GAP: Final = _END + "x" * (MOST_DIGITS - 1)
 
 
 def _table(digits: str, first: str, end: int = 0) -> bytes:
-    """A translation of such bytes: of digits, of those that begin a group, and of the end."""
+    """A translation table: values for digits, for digits that begin a group, and for the end."""
     table = bytearray(256)
     for number in range(10):
         table[ord("0") + number] = int(digits[number])
@@ -91,12 +92,12 @@ _MULTIPLE_OF_TEN: Final = bytes(int(total % 10 == 0) for total in range(256))
 
 
 def _any_passes(runs: list[str]) -> bool:
-    """Whether neighbouring groups of a run are one card number together.
+    """Whether adjacent groups of a run form a card number together.
 
-    A date or a code may stand beside the number, so every sequence of whole groups is tried: all
-    places of the text at once, a byte each in numbers as long as the text. Byte i of `sums` is the
-    Luhn sum of the digits from i on; for one digit more, the sums of the next place are taken and
-    the digit at this one added, plain or doubled in turn. The largest sum is 19 * 9, less than 256.
+    A date or a code may be next to the number, so every sequence of whole groups is tried: all
+    positions of the text at once, one byte each in integers as long as the text. Byte i of `sums`
+    is the Luhn sum of the digits from i on; for one digit more, the sums shift by one position and
+    the digit is added, plain or doubled in turn. The largest sum is 19 * 9, less than 256.
     """
     text = "".join(f" {run}{_GAP}" for run in runs)
     for number, letter in enumerate(_FIRST):

@@ -1,4 +1,4 @@
-"""Who changes a row, from where and why: stamped on every write, read by the audit log."""
+"""Who changed a row, from where and why: stamped on every write and read by the audit log."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from dataclasses import dataclass
 from typing import Final, TypedDict
 
 OUT_OF_BAND: Final = "out_of_band"
-"""Log message: a row was changed or deleted past the ledger. An alarm listens for it."""
+"""Log message: a row was changed or deleted outside the application. Triggers an alarm."""
 DECRYPTION_FAILED: Final = ("integrity_error", "key_forgotten")
-"""Log messages, codes of errors: an enciphered field did not open. An alarm listens for it."""
+"""Log messages, same as the error codes: a field could not be decrypted. Triggers an alarm."""
 ENTRY_CONFLICT: Final = "entry_conflict"
-"""Log message: an entry is not what its account's change says. An alarm listens for it."""
+"""Log message: an entry contradicts the change of its account. Triggers an alarm."""
 
 PARKED: Final = "record_parked"
-"""Log message: a record of a change stream was put aside for a person. An alarm listens for it."""
+"""Log message: a stream record was parked as a dead letter. Triggers an alarm."""
 AUDIT_TAMPERED: Final = "audit_tampered"
-"""Log message: a row of the audit log was changed, deleted or forged. An alarm listens for it."""
+"""Log message: a row of the audit log was changed, deleted or forged. Triggers an alarm."""
 NOT_COMPACTED: Final = "totals_not_folded"
-"""Log message: a merchant's closed days could not be folded, and wait. An alarm listens for it."""
+"""Log message: a merchant's closed days could not be compacted yet. Triggers an alarm."""
 NOT_VOIDED: Final = "authorization_not_voided"
-"""Log message: a processor refuses to void an expired authorization. An alarm listens for it."""
+"""Log message: a processor refuses to void an expired authorization. Triggers an alarm."""
 MISSING_UNFINISHED: Final = "missing_unfinished"
-"""Log message: one run of the sweep for what is in no settlement file did not reach all merchants.
-An alarm listens for it."""
+"""Log message: one run of the search for unsettled transactions did not reach all merchants.
+Triggers an alarm."""
 POLL_UNFINISHED: Final = "poll_unfinished"
-"""Log message: one run of the poll did not reach all merchants. An alarm listens for it."""
+"""Log message: one polling run did not reach all merchants. Triggers an alarm."""
 UNKNOWN_TOO_OLD: Final = "unknown_too_old"
-"""Log message: a processor has not said for too long what became of something. An alarm listens."""
+"""Log message: an outcome at the processor has been unknown for too long. Triggers an alarm."""
 
 
 class Stamp(TypedDict):
-    """The attributes of a Record that say who changed it."""
+    """The attributes of a Record that identify the change."""
 
     changed_by: str
     request_id: str
@@ -50,7 +50,7 @@ class ChangeContext:
     user_agent: str = ""
 
     def stamp(self) -> Stamp:
-        """The attributes that a Record takes from this change."""
+        """The stamp as attributes of a Record."""
         return Stamp(
             changed_by=self.changed_by,
             request_id=self.request_id,

@@ -1,8 +1,8 @@
-"""Currencies: the ISO 4217 codes and how many decimals each has.
+"""Currencies: ISO 4217 codes and their number of decimals.
 
-Source: ISO 4217 list one as published by SIX, read through the PyPI package `iso4217`; a test holds
-the two equal, so that an amendment shows when that package is updated. Codes without a minor unit
-(metals, funds, testing) are left out: nothing can be charged in them.
+Source: ISO 4217 list one as published by SIX, through the PyPI package `iso4217`; a test compares
+the two, so an amendment fails the test once the package is updated. Codes without a minor unit
+(metals, funds, testing) are excluded: they cannot be charged.
 """
 
 from __future__ import annotations

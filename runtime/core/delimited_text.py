@@ -1,8 +1,8 @@
-"""Exported rows as text: CSV that no spreadsheet executes, and JSON Lines that are exact.
+"""Exported rows as text: CSV that is safe in spreadsheets, and exact JSON Lines.
 
 CSV is RFC 4180: CRLF line ends, quoted where needed, UTF-8 without a byte order mark. A text cell
-that a spreadsheet would take for a formula gets a leading apostrophe (OWASP, "CSV Injection").
-Numbers stay numbers, `-5` included: as a formula they are nothing but their value.
+that a spreadsheet would evaluate as a formula gets a leading apostrophe (OWASP, "CSV Injection").
+Numbers, including `-5`, are unchanged: as a formula they evaluate to themselves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 FORMULA_STARTS: Final = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - spreadsheets take these too
-"""With these first characters a cell is evaluated; the full-width ones where Asian input is on."""
+"""Cells starting with these are evaluated; the full-width ones with Asian input enabled."""
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 HARMLESS_PREFIX: Final = "'"
 
@@ -29,7 +29,7 @@ def csv_lines(rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def json_line(row: Mapping[str, Any]) -> bytes:
-    """One row as a line of JSON, with nothing left out or changed."""
+    """One row as a line of JSON, complete and unchanged."""
     return _compact(row).encode() + b"\n"
 
 

@@ -1,8 +1,8 @@
-"""What of a request a message may repeat. The one rule, for errors and logs alike.
+"""Which request values messages may repeat: one rule for errors and logs.
 
-A value is repeated only if it is at most 32 characters long and nothing in it looks like a card
-number. Values of tokens, secrets, keys (an idempotency key too) and personal fields are given to no
-message at all.
+A value is repeated only if it is at most 32 characters long and contains nothing that looks like a
+card number. Tokens, secrets, keys (including idempotency keys) and personal fields are never passed
+to a message.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from urllib.parse import unquote
 from runtime.core.card_numbers import holds_card_number
 
 MAX_ECHOED: Final = 32
-"""Our own ids have 30 characters; keys, bearer tokens and signed URLs have more."""
+"""The platform's ids have 30 characters; keys, bearer tokens and signed URLs are longer."""
 MAX_SEGMENTS: Final = 8
-"""Of a path; the longest route has six."""
+"""Segments of a path; the longest route has six."""
 NOT_REPEATED: Final = "…"
 
 
 def echoed(value: str) -> str:
-    """The value, or an ellipsis in its place."""
+    """The value, or an ellipsis instead."""
     if len(value) > MAX_ECHOED or holds_card_number(value):
         return NOT_REPEATED
     return value
 
 
 def quoted(value: str) -> str:
-    """The value in double quotes, with what cannot be seen escaped; or an ellipsis."""
+    """The value in double quotes with invisible characters escaped, or an ellipsis."""
     shown = echoed(value)
     return shown if shown is NOT_REPEATED else json.dumps(shown, ensure_ascii=False)
 
 
 def echoed_path(path: str) -> str:
-    """A path with each segment as it may be repeated."""
+    """A path with each segment as `echoed`."""
     if holds_card_number(unquote(path)):
         return f"/{NOT_REPEATED}"
     segments = path.split("/")
@@ -45,5 +45,5 @@ def echoed_path(path: str) -> str:
 
 
 def safe(message: str) -> str:
-    """A whole message, unless something that looks like a card number got into it all the same."""
+    """The message, or an ellipsis if it contains something that looks like a card number."""
     return NOT_REPEATED if holds_card_number(message) else message

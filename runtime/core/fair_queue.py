@@ -1,4 +1,4 @@
-"""Work of many owners, taken by turns, so that nobody's many keep another's few waiting. Pure."""
+"""A queue that serves its owners in turns, so one owner's backlog does not delay others. Pure."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ Item = TypeVar("Item")
 
 
 class FairQueue(Generic[Item]):
-    """Whoever has fewest in flight is served first, equals by turns; at most `per_owner` each.
+    """Serves the owner with the fewest items in flight first, ties in turns; at most `per_owner`.
 
-    So an owner whose work takes long holds what it has, and what becomes free goes to the others.
-    An owner's own items come in the order in which they were added.
+    An owner with slow work keeps only its current slots; free slots go to the others. Items of one
+    owner are served in the order in which they were added.
     """
 
     def __init__(self, per_owner: int) -> None:
-        assert per_owner > 0, "nothing would ever be taken"
+        assert per_owner > 0, "per_owner must be positive"
         self._waiting: dict[str, deque[Item]] = {}
         self._in_flight: dict[str, int] = {}
         self._turns: list[dict[str, None]] = [{} for _ in range(per_owner)]
-        """Owners that have something waiting, by how many they have in flight, next one first."""
+        """Owners with waiting items, by their number of items in flight, next one first."""
         self.in_flight = 0
-        """Items that were taken and are not done."""
+        """Items taken and not done."""
 
     @property
     def has_next(self) -> bool:
-        """Whether something may be taken now."""
+        """Whether `take` returns an item now."""
         return any(self._turns)
 
     def waiting_of(self) -> dict[str, int]:
-        """Items that nobody has taken yet, by owner."""
+        """Number of waiting items by owner."""
         return {owner: len(items) for owner, items in self._waiting.items()}
 
     def add(self, owner: str, item: Item) -> None:
-        """One more item, behind the owner's others."""
+        """Append an item to the owner's queue."""
         if owner not in self._waiting:
             self._waiting[owner] = deque()
             self._wait_for_turn(owner)
         self._waiting[owner].append(item)
 
     def take(self) -> tuple[str, Item] | None:
-        """The next owner's first item; None while no owner may have one more in flight."""
+        """The next owner and its first item; None if no owner may have more in flight."""
         turns = next(filter(None, self._turns), None)
         if turns is None:
             return None
@@ -57,7 +57,7 @@ class FairQueue(Generic[Item]):
         return owner, item
 
     def done(self, owner: str) -> None:
-        """One of the owner's items in flight is done."""
+        """Mark one of the owner's items in flight as done."""
         before = self._in_flight[owner]
         if owner in self._waiting and before < len(self._turns):
             del self._turns[before][owner]

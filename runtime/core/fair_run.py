@@ -1,7 +1,7 @@
-"""One run over work of many owners: side by side, by turns, looking for more as it goes.
+"""A run over work of many owners: in parallel, in turns, polling for more as it goes.
 
-The plan is pure (core/fair_queue.py); what takes time comes in: `look` finds what is due,
-`Workers` do it. So a run of hours can be tried out in no time.
+Scheduling is pure (core/fair_queue.py); I/O is passed in: `look` finds due work, `Workers` do it.
+A test can therefore run hours in virtual time.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """How much of a run goes on at once, and for how long.
+    """Concurrency and duration of a run.
 
-    `workers` do things at once, `per_owner` of them for one owner. Every `look_seconds` the run
-    looks for more. After `begin_seconds` it begins nothing any more: the next run does.
+    At most `workers` items run in parallel, `per_owner` of them for one owner. The run polls for
+    more every `look_seconds`. After `begin_seconds` it starts nothing new; the next run does.
     """
 
     workers: int = 1
@@ -38,7 +38,7 @@ ONE_BY_ONE: Final = RunLimits()
 
 @dataclass(frozen=True, slots=True)
 class Due(Generic[Result]):
-    """Something to be done once in a run, by its id, for its owner."""
+    """Work to do once in a run, by its id, for its owner."""
 
     identifier: str
     owner: str
@@ -47,37 +47,37 @@ class Due(Generic[Result]):
 
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[Result]):
-    """What was done, and for whom."""
+    """The result of one item, and its owner."""
 
     owner: str
     result: Result
 
 
 class Workers(Protocol[Result]):
-    """Who does the work."""
+    """Executes the work."""
 
     def begin(self, work: Callable[[], Ended[Result]]) -> None:
-        """Have it done; `RunLimits.workers` at once at the most."""
+        """Start the work; at most `RunLimits.workers` run in parallel."""
         ...
 
     def ended(self, within_seconds: float | None) -> list[Ended[Result]]:
-        """What has ended, as soon as something has; nothing after `within_seconds`."""
+        """Finished work, as soon as there is any; empty after `within_seconds`."""
         ...
 
 
 class WorkerThreads(Generic[Result]):
-    """Workers that are threads. What a work raises is raised by `ended`."""
+    """Workers on threads. `ended` raises what the work raised."""
 
     def __init__(self, pool: Threads) -> None:
         self._pool = pool
         self._working: list[Future[Ended[Result]]] = []
 
     def begin(self, work: Callable[[], Ended[Result]]) -> None:
-        """Have a thread do it."""
+        """Submit the work to a thread."""
         self._working.append(self._pool.submit(work))
 
     def ended(self, within_seconds: float | None) -> list[Ended[Result]]:
-        """What has ended, as soon as something has."""
+        """Finished work, as soon as there is any."""
         done = self._pool.first_done(self._working, within_seconds)
         ended = [each for each in self._working if each in done]
         self._working = [each for each in self._working if each not in done]
@@ -97,7 +97,7 @@ class WorkerThreads(Generic[Result]):
 
 @dataclass(frozen=True, slots=True)
 class FairRun(Generic[Result]):
-    """What one run did. `due` were seen, each once; `left` of them, by owner, were not begun."""
+    """Result of a run. `due`: items seen, each once; `left`: items not started, by owner."""
 
     due: int
     left: Mapping[str, int]
@@ -111,9 +111,9 @@ def run_fairly(
     has_time: Callable[[], bool],
     monotonic: Callable[[], float],
 ) -> FairRun[Result]:
-    """Do all that is due, and what becomes due meanwhile, while there is time to begin it.
+    """Do everything that is due, and what becomes due meanwhile, while there is time to start it.
 
-    Raises what `look` or a work raises; whatever is at work then is waited for by `workers`.
+    Raises what `look` or the work raises; closing `workers` waits for work in progress.
     """
     queue: FairQueue[Due[Result]] = FairQueue(limits.per_owner)
     seen: set[str] = set()

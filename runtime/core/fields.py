@@ -1,4 +1,4 @@
-"""Field types that every capability shares: amounts, timestamps, modes."""
+"""Field types shared by all capabilities: amounts, timestamps, modes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_AMOUNT_MINOR = 10**12
 
 
 TIMESTAMPS_REMEMBERED: Final = 4_096
-"""Instants that were seen to be in the calendar: rows of one change have theirs in common."""
+"""Timestamps cached as valid: rows of one change share them."""
 
 
 @lru_cache(maxsize=TIMESTAMPS_REMEMBERED)
@@ -27,7 +27,7 @@ Timestamp = Annotated[
     StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"),
     AfterValidator(_in_the_calendar),
 ]
-"""ISO 8601 UTC with milliseconds: sorts as text in the order of time."""
+"""ISO 8601 UTC with milliseconds; sorts as text in time order."""
 
 
 MinorUnits = Annotated[int, Field(ge=0, le=MAX_AMOUNT_MINOR)]
@@ -35,16 +35,16 @@ MinorUnits = Annotated[int, Field(ge=0, le=MAX_AMOUNT_MINOR)]
 
 
 SignedMinorUnits = int
-"""A balance, a change or a sum in minor units; may be negative and has no ceiling of its own."""
+"""A balance, a change or a sum in minor units; may be negative and is not limited."""
 
 
 EpochSeconds = int
-"""Seconds since 1970-01-01 UTC, the only form that DynamoDB's TTL understands."""
+"""Seconds since 1970-01-01 UTC, the format of DynamoDB's TTL."""
 
 
 PLATFORM = "platform"
-"""`merchant_id` of what belongs to the operator itself."""
+"""`merchant_id` of what belongs to the operator."""
 
 
 ProcessorMode = Literal["test", "live"]
-"""Two worlds that never meet: play money, or people's."""
+"""Test mode, or live mode with real money."""

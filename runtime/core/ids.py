@@ -1,4 +1,4 @@
-"""The form of ids: a prefix and a ULID, so that the order of ids is the order of creation."""
+"""Ids: a prefix and a ULID, so that ids sort in order of creation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ulid import ULID
 
 
 def repeatable_id(prefix: str, moment: datetime, *meaning: str) -> str:
-    """The one id of `meaning` at `moment`, the same for whoever makes it, and however often.
+    """A deterministic id: the same for the same `meaning` and `moment`.
 
-    Its time part is `moment`, to the millisecond; where others have chance it has a hash.
+    Its time part is `moment`, to the millisecond; the random part is a hash of `meaning`.
     """
     hashed = hashlib.sha256()
     for part in meaning:
@@ -22,39 +22,39 @@ def repeatable_id(prefix: str, moment: datetime, *meaning: str) -> str:
 
 
 def lowest_id(prefix: str, moment: datetime) -> str:
-    """No id made at or after `moment` sorts before this."""
+    """Ids created at or after `moment` do not sort before this."""
     return id_at(prefix, moment, bytes(RANDOM_BYTES))
 
 
 def highest_id(prefix: str, moment: datetime) -> str:
-    """No id made at or before `moment` sorts after this."""
+    """Ids created at or before `moment` do not sort after this."""
     return id_at(prefix, moment, b"\xff" * RANDOM_BYTES)
 
 
 def created_at(identifier: str) -> datetime:
-    """When an id was made. Raises ValueError if it holds no ULID, or one past the year 9999."""
+    """When an id was created. Raises ValueError if it is not a ULID, or is past the year 9999."""
     milliseconds = ULID.from_str(identifier.partition("_")[2]).milliseconds
     try:
         return EPOCH + milliseconds * MILLISECOND
     except OverflowError as overflow:
-        raise ValueError(f"{identifier} is of no date that there is") from overflow
+        raise ValueError(f"{identifier} has a time past the year 9999") from overflow
 
 
 RANDOM_BYTES: Final = 10
-"""What an id has beside its time."""
+"""Random bytes of an id."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""The earliest time that an id can have."""
+"""The earliest time an id can have."""
 MILLISECOND: Final = timedelta(milliseconds=1)
-"""The unit of the time in an id."""
+"""The time unit of an id."""
 _TIME_BYTES: Final = 6
 
 
 def id_at(prefix: str, moment: datetime, rest: bytes) -> str:
-    """An id such as `pay_01J…`: its time part is `moment`, to the millisecond, then ten bytes."""
-    # Imported here: the authorizer names no ids, and a token waits for its start.
+    """An id such as `pay_01J…`: the time part is `moment`, to the millisecond, then ten bytes."""
+    # Imported lazily: the authorizer creates no ids, and its cold start delays requests.
     from ulid import ULID  # noqa: PLC0415
 
-    assert len(rest) == RANDOM_BYTES, f"an id has {RANDOM_BYTES} bytes beside its time"
-    # From whole milliseconds: the library's own way through a float is now and then one too early.
+    assert len(rest) == RANDOM_BYTES, f"an id needs {RANDOM_BYTES} bytes besides its time"
+    # Integer arithmetic: the library converts through a float, which may be a millisecond early.
     milliseconds = max((moment - EPOCH) // MILLISECOND, 0)
     return f"{prefix}_{ULID.from_bytes(milliseconds.to_bytes(_TIME_BYTES, 'big') + rest)}"

@@ -1,4 +1,4 @@
-"""Amounts: integers of minor units, fees rounded half up, and the text that people read."""
+"""Amounts: integers in minor units, fees rounded half up, and formatting."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ BASIS_POINTS = 10_000
 
 
 def fee_of(amount_minor: int, *, basis_points: int, fixed_minor: int) -> int:
-    """A processor's fee: a share rounded half up, plus a fixed part; above a very small amount."""
+    """A processor's fee: a percentage rounded half up, plus a fixed part; may exceed the amount."""
     share = (amount_minor * basis_points * 2 + BASIS_POINTS) // (2 * BASIS_POINTS)
     return share + fixed_minor
 
 
 def format_amount(amount_minor: int, currency: str) -> str:
-    """`-12.34 USD`, `1234 JPY`, `1.234 KWD`: the decimals that ISO 4217 gives the currency."""
+    """`-12.34 USD`, `1234 JPY`, `1.234 KWD`: with the currency's ISO 4217 decimals."""
     return f"{decimal_text(amount_minor, currency)} {currency}"
 
 
@@ -29,7 +29,7 @@ def decimal_text(amount_minor: int, currency: str) -> str:
 
 
 def grouped(decimal: str) -> str:
-    """`-1,234,567.89`: a decimal with its whole part in groups of three digits."""
+    """`-1,234,567.89`: a decimal with thousands separators."""
     sign, digits = ("-", decimal[1:]) if decimal.startswith("-") else ("", decimal)
     whole, point, fraction = digits.partition(".")
     return f"{sign}{int(whole):,}{point}{fraction}"

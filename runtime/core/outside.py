@@ -1,8 +1,8 @@
-"""Everything that a process takes from outside itself, in one object that is given to what uses it.
+"""A process's external dependencies in one object, passed to whatever uses them.
 
-Nothing else in `runtime` reads a clock, waits, draws random values, starts a thread, makes a lock
-or opens a client (tests/unit/core/test_outside.py). So a whole platform can run on one thread,
-in virtual time, from one seed (`simulation/`). Lambda gets the real ones:
+Nothing else in `runtime` reads a clock, sleeps, draws random values, starts a thread, creates a
+lock or a client (tests/unit/core/test_outside.py). The whole platform can therefore run on one
+thread, in virtual time, from one seed (`simulation/`). Lambda uses the real ones:
 functions/composition/real_outside.py.
 """
 
@@ -31,24 +31,24 @@ Result = TypeVar("Result")
 
 
 class Threads(Protocol):
-    """Some threads that work side by side; leaving the block waits for all they were given."""
+    """A pool of threads; leaving the block waits for all submitted work."""
 
     def map(self, work: Callable[..., Result], /, *items: Iterable[Any]) -> Iterator[Result]:
-        """The results of `work` on each item, in the order of the items; raises what it raises."""
+        """The results of `work` on each item, in order; raises what it raises."""
         ...
 
     def submit(self, work: Callable[..., Result], /, *arguments: Any) -> Future[Result]:
-        """Have `work` done; its result is asked for later."""
+        """Submit `work`."""
         ...
 
     def first_done(
         self, futures: Iterable[Future[Result]], seconds: float | None
     ) -> set[Future[Result]]:
-        """Those that have ended, as soon as one has; empty after `seconds`, None being forever."""
+        """Finished futures, as soon as there is one; empty after `seconds` (None: no limit)."""
         ...
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End; with `wait` once all is done, with `cancel_futures` what has no thread yet is not.
+        """Shut down: `wait` for running work, `cancel_futures` that have not started.
 
         As `concurrent.futures.Executor.shutdown`.
         """
@@ -65,7 +65,7 @@ class Threads(Protocol):
 
 
 class AwsClients(Protocol):
-    """AWS clients, each made when it is asked for, with every timeout named."""
+    """AWS clients, each created on demand with explicit timeouts."""
 
     def dynamodb(self) -> DynamoDBClient: ...  # noqa: D102
     def events(self) -> EventBridgeClient: ...  # noqa: D102
@@ -78,12 +78,11 @@ class AwsClients(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What a process takes from outside itself.
+    """A process's external dependencies.
 
-    `now` is the wall clock in UTC, `monotonic` the clock for durations, both in seconds that
-    `sleep` spends. `entropy` gives unpredictable bytes, for ids, nonces and secrets; `chance` is
-    for jitter and sampling only. `threads` starts a pool of at most so many threads, `lock` makes
-    a lock that is not reentrant.
+    `now` is the wall clock in UTC; `monotonic` measures durations in seconds, as spent by `sleep`.
+    `entropy` returns unpredictable bytes, for ids, nonces and secrets; `chance` is for jitter and
+    sampling only. `threads` starts a pool with a maximum size, `lock` creates a non-reentrant lock.
     """
 
     now: Callable[[], datetime]
@@ -96,5 +95,5 @@ class Outside:
     aws: AwsClients
 
     def new_id(self, prefix: str, moment: datetime) -> str:
-        """A fresh id such as `pay_01J…` whose time part is `moment`, to the millisecond."""
+        """A new id such as `pay_01J…` whose time part is `moment`, to the millisecond."""
         return id_at(prefix, moment, self.entropy(RANDOM_BYTES))

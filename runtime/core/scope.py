@@ -1,4 +1,4 @@
-"""Whose rows a reader may see: the one place where tenants are kept apart."""
+"""Tenant isolation: whose rows a reader may see."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The rows of one owner (a merchant's id, or `platform`); None: everybody's.
+    """The rows of one owner (a merchant's id, or `platform`); None: all rows.
 
-    Every read of a repository takes one. A row outside of it does not exist for the reader, and
-    nothing of it is deciphered.
+    Every repository read takes a scope. A row outside it does not exist for the reader, and none of
+    its fields are decrypted.
     """
 
     owner: str | None
 
     def admits(self, owner: str | None) -> bool:
-        """Whether a row of `owner` may be seen; a row without an owner is nobody's."""
+        """Whether a row of `owner` is visible; a row without an owner only to unscoped readers."""
         return self.owner is None or (owner is not None and owner == self.owner)
 
 
 EVERYBODY: Final = Scope(None)
-"""For operators, and for workers, which act for nobody in particular."""
+"""All rows: for operators and workers."""

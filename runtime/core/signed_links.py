@@ -1,8 +1,8 @@
-"""Links to one object of a bucket that work without credentials, for a quarter of an hour.
+"""Signed links to one object in a bucket, valid for 15 minutes without credentials.
 
-A link is signed with the function's own role, so it allows no more than the role does, and S3
-refuses it when the role's credentials have ended. The object is encrypted by the bucket's default
-key, for which the role needs `kms:GenerateDataKey` (upload) and `kms:Decrypt` (download).
+A link is signed with the function's role, so it permits no more than the role does, and it becomes
+invalid when the role's credentials expire. The object is encrypted with the bucket's default key,
+for which the role needs `kms:GenerateDataKey` (upload) and `kms:Decrypt` (download).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LINK_SECONDS: Final = 900
-"""How long a link works."""
+"""How long a link is valid."""
 CHECKSUM_HEADER: Final = "x-amz-checksum-sha256"
 
 
@@ -30,13 +30,13 @@ class UploadLink:
 
 @dataclass(frozen=True)
 class SignedLinks:
-    """Links to the objects of one bucket. `s3` signs with version 4 (`clients.signing_s3`)."""
+    """Links to objects of one bucket. `s3` signs with version 4 (`AwsClients.signing_s3`)."""
 
     s3: S3Client
     bucket: str
 
     def upload(self, key: str, sha256: str | None = None) -> UploadLink:
-        """A link to put one object; with `sha256` (hex) S3 takes no other bytes."""
+        """A link to put one object; with `sha256` (hex) S3 rejects any other content."""
         parameters: dict[str, Any] = {"Bucket": self.bucket, "Key": key}
         headers = {}
         if sha256 is not None:

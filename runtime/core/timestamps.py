@@ -1,4 +1,4 @@
-"""Points in time as the platform writes them, and the windows that callers ask for."""
+"""Timestamps in the platform's format, and time windows of requests."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _DAY = timedelta(days=1)
 
 
 def to_timestamp(moment: datetime) -> Timestamp:
-    """`moment` as ISO 8601 UTC with milliseconds, cut off (never rounded up into the future)."""
+    """`moment` as ISO 8601 UTC with milliseconds, truncated (never rounded into the future)."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def to_datetime(instant: Timestamp) -> datetime:
-    """The moment an instant names."""
+    """Parse a timestamp."""
     return datetime.fromisoformat(instant)
 
 
 def is_timestamp(text: str) -> bool:
-    """Whether a text is a point in time as the platform writes them."""
+    """Whether a text is a timestamp in the platform's format."""
     try:
         return to_timestamp(datetime.fromisoformat(text)) == text
     except (OverflowError, ValueError):
@@ -36,9 +36,9 @@ def to_epoch_seconds(moment: datetime) -> EpochSeconds:
 
 
 def start_of(text: str) -> datetime:
-    """The first moment of a day, or the moment itself, in UTC.
+    """The first moment of a day, or the given moment, in UTC.
 
-    Raises ValueError for a day that is none, OverflowError for one beyond the calendar.
+    Raises ValueError for an invalid date, OverflowError for one beyond the calendar.
     """
     if len(text) == len("YYYY-MM-DD"):
         return datetime.combine(date.fromisoformat(text), time.min, UTC)
@@ -47,23 +47,23 @@ def start_of(text: str) -> datetime:
 
 
 def end_of(text: str) -> datetime:
-    """The last millisecond of a day, or the moment itself. Raises ValueError like `start_of`."""
+    """The last millisecond of a day, or the given moment. Raises ValueError like `start_of`."""
     start = start_of(text)
     return datetime.combine(start, _LAST, UTC) if len(text) == len("YYYY-MM-DD") else start
 
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """A window of time as whole days (`first` to `last`, None: there is none) and what is left."""
+    """A time window as whole days (`first` to `last`, or None) and the partial days around them."""
 
     whole: tuple[str, str] | None
     parts: tuple[tuple[datetime, datetime], ...]
 
 
 def in_days(start: datetime, end: datetime, now: datetime) -> Days:
-    """Cut the window from `start` to `end` (UTC, both included) at midnights.
+    """Split the window from `start` to `end` (UTC, both included) at midnights.
 
-    Nothing is later than `now`: a day that has come no further than `end` counts as whole.
+    Nothing is later than `now`: the current day counts as whole if `end` is not before `now`.
     """
     first_midnight = datetime.combine(start, time.min, UTC)
     last_midnight = datetime.combine(end, time.min, UTC)
@@ -79,4 +79,4 @@ def in_days(start: datetime, end: datetime, now: datetime) -> Days:
 
 
 FIRST_DAY: Final = datetime(2020, 1, 1, tzinfo=UTC)
-"""Nothing of the platform's is older."""
+"""No data of the platform is older."""

@@ -1,4 +1,4 @@
-"""What an execution environment remembers for some seconds, and of how many things at the most."""
+"""An in-memory cache with a time to live and a maximum size."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Value = TypeVar("Value")
 
 
 class TtlCache(Generic[Key, Value]):
-    """Values by key, each for so long; of more than `most` the longest known is forgotten.
+    """Values by key, each kept for `seconds`; beyond `most` entries the oldest is evicted.
 
-    Several threads may ask at once; then two may make the same value, and the later one is kept.
+    Thread-safe. Two threads may compute the same value; the later one is kept.
     """
 
     def __init__(self, seconds: float, most: int, outside: Outside) -> None:
@@ -25,12 +25,12 @@ class TtlCache(Generic[Key, Value]):
         self._lock = outside.lock()
 
     def get(self, key: Key) -> Value | None:
-        """What is known of `key`, unless it is too old."""
+        """The cached value of `key`, unless it has expired."""
         known = self._known.get(key)
         return known[1] if known is not None and known[0] > self._monotonic() else None
 
     def keep(self, key: Key, value: Value) -> Value:
-        """Remember `value` from now on."""
+        """Cache `value` from now on."""
         with self._lock:
             self._known[key] = (self._monotonic() + self._seconds, value)
             self._known.move_to_end(key)

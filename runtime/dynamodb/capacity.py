@@ -1,11 +1,11 @@
-"""What DynamoDB charges for: sizes of items, and the write and read units that follow from them.
+"""DynamoDB capacity: item sizes, and the resulting write and read units.
 
 Sources, in the Amazon DynamoDB Developer Guide: "DynamoDB item sizes and formats" (sizes),
 "Capacity unit consumption" (units), "Global secondary indexes: write capacity" (entries), "Capacity
 management for transactions" (twice the units: prepare and commit). The guide does not say whether
-the doubling reaches the indexes. It does not: measured on AWS by nubo-db/dynoxide (pull request
-188), an entry costs in a transaction what it costs outside of one, and a ConditionCheck costs as a
-write of the item that it looks at (also paritysuite/dynamodb-conformance, pull request 67).
+index writes are doubled too. They are not: measured on AWS by nubo-db/dynoxide (pull request 188),
+an index entry costs the same inside and outside a transaction, and a ConditionCheck costs as much
+as a write of the item (also paritysuite/dynamodb-conformance, pull request 67).
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from typing import Any, Final
 from runtime.dynamodb.table_schema import TableSchema
 
 Item = Mapping[str, Mapping[str, Any]]
-"""An item in DynamoDB's typed JSON; binary values raw, or in base64 as they travel."""
+"""An item in DynamoDB's typed JSON; binary values raw, or base64 as on the wire."""
 
 WRITE_UNIT_BYTES: Final = 1024
 """A write unit writes an item of up to 1 KB."""
 READ_UNIT_BYTES: Final = 4096
 """A read unit reads an item of up to 4 KB, strongly consistent."""
 TRANSACTION_FACTOR: Final = 2
-"""Each item of a transaction is charged twice: to prepare and to commit."""
+"""Each item in a transaction is charged twice: to prepare and to commit."""
 _DOCUMENT_BYTES: Final = 3
-"""Overhead of a list or map, whatever is in it."""
+"""Overhead of a list or map."""
 _ELEMENT_BYTES: Final = 1
 """Overhead of each element of a list or map."""
 
 
 class Consistency(Enum):
-    """How a read is done; the value is its price in read units per 4 KB."""
+    """Consistency of a read; the value is its price in read units per 4 KB."""
 
     EVENTUAL = 0.5
     STRONG = 1.0
@@ -45,12 +45,12 @@ class Consistency(Enum):
 
 
 def item_size(item: Item) -> int:
-    """Bytes of an item: UTF-8 names, and values by their types."""
+    """Size of an item in bytes: UTF-8 names, and values by type."""
     return sum(len(name.encode()) + value_size(value) for name, value in item.items())
 
 
 def value_size(value: Mapping[str, Any]) -> int:
-    """Bytes of one typed attribute value. Raises ValueError for a type that DynamoDB has not."""
+    """Size of a typed attribute value in bytes. Raises ValueError for an unknown type."""
     ((kind, content),) = value.items()
     match kind:
         case "S":
@@ -75,9 +75,9 @@ def value_size(value: Mapping[str, Any]) -> int:
 
 
 def number_size(number: str) -> int:
-    """Bytes of a number: one, one per two significant digits, and one more below zero.
+    """Size of a number in bytes: one, one per two significant digits, and one if negative.
 
-    Pairs of digits are counted from the decimal point; zeroes at either end are not kept.
+    Pairs of digits are counted from the decimal point; leading and trailing zeros do not count.
     """
     digits, _, exponent = number.lower().lstrip("+-").partition("e")
     whole, _, fraction = digits.partition(".")
@@ -100,14 +100,14 @@ def _binary_size(content: bytes | str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class IndexLayout:
-    """A secondary index: its key, and what is copied into it (None: every attribute)."""
+    """A secondary index: its key and projected attributes (None: all)."""
 
     name: str
     key_names: tuple[str, ...]
     projected: frozenset[str] | None
 
     def entry(self, item: Item | None) -> Item | None:
-        """What the index holds of `item`: nothing where a part of its key is missing."""
+        """The index entry of `item`; None if a key attribute is missing."""
         if item is None or any(name not in item for name in self.key_names):
             return None
         if self.projected is None:
@@ -117,7 +117,7 @@ class IndexLayout:
 
 @dataclass(frozen=True, slots=True)
 class TableLayout:
-    """What decides about the units of a table's items."""
+    """The keys and indexes of a table, which determine its items' units."""
 
     key_names: tuple[str, ...]
     indexes: tuple[IndexLayout, ...] = ()
@@ -135,7 +135,7 @@ class TableLayout:
 
     @staticmethod
     def described(table: Mapping[str, Any]) -> TableLayout:
-        """The layout of a table as DescribeTable tells it, whoever made it."""
+        """The layout from a DescribeTable response."""
         own = _names(table["KeySchema"])
         indexes = []
         for index in _secondary_indexes(table):
@@ -146,7 +146,7 @@ class TableLayout:
         return TableLayout(own, tuple(indexes))
 
     def index(self, name: str) -> IndexLayout:
-        """The index called `name`. Raises KeyError."""
+        """The index named `name`. Raises KeyError."""
         for index in self.indexes:
             if index.name == name:
                 return index
@@ -167,23 +167,23 @@ def _names(key_schema: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class WriteUnits:
-    """Write units of one write: of the table, and of each index that it changes."""
+    """Write units of one write: for the table, and for each index it changes."""
 
     table: int
     indexes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The sum over table and indexes."""
         return self.table + sum(self.indexes.values())
 
 
 def write_units(
     before: Item | None, after: Item | None, layout: TableLayout, *, transactional: bool
 ) -> WriteUnits:
-    """What turning `before` into `after` costs; None is an item that is not there.
+    """The cost of turning `before` into `after`; None is a missing item.
 
-    The same item twice is what a check costs (in a transaction), or a write that was refused.
+    The same item twice gives the cost of a condition check (in a transaction) or a failed write.
     """
     size = max(item_size(before or {}), item_size(after or {}))
     factor = TRANSACTION_FACTOR if transactional else 1
@@ -201,7 +201,7 @@ def _entry_units(index: IndexLayout, before: Item | None, after: Item | None) ->
     if before is None or after is None:
         return _write_units_of(item_size(before or after or {}))
     if any(before[name] != after[name] for name in index.key_names):
-        # An entry cannot move: it is deleted in one place and put in another.
+        # An entry cannot move: it is deleted at its old key and put at the new one.
         return _write_units_of(item_size(before)) + _write_units_of(item_size(after))
     return _write_units_of(max(item_size(before), item_size(after)))
 
@@ -211,8 +211,8 @@ def _write_units_of(size: int) -> int:
 
 
 def read_units(size: int, consistency: Consistency) -> float:
-    """What reading `size` bytes costs: of one item, or the sum of those that a Query has read.
+    """The cost of reading `size` bytes: of one item, or the sum over a Query.
 
-    Nothing found costs as much as the smallest item.
+    An empty result costs as much as the smallest item.
     """
     return consistency.value * max(1, -(-size // READ_UNIT_BYTES))

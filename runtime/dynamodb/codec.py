@@ -1,4 +1,4 @@
-"""Rows to DynamoDB items and back, enciphering what the model marks Encrypted."""
+"""Converts rows to DynamoDB items and back; encrypts the fields the model marks Encrypted."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Item = Mapping[str, Any]
 RowT = TypeVar("RowT", bound=BaseModel)
 
 OWNER = "merchant_id"
-"""The attribute that says whose row it is."""
+"""The attribute with a row's owner."""
 MAX_DOCUMENT_BYTES = 1024 * 1024
-"""Above everything that fits into a DynamoDB item (400 KB), deflated answers included."""
+"""Larger than any document that fits into a DynamoDB item (400 KB), even compressed."""
 _ZLIB_FIRST_BYTE = b"x"
 _WHOLE: Final = re.compile(r"-?[0-9]+")
 
@@ -33,7 +33,7 @@ _deserializer = TypeDeserializer()
 
 @dataclass(frozen=True, slots=True)
 class FieldLocation:
-    """Where an enciphered value lives; a ciphertext opens only in the place it was made for."""
+    """The location of an encrypted value; a ciphertext can only be decrypted at its location."""
 
     purpose: Purpose
     subject: str
@@ -43,48 +43,48 @@ class FieldLocation:
 
 
 class FieldCipher(Protocol):
-    """Enciphers single attributes; the gateway behind it holds the keys."""
+    """Encrypts single attributes; the implementation holds the keys."""
 
     def prepare(self, purpose: Purpose, subject: str) -> None:
-        """Have the subject's key at hand. Raises KeysUnavailable."""
+        """Load the subject's key. Raises KeysUnavailable."""
         ...
 
     def encrypt(self, place: FieldLocation, plaintext: bytes) -> bytes:
-        """Encipher for `place`."""
+        """Encrypt for `place`."""
         ...
 
     def decrypt(self, place: FieldLocation, ciphertext: bytes) -> bytes:
-        """Open what `encrypt` made for the same place. Raises IntegrityError for anything else."""
+        """Decrypt a ciphertext made by `encrypt` for the same place. Raises IntegrityError."""
         ...
 
     def is_current(self, place: FieldLocation, ciphertext: bytes) -> bool:
-        """Whether today's key would make `ciphertext`; nothing is opened."""
+        """Whether `ciphertext` was made with the current key; does not decrypt."""
         ...
 
 
 class NoCipher:
-    """Where nothing is encrypted: meeting an encrypted field is a fault, never plain text."""
+    """For functions without keys: accessing an encrypted field is a bug and fails."""
 
     def prepare(self, purpose: Purpose, subject: str) -> NoReturn:
-        """Always refuses."""
-        raise AssertionError(f"no {purpose} key of {subject} is at hand")
+        """Always fails."""
+        raise AssertionError(f"this function has no {purpose} key of {subject}")
 
     def encrypt(self, place: FieldLocation, plaintext: bytes) -> NoReturn:
-        """Always refuses."""
-        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
+        """Always fails."""
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; there is no key")
 
     def decrypt(self, place: FieldLocation, ciphertext: bytes) -> NoReturn:
-        """Always refuses."""
-        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
+        """Always fails."""
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; there is no key")
 
     def is_current(self, place: FieldLocation, ciphertext: bytes) -> NoReturn:
-        """Always refuses."""
-        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
+        """Always fails."""
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; there is no key")
 
 
 def serialize(value: Any) -> Any:
     """One attribute value in DynamoDB's typed JSON."""
-    # Most attributes are one of these two; the general way takes ten times as long.
+    # Most attributes have one of these types; the generic serializer is ten times slower.
     kind = type(value)
     if kind is str:
         return {"S": value}
@@ -99,20 +99,20 @@ def deserialize_key(key: Item | None) -> dict[str, Any] | None:
 
 
 class Codec:
-    """Translates rows of any table."""
+    """Converts rows of any table."""
 
     def __init__(self, cipher: FieldCipher) -> None:
         self._cipher = cipher
 
     def prepare(self, row: Row) -> None:
-        """Have every key at hand that storing `row` could need. Raises KeysUnavailable."""
+        """Load every key needed to store `row`. Raises KeysUnavailable."""
         for mark in TableSchema.of(type(row)).encrypted.values():
             self._cipher.prepare(mark.purpose, str(getattr(row, mark.subject)))
 
     def to_item(self, row: Row) -> dict[str, Any]:
-        """The item that stores `row`; what is None or empty is left out.
+        """The item for `row`, without None and empty sets.
 
-        So is what the model marks UnlessDefault, or Encrypted, while it has its default.
+        Fields marked UnlessDefault or Encrypted are omitted while they have their default.
         """
         schema = TableSchema.of(type(row))
         item: dict[str, Any] = {}
@@ -128,11 +128,11 @@ class Codec:
         return item
 
     def seal(self, schema: TableSchema, row: BaseModel, names: Iterable[str]) -> dict[str, bytes]:
-        """The encrypted attributes `names` of `row`, enciphered for its place in the table."""
+        """The encrypted attributes `names` of `row`, encrypted for its place in the table."""
         return {name: self._seal(schema, name, row) for name in names}
 
     def stale(self, schema: TableSchema, item: Item) -> tuple[str, ...]:
-        """The encrypted attributes of an item that a key other than today's has enciphered."""
+        """The encrypted attributes of an item that were not encrypted with the current key."""
         values = {name: _from_typed(value) for name, value in item.items()}
         return tuple(
             name
@@ -148,7 +148,7 @@ class Codec:
     def to_row(self, schema: TableSchema, item: Item, view: type[RowT]) -> RowT:
         """`item` as `view`: the table's model, or a model with fewer of its fields.
 
-        Raises IntegrityError or KeyForgotten, which say where, for a field that does not open.
+        Raises IntegrityError or KeyForgotten, with the location, if a field cannot be decrypted.
         """
         wanted = view.model_fields
         values = {
@@ -190,15 +190,15 @@ def _sealed_place(
 
 @cache
 def _reader(view: type[BaseModel], name: str) -> TypeAdapter[Any]:
-    """What reads the document of an encrypted field: to build it takes longer than to use it."""
+    """Parses an encrypted field's document; cached, as building it is slower than using it."""
     annotation: Any = view.model_fields[name].annotation
     return TypeAdapter(annotation)
 
 
 def _packed(document: bytes) -> bytes:
-    """The document, deflated where that is shorter: a stored answer keeps its row below 1 KB.
+    """The document, compressed if that is shorter: a stored response keeps its row below 1 KB.
 
-    A zlib stream begins with 0x78 (RFC 1950), an `x`, as no JSON document does.
+    A zlib stream begins with 0x78 (RFC 1950), an `x`; a JSON document never does.
     """
     deflated = zlib.compress(document)
     return deflated if len(deflated) < len(document) else document
@@ -210,7 +210,7 @@ def _unpacked(document: bytes) -> bytes:
     inflater = zlib.decompressobj()
     inflated = inflater.decompress(document, MAX_DOCUMENT_BYTES)
     if not inflater.eof:
-        raise IntegrityError(f"an enciphered document has more than {MAX_DOCUMENT_BYTES} bytes")
+        raise IntegrityError(f"an encrypted document has more than {MAX_DOCUMENT_BYTES} bytes")
     return inflated
 
 
@@ -224,13 +224,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(member) for member in value]
     if isinstance(value, (set, frozenset)):
-        # A set that has an order: that of a Python set is another one in every process.
+        # A set with a stable order: the order of a Python set differs between processes.
         return dict.fromkeys(sorted(_plain(member) for member in value)).keys()
     return value
 
 
 def _from_typed(value: Any) -> Any:
-    # Most values are of these kinds; the general way takes many times as long.
+    # Most values have one of these types; the generic deserializer is many times slower.
     ((kind, content),) = value.items()
     if kind == "S":
         return content
@@ -242,5 +242,5 @@ def _from_typed(value: Any) -> Any:
         return [_from_typed(member) for member in content]
     plain = _deserializer.deserialize(value)
     if isinstance(plain, Binary):
-        return bytes(plain)  # type: ignore[call-overload]  # the stub says that it gives a str
+        return bytes(plain)  # type: ignore[call-overload]  # the stub declares str
     return plain

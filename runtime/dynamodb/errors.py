@@ -1,4 +1,4 @@
-"""What DynamoDB's refusals mean: a condition that failed, something that passes, or a fault."""
+"""Classifies DynamoDB errors: a failed condition, a transient error, or an invalid request."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _CONDITION_FAILED = "ConditionalCheckFailed"
 _INVALID_REASON = "ValidationError"
 _INVALID_ERROR = "ValidationException"
 CONFLICT: Final = "TransactionConflict"
-"""Another transaction is at work on the same item."""
+"""Another transaction is in progress on the same item."""
 TRANSIENT_REASONS = frozenset({CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded"})
-"""Of a canceled transaction, by its parts (DynamoDB API reference, TransactWriteItems)."""
+"""Transient cancellation reasons (DynamoDB API reference, TransactWriteItems)."""
 TRANSIENT_ERRORS = frozenset(
     {
         "InternalServerError",
@@ -29,7 +29,7 @@ TRANSIENT_ERRORS = frozenset(
 
 
 class TransactionRefused(Exception):
-    """Conditions failed: `failed` is the item as it stood, by the position of its refused write."""
+    """Conditions failed. `failed`: current items by position of the failed write."""
 
     def __init__(self, failed: Mapping[int, Mapping[str, Any]]) -> None:
         super().__init__(f"conditions failed for writes {sorted(failed)}")
@@ -37,7 +37,7 @@ class TransactionRefused(Exception):
 
 
 class InvalidRequest(Exception):
-    """DynamoDB refuses a request as invalid, and always will: a key is too long, an item too large.
+    """The request is invalid and a retry cannot succeed: a key is too long, an item too large.
 
     (Developer Guide, "Constraints"; API reference, CancellationReason and Common Errors.)
     """
@@ -46,12 +46,12 @@ class InvalidRequest(Exception):
 def transient_reason(canceled: ClientError, decisive: Collection[int] = ()) -> str:
     """The transient reason of a canceled transaction.
 
-    One answer may mix reasons: the condition of one item failed while another item was in conflict
-    or throttled, so that its own condition was not judged (API reference, CancellationReason). Then
-    the verdict is not known yet, unless one of the `decisive` writes has failed.
+    A response may mix reasons: the condition of one item failed while another item was in conflict
+    or throttled, so its condition was not evaluated (API reference, CancellationReason). The result
+    is then still open, unless one of the `decisive` writes failed.
 
-    Raises TransactionRefused when a condition failed, InvalidRequest when a write is invalid, the
-    error itself for every other reason.
+    Raises TransactionRefused if a condition failed, InvalidRequest if a write is invalid, and the
+    error itself for any other reason.
     """
     response: Any = canceled.response
     listed = response.get("CancellationReasons", [])
@@ -61,11 +61,11 @@ def transient_reason(canceled: ClientError, decisive: Collection[int] = ()) -> s
         if reason.get("Code") == _CONDITION_FAILED
     }
     codes = {reason.get("Code") for reason in listed} - {"None", None, _CONDITION_FAILED}
-    passing = codes & TRANSIENT_REASONS
-    if failed and (not passing or not failed.keys().isdisjoint(decisive)):
+    transient = codes & TRANSIENT_REASONS
+    if failed and (not transient or not failed.keys().isdisjoint(decisive)):
         raise TransactionRefused(failed) from canceled
-    if passing and (failed or codes <= TRANSIENT_REASONS):
-        return ", ".join(sorted(passing))
+    if transient and (failed or codes <= TRANSIENT_REASONS):
+        return ", ".join(sorted(transient))
     if _INVALID_REASON in codes:
         messages = (each.get("Message") for each in listed if each.get("Code") == _INVALID_REASON)
         raise InvalidRequest("; ".join(filter(None, messages))) from canceled
@@ -73,11 +73,11 @@ def transient_reason(canceled: ClientError, decisive: Collection[int] = ()) -> s
 
 
 def transient_code(error: ClientError) -> str:
-    """The code of an error that passes; raises every other one, InvalidRequest among them."""
+    """The code of a transient error; raises any other, an invalid request as InvalidRequest."""
     said = error.response.get("Error", {})
     code = said.get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    # A 5xx whose body nobody could read has no code of DynamoDB's, and is no answer either.
+    # A 5xx response with an unreadable body has no DynamoDB code.
     if code in TRANSIENT_ERRORS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return code
     if code == _INVALID_ERROR:
@@ -86,5 +86,5 @@ def transient_code(error: ClientError) -> str:
 
 
 def is_from_aws(error: Exception) -> bool:
-    """Whether an AWS service, or the way to it, is the cause; what is invalid is our own fault."""
+    """Whether AWS or the network caused the error; an InvalidRequest is the platform's own bug."""
     return isinstance(error, BotoCoreError | ClientError)

@@ -1,7 +1,7 @@
-"""Writes and conditions, said once as values and rendered to DynamoDB's expressions.
+"""Writes and conditions as values, rendered to DynamoDB expressions.
 
-Only forms that DynamoDB itself accepts can be built: conditions compare an attribute with a value
-(no arithmetic), a SET term has one operator, and one item stands for one row.
+Only expressions that DynamoDB accepts can be built: conditions compare an attribute with a value
+(no arithmetic), a SET term has one operator, and one item is one row.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Rendering:
         self.values: dict[str, Any] = {}
 
     def name(self, attribute: str) -> str:
-        """The placeholder of an attribute's name."""
+        """The placeholder for an attribute name."""
         placeholder = f"#{attribute}"
         self.names[placeholder] = attribute
         return placeholder
 
     def value(self, value: Any) -> str:
-        """A placeholder of a value."""
+        """A placeholder for a value."""
         placeholder = f":v{len(self.values)}"
         self.values[placeholder] = self._serialize(value)
         return placeholder
@@ -48,7 +48,7 @@ def absent(attribute: str) -> Condition:
 
 
 def equals(attribute: str, value: Any) -> Condition:
-    """The attribute has exactly this value."""
+    """The attribute equals the value."""
     return lambda r: f"{r.name(attribute)} = {r.value(value)}"
 
 
@@ -58,22 +58,22 @@ def below(attribute: str, value: Any) -> Condition:
 
 
 def at_most(attribute: str, value: Any) -> Condition:
-    """The attribute is not above the value."""
+    """The attribute is less than or equal to the value."""
     return lambda r: f"{r.name(attribute)} <= {r.value(value)}"
 
 
 def at_least(attribute: str, value: Any) -> Condition:
-    """The attribute is not below the value."""
+    """The attribute is greater than or equal to the value."""
     return lambda r: f"{r.name(attribute)} >= {r.value(value)}"
 
 
 def above(attribute: str, value: Any) -> Condition:
-    """The attribute is more than the value."""
+    """The attribute is greater than the value."""
     return lambda r: f"{r.name(attribute)} > {r.value(value)}"
 
 
 def between(attribute: str, low: Any, high: Any) -> Condition:
-    """The attribute lies between the two values, both included."""
+    """The attribute is between the two values, both included."""
     return lambda r: f"{r.name(attribute)} BETWEEN {r.value(low)} AND {r.value(high)}"
 
 
@@ -83,12 +83,12 @@ def shorter(attribute: str, length: int) -> Condition:
 
 
 def one_of(attribute: str, values: tuple[Any, ...]) -> Condition:
-    """The attribute has one of the values."""
+    """The attribute is one of the values."""
     return lambda r: f"{r.name(attribute)} IN ({', '.join(r.value(value) for value in values)})"
 
 
 def all_of(*conditions: Condition) -> Condition:
-    """Every one of the conditions holds."""
+    """All of the conditions hold."""
     return lambda r: " AND ".join(f"({condition(r)})" for condition in conditions)
 
 
@@ -99,19 +99,19 @@ def any_of(*conditions: Condition) -> Condition:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Write the whole row."""
+    """Write a whole row."""
 
     row: Row
     condition: Condition | None = None
 
     def when(self, *conditions: Condition) -> Put:
-        """Only if all conditions hold of the row as it stands."""
+        """Only if all conditions hold for the current row."""
         return replace(self, condition=all_of(*conditions))
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Write nothing, but let the transaction fail unless the conditions hold."""
+    """Write nothing, but fail the transaction unless the condition holds."""
 
     schema: TableSchema
     key: Key
@@ -133,40 +133,40 @@ class Update:
     members: Mapping[str, frozenset[str]] = field(default_factory=dict)
     initial: Mapping[str, Any] = field(default_factory=dict)
     sealed: tuple[str, ...] = ()
-    """Encrypted attributes that take their value from `row`, enciphered when it is written."""
+    """Encrypted attributes whose values come from `row`; they are encrypted when written."""
     row: BaseModel | None = None
 
     def add(self, **changes: int) -> Update:
-        """Add to attributes that the row has; a negative change takes away, zero does nothing."""
+        """Add to existing attributes; a negative change subtracts, zero does nothing."""
         wanted = {name: change for name, change in changes.items() if change}
         return replace(self, increments={**self.increments, **wanted})
 
     def count(self, **changes: int) -> Update:
-        """Add to numbers that the row, or the whole row, may lack: then they begin at zero."""
+        """Add to numbers; a missing attribute or row starts at zero."""
         return replace(self, counts={**self.counts, **changes})
 
     def include(self, **members: frozenset[str]) -> Update:
-        """Put members into sets that the row, or the whole row, may lack. Again changes nothing.
+        """Add members to sets; a missing attribute or row is created. Idempotent.
 
-        DynamoDB knows no empty set: `members` are never none.
+        DynamoDB has no empty sets, so each set needs a member.
         """
         assert all(members.values()), f"no members for {sorted(members)}"
         return replace(self, members={**self.members, **members})
 
     def append(self, **values: Any) -> Update:
-        """Put a member at the end of lists that the row has."""
+        """Append a member to existing lists."""
         return replace(self, appended={**self.appended, **values})
 
     def assign(self, **values: Any) -> Update:
-        """Give attributes these values."""
+        """Set attributes to these values."""
         return replace(self, assigned={**self.assigned, **values})
 
     def begin_with(self, **values: Any) -> Update:
-        """Give attributes these values, unless the row has them already."""
+        """Set attributes to these values unless they exist."""
         return replace(self, initial={**self.initial, **values})
 
     def when(self, *conditions: Condition) -> Update:
-        """Only if all conditions hold of the row as it stands."""
+        """Only if all conditions hold for the current row."""
         return replace(self, condition=all_of(*conditions))
 
     def expression(self, rendering: Rendering) -> str:
@@ -195,14 +195,14 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete one row: data keys, whose loss is what is wanted, and what has moved elsewhere."""
+    """Delete one row: for data keys (crypto-shredding) and rows that moved elsewhere."""
 
     schema: TableSchema
     key: Key
     condition: Condition | None = None
 
     def when(self, *conditions: Condition) -> Delete:
-        """Only if all conditions hold of the row as it stands."""
+        """Only if all conditions hold for the current row."""
         return replace(self, condition=all_of(*conditions))
 
 
@@ -210,29 +210,29 @@ Write = Put | Check | Update | Delete
 
 
 def put(row: Row) -> Put:
-    """Write `row` as it is."""
+    """Write `row`."""
     return Put(row)
 
 
 def check(model: type[Row], key: Key, *conditions: Condition) -> Check:
-    """Let the transaction fail unless the conditions hold of the row at `key`."""
+    """Fail the transaction unless the conditions hold for the row at `key`."""
     return Check(TableSchema.of(model), key, all_of(*conditions))
 
 
 def delete(row: Row) -> Delete:
-    """Delete `row`, whether it is still there or not."""
+    """Delete `row` if it exists."""
     return Delete(TableSchema.of(type(row)), key_of(row))
 
 
 def update(model: type[Row], key: Key) -> Update:
-    """Change the row at `key`; without a condition of its own it would also create one."""
+    """Change the row at `key`; without a condition this creates a missing row."""
     return Update(TableSchema.of(model), key)
 
 
 def change(before: RowT, after: RowT, model: type[Row] | None = None) -> Update:
-    """Write what differs between two states of one row; what became None or empty is removed.
+    """Write the difference between two states of a row; None and empty sets are removed.
 
-    `model` is the table's, where the two states are a part of its fields.
+    `model` is the table's model, if the states are views with fewer fields.
     """
     schema = TableSchema.of(model or type(before))
     assigned: dict[str, Any] = {}
@@ -257,6 +257,6 @@ def change(before: RowT, after: RowT, model: type[Row] | None = None) -> Update:
 
 
 def key_of(row: Row) -> Key:
-    """The row's own key."""
+    """The row's key."""
     schema = TableSchema.of(type(row))
     return {name: getattr(row, name) for name in schema.key_names}

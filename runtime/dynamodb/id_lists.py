@@ -1,4 +1,4 @@
-"""List indexes that are sorted by id, and so by the time of creation."""
+"""List indexes sorted by id, which is the order of creation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runtime.dynamodb.store import Store
 
 
 class IdEntry(BaseModel, frozen=True, hide_input_in_errors=True):
-    """A row as an index shows it that has only keys."""
+    """A row as projected into an index with keys only."""
 
     id: str
 
@@ -34,7 +34,7 @@ class IdLists(Generic[Entry]):
     def newest_first(
         self, index: str, partitions: Sequence[str], *, after_id: str | None, page_size: int
     ) -> Iterator[Entry]:
-        """Entries of some keys of an index, merged, newest first, older than `after_id`."""
+        """Entries of some partitions of an index, merged, newest first, older than `after_id`."""
         key = self.model.table_schema.index(index).partition_key.name
         older = () if after_id is None else (below("id", after_id),)
         readers = [

@@ -1,4 +1,4 @@
-"""One list from many index buckets, in id order, reading no further than it is read."""
+"""Merges index buckets into one list in id order, reading lazily."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 from runtime.core.outside import Threads
 
 MAX_PARALLEL_BUCKETS = 16
-"""First pages read at once: there are up to 256 buckets, and a Lambda has CPU for few threads."""
+"""First pages read in parallel: there are up to 256 buckets, and a Lambda has little CPU."""
 
 Entry = TypeVar("Entry")
 
@@ -21,7 +21,7 @@ def merge_newest_first(
     *,
     key: Callable[[Entry], str],
 ) -> Iterator[Entry]:
-    """Merge readers that each yield in descending `key` order, first pages read in parallel."""
+    """Merge readers that each yield in descending `key` order; first pages are read in parallel."""
     if len(readers) == 1:
         return readers[0]
     with threads(MAX_PARALLEL_BUCKETS) as pool:
@@ -32,9 +32,9 @@ def merge_newest_first(
 def in_order_of_place(
     entries: Iterable[Entry], *, time: Callable[[Entry], str], place: Callable[[Entry], str]
 ) -> Iterator[Entry]:
-    """Entries that come in the order of time, newest first: those of one moment by their places.
+    """Entries sorted by time, newest first, with ties sorted by place.
 
-    An index promises no order of entries with the same sort key.
+    DynamoDB does not define the order of entries with the same sort key.
     """
     for _, together in groupby(entries, key=time):
         yield from sorted(together, key=place, reverse=True)

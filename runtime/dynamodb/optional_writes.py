@@ -1,6 +1,7 @@
-"""Writes that a commit takes along where their conditions allow it; what must be written is first.
+"""Commits with required writes and optional ones, which are dropped if their conditions fail.
 
-Money that has moved is booked whatever became of the request's claim or of the customer's count.
+Money that has moved must be booked, whatever happened to the request's claim or the customer's
+attempt counter.
 """
 
 from __future__ import annotations
@@ -17,31 +18,31 @@ from runtime.dynamodb.expressions import Write
 from runtime.dynamodb.store import Store
 
 MAX_ADAPTATIONS: Final = 8
-"""Times that refused side writes are adapted to what stands there; then they are left out."""
+"""How often optional writes are adapted to the current rows before they are dropped."""
 
 
-class SideWrites(Protocol):
-    """One or more writes that belong together."""
+class OptionalWrites(Protocol):
+    """One or more optional writes that belong together."""
 
     @property
     def writes(self) -> Sequence[Write]:
-        """As they are tried now."""
+        """The writes to try now."""
         ...
 
-    def after(self, refused: Mapping[int, Item]) -> SideWrites | None:
-        """What is tried instead, by the old items of those that were refused; None: nothing."""
+    def after(self, refused: Mapping[int, Item]) -> OptionalWrites | None:
+        """What to try instead, given the current items of the failed writes; None: nothing."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A write that is left out when it is refused."""
+    """A write that is dropped if its condition fails."""
 
     write: Write
 
     @property
     def writes(self) -> Sequence[Write]:
-        """The one write."""
+        """The write."""
         return (self.write,)
 
     def after(self, refused: Mapping[int, Item]) -> None:
@@ -51,42 +52,42 @@ class LeftOut:
 def commit(
     store: Store,
     required: Sequence[Write],
-    side: Sequence[SideWrites],
+    optional: Sequence[OptionalWrites],
     *,
     token: str,
     decisive: Collection[int] = (),
 ) -> None:
-    """All of `required` or nothing, with as much of `side` as its conditions allow.
+    """Commit all of `required` or nothing, with as much of `optional` as its conditions allow.
 
     `decisive`: positions in `required`, see Store.transact.
 
-    Raises TransactionRefused when one of `required` is refused, Unavailable.
+    Raises TransactionRefused if one of `required` fails, Unavailable.
     """
-    taken = list(side)
+    taken = list(optional)
     for attempt in count():
         writes = [*required, *(write for each in taken for write in each.writes)]
         try:
-            named = f"{token}-{attempt}" if attempt else token
-            return store.transact(writes, token=named, decisive=decisive)
+            attempt_token = f"{token}-{attempt}" if attempt else token
+            return store.transact(writes, token=attempt_token, decisive=decisive)
         except TransactionRefused as refused:
             if any(position < len(required) for position in refused.failed):
                 raise
             failed = {at - len(required): item for at, item in refused.failed.items()}
             taken = list(_adapted(taken, failed, adapting=attempt < MAX_ADAPTATIONS))
-    raise AssertionError("every refusal adapts or leaves out something")
+    raise AssertionError("every failure adapts or drops a write")
 
 
 def _adapted(
-    side: Sequence[SideWrites], failed: Mapping[int, Item], *, adapting: bool
-) -> Iterator[SideWrites]:
+    optional: Sequence[OptionalWrites], failed: Mapping[int, Item], *, adapting: bool
+) -> Iterator[OptionalWrites]:
     first = 0
-    for each in side:
+    for each in optional:
         beyond = first + len(each.writes)
         refused = {at - first: item for at, item in failed.items() if first <= at < beyond}
         first = beyond
         if not refused:
             yield each
         elif not adapting:
-            logger.warning("a side write was refused too often", kind=type(each).__name__)
+            logger.warning("an optional write failed too often", kind=type(each).__name__)
         elif (instead := each.after(refused)) is not None:
             yield instead

@@ -1,4 +1,4 @@
-"""Field types that several aggregates share, and the bases of stored rows."""
+"""The base of mutable rows."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from runtime.dynamodb.schema import Row
 
 
 class Record(Row, frozen=True):
-    """A mutable row: its version, its times, its owner and who changed it last, from where and why.
+    """A mutable row: version, timestamps, owner, and who changed it last, from where and why.
 
-    The audit log is made from these fields as they pass in the change stream; a change without a
-    step of `version` and a fresh `cause` was made outside the application.
+    The audit log is built from these fields in the change stream; a change that does not increment
+    `version` and set a new `cause` was made outside the application.
     """
 
     version: int = 1

@@ -1,6 +1,6 @@
 """Markers that declare a DynamoDB table on a pydantic model, and the schema read from them.
 
-A table's keys, indexes, projections, TTL and encrypted fields are said once, on the field:
+A table's keys, indexes, projections, TTL and encrypted fields are declared once, on the field:
 
     class Payment(Record, table="payments", stream=True):
         id: Annotated[str, partition()]
@@ -9,7 +9,7 @@ A table's keys, indexes, projections, TTL and encrypted fields are said once, on
         expires_at: Annotated[int, Ttl()]
 
 CDK tables, test tables, repositories and docs/data-model.md all read `TableSchema.of(model)`. A
-contradictory declaration raises `SchemaError` while the model's module is being imported.
+contradictory declaration raises `SchemaError` when the model's module is imported.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ __all__ = [
 
 
 class Row(BaseModel, frozen=True, extra="ignore", hide_input_in_errors=True):
-    """Base of everything stored. `table=` names the table; `stream=` turns its change stream on.
+    """Base of all stored models. `table=` names the table; `stream=` enables its change stream.
 
-    Unknown attributes are ignored when reading, so that an older runtime can read a newer row.
+    Unknown attributes are ignored on read, so that an older runtime can read a newer row.
     """
 
     table_schema: ClassVar[TableSchema]

@@ -1,4 +1,4 @@
-"""Reading a model's markers into its TableSchema, and refusing what contradicts itself."""
+"""Reads a model's markers into its TableSchema and rejects contradictions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Field:
         found = [marker for marker in self.markers if isinstance(marker, kind)]
         if len(found) > 1:
             raise SchemaError(
-                f"{self.name} carries {len(found)} {kind.__name__} markers; one is meant"
+                f"{self.name} has {len(found)} {kind.__name__} markers; only one is allowed"
             )
         return found[0] if found else None
 
@@ -79,8 +79,8 @@ def _fields(model: type[BaseModel]) -> Iterator[_Field]:
             markers = tuple(extra for extra in extras if isinstance(extra, MARKERS))
         if lost := list(_nested_markers(hint)):
             raise SchemaError(
-                f"{model.__name__}.{name} hides {lost[0]} inside a union or container, "
-                "where it would be lost: "
+                f"{model.__name__}.{name} has {lost[0]} inside a union or container, "
+                "where it would be ignored: "
                 "write Annotated[... | None, marker], not Annotated[..., marker] | None"
             )
         yield _Field(name, hint, markers)
@@ -99,13 +99,13 @@ def _key(fields: list[_Field], kind: KeyKind, index: str | None, where: str) -> 
     place = f"index {index}" if index else "the table"
     if len(marked) > 1:
         raise SchemaError(
-            f"{where}: {[f.name for f in marked]} are all the {kind} key of {place}; one is meant"
+            f"{where}: {[f.name for f in marked]} are all the {kind} key of {place}; mark only one"
         )
     if not marked:
         return None
     field = marked[0]
     if index is None and type(None) in get_args(field.annotation):
-        raise SchemaError(f"{where}: {field.name} is a key of the table and so cannot be optional")
+        raise SchemaError(f"{where}: {field.name} is a key of the table and cannot be optional")
     return KeyAttribute(field.name, _attribute_type(field, where))
 
 
@@ -153,11 +153,11 @@ def _ttl(fields: list[_Field], where: str) -> str | None:
     marked = [field for field in fields if field.first(Ttl)]
     if len(marked) > 1:
         raise SchemaError(
-            f"{where}: {[f.name for f in marked]} are all marked Ttl; DynamoDB knows one"
+            f"{where}: {[f.name for f in marked]} are all marked Ttl; DynamoDB supports one"
         )
     if marked and _attribute_type(marked[0], where) != "N":
         raise SchemaError(
-            f"{where}: {marked[0].name} is marked Ttl and so must be an int of epoch seconds"
+            f"{where}: {marked[0].name} is marked Ttl and must be an int of epoch seconds"
         )
     return marked[0].name if marked else None
 
@@ -174,8 +174,8 @@ def _refuse_contradictions(schema: TableSchema, fields: list[_Field], where: str
     for name in schema.unless_default:
         if name in keys or schema.model.model_fields[name].is_required():
             raise SchemaError(
-                f"{where}: {name} is left out while it has its default, "
-                "so it must have one and cannot be a key"
+                f"{where}: {name} is omitted while it has its default, "
+                "so it must have a default and cannot be a key"
             )
     _refuse_above_quota(schema, where)
 
@@ -191,7 +191,7 @@ def _refuse_needless_projection(field: _Field, schema: TableSchema, where: str) 
         own = {key.name for key in (index.partition_key, index.sort_key) if key is not None}
         if field.name in own.union(schema.key_names):
             raise SchemaError(
-                f"{where}: {field.name} is a key of {index_name} and so projected already"
+                f"{where}: {field.name} is a key of {index_name} and already projected"
             )
 
 
@@ -200,7 +200,7 @@ def _refuse_exposed_secret(
 ) -> None:
     if field.name in keys:
         raise SchemaError(
-            f"{where}: {field.name} is encrypted and a key; put a BlindIndex field beside it"
+            f"{where}: {field.name} is encrypted and a key; add a BlindIndex field instead"
         )
     if _shown_in(field):
         raise SchemaError(
@@ -208,7 +208,7 @@ def _refuse_exposed_secret(
         )
     if mark.subject not in names:
         raise SchemaError(
-            f"{where}: {field.name} is encrypted for {mark.subject}, which is no field"
+            f"{where}: {field.name} is encrypted for {mark.subject}, which is not a field"
         )
 
 
@@ -220,7 +220,7 @@ def _refuse_useless_blind_index(
             f"{where}: {name} indexes {blind.source}, which is not an encrypted field"
         )
     if name not in keys:
-        raise SchemaError(f"{where}: {name} is a blind index but no key; mark it partition(index)")
+        raise SchemaError(f"{where}: {name} is a blind index, not a key; mark it partition(index)")
 
 
 def _refuse_above_quota(schema: TableSchema, where: str) -> None:

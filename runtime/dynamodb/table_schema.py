@@ -1,4 +1,4 @@
-"""What a schema is made of: the markers that declare it, and the tables that they add up to."""
+"""The building blocks of a schema: field markers, and the tables they declare."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_PROJECTED_ATTRIBUTES = 100
 
 
 class SchemaError(TypeError):
-    """A model declares a table that cannot exist or would lose a marker."""
+    """A model declares an impossible table, or a marker would be ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Ttl:
 
 @dataclass(frozen=True, slots=True)
 class Encrypted:
-    """The field is stored enciphered by the data key of `subject`, wrapped by KMS key `purpose`.
+    """The field is encrypted with the data key of `subject`, wrapped by the KMS key for `purpose`.
 
-    `subject` names the field whose value owns the data key: deleting that key forgets the value.
+    `subject` names the field whose value owns the data key; deleting that key destroys the value.
     """
 
     purpose: Purpose
@@ -48,7 +48,7 @@ class Encrypted:
 
 @dataclass(frozen=True, slots=True)
 class BlindIndex:
-    """The field holds a keyed hash of the encrypted field `source`, for exact look-ups."""
+    """The field holds a keyed hash of the encrypted field `source`, for exact lookups."""
 
     source: str
 
@@ -62,10 +62,10 @@ class ShownIn:
 
 @dataclass(frozen=True, slots=True)
 class UnlessDefault:
-    """A new row is stored without the field while it has its default, which readers then find.
+    """A new row is stored without the field while it has its default; readers get the default.
 
-    It costs no bytes before it says something. A write adds to it by `Update.count` alone, and a
-    condition on it has to mean the same where the attribute is absent.
+    It takes no space until it is set. Only `Update.count` may add to it, and conditions on it must
+    treat a missing attribute as the default.
     """
 
 
@@ -84,7 +84,7 @@ def sort(index: str | None = None) -> Key:
 
 
 def shown_in(*indexes: str) -> ShownIn:
-    """Project the field into `indexes`. Every update of it then costs a write there too."""
+    """Project the field into `indexes`. Each update of the field then also costs a write there."""
     return ShownIn(indexes)
 
 
@@ -107,13 +107,13 @@ class IndexSchema:
 
     @property
     def projection_type(self) -> Literal["KEYS_ONLY", "INCLUDE"]:
-        """DynamoDB's name of the projection."""
+        """DynamoDB's name for the projection."""
         return "INCLUDE" if self.projected else "KEYS_ONLY"
 
 
 @dataclass(frozen=True, slots=True)
 class TableSchema:
-    """Everything that DynamoDB and the repositories must know about one table."""
+    """The declaration of one table, for CDK, test engines and repositories."""
 
     name: str
     model: type[BaseModel]
@@ -137,7 +137,7 @@ class TableSchema:
         return schema
 
     def index(self, name: str) -> IndexSchema:
-        """The index called `name`. Raises SchemaError if there is none."""
+        """The index named `name`. Raises SchemaError if there is none."""
         for index in self.indexes:
             if index.name == name:
                 return index
@@ -147,12 +147,12 @@ class TableSchema:
 
     @property
     def key_names(self) -> tuple[str, ...]:
-        """The table's own key attributes, partition key first."""
+        """The table's key attributes, partition key first."""
         keys = (self.partition_key, self.sort_key)
         return tuple(key.name for key in keys if key is not None)
 
     def create_table_arguments(self, table_name: str) -> dict[str, Any]:
-        """Arguments of the DynamoDB CreateTable call that makes this table in a test engine."""
+        """Arguments of the CreateTable call that creates this table in a test engine."""
         keys = {key.name: key.type for key in self._all_keys()}
         arguments: dict[str, Any] = {
             "TableName": table_name,

@@ -1,4 +1,4 @@
-"""What a store has asked of DynamoDB: always counted, because counting costs next to nothing."""
+"""Counts a store's calls to DynamoDB; always on, because counting is cheap."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 @dataclass
 class Usage:
-    """Calls that were answered or lost, items that they wrote or read, and calls made again.
+    """Number of calls, of items written or read, and of retries.
 
-    A request may read index buckets on several threads, so the counts are kept under a lock.
+    A request may read index buckets on several threads, so a lock guards the counts.
     """
 
     _lock: AbstractContextManager[Any] = field(
@@ -22,27 +22,27 @@ class Usage:
     _retries: int = 0
 
     def called(self) -> None:
-        """A call goes out."""
+        """Count a call."""
         with self._lock:
             self._round_trips += 1
 
     def moved(self, items: int) -> None:
-        """So many items were written or read."""
+        """Count items written or read."""
         with self._lock:
             self._items += items
 
     def retried(self) -> None:
-        """A call was in vain, and is made again."""
+        """Count a retry."""
         with self._lock:
             self._retries += 1
 
     def restart(self) -> None:
-        """Begin again at zero: another request."""
+        """Reset the counts for the next request."""
         with self._lock:
             self._round_trips = self._items = self._retries = 0
 
     def counts(self) -> dict[str, int]:
-        """The counts under the names that logs use."""
+        """The counts by their names in logs."""
         with self._lock:
             return {
                 "round_trips": self._round_trips,

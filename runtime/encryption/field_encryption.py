@@ -1,8 +1,8 @@
-"""Field encryption: AES-256-GCM under the subject's data key, bound to table, key and attribute.
+"""Field encryption: AES-256-GCM with the subject's data key, bound to table, key and attribute.
 
 Layout: version (1 byte), key id (10), nonce (12), ciphertext, tag (16): 39 bytes more than the
-plaintext. A ciphertext moved to another row, attribute or table does not open. Nonces are random:
-NIST SP 800-38D section 8.3 allows 2^32 of them per key, and a key serves one subject.
+plaintext. A ciphertext moved to another row, attribute or table cannot be decrypted. Nonces are
+random: NIST SP 800-38D section 8.3 allows 2^32 of them per key, and a key serves one subject.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ BLIND_INDEX_SUBJECT: Final = "blind-index"
 
 
 class FieldEncryption:
-    """Enciphers and opens single attributes, and makes the blind indexes that find them.
+    """Encrypts and decrypts single attributes, and computes blind indexes for lookups.
 
-    `entropy` gives unpredictable bytes, for the nonces.
+    `entropy` returns unpredictable bytes, for the nonces.
     """
 
     def __init__(self, keys: KeyRing, entropy: Callable[[int], bytes]) -> None:
@@ -41,51 +41,51 @@ class FieldEncryption:
         self._entropy = entropy
 
     def prepare(self, purpose: Purpose, subject: str) -> None:
-        """Have the subject's key at hand, made now if it has none. Raises KeysUnavailable."""
+        """Load the subject's key, or create it. Raises KeysUnavailable."""
         self._keys.key_for_writing(purpose, subject)
 
     def encrypt(self, place: FieldLocation, plaintext: bytes) -> bytes:
-        """Encipher for `place`."""
+        """Encrypt for `place`."""
         key_id, key = self._keys.key_for_writing(place.purpose, place.subject)
         nonce = self._entropy(_NONCE_BYTES)
         sealed = AESGCM(key).encrypt(nonce, plaintext, _bound_to(place, key_id))
         return VERSION + key_id.encode() + nonce + sealed
 
     def decrypt(self, place: FieldLocation, ciphertext: bytes) -> bytes:
-        """Open what `encrypt` made for the same place. Raises IntegrityError for anything else."""
+        """Decrypt a ciphertext made by `encrypt` for the same place. Raises IntegrityError."""
         where = f"{place.table} {'/'.join(place.key)} {place.attribute}"
         if len(ciphertext) < _HEADER_BYTES + _TAG_BYTES or ciphertext[:1] != VERSION:
-            raise IntegrityError(f"{where} holds no ciphertext of this version")
+            raise IntegrityError(f"{where} has no ciphertext of this version")
         key_id = ciphertext[1 : 1 + _KEY_ID_BYTES].decode("ascii", "replace")
         key = self._keys.key_for_reading(place.purpose, place.subject, key_id)
         nonce = ciphertext[1 + _KEY_ID_BYTES : _HEADER_BYTES]
         try:
             return AESGCM(key).decrypt(nonce, ciphertext[_HEADER_BYTES:], _bound_to(place, key_id))
         except InvalidTag as error:
-            raise IntegrityError(f"{where} holds a ciphertext that was not made for it") from error
+            raise IntegrityError(f"{where} has a ciphertext that was not made for it") from error
 
     def blind_index(self, scope: str, text: str) -> str:
-        """A keyed hash (128 bits, hex) of `text` as `normalised`, in `scope` (a merchant's id)."""
+        """A keyed hash (128 bits, hex) of the normalised `text` in `scope` (a merchant's id)."""
         _, key = self._keys.key_for_writing("index", BLIND_INDEX_SUBJECT)
         return _blind(key, scope, text)
 
     def blind_indexes(self, scope: str, text: str) -> list[str]:
-        """Every hash under which `text` may be stored, newest first: two while keys change."""
+        """Every hash under which `text` may be stored, newest first: two during key rotation."""
         keys = self._keys.keys_to_find_by(BLIND_INDEX_SUBJECT)
         return [_blind(key.plaintext, scope, text) for key in keys]
 
     def is_current(self, place: FieldLocation, ciphertext: bytes) -> bool:
-        """Whether today's key would make `ciphertext`; nothing is opened, and KMS is not asked."""
+        """Whether the current key made `ciphertext`; does not decrypt or call KMS."""
         key_id = self._keys.current_id(place.purpose, place.subject)
         return key_id is not None and ciphertext[1 : 1 + _KEY_ID_BYTES] == key_id.encode()
 
     def forget(self, subject: str) -> None:
-        """Drop a subject's keys from this memory."""
+        """Remove a subject's keys from memory."""
         self._keys.forget(subject)
 
 
 def normalised(text: str) -> str:
-    """The form in which texts are compared: compatibility forms, case and outer space ignored."""
+    """The form in which texts are compared: NFKC, trimmed, case-folded."""
     return unicodedata.normalize("NFKC", text).strip().casefold()
 
 

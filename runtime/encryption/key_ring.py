@@ -1,6 +1,6 @@
-"""Data keys: made and wrapped by KMS, one per purpose and subject, kept in memory for minutes.
+"""Data keys: generated and wrapped by KMS, one per purpose and subject, cached for minutes.
 
-A warm function calls KMS not at all. Erasing a subject's wrapped key makes its fields unreadable.
+A warm function does not call KMS. Deleting a subject's wrapped key makes its fields unreadable.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ MAX_CACHED_KEYS = 1_000
 _WRONG_KEY: Final = frozenset({"IncorrectKeyException", "InvalidCiphertextException"})
 MAX_CACHE_SECONDS = 300.0
 ROTATE_AFTER: Final = timedelta(days=365)
-"""A customer's or merchant's data key gets a successor when it is used after so long: PCI DSS 4.0
-requirement 3.7.4 asks for an end of each key's cryptoperiod, and KMS turns its own over yearly."""
+"""A customer's or merchant's data key is replaced when used after this time: PCI DSS 4.0
+requirement 3.7.4 demands a cryptoperiod for each key, and KMS rotates its own yearly."""
 _CURRENT: Final = ""
-"""Stands in the cache for the key that enciphers now."""
+"""Cache entry of the current encryption key."""
 
 
 class KeyStore(Protocol):
-    """Where wrapped keys are kept."""
+    """Storage of wrapped keys."""
 
     def get(self, subject: str, key_id: str) -> DataKey | None:
         """A subject's wrapped key."""
@@ -48,20 +48,20 @@ class KeyStore(Protocol):
         ...
 
     def create(self, key: DataKey, *, token: str) -> DataKey:
-        """Store `key`, or return the one that somebody else stored first."""
+        """Store `key`. Returns the existing key if another caller stored one first."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class OpenKey:
-    """A data key ready for use."""
+    """A decrypted data key."""
 
     key_id: str
     plaintext: bytes = field(repr=False)
 
 
 class KeyRing:
-    """Plaintext data keys by purpose and subject, under the KMS keys that `key_arns` names."""
+    """Plaintext data keys by purpose and subject, wrapped under the KMS keys in `key_arns`."""
 
     def __init__(
         self,
@@ -76,16 +76,16 @@ class KeyRing:
         self._outside = outside
         self._monotonic = outside.monotonic
         self._cache: OrderedDict[tuple[KeyPurpose, str, str], tuple[float, OpenKey]] = OrderedDict()
-        self._lock = outside.lock()  # several rows are enciphered at once where streams are read
+        self._lock = outside.lock()  # stream projectors encrypt rows in parallel
         self._found_by: dict[str, tuple[float, list[OpenKey]]] = {}
 
     def __repr__(self) -> str:
         return f"KeyRing({len(self._cache)} cached)"
 
     def key_for_writing(self, purpose: KeyPurpose, subject: str) -> tuple[str, bytes]:
-        """Id and plaintext (32 bytes) of the key that enciphers now.
+        """Id and plaintext (32 bytes) of the current encryption key.
 
-        Made now if there is none; of a personal key that is too old, a successor is made.
+        Creates the first key of a subject, and the successor of a personal key that is too old.
         """
         cached = self._cached(purpose, subject, _CURRENT)
         if cached is None:
@@ -94,9 +94,9 @@ class KeyRing:
         return cached.key_id, cached.plaintext
 
     def key_for_reading(self, purpose: KeyPurpose, subject: str, key_id: str) -> bytes:
-        """The plaintext of a key in use.
+        """The plaintext of a key.
 
-        Raises KeyForgotten when the key is gone, and its fields with it.
+        Raises KeyForgotten if the key was deleted, and its fields are therefore unreadable.
         """
         cached = self._cached(purpose, subject, key_id)
         if cached is None:
@@ -107,10 +107,10 @@ class KeyRing:
         return cached.plaintext
 
     def keys_to_find_by(self, subject: str) -> list[OpenKey]:
-        """Index keys under which something may have been written: newest first, never none."""
+        """Active index keys under which a value may be stored: newest first, at least one."""
         until, keys = self._found_by.get(subject, (0.0, []))
         if not keys or until < self._monotonic():
-            self.key_for_writing("index", subject)  # so that there is one
+            self.key_for_writing("index", subject)  # creates the first key
             rows = self._store.all_of(key_owner("index", subject))
             keys = [self._opened("index", subject, row) for row in rows if row.retired_at is None]
             self._found_by = {subject: (self._monotonic() + MAX_CACHE_SECONDS, keys)}
@@ -119,18 +119,18 @@ class KeyRing:
     def succeed(
         self, purpose: KeyPurpose, subject: str, *, active_from: Timestamp | None
     ) -> DataKey:
-        """Make the successor of a subject's newest key; used for writing from `active_from` on."""
+        """Create the successor of a subject's newest key; writers use it from `active_from` on."""
         rows = self._store.all_of(key_owner(purpose, subject))
         return self._make(purpose, subject, _next_id(rows), active_from)[0]
 
     def forget(self, subject: str) -> None:
-        """Drop a subject's keys from this memory. Others drop theirs within MAX_CACHE_SECONDS."""
+        """Remove a subject's keys from memory. Other functions do so within MAX_CACHE_SECONDS."""
         with self._lock:
             for place in [place for place in self._cache if place[1] == subject]:
                 del self._cache[place]
 
     def current_id(self, purpose: KeyPurpose, subject: str) -> str | None:
-        """Id of the key that enciphers now; None when a new one would be made. KMS is not asked."""
+        """Id of the current encryption key; None if one must be created. Does not call KMS."""
         cached = self._cached(purpose, subject, _CURRENT)
         if cached is not None:
             return cached.key_id
@@ -145,12 +145,12 @@ class KeyRing:
         return self._opened(purpose, subject, current)
 
     def _youngest(self, purpose: KeyPurpose, rows: list[DataKey]) -> DataKey | None:
-        """The youngest key in use, unless it is so old that a successor is wanted."""
+        """The newest active key; None if there is none or it must be replaced."""
         now = self._outside.now()
         active = [
             row for row in rows if row.wrapped and (row.active_from or "") <= to_timestamp(now)
         ]
-        # Index keys have no successor but by `succeed`: what was written must be found again.
+        # Index keys are only replaced by `succeed`: stored hashes must stay findable.
         too_old = purpose != "index" and active and _age(active[0], now) >= ROTATE_AFTER
         return None if not active or too_old else active[0]
 
@@ -220,19 +220,19 @@ def _age(row: DataKey, now: datetime) -> timedelta:
 
 
 def _next_id(rows: list[DataKey]) -> str:
-    """Key ids sort as text in the order of their making."""
+    """Key ids sort as text in order of creation."""
     return f"k{int(rows[0].key_id[1:]) + 1:09d}" if rows else FIRST_KEY_ID
 
 
 @contextmanager
 def _kms_errors(purpose: KeyPurpose, subject: str) -> Iterator[None]:
-    """A key that does not fit is a fault of ours; every other failure of KMS may pass."""
+    """A key mismatch is an internal error; every other KMS failure is treated as temporary."""
     try:
         yield
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         if code in _WRONG_KEY:
-            raise IntegrityError(f"KMS refuses the {purpose} key of {subject}: {code}") from error
+            raise IntegrityError(f"KMS rejects the {purpose} key of {subject}: {code}") from error
         raise KeysUnavailable(
             f"The encryption keys are not available ({code}); try again"
         ) from error

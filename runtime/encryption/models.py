@@ -1,4 +1,4 @@
-"""Data keys: what enciphers fields, each wrapped by KMS. Without it its fields are unreadable."""
+"""Data keys that encrypt fields, each wrapped by KMS. Without its key a field is unreadable."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from runtime.core.fields import Timestamp
 from runtime.dynamodb.schema import Row, partition, sort
 
 SWEEP: Final = "sweep"
-"""`subject` of the rows that are no keys, but say how far a sweep has come."""
+"""`subject` of rows that hold rotation progress instead of a key."""
 
 
 class DataKey(Row, table="keys", frozen=True):
     """The data key `key_id` of one purpose and subject, wrapped under the KMS key of the purpose.
 
-    A subject's newest key enciphers; the older ones open what they enciphered before.
-    `active_from`: before that moment a new key is known, but not yet used. `retired_at`: nothing
-    is found by it any more (blind indexes only). `erased_at`: the customer was erased, and the key
-    with it. The row stays so that no later key of the subject gets the same id.
+    A subject's newest key encrypts; older keys decrypt what they encrypted.
+    `active_from`: writers use the key from then on. `retired_at`: the key is no longer used for
+    lookups (blind indexes only). `erased_at`: the customer was erased, and the key deleted. The row
+    remains so that a later key of the subject does not reuse the id.
     """
 
     subject: Annotated[str, partition()]
@@ -32,10 +32,10 @@ class DataKey(Row, table="keys", frozen=True):
 
 
 class SweepProgress(Row, frozen=True):
-    """How far the last sweep over one table has come; it stands in the keys table.
+    """Progress of the last rotation sweep over one table; stored in the keys table.
 
-    `last_key` is that of the last page that was swept. `renewed` counts rows enciphered again,
-    `failed` those that could not be opened.
+    `last_key` is the last key of the last finished page. `renewed` counts re-encrypted rows,
+    `failed` those that could not be decrypted.
     """
 
     subject: str = SWEEP
@@ -51,5 +51,5 @@ class SweepProgress(Row, frozen=True):
 
 
 def key_owner(purpose: str, subject: str) -> str:
-    """`DataKey.subject` of a customer's, a merchant's or our own keys for `purpose`."""
+    """`DataKey.subject` of a customer's, a merchant's or the platform's keys for `purpose`."""
     return f"{purpose}#{subject}"

@@ -1,4 +1,4 @@
-"""Wrapped data keys."""
+"""The repository of wrapped data keys."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from runtime.dynamodb.store import Store
 from runtime.encryption.models import SWEEP, DataKey, SweepProgress
 
 KEYS_PAGE = 20
-"""Keys of one subject read at once; it gets a new one a year."""
+"""Page size for the keys of one subject; it gets a new one a year."""
 
 
 class DataKeyRepository:
-    """The keys table. Its rows hold only what KMS has wrapped."""
+    """The keys table. It holds only wrapped keys."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -36,7 +36,7 @@ class DataKeyRepository:
         )
 
     def create(self, key: DataKey, *, token: str) -> DataKey:
-        """Store `key`, or return the one that somebody else stored first."""
+        """Store `key`. Returns the existing key if another caller stored one first."""
         try:
             self._store.transact([put(key).when(absent("subject"))], token=token)
         except TransactionRefused as refused:
@@ -45,15 +45,15 @@ class DataKeyRepository:
         return key
 
     def progress(self, table: str) -> SweepProgress | None:
-        """How far the last sweep over `table` has come."""
+        """Progress of the last sweep over `table`."""
         key = {"subject": SWEEP, "key_id": table}
         return self._store.get(DataKey, key, SweepProgress, EVERYBODY)
 
     def note(self, progress: SweepProgress, *, token: str) -> None:
-        """Remember how far a sweep has come."""
+        """Save the progress of a sweep."""
         self._store.transact([put(progress)], token=token)
 
     def retire(self, key: DataKey, at: str, *, token: str) -> None:
-        """Find nothing by `key` any more. The row stays, for what backups hold."""
+        """Stop using `key` for lookups. The row stays, for restored backups."""
         after = key.model_copy(update={"retired_at": at})
         self._store.transact([change(key, after)], token=token)

@@ -1,1 +1,1 @@
-"""Lambda functions: each module is what one function is built from, and its handler."""
+"""Lambda functions: each module composes one function's dependencies and defines its handler."""

@@ -1,4 +1,4 @@
-"""The audit log's archive: its stream (rows into segments), and its schedule (roots over them)."""
+"""The audit archive: its stream writes segments of rows, its schedule signs roots over them."""
 
 from __future__ import annotations
 
@@ -20,36 +20,35 @@ from runtime.streams.records import StreamRecord, batch_answer
 
 
 class ArchiveServices(FunctionServices):
-    """Behind functions/archive.py."""
+    """Dependencies of functions/archive.py."""
 
     def __init__(self, settings: ArchiveSettings, outside: Outside | None = None) -> None:
         super().__init__(settings, outside=outside)
-        margin = settings.stop_before_timeout_seconds
         self.deps = ArchiveDependencies(
             archive=AuditArchive(self.outside.aws.s3(), settings.audit_bucket),
             signer=RootSigner(self.kms, settings.audit_key_arn),
             alerts=AlertRepository(self.store),
             codec=self.store.codec,
             clock=self.outside.now,
-            must_stop=lambda: self.invocation.remaining_seconds() < margin,
+            must_stop=self.stop_before_timeout(settings.stop_before_timeout_seconds),
         )
 
 
 @cache
 def archive_services() -> ArchiveServices:
-    """Built from the environment at the first event."""
+    """Build the services from the environment, once."""
     return ArchiveServices(ArchiveSettings.from_environment(os.environ))
 
 
 def archive(event: Event, context: LambdaContext, services: ArchiveServices) -> dict[str, Any]:
-    """Archive a batch of records, or close what is archived.
+    """Archive a batch of stream records, or sign roots on schedule.
 
-    A batch answers with the first record that could not be done, as the projector does.
+    For a batch, returns the first failed record, like the projector.
     """
     if "Records" in event:
         return _archive(event["Records"], services)
     answer = close(services.deps).answer()
-    logger.info("closed", schedule=event.get("schedule"), **answer)
+    logger.info("roots signed", schedule=event.get("schedule"), **answer)
     return answer
 
 

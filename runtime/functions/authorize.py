@@ -1,7 +1,7 @@
-"""The gateway's authorizer: identifies the caller, in a simple response. Failures are refusals.
+"""The gateway's authorizer: identifies the caller and returns a simple response.
 
-It allows every request and passes the result in the context. The functions answer a refused
-credential with a problem document (http/authorizer_context.py).
+It authorizes every request and passes the result in the context, so that the functions can answer
+an invalid credential with a problem document (http/authorizer_context.py). Errors count as refused.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class AuthorizerServices:
-    """Behind functions/authorize.py. Everything is made when it is first needed.
+    """Dependencies of functions/authorize.py, each created on first use.
 
     `jwks` reads the issuer's public keys from their URL.
     """
@@ -52,14 +52,14 @@ class AuthorizerServices:
 
     @cached_property
     def machine_clients(self) -> ApiKeyAuthorizer:
-        """Made for the first API key: a token must not wait for what it does not need."""
+        """API key authentication, created for the first API key: tokens do not need it."""
         from runtime.functions.composition.api_key_authorizer import ApiKeyAuthorizer  # noqa: PLC0415
 
         return ApiKeyAuthorizer(self.settings, self.outside)
 
     @cached_property
     def keys(self) -> TokenKeys:
-        """What tokens are verified with."""
+        """Keys that verify tokens."""
         settings, monotonic = self.settings, self.outside.monotonic
         keep, max_stale = settings.jwks_cache_seconds, settings.jwks_max_stale_seconds
         public = secret = None
@@ -78,7 +78,7 @@ class AuthorizerServices:
 
 @cache
 def authorizer_services() -> AuthorizerServices:
-    """Built from the environment at the first event."""
+    """Build the services from the environment, once."""
     return AuthorizerServices(AuthorizerSettings.from_environment(os.environ))
 
 
@@ -88,16 +88,16 @@ _SCHEME = "bearer "
 def handler_for(
     services: Callable[[], AuthorizerServices],
 ) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
-    """The handler of one execution environment, on its services."""
+    """Create the handler on the services of one execution environment."""
 
     def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
-        """API Gateway's payload 2.0 authorizer with simple responses."""
+        """Handle API Gateway's payload 2.0 authorizer event with a simple response."""
         try:
             context = context_of(_judge(_bearer(event), event, services()))
         except TokenRefused as refused:
             logger.warning(ACCESS_REFUSED, reason=refused.reason, detail=str(refused))
             context = _refusing(refused.reason, services)
-        except Exception:  # noqa: BLE001 - the boundary: whatever fails here must refuse
+        except Exception:  # noqa: BLE001 - boundary: any failure refuses the credential
             logger.exception(ACCESS_REFUSED, reason=Refusal.FAILURE)
             context = _refusing(Refusal.FAILURE, services)
         return {"isAuthorized": True, "context": context}

@@ -1,4 +1,4 @@
-"""The queue of deliveries: each message is one turn of one webhook."""
+"""Delivery queue: each message is one turn of one webhook."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 WRITES_SECONDS: Final = 5.0
-"""Around an attempt: its claim, and what came of it."""
+"""Time reserved for the writes around an attempt: the claim and the result."""
 
 
 class DeliverServices(FunctionServices):
-    """Behind functions/deliver.py."""
+    """Dependencies of functions/deliver.py."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class DeliverServices(FunctionServices):
         )
 
     def begin(self, context: LambdaContext) -> None:
-        """Start the invocation's clock, remember its id for what it changes, read anew."""
+        """Start an invocation: reset its time, take its request id, clear cached endpoints."""
         super().begin(context)
         self.deps.endpoints.forget()
         self._request_id = context.aws_request_id
@@ -64,16 +64,16 @@ class DeliverServices(FunctionServices):
 
 @cache
 def deliver_services() -> DeliverServices:
-    """Built from the environment at the first event."""
+    """Build the services from the environment, once."""
     return DeliverServices(DeliverSettings.from_environment(os.environ))
 
 
 def deliver_batch(
     event: Event, context: LambdaContext, services: DeliverServices
 ) -> dict[str, Any]:
-    """Work on the messages of a batch at once: endpoints take their time, and it is waiting.
+    """Process the messages of a batch in parallel, since most time is spent waiting for endpoints.
 
-    Answers those that could not be worked on: SQS hands them out again, and at last to its DLQ.
+    Returns the failed messages: SQS redelivers them, and finally moves them to the DLQ.
     """
     records = event["Records"]
     with services.outside.threads(len(records)) as pool:
@@ -84,11 +84,11 @@ def deliver_batch(
 
 
 def _outcome(services: DeliverServices, record: dict[str, Any]) -> DeliveryOutcome | None:
-    """What came of one message; None when it has to come again."""
+    """The outcome of one message; None if it must be redelivered."""
     try:
         order = DeliveryOrder.model_validate_json(record["body"])
         outcome = deliver(order, services.deps)
-    except Exception:  # noqa: BLE001 - the message comes again, the others are done
+    except Exception:  # noqa: BLE001 - this message is redelivered, the others are done
         logger.exception("a delivery failed", message_id=record["messageId"])
         return None
     logger.info("webhook", webhook=order.id, merchant=order.merchant_id, outcome=str(outcome))

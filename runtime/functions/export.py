@@ -1,4 +1,4 @@
-"""The queue of exports: each message is one turn of one export."""
+"""Export queue: each message is one turn of one export."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PROFILES_REMEMBERED_SECONDS = 60
 
 
 class ExportServices(FunctionServices):
-    """Behind functions/export.py."""
+    """Dependencies of functions/export.py."""
 
     def __init__(self, settings: ExportSettings, outside: Outside | None = None) -> None:
         super().__init__(settings, outside=outside)
@@ -50,14 +50,14 @@ class ExportServices(FunctionServices):
 
 @cache
 def export_services() -> ExportServices:
-    """Built from the environment at the first event."""
+    """Build the services from the environment, once."""
     return ExportServices(ExportSettings.from_environment(os.environ))
 
 
 def export(
     event: Event, context: LambdaContext, services: ExportServices
 ) -> PartialItemFailureResponse:
-    """Write exports; what fails returns to the queue, and at last to its dead letters."""
+    """Write exports; SQS redelivers failed messages, and finally moves them to the DLQ."""
     return process_partial_response(
         event=event,
         record_handler=partial(_write, services),

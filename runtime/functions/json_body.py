@@ -1,4 +1,4 @@
-"""The JSON object in a request's body, read strictly: nothing in it has two meanings."""
+"""Strict parsing of the JSON object in a request body."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from runtime.core.errors import MalformedJson, PayloadTooLarge, UnsupportedMedia
 from runtime.http.field_errors import type_name
 
 MAX_BODY_BYTES = 64 * 1024
-"""Far above the largest request that the limits of its fields allow."""
+"""Far above the largest valid request."""
 
 MAX_JSON_DEPTH = 20
-"""Requests need three levels; what reads them recursively must not be sent to its limit."""
+"""Requests need three levels; deeper nesting could exhaust recursive parsers."""
 
 MAX_JSON_DIGITS = 4300
-"""Of one whole number: Python's own limit, because the conversion takes quadratic time."""
+"""Digits of one integer: Python's own limit, because the conversion takes quadratic time."""
 
 NOT_JSON: Final = "The request body is not valid JSON"
 
 
 class _Unreadable(ValueError):
-    """JSON that other parsers may read, each in its own way; the message says why we do not."""
+    """JSON that parsers interpret differently; the message gives the reason."""
 
 
 def json_body(event: APIGatewayProxyEventV2) -> tuple[dict[str, Any], bytes]:
-    """The JSON object in the body, and its bytes.
+    """The JSON object in the body, and its raw bytes.
 
     Raises PayloadTooLarge, UnsupportedMediaType, MalformedJson.
     """
@@ -72,7 +72,7 @@ def _wrong_media_type(media_type: str, raw: bytes) -> str:
 
 
 def _is_deeper(document: Any, levels: int) -> bool:
-    """Whether containers are nested more than `levels` deep; measured without recursion."""
+    """Whether containers are nested more than `levels` deep; computed without recursion."""
     layer = [document]
     for _ in range(levels):
         inner = (v.values() if isinstance(v, dict) else v for v in layer)
@@ -83,7 +83,7 @@ def _is_deeper(document: Any, levels: int) -> bool:
 
 
 def raw_body(event: APIGatewayProxyEventV2) -> bytes:
-    """The body's bytes. Raises MalformedJson where they are not UTF-8."""
+    """The body's bytes. Raises MalformedJson if they are not UTF-8."""
     try:
         return (event.decoded_body or "").encode()
     except ValueError as error:

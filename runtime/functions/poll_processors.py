@@ -1,18 +1,13 @@
-"""The daily schedule that asks processors for disputes and failed refunds that no event told."""
+"""Scheduled daily: asks processors for disputes and failed refunds whose events were missed."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from datetime import timedelta
 from functools import cache
-from typing import Any
 
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
-from runtime.core.observability import logger
 from runtime.core.outside import Outside
-from runtime.functions.composition.environments import Event, per_environment
+from runtime.functions.composition.environments import scheduled
 from runtime.functions.composition.payment_services import (
     PaymentPartners,
     payment_dependencies_of,
@@ -20,12 +15,12 @@ from runtime.functions.composition.payment_services import (
 )
 from runtime.functions.composition.services import FunctionServices
 from runtime.merchants.repository import MerchantRepository
-from runtime.payments.disputes.poll import PollDependencies, poll
+from runtime.payments.disputes.poll import PollDependencies, PollReport, poll
 from runtime.settings import PollSettings
 
 
 class PollServices(FunctionServices):
-    """Behind functions/poll_processors.py."""
+    """Dependencies of functions/poll_processors.py."""
 
     def __init__(
         self,
@@ -34,32 +29,26 @@ class PollServices(FunctionServices):
         partners: PaymentPartners | None = None,
     ) -> None:
         super().__init__(settings, {"pii": settings.pii_key_arn}, outside)
-        self._stop_before_timeout_seconds = settings.stop_before_timeout_seconds
         self.poll_dependencies = PollDependencies(
             events=processor_event_dependencies_of(
                 self, payment_dependencies_of(self, settings, partners)
             ),
             merchants=MerchantRepository(self.store),
             overlap=timedelta(days=settings.poll_days),
-            must_stop=self._must_stop,
+            must_stop=self.stop_before_timeout(settings.stop_before_timeout_seconds),
         )
-
-    def _must_stop(self) -> bool:
-        return self.invocation.remaining_seconds() < self._stop_before_timeout_seconds
 
 
 @cache
 def poll_services() -> PollServices:
-    """Built from the environment at the first event."""
+    """Build the services from the environment, once."""
     return PollServices(PollSettings.from_environment(os.environ))
 
 
-def poll_processors(event: Event, context: LambdaContext, services: PollServices) -> dict[str, Any]:
-    """One run, which may be a part of a round; its report is the answer."""
-    report = poll(services.poll_dependencies, context.aws_request_id)
-    logger.info("polled", schedule=event.get("schedule"), **asdict(report))
-    return asdict(report)
+def poll_processors(services: PollServices, request_id: str) -> PollReport:
+    """Run until time runs out; the next run continues the round."""
+    return poll(services.poll_dependencies, request_id)
 
 
-handler_for = per_environment(poll_processors)
+handler_for = scheduled("processors polled", poll_processors)
 handler = handler_for(poll_services)

@@ -1,4 +1,4 @@
-"""Everything that changes something: the function behind POST, PATCH and DELETE."""
+"""The function behind POST, PATCH and DELETE."""
 
 from __future__ import annotations
 
@@ -281,7 +281,7 @@ def post_export(request: Request, services: ProcessServices) -> StoredAnswer:
 def handler_for(
     services: Callable[[], ProcessServices], now: Callable[[], datetime] | None = None
 ) -> HttpFunction[ProcessServices]:
-    """The handler of one execution environment, on its services."""
+    """Create the handler on the services of one execution environment."""
     return HttpFunction(ROUTES, services, now)
 
 

@@ -1,7 +1,4 @@
-"""The tables' change streams: everything that is derived from them.
-
-See functions/composition/projector.py.
-"""
+"""The function behind the tables' change streams; see functions/composition/projector.py."""
 
 from __future__ import annotations
 
@@ -45,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class ProjectServices(FunctionServices):
-    """Behind functions/project.py."""
+    """Dependencies of functions/project.py."""
 
     def __init__(self, settings: ProjectSettings, outside: Outside | None = None) -> None:
         super().__init__(settings, {"pii": settings.pii_key_arn}, outside)
@@ -65,14 +62,14 @@ class ProjectServices(FunctionServices):
                 "payments": (webhooks, self._totals(), *alerts["payments"]),
                 "settlements": (webhooks,),
                 "transactions": (webhooks,),
-                "transfers": (self._folding(), webhooks, *alerts["transfers"]),
+                "transfers": (self._hot_accounts(), webhooks, *alerts["transfers"]),
             },
-            stands_aside=is_number_guard,
+            ignores=is_number_guard,
             parking=self._parking,
             images=(self._audit(),),
         )
 
-    def _folding(self) -> ShardProjection:
+    def _hot_accounts(self) -> ShardProjection:
         return ShardProjection(
             shard_rows=ShardRepository(self.store),
             accounts=AccountRepository(self.store),
@@ -110,19 +107,19 @@ class ProjectServices(FunctionServices):
         )
 
     def begin(self, context: LambdaContext) -> None:
-        """Start the invocation's clock, and remember its id for what it changes."""
+        """Start an invocation: reset its time and take its request id."""
         super().begin(context)
         self._request_id = context.aws_request_id
 
 
 @cache
 def project_services() -> ProjectServices:
-    """Built from the environment at the first event."""
+    """Build the services from the environment, once."""
     return ProjectServices(ProjectSettings.from_environment(os.environ))
 
 
 def project(event: Event, context: LambdaContext, services: ProjectServices) -> dict[str, Any]:
-    """Project a batch of records, and answer which of them come again."""
+    """Project a batch of records. Returns the records to retry."""
     records = [StreamRecord.of(each, services.names_by_table) for each in event["Records"]]
     failed = services.projector.apply(records)
     logger.info(

@@ -1,4 +1,4 @@
-"""Everything that only reads: the function behind GET, and behind paths that do not exist."""
+"""The function behind GET and unknown paths."""
 
 from __future__ import annotations
 
@@ -355,7 +355,7 @@ def list_processor_events(request: Request, services: QueryServices) -> KeptEven
 def handler_for(
     services: Callable[[], QueryServices], now: Callable[[], datetime] | None = None
 ) -> HttpFunction[QueryServices]:
-    """The handler of one execution environment, on its services."""
+    """Create the handler on the services of one execution environment."""
     return HttpFunction(ROUTES, services, now)
 
 

@@ -1,4 +1,4 @@
-"""Settlement files from the queue: an object of the bucket, a chunk of a file, or its closing."""
+"""Settlement queue: each message is a new file, a chunk of a file, or the end of a file."""
 
 from __future__ import annotations
 
@@ -28,11 +28,10 @@ from runtime.settings import ReconcileSettings
 
 
 class ReconcileServices(FunctionServices):
-    """Behind functions/reconcile.py."""
+    """Dependencies of functions/reconcile.py."""
 
     def __init__(self, settings: ReconcileSettings, outside: Outside | None = None) -> None:
         super().__init__(settings, outside=outside)
-        margin = settings.stop_before_timeout_seconds
         self.reconciliation = ReconciliationDependencies(
             objects=SettlementObjects(self.outside.aws.s3(), settings.settlement_bucket),
             queue=SettlementQueue(self.outside.aws.sqs(), settings.settlement_queue_url),
@@ -41,20 +40,20 @@ class ReconcileServices(FunctionServices):
             alerts=AlertRepository(self.store),
             record=partial(record_batch, dependencies=BatchDependencies(self.store, self.outside)),
             outside=self.outside,
-            must_stop=lambda: self.invocation.remaining_seconds() < margin,
+            must_stop=self.stop_before_timeout(settings.stop_before_timeout_seconds),
         )
 
 
 @cache
 def reconcile_services() -> ReconcileServices:
-    """Built from the environment at the first event."""
+    """Build the services from the environment, once."""
     return ReconcileServices(ReconcileSettings.from_environment(os.environ))
 
 
 def reconcile(
     event: Event, context: LambdaContext, services: ReconcileServices
 ) -> PartialItemFailureResponse:
-    """Do what each message asks for; what fails returns to the queue, and at last to its DLQ."""
+    """Process the messages; SQS redelivers failed ones, and finally moves them to the DLQ."""
     return process_partial_response(
         event=event,
         record_handler=partial(_reconcile, services),

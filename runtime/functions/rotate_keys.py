@@ -1,7 +1,7 @@
-"""The schedule of the keys: encipher again what old keys enciphered; the next event goes on.
+"""Scheduled function: re-encrypts fields under current keys; the next event continues.
 
-An operator's own event may ask for more: `{"again": true}` begins a sweep now,
-`{"new_index_key": true}` makes a successor of the key of e-mail indexes.
+An operator may invoke it with `{"again": true}` to start a sweep now, or with
+`{"new_index_key": true}` to create a new key for e-mail indexes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from runtime.settings import RotationSettings
 
 
 class RotationServices(FunctionServices):
-    """Behind functions/rotate_keys.py."""
+    """Dependencies of functions/rotate_keys.py."""
 
     def __init__(self, settings: RotationSettings, outside: Outside | None = None) -> None:
         super().__init__(
@@ -35,7 +35,6 @@ class RotationServices(FunctionServices):
             },
             outside,
         )
-        margin = settings.stop_before_timeout_seconds
         self.deps = RotationDependencies(
             rows=EncryptedRows(self.store),
             keys=DataKeyRepository(self.store),
@@ -43,24 +42,24 @@ class RotationServices(FunctionServices):
             encryption=self.encryption,
             outside=self.outside,
             operational_alerts=self.operational_alerts,
-            must_stop=lambda: self.invocation.remaining_seconds() < margin,
+            must_stop=self.stop_before_timeout(settings.stop_before_timeout_seconds),
         )
 
 
 @cache
 def rotation_services() -> RotationServices:
-    """Built from the environment at the first event."""
+    """Build the services from the environment, once."""
     return RotationServices(RotationSettings.from_environment(os.environ))
 
 
 def rotate(event: Event, context: LambdaContext, services: RotationServices) -> dict[str, Any]:
-    """One invocation's share of a sweep, and how far it has come."""
+    """Continue the sweep, and report its progress."""
     if event.get("new_index_key"):
         answer: dict[str, Any] = {"written_by_from": new_index_key(services.deps)}
     else:
         again = bool(event.get("again"))
         answer = sweep(services.deps, context.aws_request_id, again=again).answer()
-    logger.info("keys", **answer)
+    logger.info("keys rotated", **answer)
     return answer
 
 

@@ -1,4 +1,4 @@
-"""The proof's schedule: read the books as far as time allows; the next event goes on."""
+"""Scheduled function: ledger verification; runs as far as time allows, the next event continues."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ from runtime.verification.segments import LedgerVerificationDependencies
 
 
 class VerifyLedgerServices(FunctionServices):
-    """Behind functions/verify_ledger.py."""
+    """Dependencies of functions/verify_ledger.py."""
 
     def __init__(self, settings: VerifyLedgerSettings, outside: Outside | None = None) -> None:
         super().__init__(settings, outside=outside)
-        margin = settings.stop_before_timeout_seconds
         self.deps = LedgerVerificationDependencies(
             proofs=VerificationRepository(self.store),
             books=VerificationReads(self.store),
             outside=self.outside,
-            must_stop=lambda: self.invocation.remaining_seconds() < margin,
+            must_stop=self.stop_before_timeout(settings.stop_before_timeout_seconds),
             cut=timedelta(seconds=settings.cut_seconds),
             grace_seconds=settings.patience_seconds,
         )
@@ -39,18 +38,18 @@ class VerifyLedgerServices(FunctionServices):
 
 @cache
 def verify_ledger_services() -> VerifyLedgerServices:
-    """Built from the environment at the first event."""
+    """Build the services from the environment, once."""
     return VerifyLedgerServices(VerifyLedgerSettings.from_environment(os.environ))
 
 
 def verify(event: Event, context: LambdaContext, services: VerifyLedgerServices) -> dict[str, Any]:
-    """One invocation's share of a run; its report, once completed, is the answer."""
+    """Continue the verification; a completed one returns its report."""
     outcome = verify_ledger(services.deps)
     answer = outcome.answer()
     if outcome.report is not None and not outcome.report.holds:
         logger.error(LEDGER_VERIFICATION_FAILED, schedule=event.get("schedule"), **answer)
     else:
-        logger.info("proved", schedule=event.get("schedule"), **answer)
+        logger.info("ledger verified", schedule=event.get("schedule"), **answer)
     return answer
 
 

@@ -1,1 +1,1 @@
-"""Key rotation: rows encrypted again under new data keys, blind indexes rebuilt."""
+"""Key rotation: re-encrypts rows under new data keys and rebuilds blind indexes."""

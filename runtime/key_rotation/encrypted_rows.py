@@ -1,4 +1,4 @@
-"""Rows with enciphered fields of any table: found by the age of their keys, sealed anew."""
+"""Rows with encrypted fields in any table: found by the age of their keys, re-encrypted."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from runtime.dynamodb.store import StalePage, Store
 from runtime.merchants.models import Merchant
 
 ENCRYPTED_MODELS: tuple[type[Customer] | type[Merchant], ...] = (Customer, Merchant)
-"""Lasting rows. Stored answers go after a day, and their keys stay."""
+"""Permanent rows. Stored responses expire after a day, and their keys remain available."""
 SWEEP_PAGE = 200
 
 RecordT = TypeVar("RecordT", bound=Record)
 
 
 class EncryptedRows:
-    """The tables with enciphered fields."""
+    """The tables with encrypted fields."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def pages(self, model: type[Record], start_after: Key | None) -> Iterator[StalePage]:
-        """A whole table: each row's key, and what an old key enciphered of it."""
+        """A whole table: each row's key, and its fields that are encrypted under an old key."""
         return self._store.scan_stale(model, page_size=SWEEP_PAGE, start_after=start_after)
 
     def get(self, model: type[RecordT], key: Key) -> RecordT | None:
-        """A row, deciphered, strongly consistent."""
+        """A decrypted row, strongly consistent."""
         return self._store.get(model, key, model, EVERYBODY)
 
     def renew(self, before: RecordT, after: RecordT, names: tuple[str, ...], *, token: str) -> None:
-        """Write `after` with the attributes `names` enciphered anew.
+        """Write `after` with the attributes `names` re-encrypted.
 
-        Raises StaleWrite when the row was changed since it was read.
+        Raises StaleWrite if the row has changed since it was read.
         """
         step = change(before, after)
         sealed = tuple(dict.fromkeys((*step.sealed, *names)))

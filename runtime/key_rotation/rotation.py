@@ -1,11 +1,11 @@
-"""New keys for old: rows are enciphered again under today's keys, e-mail indexes made again.
+"""Key rotation: re-encrypts rows under current keys and rebuilds e-mail indexes.
 
-A data key gets a successor when it is used after a year (encryption/key_ring.py); what lies still
-is found by this sweep. It may be stopped anywhere and goes on where it was.
+A data key is replaced when it is used after a year (encryption/key_ring.py); this sweep finds rows
+that are not written. It can be interrupted anywhere and resumes there.
 
-Index keys change in three steps, because functions remember keys for minutes: the new key is made,
-and found by at once; after INDEX_REST it is written by; a sweep that begins another INDEX_REST
-later writes every index again, and then the old key is retired.
+Index keys are replaced in three steps, because functions cache keys for minutes. The new key is
+created, and lookups use it at once. After INDEX_REST, writers use it. A sweep that starts another
+INDEX_REST later rewrites every index, and then the old key is retired.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from runtime.key_rotation.encrypted_rows import ENCRYPTED_MODELS, EncryptedRows
 from runtime.merchants.models import Merchant
 
 NEW_PASS_AFTER: Final = timedelta(days=7)
-"""A sweep begins so long after the last one ended, unless it is asked for."""
+"""Pause between the end of a sweep and the next one, unless one is requested."""
 INDEX_REST: Final = timedelta(seconds=2 * MAX_CACHE_SECONDS)
-"""Longer than any function remembers a key and then runs on."""
+"""Longer than any function may cache a key and keep running."""
 MAX_ATTEMPTS = 5
-"""Readings of one row that somebody changes meanwhile."""
+"""Attempts per row when it changes concurrently."""
 ROTATED_BY: Final = "system:keys"
 
 
 @dataclass(frozen=True)
 class RotationDependencies:
-    """What changing keys works with. `must_stop` says that the invocation's time runs out."""
+    """Dependencies of key rotation. `must_stop` returns whether the invocation must end."""
 
     rows: EncryptedRows
     keys: DataKeyRepository
@@ -55,38 +55,38 @@ class RotationDependencies:
 
 @dataclass(frozen=True)
 class RotationReport:
-    """How far each table's sweep has come; `retired`: index keys that nothing is found by now."""
+    """Progress of each table's sweep; `retired`: index keys that were retired."""
 
     progress: Mapping[str, SweepProgress]
     finished: bool
     retired: tuple[str, ...] = ()
 
     def answer(self) -> dict[str, Any]:
-        """As plain data."""
+        """The report as plain data."""
         shown = {"seen", "renewed", "failed", "started_at", "finished_at"}
         tables = {name: each.model_dump(include=shown) for name, each in self.progress.items()}
         return {"finished": self.finished, "tables": tables, "retired": list(self.retired)}
 
 
 def new_index_key(deps: RotationDependencies) -> str:
-    """Make the successor of the key of e-mail indexes; when it is written by from.
+    """Create the next key of e-mail indexes. Returns when writers start to use it.
 
-    Raises Conflict while the last change is not finished.
+    Raises Conflict while the last replacement is in progress.
     """
-    living = _living_index_keys(deps)
-    if len(living) > 1:
+    active = _active_index_keys(deps)
+    if len(active) > 1:
         raise Conflict(
-            f"The index key {living[0].key_id} is still replacing {living[1].key_id}; "
+            f"The index key {active[0].key_id} is still replacing {active[1].key_id}; "
             "wait until a sweep has finished"
         )
-    deps.ring.key_for_writing("index", BLIND_INDEX_SUBJECT)  # there may be none at all yet
+    deps.ring.key_for_writing("index", BLIND_INDEX_SUBJECT)  # creates the first key
     active_from = to_timestamp(deps.outside.now() + INDEX_REST)
     deps.ring.succeed("index", BLIND_INDEX_SUBJECT, active_from=active_from)
     return active_from
 
 
 def sweep(deps: RotationDependencies, request_id: str, *, again: bool = False) -> RotationReport:
-    """Go on with the sweep, or begin one that is due or asked for (`again`)."""
+    """Continue the sweep, or start one that is due or requested (`again`)."""
     progress: dict[str, SweepProgress] = {}
     for model in ENCRYPTED_MODELS:
         begun = _begun(model.table_schema.name, deps, again=again)
@@ -115,7 +115,7 @@ def _swept(
 ) -> SweepProgress:
     if progress.finished_at is not None:
         return progress
-    reindex = model is Customer and len(_living_index_keys(deps)) > 1
+    reindex = model is Customer and len(_active_index_keys(deps)) > 1
     for page in deps.rows.pages(model, progress.last_key):
         renewed = failed = 0
         for key, names in page.rows:
@@ -128,8 +128,8 @@ def _swept(
                 logger.error(error.code, detail=error.detail)
                 deps.operational_alerts.decryption_failed(error)
             except StaleWrite as busy:
-                failed += 1  # nothing is wrong with it: the next sweep finds it again
-                logger.warning("a row was too busy to be encrypted again", detail=str(busy))
+                failed += 1  # the row is intact; the next sweep finds it again
+                logger.warning("a row changed too often to be re-encrypted", detail=str(busy))
         done = page.last_key is None
         progress = progress.model_copy(
             update={
@@ -169,7 +169,7 @@ def _renew(
 
     too_busy = StaleWrite(
         model.table_schema.name,
-        f"{dict(key)} changed {MAX_ATTEMPTS} times while it was renewed",
+        f"{dict(key)} changed {MAX_ATTEMPTS} times while it was re-encrypted",
     )
     return retry_stale(MAX_ATTEMPTS, attempt, too_busy)
 
@@ -181,20 +181,20 @@ def _new_index(row: Customer | Merchant, deps: RotationDependencies) -> dict[str
     return {} if email_index == row.email_index else {"email_index": email_index}
 
 
-def _living_index_keys(deps: RotationDependencies) -> list[DataKey]:
+def _active_index_keys(deps: RotationDependencies) -> list[DataKey]:
     rows = deps.keys.all_of(key_owner("index", BLIND_INDEX_SUBJECT))
     return [row for row in rows if row.retired_at is None]
 
 
 def _retire_index_keys(customers: SweepProgress, deps: RotationDependencies) -> tuple[str, ...]:
-    """Retire what the newest index key has replaced, if every row was written after it took over.
+    """Retire the replaced index keys once every row was written after the new key took over.
 
-    A row that could not be opened keeps the old key alive: it is found by that alone.
+    A row that could not be decrypted keeps the old key: only that key finds it.
     """
-    living = _living_index_keys(deps)
-    if len(living) < 2 or customers.failed:
+    active = _active_index_keys(deps)
+    if len(active) < 2 or customers.failed:
         return ()
-    newest, *older = living
+    newest, *older = active
     took_over = to_datetime(newest.active_from or newest.created_at) + INDEX_REST
     if to_datetime(customers.started_at) < took_over:
         return ()

@@ -16,7 +16,7 @@ from runtime.customers.repository import CustomerLock, customer_refusal
 from runtime.dynamodb.codec import Item
 from runtime.dynamodb.errors import TransactionRefused
 from runtime.dynamodb.expressions import Write, absent, change, equals, put
-from runtime.dynamodb.optional_writes import LeftOut, SideWrites, commit
+from runtime.dynamodb.optional_writes import LeftOut, OptionalWrites, commit
 from runtime.dynamodb.store import Store
 from runtime.idempotency import repository as claims
 from runtime.idempotency.models import IdempotencyRecord
@@ -131,14 +131,18 @@ class PaymentRepository:
         optional, and are left out if their conditions fail. Raises StaleWrite with the table whose
         row was changed.
         """
-        side: list[SideWrites] = []
+        optional: list[OptionalWrites] = []
         if claim is not None:
-            side.append(LeftOut(claims.complete(claim)))
+            optional.append(LeftOut(claims.complete(claim)))
         if writes.attempt is not None:
-            side.append(CountedAttempt(writes.attempt, self._store.codec))
+            optional.append(CountedAttempt(writes.attempt, self._store.codec))
         try:
             commit(
-                self._store, writes.rendered(), side, token=token, decisive=_judged_first(writes)
+                self._store,
+                writes.rendered(),
+                optional,
+                token=token,
+                decisive=_judged_first(writes),
             )
         except TransactionRefused as refused:
             raise _stale(writes, refused) from refused

@@ -1,7 +1,7 @@
-"""One frozen model per Lambda: the stack writes the environment from it, the runtime reads it back.
+"""One frozen model per Lambda: the stack writes the environment from it, the runtime reads it.
 
 Field `intent_lease_seconds` is the variable `INTENT_LEASE_SECONDS`. Field `payments_table` holds
-the physical name of the table `payments`; a function can reach no table it does not name.
+the physical name of the table `payments`; a function can only use tables named in its settings.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Of the functions that verify tokens and rotate keys."""
+"""Settings of the authorizer and of key rotation."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pydantic import Field, model_validator
 from runtime.settings.base import Settings
 
 ACCESS_REFUSED: Final = "token refused"
-"""Log message of the authorizer, with its `reason`. A metric counts it and an alarm listens."""
+"""Log message of the authorizer, with its `reason`. A metric counts it, and an alarm watches it."""
 
 
 LONGEST_CACHE_SECONDS: Final = 300
 
 
 class AuthorizerSettings(Settings, frozen=True):
-    """The function that judges bearer tokens and API keys.
+    """The function that verifies bearer tokens and API keys.
 
-    At most one source of public keys, for RS256 and ES256. HS256 only where its secret is given.
-    `cache_seconds`: how long the gateway keeps an answer.
+    At most one source of public keys, for RS256 and ES256. HS256 only if its secret is configured.
+    `cache_seconds`: how long the gateway caches a response.
     """
 
     issuer: Annotated[str, Field(min_length=1)]
@@ -33,22 +33,22 @@ class AuthorizerSettings(Settings, frozen=True):
     hs256_secret_arn: str | None = None
     jwks_cache_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
     jwks_max_stale_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3_600
-    """How long known keys serve on while their source cannot be read."""
+    """How long cached keys remain valid while their source is unavailable."""
     leeway_seconds: Annotated[int, Field(ge=0, le=60)] = 5
 
     @model_validator(mode="after")
     def _has_keys(self) -> Self:
         if self.jwks_url is not None and self.jwks_secret_arn is not None:
-            raise ValueError("give jwks_url or jwks_secret_arn, and not both")
+            raise ValueError("set jwks_url or jwks_secret_arn, not both")
         if (self.jwks_url or self.jwks_secret_arn or self.hs256_secret_arn) is None:
-            raise ValueError("give jwks_url or jwks_secret_arn, or hs256_secret_arn, or both kinds")
+            raise ValueError("set at least one of jwks_url, jwks_secret_arn and hs256_secret_arn")
         if self.jwks_max_stale_seconds < self.jwks_cache_seconds:
             raise ValueError("jwks_max_stale_seconds is below jwks_cache_seconds")
         return self
 
 
 class RotationSettings(Settings, frozen=True):
-    """The scheduled function that enciphers again what old keys enciphered."""
+    """The scheduled function that re-encrypts fields under current keys."""
 
     alerts_table: str
     customers_table: str

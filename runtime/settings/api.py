@@ -1,4 +1,4 @@
-"""Of the functions behind the HTTP API."""
+"""Settings of the HTTP API functions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ProcessSettings(PaymentTiming, frozen=True):
     settlement_bucket: str
     webhook_deadline_seconds: WebhookDeadline = 3 * 86_400
     allow_local_webhooks: bool = False
-    """For the local stage: webhooks to http on this machine."""
+    """Local stage only: permits webhooks to http on this machine."""
 
 
 class QuerySettings(Settings, frozen=True):

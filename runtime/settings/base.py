@@ -1,4 +1,4 @@
-"""What every function has, and how an environment becomes settings."""
+"""The base of all settings, and their conversion to and from environment variables."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ _TABLE_SUFFIX = "_table"
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
-    """What every Lambda has."""
+    """Settings of every Lambda."""
 
     stage: str
     service: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the settings back. Raises ValidationError naming what is missing or wrong."""
+        """Read the settings. Raises ValidationError with the missing or invalid names."""
         names = {name.upper(): name for name in cls.model_fields}
         return cls.model_validate(
             {names[key]: value for key, value in environment.items() if key in names}
         )
 
     def environment(self) -> dict[str, str]:
-        """The variables from which `from_environment` makes an equal model."""
+        """The environment variables for `from_environment`."""
         return {
             name.upper(): str(value) for name, value in self.model_dump(exclude_none=True).items()
         }
 
     def table_names(self) -> dict[str, str]:
-        """Physical name by schema name, of the tables this Lambda may use."""
+        """Physical names by schema name, of the tables this Lambda may use."""
         return {
             name.removesuffix(_TABLE_SUFFIX): getattr(self, name)
             for name in type(self).model_fields

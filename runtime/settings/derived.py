@@ -1,4 +1,4 @@
-"""Of the functions behind change streams: projections, archive, totals and webhooks."""
+"""Settings of the functions behind change streams: projections, archive, totals and webhooks."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pydantic import Field
 from runtime.settings.base import Settings
 
 LARGE_TRANSACTION_MINOR: Final = 1_000_000
-"""From this amount on, in minor units of any currency, a payment or transfer is worth an alert."""
+"""Payments and transfers from this amount on, in minor units, raise an alert."""
 VELOCITY_PAYMENTS: Final = 5
-"""So many payments of a customer within one minute are worth an alert."""
+"""This many payments of a customer within one minute raise an alert."""
 MAX_VELOCITY_PAYMENTS: Final = 100
-"""As many as are kept by their ids (compliance/repository.py)."""
+"""The number of payment ids kept per minute (compliance/repository.py)."""
 
 WebhookDeadline = Annotated[int, Field(ge=60, le=14 * 86_400)]
-"""Seconds for which a webhook is tried, from when it was made or asked for again."""
+"""How long a webhook is attempted, in seconds from its creation or redelivery request."""
 
 
 class ProjectSettings(Settings, frozen=True):
@@ -48,7 +48,7 @@ class ProjectSettings(Settings, frozen=True):
 
 
 class ArchiveSettings(Settings, frozen=True):
-    """The function that archives the audit log: fed by its stream, and closing by the clock."""
+    """The function that archives the audit log: fed by its stream, signing roots on schedule."""
 
     alerts_table: str
     audit_log_table: str
@@ -58,7 +58,7 @@ class ArchiveSettings(Settings, frozen=True):
 
 
 class TotalsSettings(Settings, frozen=True):
-    """The scheduled function that folds totals of closed days."""
+    """The scheduled function that compacts the totals of closed days."""
 
     totals_table: str
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 10
@@ -76,13 +76,13 @@ class DeliverSettings(Settings, frozen=True):
     retry_delays_seconds: Annotated[str, Field(pattern=r"^[0-9]{1,7}(,[0-9]{1,7}){0,31}$")] = (
         "5,300,1800,7200,18000,36000,50400"
     )
-    """Until the second attempt, the third …; the last is repeated until the deadline."""
+    """Delays before the second attempt, the third …; the last repeats until the deadline."""
     allow_local_webhooks: bool = False
-    """For the local stage: webhooks to http on this machine."""
+    """Local stage only: permits webhooks to http on this machine."""
 
 
 class RetriesSettings(Settings, frozen=True):
-    """The scheduled function that queues webhooks whose time has come."""
+    """The scheduled function that queues webhooks that are due."""
 
     webhooks_table: str
     delivery_queue_url: str

@@ -1,4 +1,4 @@
-"""Of the functions that read settlement files and write exports."""
+"""Settings of the functions that read settlement files and write exports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ReconcileSettings(Settings, frozen=True):
 
 
 class MissingSettings(Settings, frozen=True):
-    """The scheduled function that looks for what no settlement file has named in time."""
+    """The scheduled function that finds transactions missing from settlement files."""
 
     merchants_table: str
     settlement_chunks_table: str
@@ -55,5 +55,5 @@ class ExportSettings(Settings, frozen=True):
     export_bucket: str
     export_queue_url: str
     settle_seconds: Annotated[int, Field(ge=0, le=600)] = 60
-    """How long books wait until they are read: then what began before is committed, and derived."""
+    """How long to wait before an export reads: earlier writes are then committed and projected."""
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30

@@ -1,4 +1,4 @@
-"""Of the functions that keep and prove the books."""
+"""Settings of the ledger's scheduled functions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runtime.settings.base import Settings
 
 
 class HoldsSettings(Settings, frozen=True):
-    """The scheduled function that gives back what expired holds hold."""
+    """The scheduled function that releases expired holds."""
 
     accounts_table: str
     transfers_table: str
@@ -18,10 +18,10 @@ class HoldsSettings(Settings, frozen=True):
 
 
 class VerifyLedgerSettings(Settings, frozen=True):
-    """The scheduled function that proves the books.
+    """The scheduled function that verifies the ledger.
 
-    `cut_seconds`: what is younger is not expected to be committed. The default is as long as a
-    Lambda function can run at all.
+    `cut_seconds`: younger writes may not be committed yet and are skipped. The default is the
+    maximum duration of a Lambda invocation.
     """
 
     accounts_table: str
@@ -33,5 +33,5 @@ class VerifyLedgerSettings(Settings, frozen=True):
     transfers_table: str
     cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 900
     patience_seconds: Annotated[int, Field(ge=1, le=600)] = 60
-    """How long an entry may be behind its account or transfer before it is missed."""
+    """How long an entry may lag behind its account or transfer before it counts as missing."""
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30

@@ -1,4 +1,4 @@
-"""Of payments: how long their pieces may take, and the functions that finish them."""
+"""Payment settings: durations, and the functions that finish payments."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from runtime.settings.base import Settings
 
 MAX_FEE_BASIS_POINTS = 5_000
 MAX_FEE_FIXED_MINOR = 1_000_000
-"""With these bounds the fee of the largest amount is still an amount that can be booked."""
+"""These limits keep the fee of the largest amount within the limits of an amount."""
 
 OPEN_BUCKETS: Final = 128
-"""Buckets of the platform's queues of open payments and operations (`gsi-open`), where a stage does
-not say otherwise.
+"""Buckets of the platform's queues of open payments and operations (`gsi-open`), unless the stage
+overrides it.
 
-A sale goes into its queue and out of it, so 128 buckets of 1,000 write units a second hold 64,000
-sales a second. The number may grow at any time: readers read as many buckets as the setting says.
-It never shrinks: nobody would look into those that are left out.
+A sale enters and leaves its queue, so 128 buckets of 1,000 write units a second support 64,000
+sales a second. The number may grow at any time: readers read as many buckets as configured. It must
+never shrink, because rows in the removed buckets would not be found.
 """
 RESOLVER_WORKERS: Final = 64
 RESOLVER_WORKERS_PER_MERCHANT: Final = 16
-"""A processor that answers in 100 ms is asked a hundred times a second, as often as Stripe allows
+"""With responses in 100 ms this makes about a hundred requests a second, within Stripe's limit
 (Stripe documentation, "Rate limits")."""
 MAX_RESOLVER_WORKERS: Final = 128
-"""As many threads as one function has CPU for, while most of them wait."""
+"""As many threads as one function's CPU supports while most of them wait."""
 
 FEWEST_OPEN_BUCKETS: Final = 8
-"""As many as there were before it was a setting."""
+"""The number before it became a setting."""
 MOST_OPEN_BUCKETS: Final = 256
 
 STRIPE_API_BASE: Final = "https://api.stripe.com"
@@ -38,25 +38,25 @@ _THIS_MACHINE: Final = frozenset({"127.0.0.1", "localhost"})
 
 
 def _keeps_secrets(base: str) -> str:
-    """What is sent there carries merchants' keys: only by TLS, or without leaving this machine."""
+    """Requests carry merchants' keys: require TLS, except to this machine."""
     url = urlsplit(base)
     if url.scheme != "https" and not (url.scheme == "http" and url.hostname in _THIS_MACHINE):
         raise ValueError("should begin with https://, or with http:// on this machine")
     if not url.hostname or base != f"{url.scheme}://{url.netloc}" or "@" in url.netloc:
-        raise ValueError("should be a scheme, a host and at most a port, and end there")
+        raise ValueError("should be a scheme, a host and at most a port")
     return base
 
 
 StripeApiBase = Annotated[str, AfterValidator(_keeps_secrets)]
-"""Where Stripe's API is."""
+"""Base URL of Stripe's API."""
 
 
 OpenBuckets = Annotated[int, Field(ge=FEWEST_OPEN_BUCKETS, le=MOST_OPEN_BUCKETS)]
-"""Over how many buckets open payments and operations are spread."""
+"""Number of buckets of open payments and operations."""
 
 
 class PaymentTiming(Settings, frozen=True):
-    """How long the pieces of a payment may take, in seconds."""
+    """Time limits and related settings of payments, in seconds."""
 
     intent_lease_seconds: Annotated[int, Field(ge=5, le=900)] = 60
     processor_timeout_seconds: Annotated[int, Field(ge=1, le=30)] = 10
@@ -65,23 +65,23 @@ class PaymentTiming(Settings, frozen=True):
     authorization_seconds: Annotated[int, Field(ge=60, le=31 * 86_400)] = 7 * 86_400
     """How long an authorization may be captured; then it is voided."""
     unknown_too_old_seconds: Annotated[int, Field(ge=60, le=7 * 86_400)] = 3_600
-    """From this age on, what the processor does not answer about rings an alarm."""
+    """An outcome at the processor that is unknown for this long triggers an alarm."""
     lock_after_failures: Annotated[int, Field(ge=2, le=100)] = 3
-    """So many failed payments or transfers of a customer in a row lock it."""
+    """This many consecutive failed payments or transfers lock a customer."""
     lock_seconds: Annotated[int, Field(ge=1, le=31 * 86_400)] = 1_800
     processors: ProcessorMode = "test"
-    """The only mode of processors' keys that are used here; the sandbox is one of `test`."""
+    """The only accepted mode of processor keys; the sandbox counts as `test`."""
     open_buckets: OpenBuckets = OPEN_BUCKETS
     max_disputes: Annotated[int, Field(ge=10, le=1_000)] = 100
-    """Disputes of one payment; one more is kept for a person. They stand in the payment's row, some
-    300 bytes each, and DynamoDB's items end at 400 KB."""
+    """Disputes per payment; further ones need manual handling. They are stored in the payment's
+    row, about 300 bytes each, and DynamoDB items are limited to 400 KB."""
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
     sandbox_fee_basis_points: Annotated[int, Field(ge=0, le=MAX_FEE_BASIS_POINTS)] = 290
     sandbox_fee_fixed_minor: Annotated[int, Field(ge=0, le=MAX_FEE_FIXED_MINOR)] = 30
 
 
 class FinishingSettings(PaymentTiming, frozen=True):
-    """What functions that finish unanswered captures, refunds and voids have in common."""
+    """Common settings of the functions that finish unanswered captures, refunds and voids."""
 
     accounts_table: str
     alerts_table: str
@@ -96,22 +96,22 @@ class FinishingSettings(PaymentTiming, frozen=True):
 
 
 class ResolverSettings(FinishingSettings, frozen=True):
-    """The scheduled function that finishes payments whose request died or whose answer was lost."""
+    """The scheduled function that finishes payments whose request died or response was lost."""
 
     customers_table: str
     workers: Annotated[int, Field(ge=1, le=MAX_RESOLVER_WORKERS)] = RESOLVER_WORKERS
-    """Payments and operations that one run asks about at once."""
+    """Payments and operations resolved in parallel by one run."""
     workers_per_merchant: Annotated[int, Field(ge=1, le=MAX_RESOLVER_WORKERS)] = (
         RESOLVER_WORKERS_PER_MERCHANT
     )
     begin_seconds: Annotated[int, Field(ge=1, le=900)] = 40
-    """For so long a run begins to ask about something; then it ends, and the next one does."""
+    """How long a run starts new work; the next run continues."""
 
 
 class PollSettings(FinishingSettings, frozen=True):
-    """The scheduled function that asks processors what no notification told.
+    """The scheduled function that polls processors for missed notifications.
 
-    `poll_days`: from how long ago on; rounds that are a day apart overlap by the rest.
+    `poll_days`: how far back to look; daily rounds therefore overlap.
     """
 
     processor_events_table: str

@@ -1,4 +1,4 @@
-"""Records of change streams that were put aside, where Lambda puts the batches that it gives up."""
+"""Dead letters: parked stream records, stored next to the batches that Lambda gives up on."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ PARKED_PREFIX: Final = "parked/"
 
 
 class FailedBatches:
-    """The bucket of what could not be projected. A redrive reads both kinds of its objects."""
+    """The bucket of records that could not be projected. A redrive reads both kinds of objects."""
 
     def __init__(self, s3: S3Client, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket
 
     def park(self, table: str, sequence_number: str, raw: Mapping[str, Any], reason: str) -> None:
-        """Keep one record as Lambda would keep its batch: under `payload`, as JSON text.
+        """Store a record in the format of Lambda's failed batches: JSON text under `payload`.
 
-        The same record has the same key for the same reason, so that it is there once however often
-        it is parked.
+        The key depends only on the record and reason, so parking again is idempotent.
         """
         document = {"parked": reason, "payload": json.dumps({"Records": [raw]})}
         self._s3.put_object(

@@ -1,7 +1,7 @@
-"""Items as the change streams tell them (DynamoDB JSON): their hash, and what of them may be shown.
+"""Stream images (DynamoDB JSON): their hash, and their attributes for display.
 
-A typed value is a map with one name, its type (DynamoDB API reference, AttributeValue). Nothing
-is deciphered here: enciphered attributes are bytes, and only that they changed is told.
+A typed value is an object whose only name is its type (DynamoDB API reference, AttributeValue).
+Nothing is decrypted: encrypted attributes are bytes, shown only as changed.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from typing import Any, Final
 from runtime.core.canonical_json import digest
 
 CHANGED: Final = "changed"
-"""What stands in the place of a value that must not be shown."""
+"""Replaces values that must not be shown."""
 STAMP: Final = frozenset(
     {"version", "updated_at", "changed_by", "request_id", "ip_address", "user_agent", "cause"}
 )
-"""Who changed the row, and when: an audit row has attributes of its own for these."""
+"""The stamp of a change; an audit row has its own attributes for these."""
 
 Image = Mapping[str, Any]
 _SETS: Final = frozenset({"SS", "NS", "BS"})
 
 
 def image_hash(image: Image | None) -> str:
-    """SHA-256 of a whole item, hex; empty for none. Bytes may be given as such or as base64."""
+    """SHA-256 of a whole item, hex; empty for None. Bytes may be raw or base64."""
     return "" if image is None else digest(_comparable({"M": image})["M"])
 
 
 def text_of(image: Image, name: str) -> str:
-    """A text attribute; empty where the item lacks it, or has another type there."""
+    """A string attribute; empty if it is missing or has another type."""
     value = image.get(name, {}).get("S", "")
     return value if isinstance(value, str) else ""
 
 
 def number_of(image: Image, name: str) -> int | None:
-    """A whole number; None where the item lacks it, or has something else there."""
+    """An integer attribute; None if it is missing or not an integer."""
     try:
         return int(image[name]["N"])
     except (KeyError, TypeError, ValueError):
@@ -43,7 +43,7 @@ def number_of(image: Image, name: str) -> int | None:
 
 
 def shown(image: Image, hidden: Collection[str]) -> dict[str, Any]:
-    """The attributes as JSON values, but the stamp; those `hidden`, and all bytes, as CHANGED."""
+    """The attributes except the stamp as JSON values; `hidden` ones and bytes are CHANGED."""
     return {
         name: CHANGED if name in hidden else plain(value)
         for name, value in image.items()
@@ -52,7 +52,7 @@ def shown(image: Image, hidden: Collection[str]) -> dict[str, Any]:
 
 
 def plain(value: Mapping[str, Any]) -> Any:
-    """A typed value as JSON says it. Sets are sorted lists, bytes are CHANGED."""
+    """A typed value as JSON. Sets become sorted lists, bytes become CHANGED."""
     ((kind, content),) = value.items()
     if kind == "N":
         return _number(content)
@@ -71,7 +71,7 @@ def plain(value: Mapping[str, Any]) -> Any:
 
 
 def changed_attributes(old: Image, new: Image) -> tuple[str, ...]:
-    """Names of the attributes that differ, but the stamp, sorted."""
+    """Names of the attributes that differ, sorted, without the stamp."""
     return tuple(sorted(name for name in {*old, *new} - STAMP if _differ(old, new, name)))
 
 
@@ -89,9 +89,9 @@ def _number(text: Any) -> int | str:
 
 
 def _comparable(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A typed value, the same for what is the same to DynamoDB.
+    """A typed value in a canonical form: equal values compare equal.
 
-    Sets have no order, bytes have two spellings, and names in a map are no types.
+    Sets are sorted and bytes encoded as base64; names in a map are not treated as types.
     """
     ((kind, content),) = value.items()
     if kind == "M":

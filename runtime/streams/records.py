@@ -1,4 +1,4 @@
-"""Records of the tables' change streams: as they come, as changes of rows, and what is answered."""
+"""Records of the tables' change streams, the changes parsed from them, and batch responses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runtime.dynamodb.codec import Item
 
 
 class Kind(StrEnum):
-    """What happened to the row (the stream's eventName)."""
+    """The kind of change (the stream's eventName)."""
 
     INSERT = "INSERT"
     MODIFY = "MODIFY"
@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StreamRecord:
-    """One record of a stream. `table` is the schema's name, `raw` the record as it came."""
+    """One record of a stream. `table` is the schema's name, `raw` the original record."""
 
     table: str
     kind: Kind
@@ -35,7 +35,7 @@ class StreamRecord:
 
     @classmethod
     def of(cls, raw: Mapping[str, Any], names_by_table: Mapping[str, str]) -> Self:
-        """A record as Lambda hands it over. Raises KeyError for a table that is not ours."""
+        """Parse a record from Lambda. Raises KeyError for an unknown table."""
         image = raw["dynamodb"]
         table = raw["eventSourceARN"].partition(":table/")[2].partition("/")[0]
         return cls(
@@ -49,16 +49,16 @@ class StreamRecord:
 
     @property
     def arrived_at(self) -> datetime:
-        """When the stream says that the change was made, to the second."""
+        """Creation time of the record, to the second."""
         seconds: Any = self.raw["dynamodb"]["ApproximateCreationDateTime"]
         return datetime.fromtimestamp(float(seconds), UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of a row; `old` is None for a new row, `new` for one that was deleted.
+    """One change of a row; `old` is None for a new row, `new` for a deleted one.
 
-    `record` is what it was read from, for a projection that has to put it aside.
+    `record` is the original record, for projections that park it.
     """
 
     kind: Kind
@@ -69,38 +69,38 @@ class Change:
 
 
 Failed = frozenset[str]
-"""Sequence numbers of changes that were not done."""
+"""Sequence numbers of changes that failed."""
 
 
 def batch_answer(records: Sequence[StreamRecord], failed: Failed) -> dict[str, Any]:
-    """What Lambda is told of a batch: the first record that could not be done.
+    """The batch response for Lambda: the first failed record.
 
-    It sends that one again, with all after it (Lambda Developer Guide, "Partial batch response" for
-    DynamoDB streams).
+    Lambda retries that record and all after it (Lambda Developer Guide, "Partial batch response"
+    for DynamoDB streams).
     """
     numbers = [record.sequence_number for record in records]
-    strangers = failed - set(numbers)
-    assert not strangers, f"{sorted(strangers)} failed, and are not in the batch"
+    unknown = failed - set(numbers)
+    assert not unknown, f"{sorted(unknown)} failed but are not in the batch"
     first = next((number for number in numbers if number in failed), None)
     return {"batchItemFailures": [] if first is None else [{"itemIdentifier": first}]}
 
 
-INVALID: Final = "DynamoDB refuses what would be derived from it as invalid"
-"""Reason of a record that is put aside: the log has DynamoDB's own words, and whose work it was."""
+INVALID: Final = "DynamoDB rejects the resulting write as invalid"
+"""Reason of a parked record; DynamoDB's message and the projection are in the log."""
 
 
 class Parking(Protocol):
-    """Where a record is put aside that trying again will not help, until a person has looked."""
+    """Stores dead letters: records for which a retry cannot succeed."""
 
     def park(self, table: str, sequence_number: str, raw: Mapping[str, Any], reason: str) -> None:
-        """Keep a record as it came. Raises what the place of keeping raises."""
+        """Store the original record. Raises what the storage raises."""
         ...
 
 
 def park_record(parking: Parking, record: StreamRecord, reason: str) -> bool:
-    """Park a record and ring for a person; False when it has to come again instead.
+    """Park a record and trigger an alarm. Returns False if it must be retried instead.
 
-    Called where an exception is handled, the log has it too.
+    Within an exception handler, the exception is logged too.
     """
     logger.error(
         PARKED,
@@ -111,7 +111,7 @@ def park_record(parking: Parking, record: StreamRecord, reason: str) -> bool:
     )
     try:
         parking.park(record.table, record.sequence_number, record.raw, reason)
-    except Exception:  # noqa: BLE001 - whatever it was, the record is still in the stream
+    except Exception:  # noqa: BLE001 - the record stays in the stream and is retried
         logger.exception("a record could not be parked", record=record.sequence_number)
         return False
     return True

@@ -1,4 +1,4 @@
-"""Shapes of the webhook routes, and of what webhooks carry that no route shows."""
+"""API shapes of webhooks, and of the payloads that only webhooks have."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class WebhookQuery(PageQuery, frozen=True):
 
 
 class WebhookChange(Body, frozen=True):
-    """Deliver it once more: the path says it all."""
+    """A redelivery request; it has no fields."""
 
 
 class WebhookAnswer(Answer, frozen=True):
-    """A delivery: of which event, to where, and how far it is."""
+    """A delivery: its event, its target, and its status."""
 
-    id: Annotated[str, Field(description="Also the `webhook-id` that the receiver sees.")]
+    id: Annotated[str, Field(description="Also the `webhook-id` header of the request.")]
     merchant_id: str
     event_type: EventType
     sequence: Annotated[
-        int, Field(description="Rises with every change of the resource that the event is about.")
+        int, Field(description="Increases with every change of the event's resource.")
     ]
     payment_id: str | None
     url: Annotated[str, Field(repr=False)]
@@ -40,11 +40,13 @@ class WebhookAnswer(Answer, frozen=True):
     attempts: int
     last_attempt: Timestamp | None
     next_retry: Timestamp | None
-    response_code: Annotated[int | None, Field(description="What the last attempt was answered.")]
+    response_code: Annotated[
+        int | None, Field(description="HTTP status of the last attempt's response.")
+    ]
     failure_reason: str | None
     expires_at: Annotated[
         Timestamp,
-        Field(description="Until when a pending one is tried, and a final one is kept."),
+        Field(description="While pending, the delivery deadline; then when the record expires."),
     ]
     version: int
     created_at: Timestamp
@@ -56,9 +58,9 @@ class WebhookList(Page[WebhookAnswer], frozen=True):
 
 
 class WebhookBody(BaseModel, frozen=True, hide_input_in_errors=True):
-    """What a merchant's endpoint receives. `data` is the resource as it stood, as the API shows it.
+    """The request body. `data` is the resource at the time of the event, as in the API.
 
-    `id` is the same at every attempt; of two events about one resource, the one with the higher
+    `id` is the same in every attempt; of two events about one resource, the one with the higher
     `sequence` is newer, in whatever order they arrive.
     """
 
@@ -70,7 +72,7 @@ class WebhookBody(BaseModel, frozen=True, hide_input_in_errors=True):
 
 
 class ExportData(Answer, frozen=True):
-    """A completed export; its signed link is given by GET /v1/exports/{id}."""
+    """A completed export; GET /v1/exports/{id} returns its signed link."""
 
     id: str
     merchant_id: str
@@ -85,7 +87,7 @@ class ExportData(Answer, frozen=True):
 
 
 class LockedCustomer(Answer, frozen=True):
-    """A customer that is locked, without what is personal."""
+    """A locked customer, without personal data."""
 
     id: str
     merchant_id: str
@@ -101,7 +103,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/webhooks",
         function="query",
-        summary="List webhooks with what became of each, newest first",
+        summary="List webhooks with their delivery status, newest first",
         tag="webhooks",
         permission=Permission.REPORTS,
         query=WebhookQuery,
@@ -112,7 +114,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/webhooks/{id}",
         function="query",
-        summary="Read a webhook: its attempts, and when it is tried again",
+        summary="Read a webhook: its attempts and the next retry",
         tag="webhooks",
         permission=Permission.REPORTS,
         answers={HTTPStatus.OK: WebhookAnswer},
@@ -123,7 +125,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/webhooks/{id}/redeliver",
         function="process",
-        summary="Deliver a webhook once more, now, under the id that it has",
+        summary="Redeliver a webhook now, with the same id",
         tag="webhooks",
         permission=Permission.REPORTS,
         body=WebhookChange,

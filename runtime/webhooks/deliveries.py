@@ -1,4 +1,4 @@
-"""Deliveries as a merchant sees them: one, a page of them, and once more by hand."""
+"""Deliveries as merchants see them: read, list, redeliver."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from runtime.webhooks.repository import WebhookEntry, WebhookRepository
 
 FILTERED_PAGE: Final = 100
 MAX_ATTEMPTS: Final = 10
-"""Readings of one delivery that others work on meanwhile."""
+"""Attempts when a delivery changes concurrently."""
 
 
 @dataclass(frozen=True)
 class WebhookReads:
-    """What reading deliveries works with."""
+    """Dependencies of the delivery reads."""
 
     webhooks: WebhookRepository
     merchants: MerchantProfiles
@@ -40,7 +40,7 @@ class WebhookReads:
 
 @dataclass(frozen=True)
 class WebhookDependencies:
-    """What delivering once more works with. `deadline`: how long it is tried."""
+    """Dependencies of redelivery. `deadline`: how long it is attempted."""
 
     webhooks: WebhookRepository
     queue: DeliveryQueue
@@ -49,7 +49,7 @@ class WebhookDependencies:
 
 
 def webhook_answer(row: WebhookState) -> WebhookAnswer:
-    """The public shape of a delivery."""
+    """The API shape of a delivery."""
     values = row.model_dump()
     values["expires_at"] = to_timestamp(datetime.fromtimestamp(row.expires_at, UTC))
     return WebhookAnswer.model_validate(values)
@@ -87,7 +87,7 @@ def list_webhooks(query: WebhookQuery, call: Call, reads: WebhookReads) -> Webho
 
 
 def redeliver(webhook_id: str, call: Call, deps: WebhookDependencies) -> StoredAnswer:
-    """Have a delivery tried again now, whatever became of it, and for its full time: 202.
+    """Attempt a delivery again now, whatever its status, with a full deadline; answers 202.
 
     Raises NotFound.
     """
@@ -128,12 +128,12 @@ def redeliver(webhook_id: str, call: Call, deps: WebhookDependencies) -> StoredA
 def _order(row: WebhookState, deps: WebhookDependencies) -> None:
     try:
         deps.queue.send(DeliveryOrder.of(row))
-    except Unavailable:  # it is due, so the sweep queues it within a minute
-        logger.warning("a webhook waits for the sweep", webhook=row.id)
+    except Unavailable:  # the delivery is due, so the schedule queues it within a minute
+        logger.warning("a webhook is queued again when due", webhook=row.id)
 
 
 def _kept(webhook_id: str, call: Call, webhooks: WebhookRepository) -> WebhookState:
-    """The delivery, unless its time of being kept is over: the table forgets it late."""
+    """The delivery, unless it has expired: DynamoDB deletes expired rows late."""
     row = require_found(webhooks.state(webhook_id, call.scope), "webhook", webhook_id)
     return require_found(None if _is_over(row, call) else row, "webhook", webhook_id)
 

@@ -1,9 +1,8 @@
-"""One turn of one delivery: judge, claim, send, and write down what came of it.
+"""One turn of one delivery: check, claim, send, record the result.
 
-Who works on a delivery claims it first: a step of its row from the version that the order names.
-So of two who hold the same order one sends, and an order that comes late sends nothing. Who dies
-after the claim leaves a row that is due again when the lease is over: it is sent once more, under
-the same id.
+A worker claims a delivery first: a write conditional on the version in the order. Of two workers
+with the same order one sends, and a late order sends nothing. If a worker dies after the claim, the
+delivery becomes due again when the lease ends, and is sent again under the same id.
 """
 
 from __future__ import annotations
@@ -46,28 +45,28 @@ from runtime.webhooks.schedule import (
 from runtime.webhooks.signature import signed_headers
 
 ATTEMPT_LEASE: Final = timedelta(seconds=60)
-"""Longer than an attempt (webhook_http.TOTAL_SECONDS) and the write after it may take."""
+"""Longer than an attempt (http_sender.TOTAL_SECONDS) and the write after it take."""
 FINAL_KEPT: Final = timedelta(days=30)
-"""How long a final delivery is shown, and can be asked for again."""
+"""How long a final delivery is shown and can be redelivered."""
 POSTPONED_SPREAD: Final = timedelta(seconds=30)
-"""Over so long those are spread that wait for the end of one rest."""
+"""Interval over which deliveries are spread that wait for the same rest to end."""
 UNREADABLE_REST: Final = timedelta(hours=1)
-"""Between two looks at a merchant whose secret does not open."""
+"""Delay before retrying a merchant whose secret cannot be decrypted."""
 DELIVERED_BY: Final = "system:deliver"
 
 NO_ENDPOINT: Final = "the merchant no longer has a webhook_url"
-GONE: Final = "the endpoint answered 410 (gone): deliver one by hand, or change webhook_url"
-TOO_OLD: Final = "its time was over before it was delivered"
-UNREADABLE: Final = "its content could not be deciphered"
+GONE: Final = "the endpoint answered 410 (gone): redeliver manually, or change webhook_url"
+TOO_OLD: Final = "its deadline passed before it was delivered"
+UNREADABLE: Final = "its content could not be decrypted"
 
 _OK, _REDIRECTS, _REFUSALS = 200, 300, 400
-"""Where the classes of HTTP's answers begin."""
+"""First status codes of HTTP's response classes."""
 
 StateT = TypeVar("StateT", bound=WebhookState)
 
 
 class DeliveryOutcome(StrEnum):
-    """What a turn came to."""
+    """Outcome of a turn."""
 
     DELIVERED = "delivered"
     TO_RETRY = "to_retry"
@@ -78,19 +77,19 @@ class DeliveryOutcome(StrEnum):
 
 
 class Http(Protocol):
-    """Sends one request to an endpoint that a merchant has named."""
+    """Sends one request to a merchant's endpoint."""
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """What became of it; no exception for what the other side does."""
+        """Send it and return the result; failures of the endpoint are not raised."""
         ...
 
 
 @dataclass(frozen=True)
 class DeliveryDependencies:
-    """What delivering works with.
+    """Dependencies of delivery.
 
-    `decryption_failed` is told of a delivery, or a merchant's secret, that does not open.
-    `has_time` says whether the invocation lasts for one more attempt.
+    `decryption_failed` is called if a payload or a merchant's secret cannot be decrypted.
+    `has_time` returns whether the invocation has time for another attempt.
     """
 
     webhooks: WebhookRepository
@@ -105,9 +104,9 @@ class DeliveryDependencies:
 
 
 def deliver(order: DeliveryOrder, deps: DeliveryDependencies) -> DeliveryOutcome:
-    """Do what `order` says, if it still holds.
+    """Execute an order if it is still valid.
 
-    Raises Unavailable, and then nothing was sent: the order may be given again.
+    Raises Unavailable before anything is sent; the order may be retried.
     """
     if not deps.has_time():
         raise Unavailable("This invocation has no time left for another attempt")
@@ -120,8 +119,8 @@ def deliver(order: DeliveryOrder, deps: DeliveryDependencies) -> DeliveryOutcome
     try:
         endpoint = deps.endpoints.of(row.merchant_id)
     except (IntegrityError, KeyForgotten) as error:
-        # The merchant's secret does not open. Within the days that are left it may be put right.
-        _ring(error, row.id, deps)
+        # The merchant's secret cannot be decrypted. It may be fixed before the deadline.
+        _report(error, row.id, deps)
         return _postpone(row, now + UNREADABLE_REST, deps)
     if endpoint is None:
         return _end(row, WebhookStatus.FAILED, NO_ENDPOINT, deps)
@@ -130,37 +129,37 @@ def deliver(order: DeliveryOrder, deps: DeliveryDependencies) -> DeliveryOutcome
         case Verdict.GONE:
             return _end(row, WebhookStatus.FAILED, GONE, deps)
         case Verdict.REST:
-            assert health is not None, "who has no past has no rest"
+            assert health is not None, "only an endpoint with a health row rests"
             return _postpone(row, rest_ends(health), deps)
         case Verdict.PROBE:
-            assert health is not None, "who has no past has no rest"
-            return _find_out(row, endpoint, health, deps)
+            assert health is not None, "only an endpoint with a health row rests"
+            return _probe(row, endpoint, health, deps)
         case Verdict.SEND:
             claimed = _claimed(row, endpoint, deps)
             return DeliveryOutcome.STALE if claimed is None else _attempt(claimed, endpoint, deps)
 
 
-def _find_out(
+def _probe(
     row: Webhook, endpoint: Endpoint, rested: EndpointHealth, deps: DeliveryDependencies
 ) -> DeliveryOutcome:
-    """Be the one attempt after a rest, unless another one is."""
+    """Make the single attempt after a rest, unless another delivery does."""
     try:
         probe = deps.endpoints.take_probe(rested)
     except StaleWrite:
         return _postpone(row, rest_ends(probing(rested, deps.outside.now())), deps)
     claimed = _claimed(row, endpoint, deps)
     if claimed is None:
-        deps.endpoints.give_back(probe)
+        deps.endpoints.release_probe(probe)
         return DeliveryOutcome.STALE
     return _attempt(claimed, replace(endpoint, health=probe), deps)
 
 
 def _read(order: DeliveryOrder, deps: DeliveryDependencies) -> Webhook | None:
-    """The delivery, if the order still holds. One that cannot be opened is ended, and rings."""
+    """The delivery, if the order is still valid. One that cannot be decrypted fails."""
     try:
         row = deps.webhooks.get(order.id)
     except (IntegrityError, KeyForgotten) as error:
-        _ring(error, order.id, deps)
+        _report(error, order.id, deps)
         state = deps.webhooks.state(order.id, EVERYBODY)
         if state is not None and _holds(order, state):
             _end(state, WebhookStatus.FAILED, UNREADABLE, deps)
@@ -168,7 +167,7 @@ def _read(order: DeliveryOrder, deps: DeliveryDependencies) -> Webhook | None:
     return row if row is not None and _holds(order, row) else None
 
 
-def _ring(error: DecryptionFailure, webhook_id: str, deps: DeliveryDependencies) -> None:
+def _report(error: DecryptionFailure, webhook_id: str, deps: DeliveryDependencies) -> None:
     logger.exception(error.code, webhook=webhook_id)
     deps.decryption_failed(error)
 
@@ -178,7 +177,7 @@ def _holds(order: DeliveryOrder, row: WebhookState) -> bool:
 
 
 def _claimed(row: Webhook, endpoint: Endpoint, deps: DeliveryDependencies) -> Webhook | None:
-    """The row as ours for one attempt; None when somebody else has it."""
+    """The row claimed for one attempt; None if another worker has it."""
     began = deps.outside.now()
     claimed = _next(
         row,
@@ -199,7 +198,7 @@ def _claimed(row: Webhook, endpoint: Endpoint, deps: DeliveryDependencies) -> We
 
 
 def _attempt(claimed: Webhook, endpoint: Endpoint, deps: DeliveryDependencies) -> DeliveryOutcome:
-    """Send it, write down what came of it, and remember how the endpoint was."""
+    """Send it, record the result, and update the endpoint's health."""
     reply = _sent(claimed, endpoint, deps)
     outcome = _settle(claimed, reply, deps)
     deps.endpoints.note(
@@ -212,38 +211,40 @@ def _attempt(claimed: Webhook, endpoint: Endpoint, deps: DeliveryDependencies) -
 
 
 def _sent(claimed: Webhook, endpoint: Endpoint, deps: DeliveryDependencies) -> Reply:
-    """What the endpoint said. Whatever is raised instead is a failure, and is written down as one.
+    """The endpoint's reply. Any exception is recorded as a failed attempt.
 
-    What escaped here would leave a claim that nobody settles: due again each minute, with nothing
-    held against the endpoint.
+    An exception here would leave an unfinished claim: the delivery would be due again each minute
+    without affecting the endpoint's health.
     """
     try:
         body, now = claimed.payload.encode(), deps.outside.now()
         headers = signed_headers(claimed.id, now, body, endpoint.secrets(now))
         return deps.http.post(endpoint.url, headers, body)
-    except Exception as error:  # noqa: BLE001 - and its message may repeat the URL or a secret
-        logger.error("an attempt broke", webhook=claimed.id, error=type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - its message may contain the URL or a secret
+        logger.error(
+            "an attempt failed unexpectedly", webhook=claimed.id, error=type(error).__name__
+        )
         return Reply(failure=BROKEN)
 
 
 def _settle(claimed: Webhook, reply: Reply, deps: DeliveryDependencies) -> DeliveryOutcome:
-    """Write down what the endpoint said, and when it is asked again."""
+    """Record the reply, and schedule the retry."""
     now = deps.outside.now()
-    told: dict[str, Any] = {"response_code": reply.status, "failure_reason": _reason(reply)}
+    outcome: dict[str, Any] = {"response_code": reply.status, "failure_reason": _reason(reply)}
     if _is_delivered(reply):
-        return _end(claimed, WebhookStatus.DELIVERED, None, deps, **told)
+        return _end(claimed, WebhookStatus.DELIVERED, None, deps, **outcome)
     if reply.status == HTTPStatus.GONE:
-        return _end(claimed, WebhookStatus.FAILED, told["failure_reason"], deps, **told)
+        return _end(claimed, WebhookStatus.FAILED, outcome["failure_reason"], deps, **outcome)
     asked = retry_after(reply.status, reply.retry_after, now)
     at = next_attempt(claimed, now, deps.schedule, asked, deps.outside.chance.random())
     if at is None:
-        return _end(claimed, WebhookStatus.EXPIRED, told["failure_reason"], deps, **told)
-    waiting = _next(claimed, deps, now, next_retry=to_timestamp(at), by_hand=None, **told)
+        return _end(claimed, WebhookStatus.EXPIRED, outcome["failure_reason"], deps, **outcome)
+    waiting = _next(claimed, deps, now, next_retry=to_timestamp(at), by_hand=None, **outcome)
     return _wait(claimed, waiting, at - now, DeliveryOutcome.TO_RETRY, deps)
 
 
 def _postpone(row: Webhook, until: datetime, deps: DeliveryDependencies) -> DeliveryOutcome:
-    """The endpoint is left alone: wait, in no ordinary retry's way, and count no attempt."""
+    """Wait for the endpoint's rest to end, in a separate queue, without counting an attempt."""
     now = deps.outside.now()
     at = within_deadline(row, max(until, now) + POSTPONED_SPREAD * deps.outside.chance.random())
     if at is None:
@@ -267,8 +268,8 @@ def _wait(
     if delay <= MAX_DELAY:
         try:
             deps.queue.send(DeliveryOrder.of(waiting), delay)
-        except Unavailable:  # the sweep finds it when its time has come
-            logger.warning("a delivery waits for the sweep", webhook=waiting.id)
+        except Unavailable:  # the schedule queues it when it is due
+            logger.warning("a delivery is queued again when due", webhook=waiting.id)
     return outcome
 
 
@@ -277,16 +278,16 @@ def _end(
     status: WebhookStatus,
     reason: str | None,
     deps: DeliveryDependencies,
-    **told: Any,
+    **outcome: Any,
 ) -> DeliveryOutcome:
-    """Nothing more is tried; the row stays for some weeks."""
+    """Finish the delivery; the row is kept for FINAL_KEPT."""
     now = deps.outside.now()
     final = _next(
         row,
         deps,
         now,
         **{
-            **told,
+            **outcome,
             "status": status,
             "failure_reason": reason,
             "retry_bucket": None,
@@ -315,7 +316,7 @@ def _reason(reply: Reply) -> str | None:
 
 
 def _next(row: StateT, deps: DeliveryDependencies, now: datetime, **changes: Any) -> StateT:
-    """The row one version on. Its cause is its last attempt, of which there is but one."""
+    """The row's next version. Its cause is its last attempt."""
     cause = changes.get("cause", row.cause)
     context = ChangeContext(changed_by=DELIVERED_BY, request_id=deps.request_id(), cause=cause)
     return row.next_version(to_timestamp(now), changes, context)

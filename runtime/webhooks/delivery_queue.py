@@ -1,4 +1,4 @@
-"""The queue of deliveries: one message is one turn of one delivery."""
+"""The delivery queue: each message is one turn of one delivery."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 MAX_BATCH: Final = 10
-"""Messages of one SendMessageBatch call."""
+"""Maximum number of messages in one SendMessageBatch call."""
 MAX_DELAY: Final = timedelta(seconds=900)
-"""The longest DelaySeconds of SQS."""
+"""The maximum DelaySeconds of SQS."""
 
 
 class DeliveryOrder(BaseModel, frozen=True):
-    """It is the turn of the delivery `id`, as long as it has this `version`.
+    """One turn of the delivery `id`, valid while the delivery has this `version`.
 
-    A delivery that has gone on since has another order, so one that comes twice, or late, is void.
+    Each turn changes the version, so a duplicate or late message is ignored.
     """
 
     id: str
@@ -35,33 +35,33 @@ class DeliveryOrder(BaseModel, frozen=True):
 
     @classmethod
     def of(cls, row: WebhookState) -> Self:
-        """The order that holds while `row` is as it is."""
+        """The order that is valid while `row` is unchanged."""
         return cls(id=row.id, version=row.version, merchant_id=row.merchant_id)
 
 
 class DeliveryQueue:
-    """SQS. A merchant is a message group, so that one with many deliveries lets the others pass.
+    """SQS with the merchant as message group, so one merchant's backlog does not delay others.
 
     (SQS Developer Guide, "Amazon SQS fair queues": MessageGroupId on a standard queue neither
-    orders nor holds back anything.)
+    orders nor blocks messages.)
     """
 
     def __init__(self, sqs: SQSClient, queue_url: str) -> None:
         self._sqs, self._queue_url = sqs, queue_url
 
     def send(self, order: DeliveryOrder, delay: timedelta = timedelta(0)) -> None:
-        """Queue one order, to be seen after `delay`, at most MAX_DELAY. Raises Unavailable."""
+        """Queue one order, visible after `delay` (at most MAX_DELAY). Raises Unavailable."""
         if self.send_all([order], delay):
             raise Unavailable(f"Delivery {order.id} could not be queued; try again")
 
     def send_all(
         self, orders: Sequence[DeliveryOrder], delay: timedelta = timedelta(0)
     ) -> frozenset[str]:
-        """Queue these orders; the ids of those that SQS did not take.
+        """Queue these orders. Returns the ids of those that were not queued.
 
-        An order whose answer was lost counts as not taken, and may be queued twice.
+        An order whose response was lost counts as not queued, so it may be queued twice.
         """
-        assert timedelta(0) <= delay <= MAX_DELAY, f"SQS delays nothing by {delay}"
+        assert timedelta(0) <= delay <= MAX_DELAY, f"SQS cannot delay by {delay}"
         refused: set[str] = set()
         for start in range(0, len(orders), MAX_BATCH):
             refused |= self._refused(orders[start : start + MAX_BATCH], delay)
@@ -72,7 +72,7 @@ class DeliveryQueue:
         try:
             answer = self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=entries)
         except (BotoCoreError, ClientError):
-            logger.exception("deliveries were not queued", deliveries=len(batch))
+            logger.exception("deliveries could not be queued", deliveries=len(batch))
             return {order.id for order in batch}
         return {batch[int(each["Id"])].id for each in answer.get("Failed", [])}
 
@@ -84,6 +84,6 @@ def _entry(
         "Id": str(number),
         "MessageBody": order.model_dump_json(),
         "MessageGroupId": order.merchant_id,
-        # Rounded up: a message that came early would find that it is not its time.
+        # Rounded up: a message that arrives early finds the delivery not due yet.
         "DelaySeconds": -int(-delay.total_seconds() // 1),
     }

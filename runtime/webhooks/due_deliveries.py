@@ -1,4 +1,4 @@
-"""Deliveries whose time has come are queued: those too far off for SQS, and what was lost."""
+"""Queues deliveries that are due: those beyond the maximum delay of SQS, and lost messages."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from runtime.webhooks.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.webhooks.repository import DueWebhook, WebhookRepository
 
 DUE_PAGE: Final = 50
-"""Deliveries of one bucket that are queued before it is the next one's turn."""
+"""Deliveries of one bucket to queue before moving on to the next bucket."""
 MAX_ORDINARY: Final = 10_000
-"""Deliveries that one run queues; the next takes the others."""
+"""Deliveries queued per run; the next run takes the rest."""
 MAX_RESTED: Final = 5_000
-"""Those of endpoints that rest, besides: whatever waits for them takes nothing from the others."""
+"""Deliveries of resting endpoints queued per run; a separate limit, so they displace no others."""
 STRIDE: Final = 79
-"""From one run's first bucket to the next one's: it meets all 128, neighbours far apart."""
+"""Distance between the first buckets of consecutive runs; visits all 128, neighbors far apart."""
 PARALLEL_WRITES: Final = 8
 QUEUED_GRACE: Final = timedelta(minutes=5)
-"""So long an order has to be worked on before its delivery is queued once more."""
+"""Time to process a message before its delivery is queued again."""
 
 
 @dataclass(frozen=True)
 class DueDeliveriesDependencies:
-    """What queueing works with. `must_stop` says that the invocation's time runs out."""
+    """Dependencies of queueing. `must_stop` returns whether the invocation must end."""
 
     webhooks: WebhookRepository
     queue: DeliveryQueue
@@ -47,7 +47,7 @@ class DueDeliveriesDependencies:
 
 @dataclass
 class RetriesReport:
-    """What became of the deliveries that were due. `failed` ones are due again for a later run."""
+    """Result of a run. Deliveries counted as `failed` are due again in a later run."""
 
     due: int = 0
     queued: int = 0
@@ -58,16 +58,16 @@ class RetriesReport:
 
 @dataclass(frozen=True, slots=True)
 class _Lane:
-    """What is due of one bucket of a queue."""
+    """The due deliveries of one bucket."""
 
     queue: str
     due: Iterator[DueWebhook]
 
 
 def queue_due(deps: DueDeliveriesDependencies) -> RetriesReport:
-    """Queue what is due, the longest waiting of each bucket first. One that fails stops no other.
+    """Queue what is due, oldest first in each bucket. A failure does not stop the others.
 
-    The buckets take turns, a page each, so that none is kept waiting by what stands in another.
+    Buckets take turns, one page each, so that a full bucket does not delay the others.
     """
     report = RetriesReport()
     lanes = _lanes(deps)
@@ -89,7 +89,7 @@ def queue_due(deps: DueDeliveriesDependencies) -> RetriesReport:
 
 
 def _lanes(deps: DueDeliveriesDependencies) -> deque[_Lane]:
-    """Every bucket. Another one is the first each minute, should no run come to the last."""
+    """All buckets, starting with a different one each minute in case runs end early."""
     now = deps.outside.now()
     lanes = deque(
         _Lane(queue, deps.webhooks.due(bucket, to_timestamp(now), page_size=DUE_PAGE))
@@ -103,7 +103,7 @@ def _lanes(deps: DueDeliveriesDependencies) -> deque[_Lane]:
 def _queue(
     page: Sequence[DueWebhook], deps: DueDeliveriesDependencies, report: RetriesReport
 ) -> None:
-    """Put them off first and send afterwards: what is then not sent is due again later."""
+    """Postpone the deliveries, then send: those not sent become due again later."""
     with deps.outside.threads(PARALLEL_WRITES) as pool:
         taken = list(pool.map(lambda due: _put_off(due, deps), page))
     report.failed += taken.count(None)
@@ -113,16 +113,16 @@ def _queue(
         for due, is_ours in zip(page, taken, strict=True)
         if is_ours
     ]
-    unsent = len(deps.queue.send_all(orders))  # due again when they were put off long enough
+    unsent = len(deps.queue.send_all(orders))  # due again after QUEUED_GRACE
     report.queued += len(orders) - unsent
     report.failed += unsent
 
 
 def _put_off(due: DueWebhook, deps: DueDeliveriesDependencies) -> bool | None:
-    """Whether it is ours to send; None where it could not be found out."""
+    """Whether this run may queue the delivery; None if that could not be determined."""
     now = deps.outside.now()
     try:
         return deps.webhooks.put_off(due, to_timestamp(now + QUEUED_GRACE), to_timestamp(now))
-    except Exception:  # noqa: BLE001 - whatever it was, the others are due as well
-        logger.exception("a due webhook could not be put off", webhook=due.id)
+    except Exception:  # noqa: BLE001 - the other deliveries are due as well
+        logger.exception("a due webhook could not be postponed", webhook=due.id)
         return None

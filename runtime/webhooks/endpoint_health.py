@@ -1,8 +1,8 @@
-"""Endpoints as the sender knows them: where a merchant is told, and how it went there so far.
+"""Cached view of endpoints during one invocation: URL, secrets and health.
 
-Both are read once per invocation and merchant. The messages of an invocation are worked on at
-once, so what one of them has read is as new to the others; and the two rows, strongly read, would
-otherwise be asked for by each delivery of a busy merchant: a partition gives 3,000 reads a second.
+Both rows are read once per invocation and merchant. The messages of an invocation are processed in
+parallel, so sharing the read is no staler than reading each time; and reading both rows strongly
+for each delivery of a busy merchant would exceed a partition's 3,000 reads a second.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from runtime.webhooks.repository import WebhookRepository
 from runtime.webhooks.schedule import after_failure, after_success, is_blameless, probing, unprobed
 
 MAX_NOTES: Final = 5
-"""Tries to note an endpoint's health while others note theirs."""
+"""Attempts to record an endpoint's health while others record theirs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a merchant is told now, and what is held against that; None: nothing is."""
+    """A merchant's current endpoint and its health; None means no failures."""
 
     merchant_id: str
     url: str
@@ -35,12 +35,12 @@ class Endpoint:
     health: EndpointHealth | None
 
     def secrets(self, at: datetime) -> tuple[str, ...]:
-        """Those that sign at `at`."""
+        """The secrets that sign at `at`."""
         return self.sender.secrets(to_timestamp(at))
 
 
 class Endpoints:
-    """The endpoints that one invocation sends to; `forget` begins the next one."""
+    """The endpoints used by one invocation; `forget` starts the next one."""
 
     def __init__(
         self,
@@ -52,16 +52,16 @@ class Endpoints:
         self.forget()
 
     def forget(self) -> None:
-        """Read everything anew from here on. Nobody may be reading."""
+        """Clear the cache. Must not run concurrently with reads."""
         self._guard = self._outside.lock()
         self._reading: dict[str, AbstractContextManager[Any]] = {}
         self._known: dict[str, Endpoint | None] = {}
 
     def of(self, merchant_id: str) -> Endpoint | None:
-        """The merchant's endpoint as this invocation knows it; None: it is told nowhere."""
+        """The merchant's endpoint, cached for this invocation; None if it has none."""
         with self._guard:
             lock = self._reading.setdefault(merchant_id, self._outside.lock())
-        with lock:  # the others of this merchant wait for the one that reads
+        with lock:  # one thread per merchant reads, the others wait
             if merchant_id not in self._known:
                 self._known[merchant_id] = self._read(merchant_id)
             return self._known[merchant_id]
@@ -74,20 +74,20 @@ class Endpoints:
         return Endpoint(merchant_id, sender.webhook_url, sender, health)
 
     def take_probe(self, rested: EndpointHealth) -> EndpointHealth:
-        """Keep all others away from an endpoint. Raises StaleWrite when somebody else does."""
+        """Reserve the probe of a resting endpoint. Raises StaleWrite if another has reserved it."""
         probe = probing(rested, self._outside.now())
         self._webhooks.note_health(rested, probe)
         return probe
 
-    def give_back(self, probe: EndpointHealth) -> None:
-        """Let another find out: the one that wanted to has nothing to send."""
-        with suppress(StaleWrite):  # something was noted meanwhile, and says more
+    def release_probe(self, probe: EndpointHealth) -> None:
+        """Release a reserved probe that was not used."""
+        with suppress(StaleWrite):  # a newer state was recorded meanwhile
             self._webhooks.note_health(probe, unprobed(probe, self._outside.now()))
 
     def note(
         self, endpoint: Endpoint, *, delivered: bool, gone: bool = False, by_hand: bool = False
     ) -> None:
-        """Remember how it went, beside what was known of `endpoint` before the attempt."""
+        """Record the result of an attempt in the endpoint's health."""
         known = endpoint.health
         for _ in range(MAX_NOTES):
             now = self._outside.now()
@@ -104,9 +104,9 @@ class Endpoints:
                 known = self._webhooks.health(endpoint.merchant_id, endpoint.url)
                 continue
             return
-        # Those who were faster have noted as much as is needed to open or close the circuit.
+        # The concurrent writers have recorded enough to open or close the circuit.
         which = endpoint_id(endpoint.merchant_id, endpoint.url)
-        logger.warning("others noted how an endpoint was", endpoint=which)
+        logger.warning("an endpoint's health was recorded by others", endpoint=which)
 
 
 def _newly_seen(endpoint: Endpoint, now: datetime) -> EndpointHealth:

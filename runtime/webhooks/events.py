@@ -1,6 +1,6 @@
-"""Which change of which row is an event that a merchant is told of. Pure.
+"""Which row changes are events for a merchant. Pure.
 
-A change that is no step of exactly one version was made past the application: it is no event.
+A change that does not increment the version by exactly one was made out of band and is no event.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ _Versioned = Account | CustomerState | Export | Payment | Settlement | Transacti
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to `subject`, one of a merchant's rows, as it stood then.
+    """An event about `subject`, one of a merchant's rows, as it was at the time.
 
-    `sequence` rises with every change of one subject: a receiver orders its events by it.
+    `sequence` increases with every change of a subject; receivers order its events by it.
     """
 
     type: EventType
@@ -74,9 +74,9 @@ class Event:
 
     @property
     def delivery_id(self) -> str:
-        """Id of the event's delivery: the same however often the change is read.
+        """Id of the event's delivery: the same every time the change is read.
 
-        It sorts by the time of the change; the rest is a hash of what the change is.
+        It sorts by the time of the change; the rest is a hash of the event.
         """
         return repeatable_id(
             DELIVERY_PREFIX,
@@ -89,7 +89,7 @@ class Event:
 
     @property
     def payment_id(self) -> str | None:
-        """The payment that it is about, if it is about one."""
+        """The payment of the event, if any."""
         if isinstance(self.subject, Transaction):
             return self.subject.payment_id
         named = self.subject.entity_id if isinstance(self.subject, Alert) else self.subject_id
@@ -97,13 +97,13 @@ class Event:
 
 
 def event_of(old: Row | None, new: Row | None) -> Event | None:
-    """The event that the change from `old` to `new` is; None: nobody is told of it."""
+    """The event of the change from `old` to `new`; None if it is not an event."""
     if new is None or type(new) not in _TABLES:
         return None
     if isinstance(new, Alert):
         kind = _ALERTS.get(new.type) if old is None else None
         return _event(kind, new, new.merchant_id, new.id, 1, new.created_at)
-    assert isinstance(new, _Versioned), "everything else that is told of has a version"
+    assert isinstance(new, _Versioned), "every other subject has a version"
     before = old.version if isinstance(old, _Versioned) else 0
     if new.version != before + 1:
         return None
@@ -135,7 +135,7 @@ def _refund(old: Transaction | None, new: Transaction) -> EventType | None:
 
 
 def _transfer(old: Transfer | None, new: Transfer) -> EventType | None:
-    """What a caller has moved. Bookings of payments and settlements are told of as those."""
+    """Transfers by callers. Bookings of payments and settlements have their own events."""
     if new.payment_id is not None or new.settlement_id is not None:
         return None
     return _TRANSFERS.get(new.status) if old is None or old.status is not new.status else None

@@ -1,8 +1,8 @@
-"""POST to an endpoint that a merchant has named, and trust it with nothing.
+"""POSTs to endpoints chosen by merchants, which are not trusted.
 
-The host is resolved once, all of its addresses are judged, and the connection goes to an address
-that was judged, never to a name again. No proxy, no redirect, no kept connection; a clock of its
-own shuts the socket, so that no way of answering slowly lasts longer.
+The host is resolved once, all its addresses are checked, and the connection goes to a checked
+address, without a second lookup. No proxies, redirects or keep-alive. A timer closes the socket at
+the deadline, so that slow responses cannot exceed it.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from runtime.core.observability import logger
 from runtime.merchants.webhook_url import is_public, url_problem
 
 TOTAL_SECONDS: Final = 10.0
-"""One attempt in all: look-up, connection, TLS, request, status and headers of the answer."""
+"""Total time of one attempt: lookup, connection, TLS, request, response status and headers."""
 CONNECT_SECONDS: Final = 4.0
-"""One address; two that do not answer leave time for a third."""
+"""Per address; two addresses that time out leave time for a third."""
 MAX_ADDRESSES: Final = 3
-"""Of one name, tried one after the other."""
+"""Addresses of a name to try, one after the other."""
 MAX_INTERIM: Final = 8
-"""Interim answers (1xx) that are passed over before the one that counts."""
+"""Interim responses (1xx) to skip before the final one."""
 BROKEN: Final = "the attempt was not completed"
-"""Why there is no status, where we do not know better ourselves."""
+"""Failure reason of an unexpected error."""
 LOOKUP_THREADS: Final = 16
 USER_AGENT: Final = "payments-webhooks/1.0"
 HTTPS_PORT: Final = 443
@@ -49,7 +49,7 @@ Connect = Callable[[Address, int, float], socket.socket]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What became of an attempt: the status, or why there is none (for the merchant to read)."""
+    """Result of an attempt: the status, or the failure as shown to the merchant."""
 
     status: int | None = None
     retry_after: str | None = None
@@ -57,7 +57,7 @@ class Reply:
 
 
 class _Failed(Exception):
-    """The attempt ends without an answer; the message is for the merchant."""
+    """The attempt ended without a response; the message is shown to the merchant."""
 
 
 def _resolved(host: str, port: int) -> Sequence[Address]:
@@ -67,13 +67,13 @@ def _resolved(host: str, port: int) -> Sequence[Address]:
 
 def _connected(address: Address, port: int, seconds: float) -> socket.socket:
     connection = socket.create_connection((str(address), port), timeout=seconds)
-    connection.settimeout(None)  # from here on the alarm counts
+    connection.settimeout(None)  # the deadline timer takes over
     return connection
 
 
 @cache
 def _lookups() -> ThreadPoolExecutor:
-    """A look-up under way cannot be called off: one that takes too long ends in its own thread."""
+    """Lookups cannot be canceled: one that takes too long finishes in its own thread."""
     return ThreadPoolExecutor(max_workers=LOOKUP_THREADS)
 
 
@@ -84,9 +84,9 @@ def _tls_context() -> ssl.SSLContext:
 
 @dataclass(frozen=True)
 class WebhookHttp:
-    """Sends webhooks. `allow_local` lets them go to http on this machine: the local stage only.
+    """Sends webhooks. `allow_local` permits http to this machine, for the local stage only.
 
-    `resolve` and `connect` are the network; tests put another in their place.
+    `resolve` and `connect` are the network; tests replace them.
     """
 
     allow_local: bool = False
@@ -96,17 +96,17 @@ class WebhookHttp:
     total_seconds: float = TOTAL_SECONDS
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Send `body` once. Every failure of the other side is a reply, never an exception.
+        """Send `body` once. Every failure of the receiver is a reply, never an exception.
 
-        Nothing is read of an answer's body.
+        The response body is not read.
         """
         try:
             return self._post(url, headers, body)
         except _Failed as failed:
             return Reply(failure=str(failed))
         except (OSError, http.client.HTTPException, ValueError) as error:
-            # What they send decides what the library raises, and its message may repeat the URL.
-            logger.error("an attempt ended unforeseen", error=type(error).__name__)
+            # The receiver's data determines the exception; its message may contain the URL.
+            logger.error("an attempt failed unexpectedly", error=type(error).__name__)
             return Reply(failure=BROKEN)
 
     def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
@@ -117,39 +117,39 @@ class WebhookHttp:
         host, deadline = parts.hostname or "", time.monotonic() + self.total_seconds
         is_local = parts.scheme == "http"
         port = parts.port or HTTPS_PORT
-        addresses = [ip_address("127.0.0.1")] if is_local else self._judged(host, port, deadline)
+        addresses = [ip_address("127.0.0.1")] if is_local else self._checked(host, port, deadline)
         raw = self._first_that_connects(addresses, port, deadline)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        with _alarm(raw, deadline) as rung:
+        with _deadline(raw, deadline) as expired:
             try:
                 with raw if is_local else self._secured(raw, host) as connection:
                     reply = _exchanged(connection, parts.netloc, target, headers, body)
-                    if rung.is_set():  # to the library, headers that end early are complete
+                    if expired.is_set():  # the library takes truncated headers as complete
                         raise _Failed(self._too_late())
                     return reply
             except (OSError, http.client.HTTPException) as error:
-                late = rung.is_set()
+                late = expired.is_set()
                 raise _Failed(self._too_late() if late else _reason(error)) from error
 
     def _too_late(self) -> str:
         return f"no answer within {self.total_seconds:g} s"
 
-    def _judged(self, host: str, port: int, deadline: float) -> list[Address]:
-        """The addresses of `host`, if every one of them may be called."""
+    def _checked(self, host: str, port: int, deadline: float) -> list[Address]:
+        """The addresses of `host`, if all of them are public."""
         lookup = _lookups().submit(self.resolve, host, port)
         try:
             addresses = lookup.result(timeout=max(deadline - time.monotonic(), 0))
         except LookupTimeout as slow:
-            lookup.cancel()  # while it waits for a thread: the next ones need not wait for it
+            lookup.cancel()  # if it has not started, the next lookups need not wait for it
             raise _Failed("the host name could not be resolved in time") from slow
         except (OSError, UnicodeError) as error:
             raise _Failed("the host name has no address") from error
         if not addresses:
             raise _Failed("the host name has no address")
         if not all(is_public(address) for address in addresses):
-            # One bad address spoils them all: which one is connected to is the name's choice.
+            # Reject the name for one bad address: DNS chooses which one is used.
             raise _Failed("the host name has an address that is not public")
-        # A function without a VPC has no way to an IPv6 address.
+        # A function without a VPC has no IPv6 route.
         return sorted(addresses, key=lambda address: address.version)[:MAX_ADDRESSES]
 
     def _first_that_connects(
@@ -167,16 +167,16 @@ class WebhookHttp:
         raise _Failed("no connection could be made") from last
 
     def _secured(self, raw: socket.socket, host: str) -> ssl.SSLSocket:
-        """TLS with the name that was asked for, whatever address the connection goes to."""
-        with raw:  # which the other takes over, unless it fails
+        """TLS verified for the host name, whatever the address."""
+        with raw:  # wrap_socket takes over the descriptor unless it fails
             return self.tls().wrap_socket(raw, server_hostname=host)
 
 
 class _Answer(http.client.HTTPResponse):
-    """An answer whose interim ones, a few of them, are passed over (RFC 9110 section 15.2).
+    """A response that skips a limited number of interim ones (RFC 9110 section 15.2).
 
-    The library passes over 100 alone, and that without end. 101 is no interim answer to one who
-    has not asked for another protocol: nothing in ours follows it.
+    The library skips only 100, and without a limit. 101 is final here: the request did not ask for
+    another protocol.
     """
 
     def _read_status(self) -> tuple[str, int, str]:
@@ -191,7 +191,7 @@ class _Answer(http.client.HTTPResponse):
 def _exchanged(
     connection: socket.socket, netloc: str, target: str, headers: Mapping[str, str], body: bytes
 ) -> Reply:
-    """One request, and the head of its answer: how long a body is said to be is theirs to say."""
+    """Send one request and read the head of the response; its body is ignored."""
     client = http.client.HTTPConnection(netloc)
     client.sock = connection
     client.putrequest("POST", target, skip_accept_encoding=True)
@@ -211,25 +211,25 @@ def _exchanged(
 
 
 @contextmanager
-def _alarm(connection: socket.socket, deadline: float) -> Iterator[threading.Event]:
-    """Shuts the connection at `deadline`, and says that it did.
+def _deadline(connection: socket.socket, deadline: float) -> Iterator[threading.Event]:
+    """Shut the connection down at `deadline`; the event tells whether that happened.
 
-    A timeout of the socket would begin anew with every byte. What is shut is a duplicate, since
-    TLS takes the descriptor over.
+    A socket timeout would restart with every byte. The timer shuts down a duplicate, because TLS
+    takes over the original descriptor.
     """
-    rung = threading.Event()
+    expired = threading.Event()
     handle = connection.dup()
 
-    def ring() -> None:
-        rung.set()
-        with suppress(OSError):  # it has been closed by the other side
+    def expire() -> None:
+        expired.set()
+        with suppress(OSError):  # closed by the other side
             handle.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(max(deadline - time.monotonic(), 0), ring)
+    timer = threading.Timer(max(deadline - time.monotonic(), 0), expire)
     timer.daemon = True
     timer.start()
     try:
-        yield rung
+        yield expired
     finally:
         timer.cancel()
         handle.close()
@@ -238,9 +238,9 @@ def _alarm(connection: socket.socket, deadline: float) -> Iterator[threading.Eve
 def _reason(error: Exception) -> str:
     match error:
         case ssl.SSLCertVerificationError():
-            return f"its certificate does not hold: {error.verify_message}"
+            return f"its certificate is not valid: {error.verify_message}"
         case ssl.SSLError():
-            return "no TLS connection could be made"
+            return "the TLS connection failed"
         case http.client.RemoteDisconnected() | ConnectionError():
             return "the connection was closed without a response"
         case http.client.HTTPException():

@@ -1,4 +1,4 @@
-"""Webhook deliveries: one row per event and endpoint, and one per endpoint that has failed."""
+"""Webhook deliveries: one row per event, and one per endpoint that has failed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _URL_HASH_CHARACTERS = 32
 
 
 class WebhookStatus(StrEnum):
-    """Pending ones have a `next_retry`; the others are final."""
+    """Pending deliveries have a `next_retry`; the other statuses are final."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -25,7 +25,7 @@ class WebhookStatus(StrEnum):
 
 
 class EventType(StrEnum):
-    """What merchants are told of."""
+    """Events that merchants can receive."""
 
     PAYMENT_SUCCEEDED = "payment.succeeded"
     PAYMENT_FAILED = "payment.failed"
@@ -46,13 +46,12 @@ class EventType(StrEnum):
 
 
 class WebhookState(Record, frozen=True):
-    """A delivery without what it delivers: no key at all is needed.
+    """A delivery without its payload; reading it needs no encryption key.
 
-    Every change is one `version` more, and whoever works on a delivery names the version that it
-    knows: of two, one is too late. `url` is where the last attempt went, or the first will go.
-    `attempts_before`: those before it was last asked for again by hand, from where on the retry
-    schedule counts. `by_hand`: a person asked, so an endpoint that is given up is tried
-    nevertheless.
+    Every change increments `version`, and writers name the version they read, so that of two
+    concurrent writers one fails. `url` is the target of the last attempt, or of the first.
+    `attempts_before`: attempts before the last manual redelivery, from which the retry schedule
+    counts. `by_hand`: redelivered manually, so it is sent even to an endpoint that is gone.
     """
 
     id: Annotated[str, partition()]
@@ -74,23 +73,23 @@ class WebhookState(Record, frozen=True):
     response_code: int | None = None
     failure_reason: str | None = None
     expires_at: Annotated[EpochSeconds, Ttl()]
-    """While it is pending, until when it is tried; of a final one, until when it is kept."""
+    """While pending, the delivery deadline; once final, when the row expires."""
 
 
 class Webhook(WebhookState, table="webhooks", frozen=True):
-    """One event on its way to one endpoint. `payload` is the body as it is sent, to the byte."""
+    """One event for one endpoint. `payload` is the exact request body."""
 
     payload: Annotated[str, Encrypted("pii", subject="merchant_id"), Field(repr=False)]
 
 
 class EndpointHealth(Row, frozen=True):
-    """What is held against an endpoint: a row of the webhooks table, from its first failure on.
+    """Health of an endpoint; a row of the webhooks table, created by its first failure.
 
-    `failures` are those in a row, `opened` how often they rested it since it was last well. Until
-    `open_until` nothing is sent there. Then a first delivery finds out how it is, and until it is
-    answered, or `probe_until` is over, no other is sent. `gone_at`: it answered 410, and only what
-    is asked for by hand goes there. `expires_at`: when all this is forgotten; never while it is
-    gone.
+    `failures` counts consecutive failures, `opened` the rests since the last success. Until
+    `open_until` nothing is sent. Then a single delivery probes the endpoint, and until it finishes
+    or `probe_until` passes, nothing else is sent. `gone_at`: the endpoint answered 410, and only
+    manual redeliveries are sent. `expires_at`: when the row is deleted; never while `gone_at` is
+    set.
     """
 
     id: str
@@ -108,11 +107,11 @@ class EndpointHealth(Row, frozen=True):
 
 
 def endpoint_id(merchant_id: str, url: str) -> str:
-    """Key of an endpoint's row. The URL may hold a secret, and may be long: its hash stands."""
+    """Key of an endpoint's row: a hash, because the URL may be long or contain a secret."""
     digest = hashlib.sha256(url.encode()).hexdigest()[:_URL_HASH_CHARACTERS]
     return f"endpoint#{merchant_id}#{digest}"
 
 
 def event_key(event_type: str, webhook_id: str) -> str:
-    """Sort key of a delivery among its merchant's: by type, the newest last."""
+    """Sort key of a delivery in its merchant's list: by type, then by id."""
     return f"event#{event_type}#{webhook_id}"

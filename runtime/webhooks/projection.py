@@ -1,8 +1,8 @@
-"""The change streams → webhooks: one row for each event of a merchant that has an endpoint.
+"""Change streams to webhooks: one delivery per event of a merchant with an endpoint.
 
-A row is written before its order is sent, and is due a minute later. So an order that is lost, or
-that SQS does not take, is made up for by the sweep of what is due (webhook_retries.py). A record
-that comes again finds its row, and orders it again as long as nobody has tried it.
+A row is written before its message is sent, and is due a minute later, so a message that is lost
+or cannot be sent is made up for by the scheduled queue of due deliveries (due_deliveries.py). A
+redelivered record finds its row, and queues it again if it has not been attempted.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ from runtime.webhooks.events import Event, event_of
 from runtime.webhooks.models import Webhook, WebhookStatus, event_key
 
 PARALLEL_WRITES: Final = 8
-"""Rows written at once: they are independent of each other, and a Lambda has CPU for few."""
+"""Rows written in parallel: they are independent, and a Lambda has little CPU."""
 MESSAGE_GRACE: Final = timedelta(seconds=60)
-"""So long the first message has to arrive before the sweep takes it for lost."""
+"""Time for the first message to arrive before it is considered lost."""
 PROJECTED_BY: Final = "system:project"
 
 
 @dataclass(frozen=True)
 class WebhookProjection:
-    """Puts a delivery for each event of a merchant that has an endpoint.
+    """Creates a delivery for each event of a merchant with an endpoint.
 
-    `deadline`: how long after its making a delivery is tried. `parking`: where a change goes that
-    no trying again would tell. `decryption_failed` is told of a data key that does not open.
+    `deadline`: how long a new delivery is attempted. `parking`: receives changes for which a retry
+    cannot succeed. `decryption_failed`: called if a data key cannot be decrypted.
     """
 
     store: Store
@@ -70,10 +70,10 @@ class WebhookProjection:
     decryption_failed: Callable[[DecryptionFailure], None]
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
-        """Write what is new, and order it. A change that could not be told of comes again.
+        """Write and queue new deliveries. Returns the records to retry.
 
-        One that was written and not ordered does not: it is due in a minute anyway, and an outage
-        of the queue must not hold up what else is derived from the stream.
+        A delivery that was written but not queued is not retried: it is due in a minute anyway, and
+        an outage of the queue must not block the other projections.
         """
         failed: set[str] = set()
         wanted = [
@@ -90,17 +90,17 @@ class WebhookProjection:
         return frozenset(failed)
 
     def _readable(self, change: Change, failed: set[str]) -> Webhook | None:
-        """What a change tells, if anything. One that never will be told is put aside."""
+        """The delivery of a change, if any. A change that can never be read is parked."""
         try:
             return self._row_of(change)
         except ValidationError:
-            reason = "its merchant or its content cannot be read"
+            reason = "the event's merchant or subject cannot be read"
             if change.record is None or not park_record(self.parking, change.record, reason):
                 failed.add(change.sequence_number)
         except InvalidRequest:
             raise
-        except Exception:  # noqa: BLE001 - this change comes again, the others are done
-            logger.exception("no event can be made of a change", record=change.sequence_number)
+        except Exception:  # noqa: BLE001 - this change is retried, the others are processed
+            logger.exception("an event could not be created", record=change.sequence_number)
             failed.add(change.sequence_number)
         return None
 
@@ -111,7 +111,9 @@ class WebhookProjection:
         try:
             merchant = self.merchants.require(event.merchant_id)
         except NotFound:
-            logger.warning("an event of no merchant", merchant=event.merchant_id, of=event.type)
+            logger.warning(
+                "the event's merchant does not exist", merchant=event.merchant_id, of=event.type
+            )
             return None
         if merchant.webhook_url is None:
             return None
@@ -148,7 +150,7 @@ class WebhookProjection:
         )
 
     def _put(self, row: Webhook) -> Webhook | None:
-        """The row as it is stored; None if it could not be."""
+        """The row as stored; None if the write failed."""
         try:
             return self.store.put_new(row) or row
         except (IntegrityError, KeyForgotten) as error:
@@ -157,12 +159,12 @@ class WebhookProjection:
             return None
         except InvalidRequest:
             raise
-        except Exception:  # noqa: BLE001 - this change comes again, the others are done
+        except Exception:  # noqa: BLE001 - this change is retried, the others are processed
             logger.exception("a webhook could not be written", webhook=row.id)
             return None
 
     def _order(self, rows: Sequence[Webhook]) -> None:
-        """Order what nobody has tried yet."""
+        """Queue deliveries that have not been attempted."""
         unsent = self.queue.send_all(
             [
                 DeliveryOrder.of(row)
@@ -171,11 +173,11 @@ class WebhookProjection:
             ]
         )
         if unsent:
-            logger.warning("webhooks wait for the sweep", webhooks=len(unsent))
+            logger.warning("webhooks are queued again when due", webhooks=len(unsent))
 
 
 def shown(row: Row) -> Answer:
-    """A row as the API shows it, without what is enciphered."""
+    """A row as in the API, without encrypted fields."""
     match row:
         case Account():
             return account_answer(row)
@@ -193,4 +195,4 @@ def shown(row: Row) -> Answer:
             return LockedCustomer.of(row)
         case Alert():
             return AlertAnswer.of(row)
-    raise AssertionError(f"there are no events about a {type(row).__name__}")
+    raise AssertionError(f"{type(row).__name__} is not the subject of any event")

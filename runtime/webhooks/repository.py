@@ -1,4 +1,4 @@
-"""Deliveries, and the health of the endpoints that they go to."""
+"""Deliveries, and the health of their endpoints."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from runtime.webhooks.models import (
 
 _DELIVERIES = "whk_"
 _AFTER_ALL_IDS = "~"
-"""Sorts behind every id of a delivery."""
+"""Sorts after every delivery id."""
 
 
 class WebhookEntry(BaseModel, frozen=True, hide_input_in_errors=True):
-    """A delivery as `gsi-merchant` shows it."""
+    """A delivery as projected into `gsi-merchant`."""
 
     id: str
     status: WebhookStatus
 
 
 class DueWebhook(BaseModel, frozen=True, hide_input_in_errors=True):
-    """A delivery as `gsi-retry` shows it."""
+    """A delivery as projected into `gsi-retry`."""
 
     id: str
     version: int
@@ -55,13 +55,13 @@ class WebhookRepository:
         self._store = store
 
     def get(self, webhook_id: str) -> Webhook | None:
-        """A delivery with what it delivers, strongly consistent."""
+        """A delivery with its payload, strongly consistent."""
         return self._store.get(Webhook, {"id": webhook_id}, Webhook, EVERYBODY)
 
     def state(self, webhook_id: str, scope: Scope) -> WebhookState | None:
-        """A delivery without what it delivers, strongly consistent."""
+        """A delivery without its payload, strongly consistent."""
         if not webhook_id.startswith(_DELIVERIES):
-            return None  # endpoints stand in the same table, and are no deliveries
+            return None  # the table also holds endpoints
         return self._store.get(Webhook, {"id": webhook_id}, WebhookState, scope)
 
     def states(self, webhook_ids: Sequence[str], scope: Scope) -> list[WebhookState]:
@@ -72,11 +72,11 @@ class WebhookRepository:
         return self._store.get_many(Webhook, keys, WebhookState, scope)
 
     def move(self, before: WebhookState, after: WebhookState) -> None:
-        """The step from `before` to `after`. Raises StaleWrite when somebody was faster."""
+        """Change `before` to `after`. Raises StaleWrite if the row has changed."""
         there = self._store.update_alone(_step(before, after))
         if there is None:
             return
-        # A write whose answer was lost is tried again, and meets what it has written itself.
+        # A retry after a lost response finds its own write.
         wanted = WebhookState(**{name: getattr(after, name) for name in WebhookState.model_fields})
         if not there or self._store.codec.to_row(_SCHEMA, there, WebhookState) != wanted:
             raise StaleWrite("webhooks", f"{before.id} was changed by another writer")
@@ -90,16 +90,16 @@ class WebhookRepository:
         token: str,
         now: datetime,
     ) -> None:
-        """The same step in one commit with a stored answer. Raises AlreadyClaimed, StaleWrite."""
+        """Like `move`, in one commit with a stored response. Raises AlreadyClaimed, StaleWrite."""
         try:
             create_once(self._store, [_step(before, after)], claim, token=token, now=now)
         except TransactionRefused as refused:
             raise StaleWrite("webhooks", f"{before.id} was changed by another writer") from refused
 
     def put_off(self, due: DueWebhook, until: Timestamp, at: Timestamp) -> bool:
-        """Let nobody take `due` for due before `until`; False when it has changed.
+        """Make `due` not due before `until`; False if it has changed.
 
-        Where it rested, it rests no more: it stands among the ordinary ones again.
+        A resting delivery returns to the ordinary queue.
         """
         step = update(Webhook, {"id": due.id}).add(version=1)
         step = step.assign(retry_bucket=retry_bucket(due.id), next_retry=until, updated_at=at)
@@ -107,7 +107,7 @@ class WebhookRepository:
         return self._store.update_alone(step.when(*unchanged)) is None
 
     def due(self, bucket: str, at: Timestamp, *, page_size: int) -> Iterator[DueWebhook]:
-        """Deliveries of one bucket whose time had come at `at`, the longest waiting first."""
+        """Deliveries of one bucket that are due at `at`, oldest first."""
         return self._store.query(
             Webhook,
             DueWebhook,
@@ -150,12 +150,12 @@ class WebhookRepository:
         return (entry for entry in merged if entry.id != after_id)
 
     def health(self, merchant_id: str, url: str) -> EndpointHealth | None:
-        """What is held against an endpoint, strongly consistent; None: nothing ever was."""
+        """Health of an endpoint, strongly consistent; None if it has never failed."""
         key = {"id": endpoint_id(merchant_id, url)}
         return self._store.get(Webhook, key, EndpointHealth, Scope(merchant_id))
 
     def note_health(self, before: EndpointHealth | None, after: EndpointHealth) -> None:
-        """The step from `before`, None for no row yet. Raises StaleWrite if it is another."""
+        """Write the endpoint's health; `before` None: no row yet. Raises StaleWrite."""
         if before is None:
             values = after.model_dump(exclude={"id"}, exclude_none=True)
             step = update(Webhook, {"id": after.id}).assign(**values).when(absent("id"))
@@ -169,5 +169,5 @@ _SCHEMA = Webhook.table_schema
 
 
 def _step(before: WebhookState, after: WebhookState) -> Update:
-    assert after.version == before.version + 1, "a step is one version"
+    assert after.version == before.version + 1, "a write increments the version by one"
     return change(before, after, Webhook).when(equals("version", before.version))

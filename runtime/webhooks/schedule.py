@@ -1,4 +1,4 @@
-"""When a delivery is tried again, and when an endpoint is left alone. Pure."""
+"""When a delivery is retried, and when an endpoint rests (circuit breaker). Pure."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ from runtime.core.timestamps import to_datetime, to_epoch_seconds, to_timestamp
 from runtime.webhooks.models import EndpointHealth, WebhookState
 
 JITTER: Final = 0.1
-"""A delay is lengthened by up to this part of it, so that what failed together comes back apart."""
+"""Delays are extended by up to this fraction, so that simultaneous failures spread out."""
 MIN_RETRY_AFTER: Final = timedelta(seconds=5)
 MAX_RETRY_AFTER: Final = timedelta(hours=24)
-"""What a Retry-After may ask for: the rest is cut off, for a mistyped one must not end it all."""
+"""Bounds of Retry-After: a wrong value must not end the delivery."""
 RETRY_AFTER_STATUSES: Final = frozenset(
     {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 )
 
 FAILURES_TO_OPEN: Final = 5
-"""Failures in a row after which an endpoint is rested."""
+"""Consecutive failures after which an endpoint rests."""
 FIRST_REST: Final = timedelta(minutes=1)
 LONGEST_REST: Final = timedelta(hours=1)
-"""A rest is twice as long as the one before, up to this."""
+"""Each rest is twice as long as the one before, up to this."""
 PROBE_LEASE: Final = timedelta(seconds=60)
-"""How long the one attempt after a rest keeps all others away, unless it is answered before."""
+"""How long the probe after a rest blocks other deliveries unless it finishes earlier."""
 HEALTH_KEPT: Final = timedelta(days=30)
-"""How long an endpoint's failures are remembered when nothing more is sent there."""
+"""How long an endpoint's failures are kept after the last delivery."""
 _FORGIVEN: Final = {"failures": 0, "opened": 0, "open_until": None, "probe_until": None}
 _DOUBLINGS: Final = 10
 _DIGITS: Final = 10
-"""Digits of a Retry-After in seconds; a longer number is none that anybody means."""
+"""Maximum digits of a Retry-After in seconds; longer numbers count as the maximum."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
-    """Seconds until the second attempt, the third …; the last delay is repeated."""
+    """Seconds until the second attempt, the third …; the last delay repeats."""
 
     delays_seconds: tuple[int, ...]
 
     @staticmethod
     def parsed(text: str) -> RetrySchedule:
-        """From numbers with commas between them, as a setting gives them."""
+        """Parse the comma-separated setting."""
         return RetrySchedule(tuple(int(part) for part in text.split(",")))
 
     def delay(self, attempts: int, chance: float) -> timedelta:
-        """How long to wait after the failure of attempt number `attempts` (from 1).
+        """Delay after the failure of attempt number `attempts` (from 1).
 
-        `chance` in [0, 1) is the jitter's throw.
+        `chance` in [0, 1) determines the jitter.
         """
-        assert attempts >= 1, "the first attempt is not waited for"
+        assert attempts >= 1, "the first attempt has no delay"
         planned = self.delays_seconds[min(attempts, len(self.delays_seconds)) - 1]
         return timedelta(seconds=planned * (1 + JITTER * chance))
 
 
 def retry_after(status: int | None, header: str | None, now: datetime) -> timedelta | None:
-    """How long a receiver asks to be left alone (RFC 9110 section 10.2.3), within our bounds.
+    """The delay a receiver asks for (RFC 9110 section 10.2.3), within bounds.
 
-    None: it does not, or not so that it can be read.
+    None if it does not ask for one or the value is invalid.
     """
     if status not in RETRY_AFTER_STATUSES or header is None:
         return None
@@ -73,7 +73,7 @@ def _asked(text: str, now: datetime) -> timedelta | None:
         return timedelta(seconds=int(text)) if len(text) <= _DIGITS else MAX_RETRY_AFTER
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):  # no date, or numbers that are none of any date
+    except (ValueError, OverflowError):  # not a date, or out of range
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
 
@@ -85,29 +85,29 @@ def next_attempt(
     asked: timedelta | None,
     chance: float,
 ) -> datetime | None:
-    """When a delivery whose attempt has just failed is tried again; None: its time is over."""
+    """Time of the retry after a failed attempt; None if it is past the deadline."""
     in_this_round = row.attempts - row.attempts_before
     wait = schedule.delay(in_this_round, chance) if asked is None else asked
     return within_deadline(row, now + wait)
 
 
 def within_deadline(row: WebhookState, at: datetime) -> datetime | None:
-    """`at`, if the delivery may still be tried then; else None."""
+    """`at`, if it is before the delivery's deadline; else None."""
     return at if to_epoch_seconds(at) < row.expires_at else None
 
 
 class Verdict(Enum):
-    """What an endpoint's past says about an attempt now."""
+    """What an endpoint's health permits now."""
 
     SEND = auto()
     PROBE = auto()
-    """After a rest: one attempt alone may find out."""
+    """After a rest: a single attempt may probe the endpoint."""
     REST = auto()
     GONE = auto()
 
 
 def verdict_on(health: EndpointHealth | None, now: datetime, *, by_hand: bool) -> Verdict:
-    """Whether a delivery may be sent to an endpoint with this past. By hand it always may."""
+    """Whether a delivery may be sent to an endpoint. Manual redeliveries always may."""
     if health is None or by_hand:
         return Verdict.SEND
     health = _remembered(health, now)
@@ -122,16 +122,16 @@ def verdict_on(health: EndpointHealth | None, now: datetime, *, by_hand: bool) -
 
 
 def rest_ends(health: EndpointHealth) -> datetime:
-    """The earliest moment at which a rested endpoint could be tried."""
+    """The earliest time at which a resting endpoint may be tried."""
     ends = max(health.open_until or "", health.probe_until or "")
-    assert ends, "the endpoint is not rested"
+    assert ends, "the endpoint is not resting"
     return to_datetime(ends)
 
 
 def after_failure(health: EndpointHealth, now: datetime, *, gone: bool) -> EndpointHealth:
-    """The endpoint's past after one more failure.
+    """The endpoint's health after another failure.
 
-    Only a failure that meets no rest begins one: what was under way when it began says no more.
+    A failure during a rest does not extend it: the attempt started before the rest.
     """
     health = _remembered(health, now)
     at = to_timestamp(now)
@@ -147,41 +147,41 @@ def after_failure(health: EndpointHealth, now: datetime, *, gone: bool) -> Endpo
 
 
 def after_success(health: EndpointHealth, now: datetime, *, by_hand: bool) -> EndpointHealth:
-    """The endpoint is well: nothing is held against it any more.
+    """The endpoint's health after a success: reset, except `gone_at`.
 
-    But that it is gone: only what was sent `by_hand` was sent after it had said so. Any other
-    success is of an attempt that was under way before.
+    Only a manual redelivery clears `gone_at`; any other success is of an attempt that started
+    before the endpoint answered 410.
     """
     gone_at = None if by_hand else health.gone_at
     return health.model_copy(update={**_FORGIVEN, **_stamp(health, now, gone_at)})
 
 
 def probing(health: EndpointHealth, now: datetime) -> EndpointHealth:
-    """Somebody finds out whether the endpoint is well; the others wait for it."""
+    """Reserve the probe of a resting endpoint."""
     probe_until = to_timestamp(now + PROBE_LEASE)
     stamp = _stamp(health, now, health.gone_at)
     return health.model_copy(update={"probe_until": probe_until, **stamp})
 
 
 def unprobed(probe: EndpointHealth, now: datetime) -> EndpointHealth:
-    """Nobody finds out after all: the next one may."""
+    """Release the probe."""
     stamp = _stamp(probe, now, probe.gone_at)
     return probe.model_copy(update={"probe_until": None, **stamp})
 
 
 def is_blameless(health: EndpointHealth) -> bool:
-    """Nothing is held against the endpoint, so a success need not be written down."""
+    """Whether the health is already clear, so a success need not be recorded."""
     return health.failures == 0 and health.open_until is None and health.gone_at is None
 
 
 def _remembered(health: EndpointHealth, now: datetime) -> EndpointHealth:
-    """What is still held against an endpoint: DynamoDB deletes a row late whose time is over."""
+    """The health without failures that have expired: DynamoDB deletes expired rows late."""
     is_over = health.expires_at is not None and health.expires_at <= to_epoch_seconds(now)
     return health.model_copy(update=_FORGIVEN) if is_over else health
 
 
 def _stamp(health: EndpointHealth, now: datetime, gone_at: str | None) -> dict[str, object]:
-    """One version on. That an endpoint is gone is not forgotten, however long nothing is sent."""
+    """Increment the version. `gone_at` does not expire."""
     return {
         "version": health.version + 1,
         "updated_at": to_timestamp(now),

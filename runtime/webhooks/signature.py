@@ -1,4 +1,4 @@
-"""Signatures of webhooks as Standard Webhooks 1.0 has them (standardwebhooks.com). Pure."""
+"""Webhook signatures as in Standard Webhooks 1.0 (standardwebhooks.com). Pure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SCHEME: Final = "v1"
 def signed_headers(
     webhook_id: str, at: datetime, body: bytes, secrets: Sequence[str]
 ) -> dict[str, str]:
-    """The three headers by which a receiver knows who sent `body`, and when.
+    """The three headers that authenticate `body` and its time.
 
-    One signature for each of `secrets` (`whsec_` and base64), so that a receiver may change over.
+    One signature per secret (`whsec_` and base64), so that receivers can rotate secrets.
     """
     timestamp = str(to_epoch_seconds(at))
     signatures = (_signature(secret, webhook_id, timestamp, body) for secret in secrets)

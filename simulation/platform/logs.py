@@ -55,7 +55,7 @@ EXPECTED_LINES: Final[Mapping[Phase, Mapping[str, str]]] = {
         Unavailable.code: "503: DynamoDB, a queue, a bucket or a processor did not answer",
         KeysUnavailable.code: "503: KMS did not answer",
         ANSWER_NOT_KEPT: "KMS did not answer after a processor had",
-        "events were refused": "EventBridge took some entries of a request",
+        "events were rejected": "EventBridge took some entries of a request",
         EXPORT_GIVEN_UP: "each of its workers died",
     },
     Phase.CALM: {

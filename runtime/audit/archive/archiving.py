@@ -1,8 +1,9 @@
-"""The audit log's way into storage that nobody can change: segments by the stream, roots by day.
+"""Archives the audit log in write-once storage: segments from the stream, signed roots on schedule.
 
-Both may be done twice, at once, late or half-way. A segment's name says its content, so writing it
-again changes nothing, and the same rows in two segments say the same. A root is put only where its
-number is free: of two runs one wins, and the other goes on after it.
+Both are safe to run twice, concurrently, late or after a partial run. A segment's name includes the
+hash of its content, so writing it again changes nothing, and rows may appear in two segments. A
+root is written only if its number is free: of two concurrent runs one wins, and the other continues
+after it.
 """
 
 from __future__ import annotations
@@ -44,15 +45,15 @@ from runtime.streams.images import text_of
 from runtime.streams.records import Failed, Kind, StreamRecord
 
 UNREADABLE: Final = "unreadable"
-"""The one member of a line for an item that is no audit row; its value is the item as it came."""
+"""The only member of a line whose item is not a valid audit row; its value is the stored item."""
 FORGED: Final = "FORGED"
-"""Kind of tampering: a row was put into the table that no projector has made."""
+"""Kind of tampering: a row was inserted that the projector did not write."""
 MAX_LOST_RACES: Final = 10
 
 
 @dataclass(frozen=True)
 class ArchiveDependencies:
-    """What archiving works with. `max_segments` bounds one root."""
+    """Dependencies of archiving. `max_segments` limits one root."""
 
     archive: AuditArchive
     signer: RootSigner
@@ -65,7 +66,7 @@ class ArchiveDependencies:
 
 @dataclass(frozen=True, slots=True)
 class ClosingReport:
-    """What a run of the schedule has closed, and whether something is left for the next one."""
+    """What a scheduled run signed, and whether it covered every segment."""
 
     roots: int
     segments: int
@@ -74,7 +75,7 @@ class ClosingReport:
     complete: bool
 
     def answer(self) -> dict[str, Any]:
-        """For the log and for whoever has invoked it."""
+        """For the log and the invoker."""
         return {
             "roots": self.roots,
             "segments": self.segments,
@@ -88,10 +89,10 @@ class ClosingReport:
 
 
 def archive_rows(records: Sequence[StreamRecord], deps: ArchiveDependencies) -> Failed:
-    """Archive the rows that a batch of the table's stream has brought, and ring for all else.
+    """Archive the rows inserted in a stream batch, and raise an alert for any other change.
 
-    All of the batch comes again when its segment could not be written; what could not be rung for
-    comes again alone.
+    Returns the records to retry: the whole batch if its segment could not be written, otherwise
+    those whose alert could not be raised.
     """
     new = [record for record in records if record.kind is Kind.INSERT]
     rows = {record.sequence_number: _row_of(record.new or {}, deps.codec) for record in new}
@@ -102,14 +103,14 @@ def archive_rows(records: Sequence[StreamRecord], deps: ArchiveDependencies) -> 
         name = segment_name(day, new[0].sequence_number, len(new), body)
         try:
             is_new = deps.archive.add_segment(name, body)
-        except Exception:  # noqa: BLE001 - whatever it was, the rows are still in the stream
+        except Exception:  # noqa: BLE001 - the rows stay in the stream and are retried
             logger.exception("a segment could not be written", segment=name)
             return frozenset(record.sequence_number for record in records)
         logger.info("archived", segment=name, rows=len(new), is_new=is_new)
     failed = set()
     for record in records:
         kind = _tampering(record, rows.get(record.sequence_number))
-        if kind is not None and not _ring(record, kind, deps):
+        if kind is not None and not _report_tampering(record, kind, deps):
             failed.add(record.sequence_number)
     return frozenset(failed)
 
@@ -126,14 +127,14 @@ def _line(row: AuditRow | None, item: Item) -> bytes:
 
 
 def _tampering(record: StreamRecord, row: AuditRow | None) -> str | None:
-    """What somebody has done to the audit log, if anything: rows only ever appear, and are true."""
+    """The kind of tampering, if any: rows are only inserted, and their hash matches."""
     if record.kind is not Kind.INSERT:
         return record.kind.value
     return None if row is not None and row.hash == hash_of(row) else FORGED
 
 
-def _ring(record: StreamRecord, kind: str, deps: ArchiveDependencies) -> bool:
-    """Tell of one tampering, by log and alert; False when it has to be told again."""
+def _report_tampering(record: StreamRecord, kind: str, deps: ArchiveDependencies) -> bool:
+    """Log one case of tampering and raise an alert. Returns False if it must be retried."""
     item = record.new or record.old or {}
     entity_id, sequence = text_of(item, "entity_id"), text_of(item, "sequence")
     logger.error(
@@ -155,13 +156,13 @@ def _ring(record: StreamRecord, kind: str, deps: ArchiveDependencies) -> bool:
     )
     try:
         raise_alert(tampering, deps.alerts)
-    except Exception:  # noqa: BLE001 - the record comes again
+    except Exception:  # noqa: BLE001 - the record is retried
         logger.exception("an alert could not be raised", record=record.sequence_number)
         return False
     return True
 
 
-# -------------------------------------------------------------------- roots, by the clock
+# -------------------------------------------------------------------- roots, on schedule
 
 
 def close(deps: ArchiveDependencies) -> ClosingReport:
@@ -179,7 +180,7 @@ def close(deps: ArchiveDependencies) -> ClosingReport:
         root = SignedRoot(statement=statement, signature=deps.signer.sign(statement), names=names)
         if not deps.archive.add_root(root):
             lost += 1
-            logger.info("another run has closed this number", number=statement.number)
+            logger.info("another run signed this number", number=statement.number)
             if lost > MAX_LOST_RACES:
                 break
             previous, covered = _covered(deps)
@@ -192,7 +193,7 @@ def close(deps: ArchiveDependencies) -> ClosingReport:
 
 
 def _covered(deps: ArchiveDependencies) -> tuple[RootStatement | None, set[bytes]]:
-    """The last root, and hashes of the names that roots cover where there may be new ones too."""
+    """The last root, and name hashes of covered segments on days that may still get new ones."""
     names = deps.archive.root_names()
     if not names:
         return None, set()
@@ -210,7 +211,7 @@ def _covered(deps: ArchiveDependencies) -> tuple[RootStatement | None, set[bytes
 def _uncovered(
     previous: RootStatement | None, covered: set[bytes], deps: ArchiveDependencies
 ) -> list[Segment]:
-    """Segments that no root covers yet, by name, as many as one root takes."""
+    """Segments that no root covers yet, by name, up to the limit of one root."""
     after = "" if previous is None else day_prefix(_first_day(previous))
     return list(islice(_open_segments(after, covered, deps), deps.max_segments))
 
@@ -223,10 +224,10 @@ def _open_segments(after: str, covered: set[bytes], deps: ArchiveDependencies) -
 
 
 def _first_day(last: RootStatement) -> date:
-    """Before it there is no segment that no root covers.
+    """Every segment of an earlier day is covered by a root.
 
-    A root closes names in their order. So what one that was full has left is after its last, and
-    what came since is no older than a batch of the stream can be.
+    A root covers names in order, so segments beyond a full root sort after its last name, and newer
+    segments are at most as old as a stream batch can be.
     """
     closed = date.fromisoformat(last.day) - timedelta(days=LATE_DAYS)
     segment = read_segment_name(last.last)

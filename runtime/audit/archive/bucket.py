@@ -1,4 +1,4 @@
-"""The bucket of the audit archive. Its objects are locked: they can be added, and nothing else."""
+"""The bucket of the audit archive. Object Lock: objects can be added but not changed or deleted."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 JSON_LINES: Final = "application/jsonl"
 _ALREADY_THERE: Final = "PreconditionFailed"
-"""412 of a put on the condition that there is none. (409, ConditionalRequestConflict, says that
-another put is under way, which may still fail: S3 User Guide, "Conditional writes".)"""
+"""412 of a conditional put when the object exists. (409, ConditionalRequestConflict, means that a
+concurrent put is in progress and may still fail: S3 User Guide, "Conditional writes".)"""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectVersion:
-    """One version of an object, or a marker that hides it."""
+    """One version of an object, or a delete marker."""
 
     key: str
     version_id: str
@@ -41,16 +41,16 @@ class AuditArchive:
         self._s3, self._bucket = s3, bucket
 
     def add_segment(self, name: str, body: bytes) -> bool:
-        """Write a segment; False where it is there already: its name says its content."""
+        """Write a segment. Returns False if it exists; its name determines its content."""
         return self._add(name, body, JSON_LINES)
 
     def add_root(self, root: SignedRoot) -> bool:
-        """Write a root; False where its number is taken, whatever it says there."""
+        """Write a root. Returns False if its number is taken."""
         name = root_name(root.statement.number)
         return self._add(name, root.model_dump_json().encode(), "application/json")
 
     def names(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Keys that begin with `prefix`, in their order, those after `after` only."""
+        """Keys that begin with `prefix`, sorted, after `after` only."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=prefix, StartAfter=after
         )
@@ -63,14 +63,11 @@ class AuditArchive:
         return [name for name in self.names(ROOTS_PREFIX) if root_number(name) is not None]
 
     def root(self, name: str) -> SignedRoot:
-        """A root. Raises ValidationError where the object is none."""
+        """Read a root. Raises ValidationError if the object is not a root."""
         return SignedRoot.model_validate_json(self.content(name))
 
     def versions(self, prefix: str) -> Iterator[ObjectVersion]:
-        """Every version of every object under `prefix`, by key, and the newest first.
-
-        Markers of deletions are versions too.
-        """
+        """Every version under `prefix`, by key, newest first; delete markers included."""
         pages = self._s3.get_paginator("list_object_versions").paginate(
             Bucket=self._bucket, Prefix=prefix
         )
@@ -94,7 +91,7 @@ class AuditArchive:
         return answer["Body"].read()
 
     def _add(self, name: str, body: bytes, content_type: str) -> bool:
-        # A checksum is S3's condition for a put into a bucket with a lock.
+        # S3 requires a checksum for a put into a bucket with Object Lock.
         checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
         try:
             self._s3.put_object(
@@ -119,7 +116,7 @@ class RootSigner:
         self._kms, self.key_arn = kms, key_arn
 
     def sign(self, statement: RootStatement) -> str:
-        """The signature of a statement, as SignedRoot has it."""
+        """The signature of a statement, in the format of SignedRoot."""
         answer = self._kms.sign(
             KeyId=self.key_arn,
             Message=statement.signed_bytes(),

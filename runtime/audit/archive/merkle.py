@@ -1,7 +1,6 @@
-"""Merkle trees as Certificate Transparency builds them (RFC 6962, section 2.1), over SHA-256.
+"""Merkle trees as in Certificate Transparency (RFC 6962, section 2.1), over SHA-256.
 
-Leaves and inner nodes are hashed with different prefixes, so that no inner node can be passed off
-as a leaf.
+Leaves and inner nodes are hashed with different prefixes, so an inner node cannot pass as a leaf.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ def leaf_hash(leaf: bytes) -> bytes:
 
 
 def merkle_root(leaves: Iterable[bytes]) -> bytes:
-    """Root of the tree over `leaves`, in their order; they are read once, and none is kept.
+    """Root of the tree over `leaves`, in order. Reads them once.
 
-    What is held is one hash per level: the whole subtrees so far, each of half the size at most of
-    the one before it.
+    Memory is one hash per level: the complete subtrees so far, each at most half the size of the
+    previous one.
     """
     subtrees: list[tuple[int, bytes]] = []
     for leaf in leaves:

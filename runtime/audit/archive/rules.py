@@ -1,9 +1,9 @@
-"""The archive of the audit log: what its objects are called, and what a signed root says.
+"""The audit archive's object names, and the content of a signed root.
 
-A segment holds the rows of one batch of the table's stream, one a line, as canonical JSON. Its name
-says its content: the day on which the first of its rows came by, the place of that row in the
-stream, how many rows it has, and the SHA-256 of its bytes. So whoever knows the names of all
-segments can tell whether any was changed, and a root is a Merkle tree over names.
+A segment holds the rows of one stream batch, one canonical JSON object per line. Its name is the
+arrival day of its first row, that row's stream sequence number, the number of rows, and the SHA-256
+of its bytes. The names alone therefore commit to the content, and a root is a Merkle tree over
+names.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from runtime.core.timestamps import to_timestamp
 
 NO_ROOT: Final = "0" * 64
 """`previous` of the first root."""
-STREAM_REMEMBERS: Final = timedelta(hours=24)
+STREAM_RETENTION: Final = timedelta(hours=24)
 """How long a stream keeps a record (DynamoDB Developer Guide, "Change data capture")."""
 LATE_DAYS: Final = 2
-"""A segment is written on the day that its name says, or on the next; one day is for clocks."""
+"""A segment is written on the day in its name or the next; one more day allows for clock skew."""
 MAX_SEGMENTS_PER_ROOT: Final = 50_000
-"""7 MB of names in one object. What is left goes into the next root, of the same run if it can."""
+"""7 MB of names in one object. Further segments go into the next root."""
 
 _STREAM_DIGITS: Final = 40
 _ROOT_DIGITS: Final = 12
@@ -43,7 +43,7 @@ _ROOT: Final = re.compile(r"roots/(\d{12})\.json")
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What a segment's name says of it."""
+    """A parsed segment name."""
 
     name: str
     day: date
@@ -52,13 +52,13 @@ class Segment:
 
 
 def segment_name(day: date, first_sequence: str, rows: int, body: bytes) -> str:
-    """The key of the object that holds `body`. The same batch has the same name every time."""
+    """The key of the object that holds `body`. The same batch always has the same name."""
     sha256 = hashlib.sha256(body).hexdigest()
     return f"{day_prefix(day)}{first_sequence:0>{_STREAM_DIGITS}}-{rows:05d}-{sha256}.jsonl"
 
 
 def read_segment_name(name: str) -> Segment | None:
-    """What a key says, or None for one that is no segment's."""
+    """Parse a segment name; None if the key is not a segment."""
     match = _SEGMENT.fullmatch(name)
     if match is None:
         return None
@@ -67,24 +67,24 @@ def read_segment_name(name: str) -> Segment | None:
 
 
 def day_prefix(day: date) -> str:
-    """What the names of a day's segments begin with."""
+    """Common prefix of a day's segment names."""
     return f"{ROWS_PREFIX}{day.isoformat()}/"
 
 
 def segment_day(arrived: datetime, now: datetime) -> date:
-    """The day in the name of a segment whose first row came by at `arrived`.
+    """The day in the name of a segment whose first row arrived at `arrived`.
 
-    What is older than the stream's memory was given again by a person, who had it from elsewhere:
-    it belongs to today, or no root would look for it any more.
+    A record older than the stream's retention was replayed manually. It counts as today, because no
+    root would look for it at its old day.
     """
-    return (now if now - arrived > STREAM_REMEMBERS else arrived).date()
+    return (now if now - arrived > STREAM_RETENTION else arrived).date()
 
 
 class RootStatement(BaseModel, frozen=True, extra="forbid"):
-    """What is signed: `segments` segments of `rows` rows, from `first` to `last` by name.
+    """The signed content: `segments` segments with `rows` rows, from `first` to `last` by name.
 
-    `previous` is the hash of the statement before, `tree` the Merkle root over that hash and the
-    names of the segments in their order.
+    `previous` is the hash of the previous statement, `tree` the Merkle root over that hash and the
+    segment names in order.
     """
 
     number: Annotated[int, Field(ge=1)]
@@ -97,20 +97,20 @@ class RootStatement(BaseModel, frozen=True, extra="forbid"):
     rows: Annotated[int, Field(ge=0)]
     tree: _SHA256
     key: str
-    """The KMS key that signs it."""
+    """ARN of the KMS key that signs it."""
 
     @property
     def hash(self) -> str:
-        """What the next statement calls `previous`."""
+        """The value of `previous` in the next statement."""
         return digest(self.model_dump(mode="json"))
 
     def signed_bytes(self) -> bytes:
-        """The message of the signature: its canonical JSON."""
+        """The signed message: canonical JSON."""
         return canonical_json(self.model_dump(mode="json"))
 
 
 class SignedRoot(BaseModel, frozen=True, extra="forbid"):
-    """An object under `roots/`: the statement, its signature, and the names that it covers.
+    """An object under `roots/`: the statement, its signature, and the covered segment names.
 
     `signature`: ECDSA over P-256 with SHA-256, in DER, as base64.
     """
@@ -123,14 +123,14 @@ class SignedRoot(BaseModel, frozen=True, extra="forbid"):
 def root_name(number: int) -> str:
     """The key of a root's object.
 
-    Nothing but the number is in it: of two runs that close the same number, on two days perhaps,
-    only one can put its object where there is none.
+    It contains only the number, so two runs that sign the same number, even on different days,
+    compete for the same key and only one put succeeds.
     """
     return f"{ROOTS_PREFIX}{number:0{_ROOT_DIGITS}d}.json"
 
 
 def root_number(name: str) -> int | None:
-    """The number in the key of a root's object, or None for a key that is no root's."""
+    """The number in a root's key; None if the key is not a root."""
     match = _ROOT.fullmatch(name)
     return None if match is None else int(match[1])
 
@@ -155,7 +155,7 @@ def next_root(
 
 
 def tree_of(previous: str, names: Iterable[str]) -> str:
-    """The Merkle root over the hash of the previous statement and names of segments, in hex."""
+    """The Merkle root over the previous statement's hash and the segment names, in hex."""
 
     def leaves() -> Iterable[bytes]:
         yield bytes.fromhex(previous)
@@ -166,17 +166,17 @@ def tree_of(previous: str, names: Iterable[str]) -> str:
 
 
 def fault_of_names(root: SignedRoot) -> str | None:
-    """Why the names in a root's object are not those that its statement was made of, or None."""
+    """Why a root's names do not match its statement; None if they match."""
     statement, names = root.statement, root.names
     if tree_of(statement.previous, names) != statement.tree:
-        return "its names do not give the tree that was signed"
+        return "its names do not produce the signed tree"
     segments = [read_segment_name(name) for name in names]
     if any(segment is None for segment in segments):
         return "it covers an object that is not a segment"
     rows = sum(segment.rows for segment in segments if segment is not None)
     stated = (statement.segments, statement.rows, statement.first, statement.last)
     if stated != (len(names), rows, names[0], names[-1]):
-        return "its counts are not those of its names"
+        return "its counts do not match its names"
     return None
 
 

@@ -1,1 +1,1 @@
-"""Change streams → the audit log, with out-of-band changes detected."""
+"""Change streams to the audit log, with out-of-band changes detected."""

@@ -1,8 +1,8 @@
-"""Changes of balances against the transfers that they name: a stamp is easily forged, money is not.
+"""Checks balance changes against the transfers in their `cause`: a stamp is easy to forge.
 
-Every change of the balance in row 00 or a debit shard of an account is a leg of a transfer, which
-`cause` names, or a sweep of the account's own shards into row 00. Transfers that moved money are
-never changed again, and entries of sweeps never, so what is read here is what it was then.
+Every balance change in shard 00 or a debit shard is a leg of the transfer named by `cause`, or a
+consolidation of the account's shards into shard 00. Processed transfers and consolidation entries
+are immutable, so reading them later gives the values at the time of the change.
 """
 
 from __future__ import annotations
@@ -30,46 +30,46 @@ READ_AT_ONCE: Final = 100
 """Keys of one BatchGetItem or TransactGetItems (DynamoDB API reference)."""
 ReadTransfers = Callable[[Sequence[str], Scope], list[Transfer]]
 MAX_CAUSE: Final = 100
-"""Characters of what can be an id of ours. A longer one names nothing, and may be no key at all."""
+"""Longest cause that can be an id. A longer one may not even be a valid key."""
 
 
 @dataclass(frozen=True)
 class BalanceAttribution:
-    """Looks at the transfers, and at the entries of sweeps, behind changes of accounts."""
+    """Compares balance changes with the transfers or consolidation entries behind them."""
 
     transfers: TransferRepository
     entries: EntryRepository
 
-    def unexplained(self, told: Sequence[AuditableChange]) -> dict[str, str]:
-        """Of the changes that nothing explains: what is wrong, by their stream numbers."""
-        moved = [each for each in told if _delta(each)]
+    def unexplained(self, changes: Sequence[AuditableChange]) -> dict[str, str]:
+        """Unexplained changes: the reason by stream sequence number."""
+        moved = [each for each in changes if _delta(each)]
         known = self._read(_causes(moved), self.transfers.get_many)
         doubted = [each for each in moved if self._fault(each, known) is not None]
-        # The stream may tell of one row of a commit before a plain read shows the others.
+        # The stream may deliver one row of a commit before a plain read shows the others.
         known |= self._read(_causes(doubted), self.transfers.get_settled)
         wrong = {each.record.sequence_number: self._fault(each, known) for each in doubted}
         return {number: fault for number, fault in wrong.items() if fault is not None}
 
-    def _fault(self, told: AuditableChange, known: Mapping[str, Transfer]) -> str | None:
-        cause, delta = _cause(told), _delta(told)
+    def _fault(self, change: AuditableChange, known: Mapping[str, Transfer]) -> str | None:
+        cause, delta = _cause(change), _delta(change)
         if cause.startswith(CONSOLIDATION_PREFIX):
-            explained: int | None = self._swept(told)
+            explained: int | None = self._consolidated(change)
         elif cause in known:
-            explained = _moved_by(known[cause], _account(told), _shard(told))
+            explained = _moved_by(known[cause], _account(change), _shard(change))
         else:
             return f"its balance changed by {delta}, and its cause {cause!r} is not a transfer"
         if explained is None:
-            return f"its balance changed by {delta}, and {cause} contradicts itself"
+            return f"its balance changed by {delta}, and {cause} is inconsistent"
         if explained != delta:
-            return f"its balance changed by {delta}, and by {cause} it changes by {explained}"
+            return f"its balance changed by {delta}, but {cause} changes it by {explained}"
         return None
 
-    def _swept(self, told: AuditableChange) -> int | None:
-        """What a sweep has taken out of this shard, or out of all into row 00."""
-        cause, images = _cause(told), (told.record.old or {}, told.record.new or {})
+    def _consolidated(self, change: AuditableChange) -> int | None:
+        """What a consolidation took out of this shard, or moved into shard 00."""
+        cause, images = _cause(change), (change.record.old or {}, change.record.new or {})
         if len(cause) > MAX_CAUSE or not all(_is_folded(image) for image in images):
             return 0
-        account, shard = _account(told), _shard(told)
+        account, shard = _account(change), _shard(change)
         try:
             taken = self.entries.of_consolidation(account, cause)
         except ValidationError:
@@ -81,7 +81,7 @@ class BalanceAttribution:
         return sum(entry.amount for entry in taken if entry.account_shard == own)
 
     def _read(self, causes: Sequence[str], get: ReadTransfers) -> dict[str, Transfer]:
-        """The transfers among the causes that are there and can be read."""
+        """The transfers among the causes that exist and can be read."""
         ids = [each for each in causes if each.startswith(TRANSFER_PREFIX)]
         ids = [each for each in ids if len(each) <= MAX_CAUSE]
         known: dict[str, Transfer] = {}
@@ -90,7 +90,7 @@ class BalanceAttribution:
             try:
                 rows = get(some, EVERYBODY)
             except ValidationError:
-                # One of them was edited past reading; it explains nothing, and the others do.
+                # One of them cannot be read: read them one by one, so that it fails alone.
                 rows = [row for each in some for row in _read_one(each, get)]
             known |= {row.id: row for row in rows}
         return known
@@ -105,9 +105,9 @@ def _read_one(transfer_id: str, get: ReadTransfers) -> list[Transfer]:
 
 
 def _moved_by(transfer: Transfer, account_id: str, shard: str) -> int | None:
-    """What a transfer changes in a row of the account; None when nobody can say any more.
+    """What a transfer changes in a shard of the account; None if the transfer is inconsistent.
 
-    What is folded, or taken from a debit shard, leaves row 00 as it is.
+    Hot accounts and debit shards leave shard 00 unchanged.
     """
     debited = account_id in transfer.debited_accounts
     if account_id in transfer.folded_accounts:
@@ -123,31 +123,31 @@ def _moved_by(transfer: Transfer, account_id: str, shard: str) -> int | None:
     return None if nets is None else nets.get(account_id, 0)
 
 
-def _delta(told: AuditableChange) -> int:
-    """Change of a balance in row 00 or a debit shard, in minor units; 0 for everything else."""
-    new, old = told.record.new, told.record.old or {}
-    if told.entity_type is not EntityType.ACCOUNT or new is None:
+def _delta(change: AuditableChange) -> int:
+    """Balance change in shard 00 or a debit shard, in minor units; 0 for everything else."""
+    new, old = change.record.new, change.record.old or {}
+    if change.entity_type is not EntityType.ACCOUNT or new is None:
         return 0
     shard = text_of(new, "shard")
     if shard != PROFILE_SHARD and not is_debit_shard(shard):
-        return 0  # a credit shard takes many transfers at once; its entries name each
+        return 0  # a credit shard collects many transfers at once; its entries name each
     return (number_of(new, "balance") or 0) - (number_of(old, "balance") or 0)
 
 
-def _causes(told: Sequence[AuditableChange]) -> list[str]:
-    return sorted({_cause(each) for each in told})
+def _causes(changes: Sequence[AuditableChange]) -> list[str]:
+    return sorted({_cause(each) for each in changes})
 
 
-def _cause(told: AuditableChange) -> str:
-    return text_of(told.record.new or {}, "cause")
+def _cause(change: AuditableChange) -> str:
+    return text_of(change.record.new or {}, "cause")
 
 
-def _account(told: AuditableChange) -> str:
-    return text_of(told.record.new or {}, "id")
+def _account(change: AuditableChange) -> str:
+    return text_of(change.record.new or {}, "id")
 
 
-def _shard(told: AuditableChange) -> str:
-    return text_of(told.record.new or {}, "shard")
+def _shard(change: AuditableChange) -> str:
+    return text_of(change.record.new or {}, "shard")
 
 
 def _is_folded(image: Image) -> bool:

@@ -1,9 +1,9 @@
-"""Every audited table's stream → the audit log: one row per version, one more per change outside.
+"""Streams of audited tables to the audit log: one row per version and per out-of-band change.
 
-The rows of an entity are a chain in the order of its versions, so its records are worked off one
-after the other, and the next row is hashed over the last. A record may come again (a row tells it
-already), late (newer rows are there), or not at all: what was lost is rebuilt from the next
-record's old image, and what cannot be rebuilt waits in the failed batches.
+The rows of an entity are a chain in version order, so its records are processed one by one, and
+each row is hashed over the previous one. A record may be redelivered (its row exists), late (newer
+rows exist) or lost: one lost record is rebuilt from the next record's old image; if more are
+missing, the record is parked as a dead letter.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from runtime.audit.projection.rows import (
     AUDITED,
     AuditableChange,
     AuditRows,
-    change_outside,
     is_rebuilt,
+    out_of_band_alert,
     out_of_band_reason,
 )
 from runtime.audit.repository import AuditRepository
@@ -47,20 +47,20 @@ from runtime.streams.images import text_of
 from runtime.streams.records import INVALID, Failed, Kind, Parking, StreamRecord, park_record
 
 PARALLEL_ENTITIES: Final = 8
-"""Chains written at once: they are independent, and a Lambda has CPU for few."""
+"""Chains written in parallel: they are independent, and a Lambda has little CPU."""
 RECENT_ROWS: Final = 10
-"""How far back a row is looked for that tells the image from which a record starts, where it stands
-before that image's version: only changes from outside whose records came late can be behind it."""
+"""How many rows back to look for a record's old image if it precedes that image's version: only
+late records of out-of-band changes can come after it."""
 MAX_TRIES: Final = 3
-"""Of one record, when a row appears that was not there a moment ago."""
+"""Attempts per record when another invocation appends concurrently."""
 
 
 class _Moved(Exception):
-    """Another invocation has written a row of this entity meanwhile."""
+    """Another invocation appended a row of this entity."""
 
 
-class _Hopeless(Exception):
-    """Trying the record again will not help; the text says why."""
+class _NotAuditable(Exception):
+    """The record cannot be audited and retrying will not help; the text says why."""
 
 
 @contextmanager
@@ -68,8 +68,8 @@ def _reading_the_log() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        # It was edited past reading: who verifies it is told, and a person mends it.
-        raise _Hopeless("the end of its entity's chain cannot be read") from error
+        # The row was edited out of band: verification reports it, and an operator repairs it.
+        raise _NotAuditable("the end of its entity's chain cannot be read") from error
 
 
 @contextmanager
@@ -77,13 +77,13 @@ def _making_a_row() -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, AssertionError) as error:
-        # Nobody's write but a hand's makes such an image, and it stays what it is.
-        raise _Hopeless("no audit row can be made of its images") from error
+        # Only an out-of-band write produces such an image; a retry sees the same.
+        raise _NotAuditable("its images cannot become an audit row") from error
 
 
 @dataclass(frozen=True)
 class AuditProjection:
-    """Writes the audit log, and raises an alert for every change that was made outside."""
+    """Writes the audit log, and raises an alert for every out-of-band change."""
 
     audit: AuditRepository
     rows: AuditRows
@@ -93,13 +93,13 @@ class AuditProjection:
     threads: Callable[[int], Threads]
 
     def __call__(self, records: Sequence[StreamRecord]) -> Failed:
-        """Write the rows of all records of audited tables."""
-        told = [AuditableChange.of(record) for record in records if record.table in AUDITED]
-        if not told:
+        """Write the rows of all records of audited tables. Returns the records to retry."""
+        changes = [AuditableChange.of(record) for record in records if record.table in AUDITED]
+        if not changes:
             return frozenset()
-        unexplained = self.deltas.unexplained(told)
+        unexplained = self.deltas.unexplained(changes)
         by_entity: dict[str, list[AuditableChange]] = {}
-        for each in told:
+        for each in changes:
             by_entity.setdefault(each.entity_id, []).append(each)
         with self.threads(PARALLEL_ENTITIES) as pool:
             failed = pool.map(
@@ -111,150 +111,150 @@ class AuditProjection:
 
 @dataclass
 class _Chain:
-    """The chain of one entity while a batch is worked off. Only this thread appends to it."""
+    """The chain of one entity while a batch is processed. Only this thread appends to it."""
 
     projection: AuditProjection
     entity_id: str
     unexplained: Mapping[str, str]
     _recent: list[AuditRow] | None = field(default=None)
 
-    def follow(self, told: Sequence[AuditableChange]) -> list[str]:
-        """Write the rows, in order; from the first that cannot be written on, all are failed."""
-        for position, each in enumerate(told):
+    def follow(self, changes: Sequence[AuditableChange]) -> list[str]:
+        """Write the rows in order. From the first failure on, all records are returned to retry."""
+        for position, each in enumerate(changes):
             try:
                 if not self._record(each):
                     raise RuntimeError("the record could not be parked")
-            except Exception:  # noqa: BLE001 - it comes again, and what builds on it waits for it
+            except Exception:  # noqa: BLE001 - it is retried together with the records after it
                 logger.exception("an audit row could not be written", entity=self.entity_id)
-                return [later.record.sequence_number for later in told[position:]]
+                return [later.record.sequence_number for later in changes[position:]]
         return []
 
-    def _record(self, told: AuditableChange) -> bool:
+    def _record(self, change: AuditableChange) -> bool:
         for _ in range(MAX_TRIES):
             try:
-                return self._write(told)
+                return self._write(change)
             except _Moved:
                 self._recent = None
-            except _Hopeless as hopeless:
-                return park_record(self.projection.parking, told.record, str(hopeless))
+            except _NotAuditable as error:
+                return park_record(self.projection.parking, change.record, str(error))
             except InvalidRequest:
-                return park_record(self.projection.parking, told.record, INVALID)
-        raise RuntimeError(f"the chain of {self.entity_id} does not come to rest")
+                return park_record(self.projection.parking, change.record, INVALID)
+        raise RuntimeError(f"the chain of {self.entity_id} keeps changing concurrently")
 
-    def _write(self, told: AuditableChange) -> bool:
-        """Write the row that tells the record, unless one does: then nothing is judged anew."""
-        operational_alerts = out_of_band_reason(told)
-        there = self._row_of_version(told) if operational_alerts is None else None
-        same = there is not None and there.image_hash == told.new_hash
-        if same and self._was_deleted_before(told):
-            operational_alerts = "the row was put back"
+    def _write(self, change: AuditableChange) -> bool:
+        """Write the row of the record unless it exists; an existing row is not judged again."""
+        reason = out_of_band_reason(change)
+        there = self._row_of_version(change) if reason is None else None
+        same = there is not None and there.image_hash == change.new_hash
+        if same and self._was_deleted_before(change):
+            reason = "a deleted row was restored"
         elif there is not None and there.action != REBUILT:
             if same:
                 return True
-            operational_alerts = f"version {told.new_version} was recorded before with other values"
-        operational_alerts = operational_alerts or self.unexplained.get(told.record.sequence_number)
-        past = self._past_of(told, foreign=operational_alerts is not None)
-        if past.tells_it:
+            reason = f"version {change.new_version} was recorded before with other values"
+        reason = reason or self.unexplained.get(change.record.sequence_number)
+        past = self._past_of(change, foreign=reason is not None)
+        if past.is_recorded:
             return True
-        if operational_alerts is None and same:
-            return True  # the row was rebuilt, and rightly
-        if not past.leads_to_it and not self._rebuild(told):
-            reason = f"the record of a version before {told.old_version + 1} has not come"
-            return park_record(self.projection.parking, told.record, reason)
-        if operational_alerts is None:
-            self._version(told)
+        if reason is None and same:
+            return True  # the row was rebuilt correctly
+        if not past.has_old_image and not self._rebuild(change):
+            reason = f"the record of a version before {change.old_version + 1} is missing"
+            return park_record(self.projection.parking, change.record, reason)
+        if reason is None:
+            self._version(change)
         else:
-            self._outside(told, operational_alerts)
+            self._out_of_band(change, reason)
         return True
 
-    # ------------------------------------------------------------ what rows say already
+    # ------------------------------------------------------------ existing rows
 
-    def _row_of_version(self, told: AuditableChange) -> AuditRow | None:
-        """The row in the place of the record's version."""
-        head, key = self._head(), version_key(told.new_version)
+    def _row_of_version(self, change: AuditableChange) -> AuditRow | None:
+        """The row at the record's version."""
+        head, key = self._head(), version_key(change.new_version)
         if head is None or head.sequence < key:
             return None
         with _reading_the_log():
             return self.projection.audit.get(self.entity_id, key)
 
-    def _was_deleted_before(self, told: AuditableChange) -> bool:
-        """Whether a row that is told already was deleted, and this record puts the same again."""
-        return told.record.kind is Kind.INSERT and any(
-            not row.image_hash and is_before_record(row.sequence, told.record.sequence_number)
-            for row in self._since(told)
+    def _was_deleted_before(self, change: AuditableChange) -> bool:
+        """Whether the recorded row was deleted since, and this record inserts the same again."""
+        return change.record.kind is Kind.INSERT and any(
+            not row.image_hash and is_before_record(row.sequence, change.record.sequence_number)
+            for row in self._since(change)
         )
 
-    def _past_of(self, told: AuditableChange, *, foreign: bool) -> _Past:
-        """What the rows from the version on say from which the record starts."""
-        leads = told.record.old is None
-        for row in self._since(told):
-            if _tells(row, told, foreign=foreign):
-                return _Past(tells_it=True)
-            leads = leads or row.image_hash == told.old_hash
+    def _past_of(self, change: AuditableChange, *, foreign: bool) -> _Past:
+        """What the rows since the record's old version say about it."""
+        leads = change.record.old is None
+        for row in self._since(change):
+            if _is_row_of(row, change, foreign=foreign):
+                return _Past(is_recorded=True)
+            leads = leads or row.image_hash == change.old_hash
         head = self._head()
         if not leads and head is not None and is_outside(head.sequence):
             with _reading_the_log():
                 self._recent = self.projection.audit.latest(self.entity_id, RECENT_ROWS)
-            leads = any(row.image_hash == told.old_hash for row in self._recent)
-        return _Past(leads_to_it=leads)
+            leads = any(row.image_hash == change.old_hash for row in self._recent)
+        return _Past(has_old_image=leads)
 
-    def _since(self, told: AuditableChange) -> Iterator[AuditRow]:
-        head, first = self._head(), version_key(told.old_version)
+    def _since(self, change: AuditableChange) -> Iterator[AuditRow]:
+        head, first = self._head(), version_key(change.old_version)
         if head is None:
             return
         if head.sequence <= first:
-            yield head  # as always, but for what is late or comes again
+            yield head  # the usual case; otherwise the record is late or redelivered
             return
         with _reading_the_log():
             yield from self.projection.audit.since(self.entity_id, first)
 
-    # ------------------------------------------------------------ what the application changed
+    # ------------------------------------------------------------ changes by the application
 
-    def _version(self, told: AuditableChange) -> None:
-        key, head = version_key(told.new_version), self._head()
+    def _version(self, change: AuditableChange) -> None:
+        key, head = version_key(change.new_version), self._head()
         if head is not None and head.sequence >= key:
-            key = self._last_place(told)  # its own was passed over, or taken for what it left
+            key = self._last_place(change)  # its own place is taken or was passed
         with _making_a_row():
-            row = self.projection.rows.of_version(told, key, self._head_hash())
+            row = self.projection.rows.of_version(change, key, self._head_hash())
         self._append(row)
 
-    def _rebuild(self, told: AuditableChange) -> bool:
-        """Write the row of the one change that is missing before this one, if it is only one."""
-        head, left, rows = self._head(), told.record.old or {}, self.projection.rows
+    def _rebuild(self, change: AuditableChange) -> bool:
+        """Write the row of the one change missing before this one. False if more are missing."""
+        head, left, rows = self._head(), change.record.old or {}, self.projection.rows
         with _making_a_row():
             known = 0 if head is None else version_in(head.sequence)
-            if told.old_version > known:
-                if told.old_version > known + 1 or not is_timestamp(text_of(left, "updated_at")):
+            if change.old_version > known:
+                if change.old_version > known + 1 or not is_timestamp(text_of(left, "updated_at")):
                     return False
-                key = version_key(told.old_version)
-                row = rows.of_lost_version(told, key, self._head_hash())
+                key = version_key(change.old_version)
+                row = rows.of_lost_version(change, key, self._head_hash())
             else:
-                key = self._last_place(told)
-                row = rows.of_lost_change_outside(told, key, self._head_hash())
+                key = self._last_place(change)
+                row = rows.of_lost_out_of_band_change(change, key, self._head_hash())
         if is_rebuilt(row):
-            self._tell(row, "the record of a change from outside was lost")
+            self._raise_alert(row, "the record of an out-of-band change was lost")
         self._append(row)
         return True
 
-    # ------------------------------------------------------------ what somebody else changed
+    # ------------------------------------------------------------ out-of-band changes
 
-    def _outside(self, told: AuditableChange, operational_alerts: str) -> None:
+    def _out_of_band(self, change: AuditableChange, reason: str) -> None:
         with _making_a_row():
-            key = self._last_place(told)
-            row = self.projection.rows.of_change_outside(told, key, self._head_hash())
-        # The alert first: it is the same when it is raised again, and a row that is there ends it.
-        self._tell(row, operational_alerts)
+            key = self._last_place(change)
+            row = self.projection.rows.of_out_of_band_change(change, key, self._head_hash())
+        # The alert first: raising it is idempotent, and an existing row ends the processing.
+        self._raise_alert(row, reason)
         self._append(row)
 
-    def _tell(self, row: AuditRow, operational_alerts: str) -> None:
+    def _raise_alert(self, row: AuditRow, reason: str) -> None:
         logger.error(
             OUT_OF_BAND,
             entity=row.entity_id,
             sequence=row.sequence,
             attributes=row.changes,
-            detail=operational_alerts,
+            detail=reason,
         )
-        raise_alert(change_outside(row, operational_alerts), self.projection.alerts)
+        raise_alert(out_of_band_alert(row, reason), self.projection.alerts)
 
     # ------------------------------------------------------------ the end of the chain
 
@@ -268,10 +268,10 @@ class _Chain:
         head = self._head()
         return GENESIS if head is None else head.hash
 
-    def _last_place(self, told: AuditableChange) -> str:
+    def _last_place(self, change: AuditableChange) -> str:
         head = self._head()
         behind = "" if head is None else head.sequence
-        return outside_key(told.old_version, told.record.sequence_number, behind)
+        return outside_key(change.old_version, change.record.sequence_number, behind)
 
     def _append(self, row: AuditRow) -> None:
         with _reading_the_log():
@@ -283,17 +283,18 @@ class _Chain:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What rows say of a record: one tells it already; one tells the image from which it starts."""
+    """What existing rows say: the record has a row; a row has the image from which it starts."""
 
-    tells_it: bool = False
-    leads_to_it: bool = False
+    is_recorded: bool = False
+    has_old_image: bool = False
 
 
-def _tells(row: AuditRow, told: AuditableChange, *, foreign: bool) -> bool:
-    """Whether a row that has no version's place tells this record.
+def _is_row_of(row: AuditRow, change: AuditableChange, *, foreign: bool) -> bool:
+    """Whether an out-of-sequence row records this change.
 
-    One that was rebuilt does not say who made the change: of the application's own that is known
-    once its record is there.
+    A rebuilt row does not identify the author, so it only counts for an out-of-band change.
     """
-    made = is_of_record(row.sequence, told.record.sequence_number) or (foreign and is_rebuilt(row))
-    return made and row.image_hash == told.new_hash
+    made = is_of_record(row.sequence, change.record.sequence_number) or (
+        foreign and is_rebuilt(row)
+    )
+    return made and row.image_hash == change.new_hash

@@ -1,4 +1,4 @@
-"""From a record of a change stream to the audit row that tells it."""
+"""Builds audit rows from change stream records."""
 
 from __future__ import annotations
 
@@ -37,27 +37,27 @@ AUDITED: Final[Mapping[str, tuple[EntityType, type[Row]]]] = {
     "transactions": (EntityType.TRANSACTION, Transaction),
     "transfers": (EntityType.TRANSFER, Transfer),
 }
-"""What is audited, by its table."""
+"""Audited entity type and model, by table."""
 UNKNOWN_USER: Final = "unknown"
-"""`user_id` of a change that was made outside."""
+"""`user_id` of an out-of-band change."""
 _STAMP: Final = ("ip_address", "user_agent", "request_id", "cause")
 _FRESH: Final = ("cause", "request_id", "updated_at")
-"""Of these, every write of the application changes one at least."""
+"""Every write by the application changes at least one of these."""
 _KEYS: Final = frozenset({"id", "shard"})
-"""Said by the row's own attributes already, as is an owner who did not change."""
+"""Already in the row's own attributes, as is an unchanged owner."""
 
 
 def entity_of(image: Image) -> str:
-    """What an item is called in the audit log: its id, and of a fold row its shard as well."""
+    """Entity id in the audit log: the item's id, and for a balance shard the shard as well."""
     entity, shard = text_of(image, "id"), text_of(image, "shard")
     return entity if shard in ("", PROFILE_SHARD) else f"{entity}#{shard}"
 
 
 def _hidden_of(model: type[Row]) -> frozenset[str]:
-    """Attributes whose values must not be told.
+    """Attributes whose values must not appear in the log.
 
-    Enciphered ones, their blind indexes, and what the model keeps out of its own text: a customer's
-    metadata, which goes when the customer is erased, and the log stays.
+    Encrypted fields, their blind indexes, and fields that the model hides from repr: a customer's
+    metadata, which erasure deletes while the log stays.
     """
     schema = model.table_schema
     unshown = (name for name, field in model.model_fields.items() if not field.repr)
@@ -69,7 +69,7 @@ _HIDDEN: Final = {table: _hidden_of(model) for table, (_, model) in AUDITED.item
 
 @dataclass(frozen=True)
 class AuditableChange:
-    """A record with what all its rows say: whose it is, and the images' hashes."""
+    """A stream record with its entity and the hashes of its images."""
 
     record: StreamRecord
     entity_id: str
@@ -90,71 +90,73 @@ class AuditableChange:
 
     @property
     def old_version(self) -> int:
-        """The version before; 0 where there was none that can be read."""
+        """The version before; 0 if there was none or it cannot be read."""
         return number_of(self.record.old or {}, "version") or 0
 
     @property
     def new_version(self) -> int:
-        """The version after; of a deleted row, the one that it had."""
+        """The version after; for a deleted row, its last version."""
         return number_of(self.record.new or self.record.old or {}, "version") or 0
 
     @property
     def happened_at(self) -> Timestamp:
-        """When the stream says that it happened."""
+        """When the stream received the change."""
         return to_timestamp(self.record.arrived_at)
 
 
 @dataclass(frozen=True)
 class AuditRows:
-    """Makes rows. `buckets_of` says into how many index buckets an owner's rows are spread."""
+    """Builds rows. `buckets_of` returns the number of index buckets of an owner."""
 
     buckets_of: Callable[[str], int]
 
-    def of_version(self, told: AuditableChange, sequence: str, previous: str) -> AuditRow:
-        """What the application changed."""
-        old, new = told.record.old, told.record.new or {}
-        hidden = _HIDDEN[told.record.table]
+    def of_version(self, change: AuditableChange, sequence: str, previous: str) -> AuditRow:
+        """The row of a change by the application."""
+        old, new = change.record.old, change.record.new or {}
+        hidden = _HIDDEN[change.record.table]
         action = action_of(
-            told.entity_type,
+            change.entity_type,
             None if old is None else shown(old, hidden),
             shown(new, hidden),
             changed_attributes(old or {}, new),
         )
-        return self._stamped(_Step(told, action, old, new), new, sequence, previous)
+        return self._stamped(_Step(change, action, old, new), new, sequence, previous)
 
-    def of_change_outside(self, told: AuditableChange, sequence: str, previous: str) -> AuditRow:
-        """What somebody changed or deleted past the application.
+    def of_out_of_band_change(
+        self, change: AuditableChange, sequence: str, previous: str
+    ) -> AuditRow:
+        """The row of a change or deletion outside the application.
 
-        Whoever does that leaves the stamp of the change before standing, so it is not told.
+        The item still carries the stamp of the previous change, so the stamp is left out.
         """
         return self._sealed(
-            _Step(told, OUT_OF_BAND_ACTION, told.record.old, told.record.new),
+            _Step(change, OUT_OF_BAND_ACTION, change.record.old, change.record.new),
             sequence=sequence,
             prev_hash=previous,
-            timestamp=told.happened_at,
+            timestamp=change.happened_at,
             user_id=UNKNOWN_USER,
         )
 
-    def of_lost_version(self, told: AuditableChange, sequence: str, previous: str) -> AuditRow:
-        """What the record's old image tells of the version before, whose record was lost."""
-        left = told.record.old or {}
-        return self._stamped(_Step(told, REBUILT, None, left), left, sequence, previous)
+    def of_lost_version(self, change: AuditableChange, sequence: str, previous: str) -> AuditRow:
+        """The previous version, whose record was lost, from this record's old image."""
+        left = change.record.old or {}
+        return self._stamped(_Step(change, REBUILT, None, left), left, sequence, previous)
 
-    def of_lost_change_outside(
-        self, told: AuditableChange, sequence: str, previous: str
+    def of_lost_out_of_band_change(
+        self, change: AuditableChange, sequence: str, previous: str
     ) -> AuditRow:
-        """What the record's old image tells of a change from outside, whose record was lost."""
+        """The previous out-of-band change, whose record was lost, from this record's old image."""
         return self._sealed(
-            _Step(told, OUT_OF_BAND_ACTION, None, told.record.old),
+            _Step(change, OUT_OF_BAND_ACTION, None, change.record.old),
             sequence=sequence,
             prev_hash=previous,
-            timestamp=told.happened_at,
+            timestamp=change.happened_at,
             user_id=UNKNOWN_USER,
             cause=REBUILT,
         )
 
     def _stamped(self, step: _Step, image: Image, sequence: str, previous: str) -> AuditRow:
-        """A row that says what the image's own stamp says: who, when, from where and why."""
+        """A row with the image's own stamp: who, when, from where and why."""
         return self._sealed(
             step,
             sequence=sequence,
@@ -165,31 +167,31 @@ class AuditRows:
         )
 
     def _buckets(self, owner: str) -> int:
-        """The first bucket of an owner who is gone, or was edited past reading: it is always read.
+        """Index buckets of an owner; 1 if the owner is missing or invalid: bucket 0 is always read.
 
-        That such a row changed has to be told all the more.
+        The change of such a row must still be recorded.
         """
         try:
             return self.buckets_of(owner)
         except (NotFound, ValidationError):
-            logger.warning("an owner's index buckets are not known", owner=owner)
+            logger.warning("an owner's index buckets are unknown", owner=owner)
             return 1
 
     def _sealed(self, step: _Step, *, user_id: str, **said: str) -> AuditRow:
-        told, known = step.told, step.new or step.old or {}
+        change, known = step.change, step.new or step.old or {}
         old, new = step.old or {}, step.new or {}
-        hidden = _HIDDEN[told.record.table]
+        hidden = _HIDDEN[change.record.table]
         said_already = _KEYS if _was_moved(step) else _KEYS | {"merchant_id"}
         changes = tuple(each for each in changed_attributes(old, new) if each not in said_already)
-        # Of a row that was moved: the one who lost it has to hear of it.
+        # A row that changed owner is listed for the previous owner.
         owner = text_of(step.old or known, "merchant_id") or PLATFORM
         return sealed(
             AuditRow(
-                entity_id=told.entity_id,
-                action_bucket=bucket_for(step.action, told.entity_id, ACTION_BUCKETS),
-                user_bucket=bucket_for(user_id, told.entity_id, USER_BUCKETS),
-                merchant_bucket=bucket_for(owner, told.entity_id, self._buckets(owner)),
-                entity_type=told.entity_type,
+                entity_id=change.entity_id,
+                action_bucket=bucket_for(step.action, change.entity_id, ACTION_BUCKETS),
+                user_bucket=bucket_for(user_id, change.entity_id, USER_BUCKETS),
+                merchant_bucket=bucket_for(owner, change.entity_id, self._buckets(owner)),
+                entity_type=change.entity_type,
                 version=number_of(known, "version") or 0,
                 action=step.action,
                 user_id=user_id,
@@ -205,41 +207,41 @@ class AuditRows:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What one row tells: from which image to which; None: there was, or is, none."""
+    """The change of one row; an image is None if there was, or is, no item."""
 
-    told: AuditableChange
+    change: AuditableChange
     action: str
     old: Image | None
     new: Image | None
 
 
-def out_of_band_reason(told: AuditableChange) -> str | None:
-    """What nobody who keeps to the rules has done: a write is one version more, with its cause."""
-    record = told.record
+def out_of_band_reason(change: AuditableChange) -> str | None:
+    """Why the application cannot have made this change: every write adds 1 to the version."""
+    record = change.record
     if record.new is None:
         return "the row was deleted"
     if not is_timestamp(text_of(record.new, "updated_at")):
         return "its updated_at is not a time"
     if record.old is None:
-        return None if told.new_version == 1 else f"it began at version {told.new_version}"
+        return None if change.new_version == 1 else f"it began at version {change.new_version}"
     if text_of(record.new, "merchant_id") != text_of(record.old, "merchant_id"):
         return "its owner changed"
-    if told.new_version != told.old_version + 1:
-        return f"version {told.old_version} became {told.new_version}"
+    if change.new_version != change.old_version + 1:
+        return f"version {change.old_version} became {change.new_version}"
     if all(record.new.get(name) == record.old.get(name) for name in _FRESH):
         return "there is no record of who changed it"
     return None
 
 
 def _was_moved(step: _Step) -> bool:
-    """Whether there was another owner before; the application never changes one."""
+    """Whether the owner changed; the application never changes it."""
     if step.old is None or step.new is None:
         return False
     return text_of(step.old, "merchant_id") != text_of(step.new, "merchant_id")
 
 
 def is_rebuilt(row: AuditRow) -> bool:
-    """Whether the row was made from the record after the one that it tells."""
+    """Whether the row was made from the record after its own."""
     return row.cause == REBUILT
 
 
@@ -247,11 +249,10 @@ def _only(names: tuple[str, ...], values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: values[name] for name in names if name in values}
 
 
-def change_outside(row: AuditRow, reason: str = "") -> AlertFacts:
-    """What the projector raises before it puts a row that tells a change from outside.
+def out_of_band_alert(row: AuditRow, reason: str = "") -> AlertFacts:
+    """The alert that the projector raises before it writes the row of an out-of-band change.
 
-    The alert's id follows from the row alone, so whoever has the row can look whether it was
-    raised.
+    Its id follows from the row alone, so a reader of the row can check that it was raised.
     """
     at = to_datetime(row.timestamp)
     detail: Detail = {"sequence": row.sequence, "attributes": list(row.changes), "reason": reason}

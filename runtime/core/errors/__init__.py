@@ -1,4 +1,4 @@
-"""Every error that leaves a room of the runtime, in one tree.
+"""All errors of the runtime in one tree.
 
     PlatformError
     ├── BadRequest 400 ─ MalformedJson · UnknownField · UnknownParameter · InvalidParameter
@@ -25,12 +25,12 @@
     ├── Internal 500 ─ IntegrityError · KeyForgotten
     └── Unavailable 503 (retryable) ─ KeysUnavailable
 
-    Not for a caller; each is caught by the service that can do something about it:
+    Internal; each is caught by the service that can handle it:
     AlreadyClaimed · StaleWrite · ProcessorUnknown · TouchesHotAccounts · FailedBefore
 
-`code` is stable and snake_case, `detail` is one sentence with the values that matter, `param` names
-the field at fault. A service raises; only the HTTP layer knows how a problem document looks.
-What a caller sent is put into a message by `runtime.core.echo.echoed` alone.
+`code` is stable and snake_case, `detail` is one sentence with the relevant values, `param` names
+the invalid field. Services raise; only the HTTP layer builds problem documents.
+Request values enter a message only through `runtime.core.echo.echoed`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all errors that callers see have in common."""
+"""The base of all errors that callers see."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtime.core.echo import safe
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field of a request; `param` is its path in the body or query."""
+    """A validation error of one field; `param` is its path in the body or query."""
 
     param: str
     detail: str
@@ -33,10 +33,10 @@ class PlatformError(Exception):
         super().__init__(self.detail)
         self.param = param
         self.errors = tuple(FieldError(each.param, safe(each.detail)) for each in errors)
-        """All invalid fields of the request, if it was refused for some; the first is `param`."""
+        """All invalid fields of the request; the first is also `param`."""
         self.transfer_id: str | None = None
-        """The failed transfer in which this refusal is recorded."""
+        """Id of the failed transfer that records this error."""
 
     def extensions(self) -> dict[str, str | bool]:
-        """Members that this error adds to its problem document."""
+        """Additional members of the problem document."""
         return {} if self.transfer_id is None else {"transfer_id": self.transfer_id}

@@ -1,4 +1,4 @@
-"""Faults of ours, what passes by itself, and what services tell each other."""
+"""Internal errors, temporary errors, and errors between services."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class Internal(PlatformError):
-    """A fault of ours; the detail is in the log, not in the answer."""
+    """An internal error; the detail is logged, not returned."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncryptedField:
-    """Where an enciphered field stands: the key's parts joined by `/`. `owner` is a merchant."""
+    """Location of an encrypted field: key parts joined by `/`. `owner` is a merchant id."""
 
     table: str
     key: str
@@ -28,25 +28,25 @@ class EncryptedField:
 
 
 class IntegrityError(Internal):
-    """A ciphertext does not belong where it was found, or its key is gone."""
+    """A ciphertext does not match its location, or its key is missing."""
 
     code = "integrity_error"
     place: EncryptedField | None = None
 
 
 class KeyForgotten(Internal):
-    """The data key was deleted: what it enciphered cannot be opened any more, by anybody."""
+    """The data key was deleted: fields encrypted with it cannot be decrypted anymore."""
 
     code = "key_forgotten"
     place: EncryptedField | None = None
 
 
 DecryptionFailure = IntegrityError | KeyForgotten
-"""An enciphered field, or a data key, does not open; `place` is where, as far as is known."""
+"""A field or a data key cannot be decrypted; `place` is its location, if known."""
 
 
 class Unavailable(PlatformError):
-    """Busy or throttled for longer than this request had. Repeat it with the same key."""
+    """Busy or throttled for longer than the request's time. Retry with the same idempotency key."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "unavailable"
@@ -55,14 +55,14 @@ class Unavailable(PlatformError):
 
 
 class KeysUnavailable(Unavailable):
-    """KMS does not answer, or the key is switched off: nothing can be enciphered or opened now."""
+    """KMS does not respond or the key is disabled: encryption and decryption fail for now."""
 
     code = "keys_unavailable"
     title = "The encryption keys are temporarily unavailable"
 
 
 class AlreadyClaimed(Exception):
-    """Another request holds, or held, this idempotency key. `record` is its claim as stored."""
+    """Another request holds or held this idempotency key. `record` is its stored claim."""
 
     def __init__(self, record: IdempotencyRecord) -> None:
         super().__init__("the idempotency key is claimed")
@@ -70,7 +70,7 @@ class AlreadyClaimed(Exception):
 
 
 class StaleWrite(Exception):
-    """A condition failed on `table`: the row is not as it was read, or its lease is another's."""
+    """A condition failed on `table`: the row changed since it was read, or its lease was taken."""
 
     def __init__(self, table: str, detail: str) -> None:
         super().__init__(f"{table}: {detail}")
@@ -78,16 +78,16 @@ class StaleWrite(Exception):
 
 
 class ProcessorUnknown(Exception):
-    """The processor's answer did not arrive: charged or not, only it can say."""
+    """The processor's response was lost: only the processor knows whether it charged."""
 
 
 class TouchesHotAccounts(Exception):
-    """A transfer met folded accounts, which it must touch otherwise. `accounts` as they stand."""
+    """A transfer touches hot accounts, which are updated differently. `accounts`: current rows."""
 
     def __init__(self, accounts: tuple[Account, ...]) -> None:
-        super().__init__(f"folded: {', '.join(account.id for account in accounts)}")
+        super().__init__(f"hot accounts: {', '.join(account.id for account in accounts)}")
         self.accounts = accounts
 
 
 class FailedBefore(Exception):
-    """The customer's last attempt failed: what begins now must end the count when it succeeds."""
+    """The customer's last attempt failed: a successful payment must reset the counter."""

@@ -1,4 +1,4 @@
-"""Refusals of requests: their form, their sender, and how often they come."""
+"""Rejected requests: format, authentication, permission and rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runtime.core.errors.base import PlatformError
 
 
 class BadRequest(PlatformError):
-    """The request could not be understood."""
+    """The request is not well formed."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "bad_request"
@@ -24,52 +24,52 @@ class MalformedJson(BadRequest):
 
 
 class UnknownField(BadRequest):
-    """The body has a member that this route does not know."""
+    """The body has a member that this route does not define."""
 
     code = "unknown_field"
     title = "The request has an unknown field"
 
 
 class UnknownParameter(BadRequest):
-    """The query has a parameter that this route does not know."""
+    """The query has a parameter that this route does not define."""
 
     code = "unknown_parameter"
     title = "The request has an unknown query parameter"
 
 
 class InvalidParameter(BadRequest):
-    """A query parameter has the wrong form, or is given twice."""
+    """A query parameter has the wrong format or occurs twice."""
 
     code = "invalid_parameter"
     title = "A query parameter is not valid"
 
 
 class MissingIdempotencyKey(BadRequest):
-    """A request that moves money came without an Idempotency-Key."""
+    """A request that moves money has no Idempotency-Key."""
 
     code = "missing_idempotency_key"
     title = "An Idempotency-Key is required"
 
 
 class ConflictingIdempotencyKeys(BadRequest):
-    """Header and body name two different idempotency keys, or one that is no key."""
+    """Header and body have different idempotency keys, or the key is not valid."""
 
     code = "invalid_idempotency_key"
     title = "The Idempotency-Key is not valid"
 
 
 class BadCursor(BadRequest):
-    """The cursor was not made by this list with these filters."""
+    """The cursor was not created by this list with these filters."""
 
     code = "bad_cursor"
     title = "The cursor is not valid"
 
 
 class Unauthorized(PlatformError):
-    """The request is not authenticated: no credential, or one that is not accepted.
+    """The request is not authenticated: the credential is missing or invalid.
 
-    `challenge` is the answer's WWW-Authenticate (RFC 6750 section 3): it names an error only where
-    a credential was sent, and never which one of the many.
+    `challenge` is the response's WWW-Authenticate (RFC 6750 section 3). It has an error code only
+    if a credential was sent, and never says why it is invalid.
     """
 
     status = HTTPStatus.UNAUTHORIZED
@@ -79,19 +79,19 @@ class Unauthorized(PlatformError):
 
     @classmethod
     def missing(cls) -> Self:
-        """No credential was sent."""
+        """Without a credential."""
         return cls("The Authorization header is missing; send a token or an API key as Bearer")
 
     @classmethod
     def invalid(cls) -> Self:
-        """One was sent, and is not accepted."""
+        """With an invalid credential."""
         error = cls("The bearer token is not valid or has expired; get a new one")
         error.challenge = f'{cls.challenge}, error="invalid_token"'
         return error
 
 
 class BadSignature(Unauthorized):
-    """A processor's notification is not signed as that processor signs, or far too old."""
+    """A processor notification has an invalid signature or is too old."""
 
     code = "bad_signature"
     title = "The notification's signature is not valid"
@@ -114,7 +114,7 @@ class Declined(PlatformError):
         self.retriable = retriable
 
     def extensions(self) -> dict[str, str | bool]:
-        """`decline_code`, `payment_id`, and whether trying again later may help."""
+        """`decline_code`, `payment_id`, and whether a later retry may succeed."""
         return {
             "decline_code": self.decline_code,
             "payment_id": self.payment_id,
@@ -123,7 +123,7 @@ class Declined(PlatformError):
 
 
 class RefundFailed(Declined):
-    """The processor refused the refund; nothing was given back."""
+    """The processor declined the refund; no money was returned."""
 
     code = "refund_failed"
     title = "The refund failed"
@@ -138,7 +138,7 @@ class Forbidden(PlatformError):
 
 
 class NotFound(PlatformError):
-    """No such thing, or not yours."""
+    """The resource does not exist or belongs to another merchant."""
 
     status = HTTPStatus.NOT_FOUND
     code = "not_found"
@@ -146,7 +146,7 @@ class NotFound(PlatformError):
 
 
 class MethodNotAllowed(PlatformError):
-    """The path exists, with other methods."""
+    """The path exists, but not with this method."""
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
     code = "method_not_allowed"
@@ -158,7 +158,7 @@ class MethodNotAllowed(PlatformError):
 
 
 class PayloadTooLarge(PlatformError):
-    """The body is larger than this API reads."""
+    """The body exceeds the size limit."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     code = "payload_too_large"
@@ -174,7 +174,7 @@ class UnsupportedMediaType(PlatformError):
 
 
 class Locked(PlatformError):
-    """Too many failed attempts; time or an operator unlocks."""
+    """Locked after too many failed attempts, until it expires or an operator unlocks."""
 
     status = HTTPStatus.LOCKED
     code = "locked"
@@ -182,7 +182,7 @@ class Locked(PlatformError):
 
 
 class RateLimited(PlatformError):
-    """The merchant's payments of this minute or day are used up."""
+    """The merchant's limit of payments per minute or day is reached."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "rate_limited"
@@ -194,7 +194,7 @@ class RateLimited(PlatformError):
 
 
 class TooManyExports(RateLimited):
-    """So many exports of this owner wait or are being written."""
+    """The owner's limit of queued and running exports is reached."""
 
     code = "too_many_exports"
     title = "Too many exports at once"

@@ -16,62 +16,62 @@ class Unprocessable(PlatformError):
 
 
 class InvalidValue(Unprocessable):
-    """A field is missing, has the wrong type or a value out of range."""
+    """A field is missing, has the wrong type or is out of range."""
 
     code = "invalid_value"
 
 
 class IdempotencyKeyReused(Unprocessable):
-    """The key was used for another payload."""
+    """The key was used with a different payload."""
 
     code = "idempotency_key_reused"
     title = "The Idempotency-Key was used with another request"
 
 
 class AmountTooLarge(Unprocessable):
-    """Above the merchant's largest payment."""
+    """Above the merchant's payment limit."""
 
     code = "amount_too_large"
     title = "The amount is too large"
 
 
 class CardDataRefused(Unprocessable):
-    """Something in the request looks like a card number or a security code."""
+    """The request contains something that looks like a card number or a security code."""
 
     code = "card_data_refused"
     title = "The request contains card data"
 
 
 class InactiveMerchant(Unprocessable):
-    """The merchant may not take payments now."""
+    """The merchant may not accept payments."""
 
     code = "inactive_merchant"
     title = "The merchant is inactive"
 
 
 class WrongProcessorMode(Unprocessable):
-    """Test keys, or the sandbox, on a stage for people's money; or live keys on one for tests."""
+    """Test keys or the sandbox on a live stage, or live keys on a test stage."""
 
     code = "processor_mode"
     title = "The processor's mode does not match this stage"
 
 
 class SummaryTooLarge(Unprocessable):
-    """More payments in the range than one answer adds up."""
+    """The range has more payments than one response can sum up."""
 
     code = "summary_too_large"
     title = "The time range has too many payments"
 
 
 class ChainTooLong(Unprocessable):
-    """More audit rows than one answer verifies."""
+    """More audit rows than one request verifies."""
 
     code = "chain_too_long"
     title = "The entity has too many audit rows"
 
 
 class SameAccount(Unprocessable):
-    """A leg from an account to itself moves nothing."""
+    """Source and destination accounts of a leg are the same."""
 
     code = "same_account"
     title = "Source and destination accounts must differ"
@@ -85,42 +85,42 @@ class InactiveAccount(Unprocessable):
 
 
 class CurrencyMismatch(Unprocessable):
-    """The account has another currency than the transfer."""
+    """The account's currency differs from the transfer's."""
 
     code = "currency_mismatch"
     title = "The account has a different currency"
 
 
 class InsufficientFunds(Unprocessable):
-    """The account would pass its floor: balance less what is held, plus its credit limit."""
+    """The account would go below its limit: balance minus held funds plus credit limit."""
 
     code = "insufficient_funds"
     title = "Insufficient funds"
 
 
 class ExceedsHold(Unprocessable):
-    """More than was held."""
+    """More than the held amount."""
 
     code = "exceeds_hold"
     title = "The amount exceeds the hold"
 
 
 class TooManyMethods(Unprocessable):
-    """The customer has as many payment methods as it may."""
+    """The customer's limit of payment methods is reached."""
 
     code = "too_many_payment_methods"
     title = "The customer has too many payment methods"
 
 
 class ActionNotApplicable(Unprocessable):
-    """This cannot be done about the settlement line; the detail says what can."""
+    """The action is not available for this settlement line; the detail lists those that are."""
 
     code = "action_not_applicable"
     title = "The action is not available for this settlement line"
 
 
 class LineDoesNotFit(Unprocessable):
-    """The settlement line is not about that transaction; the detail has both values."""
+    """The settlement line does not match the transaction; the detail has both values."""
 
     code = "line_does_not_fit"
     title = "The settlement line does not match the transaction"

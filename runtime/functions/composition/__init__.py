@@ -1,1 +1,1 @@
-"""What the functions are put together from: clients, services and partners they share."""
+"""Composition of the functions: AWS clients and the services they share."""

@@ -1,4 +1,4 @@
-"""What raises alerts from the change streams, and what announces them."""
+"""Projections that raise alerts from the change streams, and announce them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runtime.settings import ProjectSettings
 def alert_projections(
     services: FunctionServices, settings: ProjectSettings
 ) -> Mapping[str, tuple[Projection, ...]]:
-    """The projections of each table whose changes raise alerts, or are alerts."""
+    """Alert projections by table."""
     store = services.store
     alerts, threads = AlertRepository(store), services.outside.threads
     large = settings.large_transaction_minor

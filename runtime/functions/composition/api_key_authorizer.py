@@ -1,4 +1,4 @@
-"""API keys at the authorizer. Imported and built only when the first one is presented."""
+"""API keys in the authorizer. Imported and built only for the first API key."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from runtime.http.identity import Identity
 from runtime.settings import AuthorizerSettings
 
 BUDGET_SECONDS: Final = 3.0
-"""For reading a key, retries included: below the authorizer's timeout, so that it can still say no.
-"""
+"""Time to read a key, retries included; below the authorizer's timeout, so that it can respond."""
 
 MAX_USER_AGENT: Final = 256
 
 
 class ApiKeyAuthorizer:
-    """Judges API keys, with this function's tables and keys."""
+    """Verifies API keys with the authorizer's tables and keys."""
 
     def __init__(self, settings: AuthorizerSettings, outside: Outside) -> None:
         self._outside = outside
@@ -37,7 +36,7 @@ class ApiKeyAuthorizer:
             lambda: self._ends - outside.monotonic(),
             outside,
         )
-        # Noting a use never waits: somebody is waiting for the answer.
+        # Recording the use of a key must not retry: the caller is waiting.
         at_once = replace(self.store, remaining_seconds=lambda: 0.0)
         arns: dict[KeyPurpose, str] = {"index": settings.index_key_arn}
         self._gate = ApiKeyGate(
@@ -48,7 +47,7 @@ class ApiKeyAuthorizer:
         )
 
     def judge(self, text: str, event: Mapping[str, Any]) -> Identity:
-        """The identity of a good key. Raises TokenRefused."""
+        """The identity of a valid key. Raises TokenRefused."""
         self._ends = self._outside.monotonic() + BUDGET_SECONDS
         context = event.get("requestContext") or {}
         http = context.get("http") or {}

@@ -1,4 +1,4 @@
-"""AWS clients with every timeout named."""
+"""AWS clients with explicit timeouts."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ READ_TIMEOUT_SECONDS = 5
 MAX_ATTEMPTS = 3
 
 MAX_CONNECTIONS = MAX_RESOLVER_WORKERS + MAX_PARALLEL_BUCKETS
-"""As many as the resolver's workers, with the parallel reads of index buckets beside them. Each is
-opened when it is first needed."""
+"""One connection per resolver worker, plus the parallel reads of index buckets. Connections are
+opened on demand."""
 
 _CONFIG = Config(
     max_pool_connections=MAX_CONNECTIONS,
@@ -36,7 +36,7 @@ _CONFIG = Config(
 
 
 def dynamodb() -> DynamoDBClient:
-    """DynamoDB, without botocore's own retries: the store's policy decides."""
+    """DynamoDB without botocore's retries; the store retries."""
     once = _CONFIG.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"}))
     return boto3.client("dynamodb", config=once)
 
@@ -57,9 +57,9 @@ def s3() -> S3Client:
 
 
 def signing_s3() -> S3Client:
-    """S3 for signed links: signature version 4, which encrypted objects need, and this region.
+    """S3 for signed links: signature version 4, which encrypted objects require, in this region.
 
-    The bucket stands in the path, so that one host is reached in AWS and in the local stage.
+    The bucket is in the path, so that AWS and the local stage each use a single host.
     """
     signing = Config(signature_version="s3v4", s3={"addressing_style": "path"})
     return boto3.client("s3", config=_CONFIG.merge(signing))

@@ -1,31 +1,36 @@
-"""From what a function does with an event to its handler in each execution environment.
+"""Turns a function's work into a handler for each execution environment.
 
-Lambda runs one environment per process. A simulation runs many in one, old and new deployments
-among them: nothing that an environment builds is kept where another one would find it.
+Lambda runs one environment per process. The simulation runs many in one process, including old and
+new deployments, so an environment must not share state with another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from runtime.core.observability import logger
 from runtime.functions.composition.services import FunctionServices
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 ServicesT = TypeVar("ServicesT", bound=FunctionServices)
 AnswerT = TypeVar("AnswerT")
 Event = dict[str, Any]
 Handler = Callable[[Event, LambdaContext], AnswerT]
-"""As Lambda calls it."""
+"""A Lambda handler."""
 
 
 def per_environment(
     work: Callable[[Event, LambdaContext, ServicesT], AnswerT],
 ) -> Callable[[Callable[[], ServicesT]], Handler[AnswerT]]:
-    """`handler_for` of a function: its handler on the services of one execution environment.
+    """Create `handler_for`: it builds the handler on the services of one execution environment.
 
-    The services are asked for at each event, so that they can be built at the first one.
+    The services are requested at each event, so that they can be built at the first one.
     """
 
     def handler_for(services: Callable[[], ServicesT]) -> Handler[AnswerT]:
@@ -37,3 +42,19 @@ def per_environment(
         return handler
 
     return handler_for
+
+
+def scheduled(
+    message: str, run: Callable[[ServicesT, str], DataclassInstance]
+) -> Callable[[Callable[[], ServicesT]], Handler[Event]]:
+    """Create `handler_for` of a scheduled function.
+
+    Calls `run` with the services and the request id, logs its report as `message`, and returns it.
+    """
+
+    def work(event: Event, context: LambdaContext, services: ServicesT) -> Event:
+        report = asdict(run(services, context.aws_request_id))
+        logger.info(message, schedule=event.get("schedule"), **report)
+        return report
+
+    return per_environment(work)

@@ -1,4 +1,4 @@
-"""What takes payments: the desk of the use-cases, with every processor there is."""
+"""Dependencies of the payment use-cases, with every processor."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from runtime.settings import PaymentTiming
 
 @dataclass(frozen=True)
 class PaymentPartners:
-    """What stands for the processors instead of themselves; None: they do.
+    """Replacements for the processors; None: the real ones.
 
-    `stripe_http` makes what sends requests to Stripe, in place of its own library's client.
+    `stripe_http` creates the HTTP client for Stripe in place of the library's own.
     """
 
     stripe_http: StripeHttp | None = None
@@ -42,7 +42,7 @@ THEMSELVES: Final = PaymentPartners()
 def payment_dependencies_of(
     services: FunctionServices, timing: PaymentTiming, partners: PaymentPartners | None = None
 ) -> PaymentDependencies:
-    """The payment use-cases' tools, on the tables of this function."""
+    """Dependencies of the payment use-cases, on this function's tables."""
     store = services.store
     return PaymentDependencies(
         payments=PaymentRepository(store),
@@ -59,7 +59,7 @@ def payment_dependencies_of(
 def processor_event_dependencies_of(
     services: FunctionServices, payments: PaymentDependencies
 ) -> ProcessorEventDependencies:
-    """What processors' events are applied with, on the tables of this function."""
+    """Dependencies for applying processor events, on this function's tables."""
     store = services.store
     kept = KeptEvents(KeptEventRepository(store), AlertRepository(store))
     return ProcessorEventDependencies(payments, kept)
@@ -71,7 +71,7 @@ def connectors_of(
     timeout_seconds: float,
     partners: PaymentPartners | None = None,
 ) -> Connectors:
-    """Every processor there is; a merchant names its own. The timeout is that of one call."""
+    """Connectors of all processors; each merchant uses one. The timeout applies to one call."""
     partners = partners or THEMSELVES
 
     def sandbox(merchant_id: str, config: Callable[[], ProcessorConfig]) -> Processor:

@@ -1,4 +1,4 @@
-"""Behind every POST, PATCH and DELETE."""
+"""Dependencies of every POST, PATCH and DELETE."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ from runtime.webhooks.delivery_queue import DeliveryQueue
 from runtime.webhooks.repository import WebhookRepository
 
 BULK_MARGIN_SECONDS: Final = 5
-"""Time that a request for many lines keeps back to answer."""
+"""Time that a bulk request reserves for its response."""
 
 
 class ProcessServices(FunctionServices):
-    """Behind functions/process.py."""
+    """Dependencies of functions/process.py."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class ProcessServices(FunctionServices):
     def _processor_configuration(
         self, settings: ProcessSettings, partners: PaymentPartners | None
     ) -> ProcessorConfiguration:
-        # Whose a key is takes two calls, and the request has time for one of full length.
+        # Identifying a key's account takes two calls, and the request has time for one full one.
         each_seconds = settings.processor_timeout_seconds / 2
         return ProcessorConfiguration(
             connectors_of(self, settings, each_seconds, partners),
@@ -148,5 +148,5 @@ class ProcessServices(FunctionServices):
 
 @cache
 def process_services() -> ProcessServices:
-    """Built from the environment at the first event."""
+    """Build the services from the environment, once."""
     return ProcessServices(ProcessSettings.from_environment(os.environ))

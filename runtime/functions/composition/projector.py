@@ -1,8 +1,7 @@
-"""What is derived from the tables' change streams: a table of streams and their projections.
+"""Applies projections to the tables' change streams.
 
-A projection gets the changes of one table in the order of the stream and says which ones it could
-not do. Each change may come twice, late, or after a newer one, so whatever a projection does must
-be the same when it is done again.
+A projection gets the changes of one table in stream order and returns those that failed. A change
+may be delivered twice, late or after a newer one, so projections must be idempotent.
 """
 
 from __future__ import annotations
@@ -31,21 +30,21 @@ from runtime.tables import ALL_TABLES
 
 
 class Projection(Protocol):
-    """Derives something from the changes of one table, read as rows of its model."""
+    """Derives data from the changes of one table, parsed as rows of its model."""
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
-        """Do all that can be done, and name the rest.
+        """Process the changes and return those that failed.
 
-        Raises InvalidRequest when DynamoDB refuses as invalid what follows from one of the changes.
+        Raises InvalidRequest if DynamoDB rejects a resulting write as invalid.
         """
         ...
 
 
 class ImageProjection(Protocol):
-    """Derives something from the records of any table as they came, readable or not."""
+    """Derives data from the raw records of all tables, valid or not."""
 
     def __call__(self, records: Sequence[StreamRecord]) -> Failed:
-        """Do all that can be done, and name the rest."""
+        """Process the records and return those that failed."""
         ...
 
 
@@ -60,34 +59,35 @@ STREAMED: Final[Mapping[str, type[Row]]] = {
     "transactions": Transaction,
     "transfers": Transfer,
 }
-"""How the rows of each stream are read, by the name of their table. No view here has an enciphered
-field: the projector opens none."""
+"""Model by table for parsing stream records. None of them has encrypted fields, so the projector
+decrypts nothing."""
 _SCHEMAS: Final = {schema.name: schema for schema in ALL_TABLES}
 
 
 @dataclass(frozen=True)
 class Projector:
-    """The projections of each stream. `stands_aside` names rows that are no rows of the model.
+    """The projections of each stream.
 
-    `projections` are by table; `images` get the records of every table.
+    `projections` are by table; `images` get the records of every table. `ignores` selects items
+    that are not rows of their table's model.
     """
 
     codec: Codec
     projections: Mapping[str, tuple[Projection, ...]]
-    stands_aside: Callable[[Item], bool]
+    ignores: Callable[[Item], bool]
     parking: Parking
     images: tuple[ImageProjection, ...] = ()
 
     def apply(self, records: Sequence[StreamRecord]) -> Failed:
-        """Give the records to their projections.
+        """Apply the projections. Returns the records to retry.
 
-        One that fails does not keep the others from their work. A stream that nobody reads is a
-        fault of the deployment: KeyError.
+        A failing projection does not stop the others. A stream without a model is a deployment
+        error and raises KeyError.
         """
         failed: set[str] = set()
         by_table: dict[str, list[StreamRecord]] = {}
         for record in records:
-            if not self.stands_aside(record.new or record.old or {}):
+            if not self.ignores(record.new or record.old or {}):
                 by_table.setdefault(record.table, []).append(record)
         for table, given in by_table.items():
             model = STREAMED[table]
@@ -102,16 +102,16 @@ class Projector:
     def _readable(
         self, records: Sequence[StreamRecord], model: type[Row], failed: set[str]
     ) -> list[Change]:
-        """The records as rows. One that is none of the model never will be: it is parked."""
+        """The records as rows. A record that does not match the model is parked."""
         changes = []
         for record in records:
             try:
                 changes.append(self._change(record, model))
             except ValidationError:
-                # It never will be one. A fault of ours is another thing, and comes again.
+                # A retry cannot fix the record. Other errors may be temporary and are retried.
                 if not park_record(self.parking, record, "it is not a row of its table"):
                     failed.add(record.sequence_number)
-            except Exception:  # noqa: BLE001 - one record must not hide the others
+            except Exception:  # noqa: BLE001 - one record must not block the others
                 logger.exception("a record cannot be read", record=record.sequence_number)
                 failed.add(record.sequence_number)
         return changes
@@ -133,18 +133,18 @@ class Projector:
             return projection(given)
         except InvalidRequest:
             if len(given) == 1:
-                # A retry makes no key shorter and no item smaller.
+                # A retry does not make a key shorter or an item smaller.
                 kept = park_record(self.parking, _record_of(given[0]), INVALID)
                 return frozenset() if kept else frozenset({given[0].sequence_number})
-        except Exception:  # noqa: BLE001 - all of its changes come again; the others were done
+        except Exception:  # noqa: BLE001 - its changes are retried; other projections are done
             logger.exception("a projection failed", changes=len(given))
             return frozenset(each.sequence_number for each in given)
-        # It is one of several. Each half is projected again, in order: every change counts once.
+        # One of several is invalid: split in two and project each half again, in order.
         half = len(given) // 2
         return self._done(projection, given[:half]) | self._done(projection, given[half:])
 
 
 def _record_of(given: Change | StreamRecord) -> StreamRecord:
     record = given.record if isinstance(given, Change) else given
-    assert record is not None, "the projector made the change from a record"
+    assert record is not None, "the projector creates changes from records"
     return record

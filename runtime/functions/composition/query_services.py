@@ -1,4 +1,4 @@
-"""Behind every GET."""
+"""Dependencies of every GET."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _CURSOR_SUBJECT = "cursor"
 
 
 class QueryServices(FunctionServices):
-    """Behind functions/query.py."""
+    """Dependencies of functions/query.py."""
 
     def __init__(self, settings: QuerySettings, outside: Outside | None = None) -> None:
         super().__init__(
@@ -135,7 +135,7 @@ class QueryServices(FunctionServices):
         self.webhooks = WebhookReads(WebhookRepository(self.store), profiles, cursors)
 
     def _export_link(self, export: Export) -> str:
-        assert export.object_key is not None, f"{export.id} is completed and has no object"
+        assert export.object_key is not None, f"{export.id} is completed but has no object"
         name = f"{export.id}-{export.object_key.rpartition('/')[2]}"
         return self._links.download(export.object_key, name)
 
@@ -145,5 +145,5 @@ class QueryServices(FunctionServices):
 
 @cache
 def query_services() -> QueryServices:
-    """Built from the environment at the first event."""
+    """Build the services from the environment, once."""
     return QueryServices(QuerySettings.from_environment(os.environ))

@@ -1,4 +1,4 @@
-"""The real world: the only module that reads clocks, draws random values and starts threads."""
+"""The real external dependencies: the only module that reads clocks and starts threads."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Result = TypeVar("Result")
 
 
 class RealThreads(ThreadPoolExecutor):
-    """Threads of the operating system."""
+    """Operating system threads."""
 
     def first_done(
         self, futures: Iterable[Future[Result]], seconds: float | None
     ) -> set[Future[Result]]:
-        """Those that have ended, as soon as one has."""
+        """Finished futures, as soon as there is one."""
         return set(wait(futures, seconds, return_when=FIRST_COMPLETED).done)
 
 
 @cache
 def real_outside() -> Outside:
-    """What a Lambda execution environment has: one for all of its functions' parts."""
+    """The dependencies of a Lambda execution environment, created once."""
     return Outside(
         now=lambda: datetime.now(UTC),
         monotonic=time.monotonic,

@@ -1,4 +1,4 @@
-"""Clients and services that every function needs, built when they are first asked for."""
+"""Clients and services shared by all functions, created on demand."""
 
 from __future__ import annotations
 
@@ -29,31 +29,30 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
 REPORT_SECONDS: Final = 1.5
-"""How long a function tries to raise an alert about a trouble of its own, its answer waiting."""
+"""Time limit for raising an operational alert while the response waits."""
 
 _own_end: ContextVar[float] = ContextVar("own_end", default=inf)
-"""When what this thread does must have ended. Other threads, and other greenlets, have their own:
-neither a thread nor a greenlet begins with the context of the one that started it."""
+"""Deadline of the current thread or greenlet; neither inherits the context of its creator."""
 
 
 @dataclass
 class Invocation:
-    """How long the running invocation may still take. Lambda runs one at a time per environment."""
+    """Time limit of the current invocation. Lambda runs one at a time per environment."""
 
     monotonic: Callable[[], float]
     _ends: float = field(default=0.0)
 
     def begin(self, context: LambdaContext) -> None:
-        """A new invocation has begun."""
+        """Start a new invocation."""
         self._ends = self.monotonic() + context.get_remaining_time_in_millis() / 1000
 
     def remaining_seconds(self) -> float:
-        """Seconds until Lambda stops us, or until what this thread does must have ended."""
+        """Seconds until the Lambda timeout or the current thread's deadline."""
         return min(_own_end.get(), self._ends) - self.monotonic()
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """What this thread does meanwhile has only so many seconds."""
+        """Limit the current thread's work to `seconds`."""
         before = _own_end.set(self.monotonic() + seconds)
         try:
             yield
@@ -62,7 +61,7 @@ class Invocation:
 
 
 class FunctionServices:
-    """What every function needs: its settings, its tables, its time."""
+    """Shared by all functions: settings, tables, clients and the invocation's time."""
 
     def __init__(
         self,
@@ -78,23 +77,23 @@ class FunctionServices:
         self._key_arns = key_arns or {}
 
     def begin(self, context: LambdaContext) -> None:
-        """Start the invocation's clock and counts."""
+        """Start an invocation: reset its time and counts."""
         self.invocation.begin(context)
         self.store.usage.restart()
 
     @cached_property
     def client(self) -> DynamoDBClient:
-        """The one DynamoDB client."""
+        """The DynamoDB client."""
         return self.outside.aws.dynamodb()
 
     @cached_property
     def kms(self) -> KMSClient:
-        """The one KMS client."""
+        """The KMS client."""
         return self.outside.aws.kms()
 
     @cached_property
     def key_ring(self) -> KeyRing:
-        """Data keys; the keys table itself holds nothing that we encipher."""
+        """Data keys; the keys table itself has no encrypted fields."""
         plain = self._store_of(Codec(NoCipher()), self.invocation.remaining_seconds)
         return KeyRing(self.kms, DataKeyRepository(plain), self._key_arns, self.outside)
 
@@ -111,10 +110,10 @@ class FunctionServices:
 
     @cached_property
     def operational_alerts(self) -> OperationalAlerts:
-        """Alerts about what this function stumbles over; its settings name the alerts table."""
-        return OperationalAlerts(self._alerts_in_brief, self.outside.now)
+        """Operational alerts; requires the alerts table in the settings."""
+        return OperationalAlerts(self._alerts_with_short_timeout, self.outside.now)
 
-    def _alerts_in_brief(self) -> AlertRepository:
+    def _alerts_with_short_timeout(self) -> AlertRepository:
         monotonic = self.outside.monotonic
         ends = monotonic() + REPORT_SECONDS
 
@@ -123,9 +122,13 @@ class FunctionServices:
 
         return AlertRepository(self._store_of(Codec(NoCipher()), remaining_seconds))
 
-    def profiles_for(self, remember_seconds: float) -> MerchantProfiles:
-        """Merchants' settings, remembered for so long."""
-        return MerchantProfiles(MerchantRepository(self.store), remember_seconds, self.outside)
+    def stop_before_timeout(self, margin_seconds: float) -> Callable[[], bool]:
+        """A function that returns whether less than `margin_seconds` remain."""
+        return lambda: self.invocation.remaining_seconds() < margin_seconds
+
+    def profiles_for(self, cache_seconds: float) -> MerchantProfiles:
+        """Merchants' settings, cached for `cache_seconds`."""
+        return MerchantProfiles(MerchantRepository(self.store), cache_seconds, self.outside)
 
     def _store_of(self, codec: Codec, remaining_seconds: Callable[[], float]) -> Store:
         return Store(self.client, self._tables, codec, remaining_seconds, self.outside)

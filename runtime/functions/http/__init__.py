@@ -1,1 +1,1 @@
-"""The two HTTP functions' common part: from an event to a validated request, and back."""
+"""Shared by the two HTTP functions: from an event to a validated request, and back."""

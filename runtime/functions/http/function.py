@@ -1,4 +1,4 @@
-"""One HTTP function: routes of the contract to handlers, every answer in its form."""
+"""An HTTP function: maps the API's operations to handlers and formats the responses."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ _OPEN = tuple(endpoint for endpoint in ENDPOINTS if endpoint.public)
 ServicesT = TypeVar("ServicesT", bound=FunctionServices)
 Answer = StoredAnswer | BaseModel | Response[str]
 Operation = Callable[[Request, ServicesT], Answer]
-"""What one operation of the contract does."""
+"""The handler of one API operation."""
 OperationT = TypeVar("OperationT", bound=Callable[..., Answer])
 
 
 class Routes(Generic[ServicesT]):
-    """The operations of one function of the API, declared once for all of its environments."""
+    """The operations of one API function, declared once for all of its environments."""
 
     def __init__(self, function: Function) -> None:
         self.endpoints = {e.operation: e for e in ENDPOINTS if e.function == function}
         self.operations: dict[str, Operation[ServicesT]] = {}
 
     def handles(self, operation: str) -> Callable[[OperationT], OperationT]:
-        """Register what one operation of the contract does."""
-        assert operation in self.endpoints, f"{operation} is not of this function's contract"
+        """Register the handler of one operation."""
+        assert operation in self.endpoints, f"{operation} is not an operation of this function"
 
         def register(work: OperationT) -> OperationT:
             self.operations[operation] = work
@@ -58,16 +58,15 @@ class Routes(Generic[ServicesT]):
 
     @property
     def missing(self) -> set[str]:
-        """Operations that the contract gives to this function, and that nothing is declared for."""
+        """Operations of this function without a handler."""
         return set(self.endpoints) - set(self.operations)
 
 
 class HttpFunction(Generic[ServicesT]):
-    """The Lambda handler of one function of the API in one execution environment.
+    """The Lambda handler of one API function in one execution environment.
 
-    `services` are asked for at each event, so that they can be built at the first one. `now` is
-    the clock where it is known before they are built: requests without an identity are then
-    refused before anything is.
+    `services` is called at each event, so that they can be built at the first one. `now` is a clock
+    that works before they are built, so that unauthenticated requests are refused first.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class HttpFunction(Generic[ServicesT]):
         services: Callable[[], ServicesT],
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        assert not routes.missing, f"the contract's {sorted(routes.missing)} have no handler"
+        assert not routes.missing, f"operations without a handler: {sorted(routes.missing)}"
         self._services = services
         self._now = now or self._services_now
         self._app = APIGatewayHttpResolver()
@@ -87,7 +86,7 @@ class HttpFunction(Generic[ServicesT]):
             self._app.route(rule, method=endpoint.method)(self._serving(endpoint, work))
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        """Lambda's entry point."""
+        """Handle an event from API Gateway."""
         logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
         refusal = _refuse_unauthenticated(event, self._now().timestamp())
         if refusal is not None:
@@ -109,8 +108,8 @@ class HttpFunction(Generic[ServicesT]):
     def _serve(
         self, endpoint: Endpoint, work: Operation[ServicesT], path: Mapping[str, str]
     ) -> Response[str]:
-        # Powertools keeps it on a class: another environment's may be there after the first call
-        # that leaves the process.
+        # Powertools stores the event on a class: in the simulation, another environment may replace
+        # it at the first call that leaves the process.
         event = self._app.current_event
         services = self._services()
         try:
@@ -119,7 +118,7 @@ class HttpFunction(Generic[ServicesT]):
             if isinstance(error, DecryptionFailure):
                 services.operational_alerts.decryption_failed(error)
             return _problem(error, event)
-        except Exception:  # noqa: BLE001 - the boundary: a caller gets a 500, the log the reason
+        except Exception:  # noqa: BLE001 - boundary: the caller gets a 500, the log the reason
             logger.exception("unexpected failure", operation=endpoint.operation)
             return _problem(Internal("see the log"), event)
         if isinstance(answer, Response):
@@ -146,10 +145,10 @@ class HttpFunction(Generic[ServicesT]):
 
 
 def _refuse_unauthenticated(event: dict[str, Any], now_seconds: float) -> PlatformError | None:
-    """The refusal of a request without a verified identity; None for one that may be routed.
+    """The error for a request without a verified identity; None if it may be routed.
 
     Checked before routing and before anything is built or read. Requests are refused by default:
-    only public endpoints of the contract, by method and path, are served without an identity.
+    only public endpoints, by method and path, are served without an identity.
     """
     request = APIGatewayProxyEventV2(event)
     if any(e.method == request.http_method and _same_path(e.path, request.raw_path) for e in _OPEN):

@@ -1,4 +1,4 @@
-"""From an HTTP event to a validated request, judged in the order 401, 403, 400/413/415, 422."""
+"""From an HTTP event to a validated request; checks in the order 401, 403, 400/413/415, 422."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from runtime.payments.disputes.api import EventQuery
 from runtime.payments.disputes.processor_webhooks import Notification
 
 MAX_NOTIFICATION_BYTES = 256 * 1024
-"""Far above the events of processors, which carry one object."""
+"""Far above the size of processor events, which carry one object."""
 
 Shape = TypeVar("Shape", bound=BaseModel)
 _key = TypeAdapter(IdempotencyKey)
@@ -51,9 +51,9 @@ _key = TypeAdapter(IdempotencyKey)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request whose form has been judged. `path` has the members of the path by name.
+    """A validated request. `path` has the path parameters by name.
 
-    `headers` are those of a request on a public route, by names in lower case.
+    `headers` are only set on public routes, with lower-case names.
     """
 
     endpoint: Endpoint
@@ -66,43 +66,43 @@ class Request:
 
     @property
     def path_id(self) -> str:
-        """The {id} of the path."""
+        """The path parameter {id}."""
         return self.path["id"]
 
     @property
     def authenticated(self) -> Call:
-        """The call of a route that is not public."""
+        """The call; only on routes that are not public."""
         assert self.call is not None, f"{self.endpoint.operation} is public"
         return self.call
 
     @property
     def notification(self) -> Notification:
-        """What a processor sent, as it came."""
-        assert self.raw_notification is not None, f"{self.endpoint.operation} is not signed"
+        """The processor's notification as received."""
+        assert self.raw_notification is not None, f"{self.endpoint.operation} has no notification"
         return self.raw_notification
 
     def body(self, shape: type[Shape]) -> Shape:
         """The validated body."""
-        assert isinstance(self.raw_body, shape), f"{self.endpoint.operation} takes no {shape}"
+        assert isinstance(self.raw_body, shape), f"{self.endpoint.operation} has no {shape} body"
         return self.raw_body
 
     def query(self, shape: type[Shape]) -> Shape:
         """The validated query string."""
-        assert isinstance(self.raw_query, shape), f"{self.endpoint.operation} takes no {shape}"
+        assert isinstance(self.raw_query, shape), f"{self.endpoint.operation} has no {shape} query"
         return self.raw_query
 
 
 def nothing_at(path: str) -> str:
-    """The message for a path without a route, or with an id that cannot be one."""
+    """The message for a path without a route, or with an invalid id."""
     return f"There is nothing at {echoed_path(path)}"
 
 
 def read_request(
     endpoint: Endpoint, event: APIGatewayProxyEventV2, members: Mapping[str, str], outside: Outside
 ) -> Request:
-    """Judge the form of a request that arrives now; `members` are those of its path.
+    """Validate a request; `members` are its path parameters.
 
-    Raises the PlatformError of the first thing that is wrong.
+    Raises the PlatformError of the first failed check.
     """
     now = outside.now()
     caller = None if endpoint.public else caller_of(event, now.timestamp())
@@ -128,7 +128,7 @@ def read_request(
             **(event.query_string_parameters or {}),
         }
     )
-    # Not as it was sent: two spellings of one path must not be two scopes of one key.
+    # Built from the route, so that two spellings of a path are one idempotency scope.
     path = endpoint.path.format(**members)
     call = Call(
         caller=caller,
@@ -144,7 +144,7 @@ def read_request(
 
 
 def _payload(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The body without its key: the same request may carry it in the header."""
+    """The body without its idempotency key, which may also be sent in the header."""
     return {name: value for name, value in document.items() if name != "idempotency_key"}
 
 
@@ -205,9 +205,9 @@ def _document(endpoint: Endpoint, event: APIGatewayProxyEventV2) -> tuple[dict[s
 def _notification(
     endpoint: Endpoint, event: APIGatewayProxyEventV2, processor: str, now: datetime
 ) -> Notification:
-    """The bytes as they were signed; what they say is read after the signature was judged."""
+    """The notification as raw bytes; they are parsed after the signature is verified."""
     query = _query(endpoint, event)
-    assert isinstance(query, EventQuery), f"{endpoint.operation} takes an EventQuery"
+    assert isinstance(query, EventQuery), f"{endpoint.operation} has no EventQuery"
     body = raw_body(event)
     if len(body) > MAX_NOTIFICATION_BYTES:
         raise PayloadTooLarge(
@@ -275,7 +275,7 @@ def _idempotency_key(
 
 
 def _what(endpoint: Endpoint) -> str:
-    """What a request of a route makes, for a message: payment, refund, transfer."""
+    """What a request creates, for messages: payment, refund, transfer."""
     last = endpoint.path.rpartition("/")[2]
     if last in ("payments", "transfers"):
         return last.removesuffix("s")
@@ -294,7 +294,7 @@ def _refuse_card_data(document: Mapping[str, Any]) -> None:
 
 
 def _body(endpoint: Endpoint, raw: bytes, document: Mapping[str, Any]) -> BaseModel | None:
-    """The validated body. Card data in it is refused before anything else that is wrong with it."""
+    """The validated body. Card data is reported before any other error in it."""
     if endpoint.body is None:
         return None
     try:
@@ -315,7 +315,7 @@ def _refuse(
     """Report all invalid fields, unknown ones before values."""
     problems = error.errors(include_url=False, include_input=False, include_context=False)
     if problems[0]["type"] == "json_invalid":
-        # Text that json.loads takes and the validator does not: lone surrogates, for one.
+        # Text that json.loads accepts and the validator does not, such as lone surrogates.
         raise MalformedJson(NOT_JSON) from None
     flaws = flaws_of(error, document, shape, in_query=unknown is UnknownParameter)
     flaws = tuple(sorted(flaws, key=lambda flaw: not flaw.is_unknown_field))

@@ -1,4 +1,4 @@
-"""Alerts about our own troubles: once each, and never at the cost of what was being done."""
+"""Operational alerts: raised once each, without failing the operation."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_alert_that_cannot_be_raised_is_forgotten_without_a_word_to_the_calle
     OperationalAlerts(nowhere, platform.clock).decryption_failed(failure(NAME))
     platform.operational_alerts().unknown_too_old("pay_1", nowhere, platform.clock())  # type: ignore[arg-type]
     assert platform.rows(Alert) == []
-    message = "an alert of our own trouble could not be raised"
+    message = "an operational alert could not be raised"
     assert caplog.messages.count(message) == 3
 
 
@@ -102,4 +102,4 @@ def test_what_is_too_old_and_cannot_even_be_read_is_told_all_the_same(platform: 
     (row,) = platform.rows(Alert)
     assert (row.type, row.entity_id) == (AlertType.UNKNOWN_TOO_OLD, "pay_1")
     assert row.merchant_id == PLATFORM
-    assert row.detail == {"entity_type": "payment", "reason": "its row cannot be read"}
+    assert row.detail == {"entity_type": "payment", "reason": "the row cannot be read"}

@@ -234,7 +234,7 @@ def test_a_row_that_was_deleted_and_put_back_as_it_was_is_told_as_put_back(
     ]
     assert rows[2].image_hash == rows[0].image_hash
     reasons = [str(alert.detail["reason"]) for alert in outside_alerts(platform)]
-    assert sorted(reasons) == ["the row was deleted", "the row was put back"]
+    assert sorted(reasons) == ["a deleted row was restored", "the row was deleted"]
 
 
 def test_a_change_of_money_is_judged_once_and_not_again_when_its_transfer_was_edited(

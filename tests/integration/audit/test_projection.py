@@ -509,7 +509,7 @@ def test_a_transfer_that_was_edited_past_sense_explains_nothing_and_holds_up_nob
     assert audit_projection(platform)(records) == DONE
     must_tell(platform, [other])
     (alert,) = outside_alerts(platform)
-    assert "contradicts itself" in str(alert.detail["reason"])
+    assert "is inconsistent" in str(alert.detail["reason"])
 
 
 def test_a_cause_that_is_no_key_names_nothing_and_holds_up_nobody(platform: Platform) -> None:
@@ -561,7 +561,7 @@ def test_what_no_row_can_be_made_of_is_parked_and_holds_up_nobody(
     monkeypatch.setattr(AuditRows, "of_version", failing)
     assert project([*records, *others]) == DONE
     (reason,) = parking.parked.values()
-    assert reason == "no audit row can be made of its images"
+    assert reason == "its images cannot become an audit row"
     must_tell(platform, other)
     monkeypatch.undo()
     assert project(records[2:]) == DONE
@@ -576,7 +576,7 @@ def test_a_version_that_was_lost_and_whose_time_is_none_is_not_taken_for_the_app
     parking = ParkingLot()
     project = audit_projection(platform, parking=parking)
     assert project([records[0], replace(records[2], old=image)]) == DONE
-    assert list(parking.parked.values()) == ["the record of a version before 3 has not come"]
+    assert list(parking.parked.values()) == ["the record of a version before 3 is missing"]
     assert versions_of(chain_of(platform, states[0].id)) == [1]
 
 

@@ -19,7 +19,7 @@ from runtime.audit.actions import OUT_OF_BAND_ACTION
 from runtime.audit.archive.rules import RootStatement, SignedRoot, root_name, segment_name
 from runtime.audit.chain import sealed, version_key
 from runtime.audit.models import AuditRow
-from runtime.audit.projection.rows import change_outside
+from runtime.audit.projection.rows import out_of_band_alert
 from runtime.core.canonical_json import canonical_json
 from runtime.functions.composition.real_outside import RealThreads
 from tests.support.audit.harness import AuditHarness
@@ -140,7 +140,7 @@ def test_an_inserted_row_is_found_whatever_it_says_of_itself(auditor: AuditHarne
         auditor.platform.put(forged)
         assert auditor.found() == [(entity, 3, loose.sequence)]
     auditor.archive([from_outside])
-    AlertRepository(auditor.platform.store).record(alert_of(change_outside(from_outside)))
+    AlertRepository(auditor.platform.store).record(alert_of(out_of_band_alert(from_outside)))
     assert auditor.found() == [(entity, 4, version_key(3))]
 
 

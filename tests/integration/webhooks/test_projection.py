@@ -176,7 +176,7 @@ def test_an_outage_of_the_queue_holds_up_no_stream_and_the_sweep_sends_what_was_
     rows = platform.rows(Webhook)
     assert len(rows) == 5
     assert orders(platform) == []
-    assert "webhooks wait for the sweep" in caplog.messages
+    assert "webhooks are queued again when due" in caplog.messages
     platform.sqs.available = True
     platform.clock.advance(61)
     queue = DeliveryQueue(platform.sqs, "queue")  # type: ignore[arg-type]

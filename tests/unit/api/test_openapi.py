@@ -92,7 +92,7 @@ def test_reading_is_the_query_functions_and_changing_the_process_functions() -> 
 
 def test_a_function_cannot_be_made_while_a_handler_is_missing() -> None:
     routes: Routes[QueryServices] = Routes("query")
-    with pytest.raises(AssertionError, match="have no handler"):
+    with pytest.raises(AssertionError, match="without a handler"):
         HttpFunction(routes, query_services)
 
 

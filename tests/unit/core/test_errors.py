@@ -71,7 +71,7 @@ def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
 
 def test_the_errors_that_are_not_for_a_caller_are_drawn_too() -> None:
     inner = {name for name, each in CLASSES.items() if not issubclass(each, PlatformError)}
-    last = (errors.__doc__ or "").split("Not for a caller")[1].split("\n\n")[0]
+    last = (errors.__doc__ or "").split("Internal; each is caught")[1].split("\n\n")[0]
     assert set(re.findall(r"\b[A-Z]\w+", last)) == inner
 
 

@@ -119,7 +119,7 @@ def test_a_setting_out_of_range_or_unknown_is_refused(wrong: dict[str, int]) -> 
 @pytest.mark.parametrize("sources", [{}, {"jwks_url": "u", "jwks_secret_arn": "a"}])
 def test_the_authorizer_has_keys_and_one_source_of_public_ones(sources: dict[str, str]) -> None:
     given = {**values(AuthorizerSettings), "jwks_url": None, **sources}
-    with pytest.raises(ValidationError, match="jwks_url or jwks_secret_arn"):
+    with pytest.raises(ValidationError, match=r"jwks_url(, jwks_secret_arn| or jwks_secret_arn)"):
         AuthorizerSettings(**given)
 
 

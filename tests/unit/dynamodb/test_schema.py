@@ -101,7 +101,7 @@ def a_key_of_two_types() -> None:
         other: Annotated[str | int | None, partition("gsi")] = None
 
 
-def a_key_of_an_enum_that_is_no_string() -> None:
+def a_key_of_an_enum_that_is_not_a_string() -> None:
     class Bad(Row, table="bad"):
         id: Annotated[Plain, partition()]
 
@@ -132,7 +132,7 @@ def an_encrypted_projection() -> None:
         email: Annotated[str, Encrypted("pii"), shown_in("gsi")]
 
 
-def a_data_key_of_nobody() -> None:
+def a_data_key_of_an_unknown_field() -> None:
     class Bad(Row, table="bad"):
         id: Annotated[str, partition()]
         email: Annotated[str, Encrypted("pii", subject="owner")]
@@ -145,7 +145,7 @@ def a_blind_index_of_plain_text() -> None:
         email_index: Annotated[str, BlindIndex("email"), partition("gsi")]
 
 
-def a_blind_index_that_is_no_key() -> None:
+def a_blind_index_that_is_not_a_key() -> None:
     class Bad(Row, table="bad"):
         id: Annotated[str, partition()]
         email: Annotated[str, Encrypted("pii")]
@@ -238,23 +238,23 @@ CONTRADICTIONS: list[tuple[Callable[[], None], str]] = [
     (a_key_of_a_float, "must be a string or an integer"),
     (a_key_of_a_bool, "must be a string or an integer"),
     (a_key_of_two_types, "must be a string or an integer"),
-    (a_key_of_an_enum_that_is_no_string, "must be a string or an integer"),
+    (a_key_of_an_enum_that_is_not_a_string, "must be a string or an integer"),
     (two_ttls, "are all marked Ttl"),
     (a_ttl_that_is_text, "must be an int of epoch seconds"),
     (an_encrypted_key, "is encrypted and a key"),
     (an_encrypted_projection, "is encrypted and shown in an index"),
-    (a_data_key_of_nobody, "which is no field"),
+    (a_data_key_of_an_unknown_field, "which is not a field"),
     (a_blind_index_of_plain_text, "which is not an encrypted field"),
-    (a_blind_index_that_is_no_key, "is a blind index but no key"),
+    (a_blind_index_that_is_not_a_key, "is a blind index, not a key"),
     (shown_in_an_index_that_does_not_exist, "which has no partition key"),
-    (shown_in_an_index_that_it_is_a_key_of, "projected already"),
-    (a_table_key_shown_in_an_index, "projected already"),
-    (a_key_that_is_left_out, "so it must have one and cannot be a key"),
-    (something_required_that_is_left_out, "so it must have one and cannot be a key"),
-    (two_markers_of_one_kind, "carries 2 Encrypted markers"),
-    (a_marker_lost_in_a_union, "where it would be lost"),
-    (a_marker_lost_in_a_list, "where it would be lost"),
-    (a_marker_lost_deep_inside, "where it would be lost"),
+    (shown_in_an_index_that_it_is_a_key_of, "already projected"),
+    (a_table_key_shown_in_an_index, "already projected"),
+    (a_key_that_is_left_out, "so it must have a default and cannot be a key"),
+    (something_required_that_is_left_out, "so it must have a default and cannot be a key"),
+    (two_markers_of_one_kind, "has 2 Encrypted markers"),
+    (a_marker_lost_in_a_union, "where it would be ignored"),
+    (a_marker_lost_in_a_list, "where it would be ignored"),
+    (a_marker_lost_deep_inside, "where it would be ignored"),
     (too_many_indexes, "indexes; DynamoDB allows"),
     (too_many_projected_attributes, "projected attributes; the quota"),
 ]

@@ -85,7 +85,7 @@ def test_a_line_that_nobody_expects_is_found_with_its_details(phase: Phase) -> N
     assert line == f"{phase.value}: {PARKED} {{'table': 'payments'}}"
 
 
-@pytest.mark.parametrize("message", [KeysUnavailable.code, ANSWER_NOT_KEPT, "events were refused"])
+@pytest.mark.parametrize("message", [KeysUnavailable.code, ANSWER_NOT_KEPT, "events were rejected"])
 def test_what_faults_explain_is_expected_while_there_are_any(message: str) -> None:
     assert lines(Phase.FAULTS, message) == []
     (line,) = lines(Phase.CALM, message)

@@ -20,5 +20,5 @@ def test_nothing_is_named_where_all_was_done() -> None:
 
 
 def test_a_record_of_another_batch_is_a_bug() -> None:
-    with pytest.raises(AssertionError, match="are not in the batch"):
+    with pytest.raises(AssertionError, match="not in the batch"):
         batch_answer(RECORDS, frozenset({"6"}))
