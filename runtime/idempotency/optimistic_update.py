@@ -48,7 +48,7 @@ class Alters(Protocol[AlterableT_contra]):
         token: str,
         now: datetime,
     ) -> None:
-        """Raises StaleWrite if `before` is no longer the stored version, AlreadyClaimed."""
+        """Raises StaleWrite if the stored version is not `before`, AlreadyClaimed."""
         ...
 
 

@@ -186,7 +186,7 @@ def _row_key(line: Line) -> tuple[str, str]:
 def drill_entries(work: Work) -> None:
     """Find entries of the differing buckets that have no matching transfer.
 
-    Transfers are committed before their entries, so there is no need to wait. Raises OutOfTime,
+    Transfers are committed before their entries, so this does not wait. Raises OutOfTime,
     StaleWrite.
     """
     state = work.state

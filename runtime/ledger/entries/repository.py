@@ -123,7 +123,7 @@ class EntryRepository:
     def of_consolidation(self, account_id: str, operation_id: str) -> list[Entry]:
         """Entries of a consolidation in the account's shards, consistent with earlier commits.
 
-        Raises ValidationError if an entry was edited and is no longer valid.
+        Raises ValidationError if an entry was edited and is invalid.
         """
         sequence = shard_sequence(operation_id)
         if not sequence:

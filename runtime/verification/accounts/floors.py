@@ -54,7 +54,7 @@ def recheck_floor(work: Work) -> None:
 
 
 def _below_floor(account_id: str, work: Work) -> tuple[int, int] | None:
-    """The floor and the lower balance found; None if there is no violation or it was changing.
+    """The floor and the lower balance found; None without a violation, or while it changes.
 
     Every guarded debit and every consolidation increments the version of row 00. While the version
     does not change, credit shards only increase, and only facts lower debit shards.
