@@ -35,7 +35,7 @@ MERCHANTS_PER_PAGE: Final = 100
 _CUT: Final = "cut"
 """The counter of merchants whose events were not all read before time ran out."""
 _POLLED_KINDS: Final = (EventKind.DISPUTE_CHANGED, EventKind.REFUND_FAILED)
-"""Events that move money without a request of ours. The resolver handles the others."""
+"""Events that move money without a request from this platform. The resolver handles the others."""
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,8 @@ def _verified_event(
 ) -> tuple[ProcessorEvent, str | None]:
     """The event, and the kept account whose secret signed it.
 
-    Accounts of the other mode are not accepted. In test mode, whoever has the secret (possibly the
-    merchant) decides what has happened.
+    Accounts of the other mode are not accepted. In test mode the holder of the secret, possibly the
+    merchant, decides what has happened.
     """
     reasons: set[str] = set()
     kept = deps.connectors.kept(merchant.id, notification.processor)
