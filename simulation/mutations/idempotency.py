@@ -8,6 +8,7 @@ from simulation.mutations.mutation import Mutation, fault
 
 _CLAIMS: Final = "idempotency/repository.py"
 _STORE: Final = "dynamodb/store.py"
+_READS: Final = "dynamodb/reads.py"
 
 IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
@@ -87,7 +88,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
         "stale-read-decides",
         "single rows are read eventually consistent",
-        _STORE,
+        _READS,
         "self.client.get_item, ConsistentRead=True, **read)",
         "self.client.get_item, ConsistentRead=False, **read)",
         why="decisions are made on balances and keys of a moment ago",
@@ -95,7 +96,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
         "tenant-scope-unchecked",
         "a row is shown whosever it is",
-        _STORE,
+        _READS,
         'return scope.admits(item.get(OWNER, {}).get("S"))',
         "return True",
         why="a merchant reads, refunds and cancels another merchant's payments",

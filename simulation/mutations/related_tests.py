@@ -158,6 +158,7 @@ RELATED: Final[Mapping[str, tuple[str, ...]]] = {
     "dynamodb/errors.py": (*_IDEMPOTENCY, *_STORE),
     "reconciliation/files/chunks_repository.py": _RECONCILIATION,
     "reconciliation/settlements/writes.py": _RECONCILIATION,
+    "dynamodb/reads.py": (*_STORE, *_LEDGER),
     "dynamodb/store.py": (*_STORE, *_LEDGER),
     "reporting/totals/repository.py": _TOTALS,
     "webhooks/repository.py": _WEBHOOKS,
