@@ -23,9 +23,9 @@ SEEN: Final = {
 """Errors whose detail is shown. That of an internal error is in the log alone."""
 
 RIDDLES: Final = re.compile(
-    r"\b(is no|are no|takes? no|has had|nothing is|put aside|meanwhile|just now|known here|"
-    r"too busy|changes? too often|nobody|somebody|told|tells|says|for good|let it|lets?|gives?|"
-    r"is none|theirs|should (be|have|begin|look))\b",
+    r"\b((?<!there )(?:is|are) no|takes? no|has had|nothing is|put aside|meanwhile|just now|"
+    r"known here|too busy|changes? too often|nobody|somebody|told|tells|says|for good|let it|"
+    r"lets?|gives?|is none|theirs|should (be|have|begin|look))\b",
     re.IGNORECASE,
 )
 HOLE: Final = "…"
