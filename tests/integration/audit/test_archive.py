@@ -149,7 +149,7 @@ def test_a_segment_that_cannot_be_written_brings_all_of_its_batch_again(
     assert failed == {each.sequence_number for each in records}
 
 
-def test_nobody_can_delete_what_was_archived(platform: Platform, audit: AuditStage) -> None:
+def test_archived_objects_cannot_be_deleted(platform: Platform, audit: AuditStage) -> None:
     archive_rows(batch(platform, 1, 1), audit.deps(platform))
     (version,) = audit.archive.versions("rows/")
     with pytest.raises(ClientError, match="AccessDenied"):

@@ -36,7 +36,7 @@ DONE: frozenset[str] = frozenset()
 
 
 def by_hand(row: Any, **changes: Any) -> Any:
-    """The row as somebody leaves it who writes past the application."""
+    """The row after an out-of-band write."""
     return row.model_copy(update=changes)
 
 
@@ -127,7 +127,7 @@ def test_an_edit_by_hand_waits_for_the_versions_before_it_that_cannot_be_rebuilt
     assert len(outside_alerts(platform)) == 1
 
 
-def test_a_version_that_has_no_place_any_more_keeps_its_stamp_and_accuses_nobody(
+def test_a_version_that_has_no_place_any_more_keeps_its_stamp_and_raises_no_alert(
     platform: Platform,
 ) -> None:
     """Whoever sets a version back by hand makes the application write versions that are past."""

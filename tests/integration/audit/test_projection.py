@@ -84,7 +84,7 @@ def test_a_row_says_what_changed_who_did_it_from_where_and_why(either_world: Pla
     assert outside_alerts(platform) == []
 
 
-def test_enciphered_fields_and_metadata_are_told_as_changed_and_never_as_text(
+def test_encrypted_fields_and_metadata_are_shown_only_as_changed(
     either_world: Platform,
 ) -> None:
     platform = either_world
@@ -412,7 +412,7 @@ def test_a_forged_stamp_does_not_hide_a_change_of_money(forged: str, platform: P
 
 
 def folded(platform: Platform, **more: Any) -> Account:
-    """A folded account whose row 00 and one fold row with 70 are stored."""
+    """A hot account whose shard 00 and one balance shard with 70 are stored."""
     row = account(platform, posting="folded", **more)
     shard = row.model_copy(update={"shard": "03", "balance": 70, "last_operation_id": "trf_0"})
     platform.store.transact([put(row), put(shard)], token=row.id)
@@ -499,7 +499,7 @@ def test_a_fact_explains_nothing_but_its_debit_shard(forged: str, platform: Plat
     assert rows[-1].action == "out_of_band"
 
 
-def test_a_transfer_that_was_edited_past_sense_explains_nothing_and_holds_up_nobody(
+def test_a_transfer_that_was_edited_past_sense_explains_nothing_and_does_not_block_others(
     platform: Platform,
 ) -> None:
     first, other = account(platform), account(platform)
@@ -512,7 +512,7 @@ def test_a_transfer_that_was_edited_past_sense_explains_nothing_and_holds_up_nob
     assert "is inconsistent" in str(alert.detail["reason"])
 
 
-def test_a_cause_that_is_no_key_names_nothing_and_holds_up_nobody(platform: Platform) -> None:
+def test_a_cause_that_is_no_key_names_nothing_and_does_not_block_others(platform: Platform) -> None:
     for cause in ("trf_" + "x" * 3000, "swp_" + "x" * 3000):
         first, other = account(platform, posting="folded"), account(platform)
         records = records_of(platform, [first, next_version(first, balance=1, cause=cause)])
@@ -542,7 +542,7 @@ def test_a_row_that_was_moved_to_another_owner_is_told_to_the_one_who_lost_it(
     assert {alert.merchant_id for alert in outside_alerts(platform)} == {"mer_a", "mer_b"}
 
 
-def test_what_no_row_can_be_made_of_is_parked_and_holds_up_nobody(
+def test_what_no_row_can_be_made_of_is_parked_and_does_not_block_others(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states, records = history(platform, account(platform), {"held_in": 1}, {"held_in": 2})
@@ -594,7 +594,7 @@ def test_a_forged_time_is_told_by_the_time_of_the_stream(platform: Platform) -> 
     assert outside.timestamp.startswith("2026-03-14")
 
 
-def test_a_log_that_was_edited_past_reading_holds_up_nobody_else(platform: Platform) -> None:
+def test_a_log_that_was_edited_past_reading_does_not_block_others(platform: Platform) -> None:
     states, records = history(platform, account(platform), {"held_in": 1}, {"held_in": 2})
     other, others = history(platform, account(platform), {"held_in": 1})
     parking = ParkingLot()

@@ -53,7 +53,7 @@ def deps(platform: Platform, must_stop: Callable[[], bool] = never) -> RotationD
 
 
 def key_ids(platform: Platform, model: type[Customer] | type[Merchant]) -> set[str]:
-    """Ids of the keys under which the rows of a table are enciphered."""
+    """Ids of the keys that encrypt the rows of a table."""
     schema = model.table_schema
     items = platform.client.scan(TableName=platform.tables[schema.name])["Items"]
     return {
@@ -85,7 +85,7 @@ def people(platform: Platform, merchant: MerchantProfile, count: int) -> dict[st
     return made
 
 
-def test_what_lay_for_a_year_is_enciphered_again_and_says_the_same(
+def test_a_row_untouched_for_a_year_is_re_encrypted_with_the_same_content(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encrypted_rows, "SWEEP_PAGE", 3)
@@ -246,7 +246,7 @@ def test_a_row_that_cannot_be_opened_is_counted_and_keeps_the_old_index_key(
     assert report.retired == ()
 
 
-def test_a_row_that_never_rests_is_left_for_the_next_sweep_and_rings_nobody(
+def test_a_row_that_never_rests_is_left_for_the_next_sweep_without_an_alarm(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     merchant = platform.merchant()

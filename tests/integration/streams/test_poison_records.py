@@ -137,7 +137,7 @@ def transfer(platform: Platform, amount: int, **more: Any) -> Transfer:
     return Transfer(**values)
 
 
-def test_a_name_that_is_too_long_for_the_audit_logs_index_holds_up_nobody(
+def test_a_name_that_is_too_long_for_the_audit_logs_index_does_not_block_others(
     platform: Platform,
 ) -> None:
     good = [account(platform) for _ in range(9)]
@@ -152,7 +152,7 @@ def test_a_name_that_is_too_long_for_the_audit_logs_index_holds_up_nobody(
     }
 
 
-def test_an_audit_row_that_is_too_large_holds_up_nobody(platform: Platform) -> None:
+def test_an_audit_row_that_is_too_large_does_not_block_others(platform: Platform) -> None:
     """An item has at most 400 KB, and an audit row has the values of two."""
     good = [account(platform) for _ in range(5)]
     before = account(platform)

@@ -391,7 +391,7 @@ def test_an_unreadable_record_that_cannot_be_parked_comes_again(
     assert projector(platform, parking=parking).apply([bad]) == {"2"}
 
 
-def test_a_stream_that_nobody_projects_is_a_loud_fault(platform: Platform) -> None:
+def test_a_stream_without_a_model_is_a_deployment_error(platform: Platform) -> None:
     with pytest.raises(KeyError):
         projector(platform).apply([StreamRecord("entries", Kind.INSERT, "1", None, {})])
 

@@ -115,7 +115,7 @@ def test_what_is_asked_for_by_retry_after_is_waited_for(either_world: Platform) 
 @pytest.mark.parametrize(
     "header", ["Mon, 01 Jan 99999999999 00:00:00 GMT", "soon", "9" * 5_000, "\x00"]
 )
-def test_a_retry_after_that_nobody_can_read_is_a_failure_as_any_other(
+def test_an_invalid_retry_after_is_treated_as_an_ordinary_failure(
     platform: Platform, header: str
 ) -> None:
     http = FakeHttp(lambda _: Reply(status=503, retry_after=header))

@@ -69,7 +69,7 @@ def test_a_webhook_arrives_as_it_was_sent() -> None:
     assert request.headers["host"] == f"127.0.0.1:{receiver.port}"
 
 
-def test_a_redirect_is_an_answer_and_nobody_follows_it() -> None:
+def test_a_redirect_is_not_followed() -> None:
     metadata = {"location": "http://169.254.169.254/latest/meta-data/"}
     with Receiver(usual=(302, metadata)).running() as receiver:
         assert LOCAL.post(receiver.url, HEADERS, b"{}") == Reply(status=302)

@@ -90,7 +90,7 @@ def shuffled(dice: random.Random, records: Sequence[StreamRecord]) -> list[list[
     return [several[start : start + 7] for start in range(0, len(several), 7)]
 
 
-def test_a_payment_becomes_one_enciphered_delivery_and_one_order(either_world: Platform) -> None:
+def test_a_payment_becomes_one_encrypted_delivery_and_one_message(either_world: Platform) -> None:
     platform = either_world
     merchant = platform.merchant(webhook_url=URL, index_buckets=4)
     platform.paid(merchant, metadata={"order": "4711"})

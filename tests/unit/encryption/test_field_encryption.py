@@ -72,7 +72,7 @@ def encryption(kms: FakeKms, keys: Keys) -> FieldEncryption:
     return encrypting(kms, keys)
 
 
-def test_what_was_enciphered_opens_again_and_is_not_readable(encryption: FieldEncryption) -> None:
+def test_a_ciphertext_is_unreadable_and_can_be_decrypted(encryption: FieldEncryption) -> None:
     sealed = encryption.encrypt(PLACE, b"who@example.com")
     assert encryption.decrypt(PLACE, sealed) == b"who@example.com"
     assert b"example" not in sealed

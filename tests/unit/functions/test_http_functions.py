@@ -75,7 +75,7 @@ def test_a_merchants_features_come_in_one_order_everywhere(api: Functions) -> No
     assert api("GET", f"/v1/merchants/{made.body['id']}").body["features"] == ["a", "b", "c", "d"]
 
 
-def test_a_merchant_reads_itself_and_nobody_else(api: Functions, shop: dict[str, Any]) -> None:
+def test_a_merchant_can_only_read_itself(api: Functions, shop: dict[str, Any]) -> None:
     path = f"/v1/merchants/{shop['id']}"
     assert api("GET", path, authorizer=token_of(shop["id"])).status == 200
     other = api("GET", path, authorizer=token_of("mer_other"))
@@ -113,7 +113,7 @@ def test_a_decline_is_a_problem_with_its_payment(api: Functions, shop: dict[str,
     assert answer.body["instance"] == "/v1/payments"
 
 
-def test_a_customers_personal_data_are_enciphered_and_come_back(
+def test_a_customers_personal_data_is_encrypted_and_returned(
     api: Functions, shop: dict[str, Any]
 ) -> None:
     who = token_of(shop["id"])

@@ -1,4 +1,4 @@
-"""What Lambda is told of a batch of stream records."""
+"""The batch response for Lambda."""
 
 from __future__ import annotations
 

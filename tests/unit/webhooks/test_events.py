@@ -1,4 +1,4 @@
-"""Which changes merchants are told of, and under which id."""
+"""Which changes are events, and their ids."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_what_is_no_step_of_one_version_was_done_past_us_and_is_not_told(version
     assert event_of(before, None) is None
 
 
-def test_nobody_is_told_of_what_is_the_platforms() -> None:
+def test_the_platforms_own_rows_are_no_events() -> None:
     assert event_of(None, made("transfers", status="processed", merchant_id="platform")) is None
 
 
