@@ -225,7 +225,7 @@ def test_an_entity_that_is_gone_or_was_never_told_of_is_found(auditor: AuditHarn
     auditor.store(untold)
     found = {f.subject: f.reason for f in auditor.verify().findings}
     assert set(found) == {gone.id, untold.id}
-    assert "gone" in found[gone.id]
+    assert "missing" in found[gone.id]
     assert "no row records its creation" in found[untold.id]
 
 

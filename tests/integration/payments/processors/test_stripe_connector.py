@@ -282,7 +282,7 @@ def test_while_the_search_lags_a_charged_reference_is_unknown_and_not_forbidden(
     charged = stripe.charge(request)
     proxy.search_shows_new = False
     assert stripe.find(request) is None
-    with pytest.raises(ProcessorUnknown, match="does not show its charge"):
+    with pytest.raises(ProcessorUnknown, match="its charge is not found yet"):
         stripe.forbid(request)
     proxy.search_shows_new = True
     assert stripe.forbid(request) == charged
