@@ -37,7 +37,7 @@ DEFECTS: Final[tuple[Mutation, ...]] = (
         (
             "payments/disputes/hints.py",
             'raise Unavailable(f"{refund.id} is in progress; send {echoed(event.id)} again")',
-            "return Outcome(EventResult.UNCHANGED)",
+            "return AppliedEvent(EventResult.UNCHANGED)",
         ),
         why="the processor does not send it again: a refund that failed stays booked as paid",
     ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -34,6 +36,14 @@ def test_a_fault_matches_the_code_once_and_still_compiles(mutation: Mutation) ->
     for path, text in mutation.texts(ROOT).items():
         assert text != (ROOT / path).read_text("utf-8")
         compile(text, path, "exec")
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: each.name)
+def test_a_fault_uses_no_name_that_was_renamed(mutation: Mutation) -> None:
+    check = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "-q", "-"]
+    for path, text in mutation.texts(ROOT).items():
+        found = subprocess.run(check, input=text, text=True, capture_output=True, check=False)
+        assert found.returncode == 0, f"{path}: a NameError is found by anything\n{found.stdout}"
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: each.name)
