@@ -1,4 +1,4 @@
-"""The ledger's part of the demo: transfers, a hold, a statement, the proof of the books."""
+"""The ledger's part of the demo: transfers, a hold, a statement, ledger verification."""
 
 from __future__ import annotations
 
@@ -124,6 +124,6 @@ def _prove(stack: Stack, operator: ApiClient, console: Console) -> None:
         table.add_row(
             check["name"], str(check["counted"]), "yes" if check["holds"] else "[red]no[/]"
         )
-    console.print("16. The proof of the books: every account, entry, transfer and payment is read")
+    console.print("16. Ledger verification: every account, entry, transfer and payment is read")
     console.print(table)
     hold(proof["holds"], f"the books do not balance: {proof['checks']}")

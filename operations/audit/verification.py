@@ -1,9 +1,9 @@
-"""The whole audit log verified: its chains, its archive, and the entities that it tells of.
+"""The whole audit log verified: its chains, its archive, and the entities that it covers.
 
-First the archive is read, then the entities, then the audit log, then alerts: what is read later
-may know more, never less. So a row that was archived has to be in the table, what an entity was has
-to be told by a row, and of a row from outside there has to be an alert. What the archive or the log
-lacks may be young, and is looked at again.
+Read in this order: archive, entities, audit log, alerts. A later read can only be more recent. So
+every archived row must be in the table, every version of an entity must have an audit row, and
+every row of an out-of-band change must have an alert. What the archive or the log lacks may be
+recent, and is checked again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Cached view of endpoints during one invocation: URL, secrets and health.
 
 Both rows are read once per invocation and merchant. The messages of an invocation are processed in
-parallel, so sharing the read is no staler than reading each time; and reading both rows strongly
+parallel, so a shared read is as fresh as one read each; and reading both rows strongly
 for each delivery of a busy merchant would exceed a partition's 3,000 reads a second.
 """
 

@@ -1,6 +1,7 @@
 """Which row changes are events for a merchant. Pure.
 
-A change that does not increment the version by exactly one was made out of band and is no event.
+A change that does not increment the version by exactly one was made out of band and is not an
+event.
 """
 
 from __future__ import annotations

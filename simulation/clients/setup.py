@@ -57,7 +57,7 @@ class InitialData:
 
 
 class SetUp(Protocol):
-    """What the town is built with."""
+    """What the initial data is created with."""
 
     def api(self, request: HttpRequest, impatience: float | None = None) -> HttpResponse:
         """One request."""
@@ -70,7 +70,7 @@ class SetUp(Protocol):
 
 @dataclass
 class Builder:
-    """Builds the town."""
+    """Creates the initial data."""
 
     platform: SetUp
     seed: str

@@ -293,7 +293,7 @@ class Platform:
         return Violation(str(self.watch.findings[-1]))
 
     def run(self, at_rest: Callable[[], None] = lambda: None) -> None:
-        """Build the town, then let all clients do what they are planned to.
+        """Create the initial data, then run every client's plan.
 
         At each of the plan's pauses the clients wait, the world is brought to rest, and `at_rest`
         is called, which may raise Violation.

@@ -132,8 +132,8 @@ class HttpEndpoints(Construct):
     def _preflight(self) -> apigw.HttpRoute:
         """Keeps the authorizer of `$default` from refusing a browser's preflight.
 
-        A browser sends no token with it. API Gateway answers it from the CORS configuration; what
-        is no preflight comes to the function and gets a 401.
+        A browser sends no token with it. API Gateway answers it from the CORS configuration;
+        any other OPTIONS request reaches the function, which returns 401.
         """
         route = apigw.HttpRoute(
             self,

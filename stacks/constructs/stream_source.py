@@ -34,7 +34,7 @@ class StreamSource(Construct):
     `window_seconds`: how long Lambda waits for a batch to fill.
     """
 
-    def __init__(  # noqa: PLR0913 - what one event source mapping is told
+    def __init__(  # noqa: PLR0913 - the settings of one event source mapping
         self,
         scope: Construct,
         construct_id: str,

@@ -77,7 +77,7 @@ def test_what_was_claimed_is_final_whatever_else_is_in_conflict(platform: Platfo
     assert (busy.met, store.usage.counts()["retries"]) == (1, 0)
 
 
-def test_a_hold_in_conflict_is_resolved_by_somebody_else_and_the_books_are_not_wrong(
+def test_a_hold_conflict_is_reported_as_already_resolved(
     ledger: LedgerPlatform,
 ) -> None:
     pair = ledger.open(opening=1_000), ledger.open()
