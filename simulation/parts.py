@@ -6,6 +6,7 @@ whatever the number of processes; and the seed of a part, with its operations, p
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import sys
 import time
@@ -26,6 +27,9 @@ PROGRESS_SECONDS: Final = 15.0
 """Real seconds between two lines about a part."""
 PART_OPERATIONS: Final = 2_500
 """Operations of one part, at the most: its rows and its dead environments stay in memory."""
+COLLECT_RARELY: Final = (100_000, 50, 100)
+"""Thresholds of the garbage collector: a part keeps nearly all that it makes, and collecting at
+Python's defaults takes 8 % of its time (1,000 operations: 14.1 instead of 15.2 s of CPU)."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ def play_parts(plans: Sequence[Plan], processes: int) -> Iterator[tuple[Plan, Ou
 
 def _play(plan: Plan, answer: Connection) -> None:
     """In the process of a part."""
+    gc.set_threshold(*COLLECT_RARELY)
     answer.send(play(plan, Progress(plan)))
 
 
