@@ -143,5 +143,5 @@ def _print(report: LedgerVerificationReport) -> None:
     if not report.holds:
         raise LedgerDoesNotBalance(
             "The books do not balance.",
-            hint='What each violation means: docs/operations.md, "The proof does not hold".',
+            hint='What each violation means: docs/operations.md, "Ledger verification".',
         )
