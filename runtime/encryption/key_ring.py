@@ -102,7 +102,9 @@ class KeyRing:
         if cached is None:
             row = self._store.get(key_owner(purpose, subject), key_id)
             if row is None or row.wrapped is None:
-                raise KeyForgotten(f"the {purpose} data key {key_id} of {subject} does not exist")
+                raise _forgotten(
+                    f"the {purpose} data key {key_id} of {subject} does not exist", subject
+                )
             cached = self._unwrap(purpose, subject, row)
         return cached.plaintext
 
@@ -182,7 +184,9 @@ class KeyRing:
 
     def _unwrap(self, purpose: KeyPurpose, subject: str, row: DataKey) -> OpenKey:
         if row.wrapped is None:
-            raise KeyForgotten(f"the {purpose} data key {row.key_id} of {subject} was erased")
+            raise _forgotten(
+                f"the {purpose} data key {row.key_id} of {subject} was erased", subject
+            )
         with _kms_errors(purpose, subject):
             opened = self._kms.decrypt(
                 KeyId=self._arn(purpose),
@@ -213,6 +217,12 @@ class KeyRing:
             while len(self._cache) > MAX_CACHED_KEYS:
                 self._cache.popitem(last=False)
         return key
+
+
+def _forgotten(detail: str, subject: str) -> KeyForgotten:
+    error = KeyForgotten(detail)
+    error.subject = subject
+    return error
 
 
 def _age(row: DataKey, now: datetime) -> timedelta:

@@ -108,6 +108,8 @@ def earlier_answer(call: Call, merchant_id: str, claims: ClaimReader) -> StoredA
     try:
         earlier = claims.read(claim_key(merchant_id, call.method, call.path, call.idempotency_key))
     except KeyForgotten as forgotten:
+        if forgotten.subject == merchant_id:
+            raise  # A merchant is never erased: its key is lost, which an operator must see.
         raise _erased() from forgotten
     if earlier is None or is_expired(earlier, call.now):
         return None
@@ -151,6 +153,8 @@ def create_once(  # noqa: PLR0913 - what is written, where, and what it answers
             return answer
         return stored_answer(earlier.record, call)
     except KeyForgotten as forgotten:
+        if forgotten.subject == merchant_id:
+            raise
         # Another attempt claimed the key after the check, and its customer was erased since.
         raise _erased() from forgotten
     return answer

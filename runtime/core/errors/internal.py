@@ -35,10 +35,11 @@ class IntegrityError(Internal):
 
 
 class KeyForgotten(Internal):
-    """The data key was deleted: fields encrypted with it cannot be decrypted anymore."""
+    """The data key of `subject` was deleted: its fields cannot be decrypted anymore."""
 
     code = "key_forgotten"
     place: EncryptedField | None = None
+    subject: str | None = None
 
 
 DecryptionFailure = IntegrityError | KeyForgotten

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runtime.core.errors import NotFound
+from runtime.core.errors import KeyForgotten, NotFound
 from runtime.core.scope import Scope
 from runtime.customers.api import CustomerRequest, MethodRequest
 from runtime.customers.customers import create_customer, erase_customer
@@ -20,6 +20,8 @@ from runtime.customers.models import Customer
 from runtime.customers.payment_methods import add_method
 from runtime.customers.repository import CustomerRepository
 from runtime.encryption.models import DataKey
+from runtime.http.responses import StoredAnswer
+from runtime.idempotency.claims import completed, earlier_answer, new_claim
 from tests.support.http import OPERATOR, Answered, token_of
 from tests.support.platform import Platform
 from tests.support.stages.running_stage import Stage
@@ -310,6 +312,22 @@ def test_a_repetition_whose_method_was_added_and_customer_erased_meanwhile_is_no
         add_method(
             one, MethodRequest(**CARD), call, replace(deps, customers=CustomerRepository(store))
         )
+
+
+def test_a_stored_answer_whose_merchants_key_is_lost_is_an_error_and_not_an_erasure(
+    platform: Platform,
+) -> None:
+    merchant, deps = platform.merchant(), platform.customer_dependencies()
+    call = platform.call(merchant, PERSON, key="first", path="/v1/customers")
+    claim = new_claim(call, merchant.id, owner="att-1")
+    assert claim is not None
+    platform.put(completed(claim, StoredAnswer(201, "{}"), 2_000_000_000))
+    for row in platform.rows(DataKey):
+        if row.subject == f"pii#{merchant.id}":
+            platform.delete(row)
+    platform.forget_keys()
+    with pytest.raises(KeyForgotten):
+        earlier_answer(call, merchant.id, deps.claims)
 
 
 def test_a_key_made_after_the_erasure_is_not_taken_for_the_erased_one(platform: Platform) -> None:
