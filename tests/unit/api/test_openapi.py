@@ -98,7 +98,7 @@ def test_a_function_cannot_be_made_while_a_handler_is_missing() -> None:
 
 def test_another_functions_operation_cannot_be_declared() -> None:
     routes: Routes[QueryServices] = Routes("query")
-    with pytest.raises(AssertionError, match="createPayment is not of"):
+    with pytest.raises(AssertionError, match="createPayment is not an operation of"):
         routes.handles("createPayment")
 
 
