@@ -134,3 +134,26 @@ def anchors(text: str) -> set[str]:
     """Names that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", text, re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_architecture_page_shows_every_folder_and_the_import_order() -> None:
+    page = (DOCS / "architecture.md").read_text("utf-8")
+    tree = page.partition("```\nruntime/")[2].partition("\n```")[0]
+    capabilities = [
+        path for path in (ROOT / "runtime").iterdir() if (path / "__init__.py").exists()
+    ]
+    assert {path.name for path in capabilities if f"\n  {path.name}/ " not in tree} == set()
+
+    layers = re.search(
+        r"^layers = \[(.+?)\]", (ROOT / "pyproject.toml").read_text("utf-8"), re.M | re.S
+    )
+    assert layers
+    order = " → ".join(re.findall(r'"(\w+)"', layers[1]))
+    assert order in " ".join(page.split())
+
+
+def test_the_glossary_is_alphabetical() -> None:
+    page = (DOCS / "glossary.md").read_text("utf-8")
+    terms = re.findall(r"^\| ([^|]+) \|", page, re.M)[1:]
+    terms = [term.lower().replace("-", " ") for term in terms if not term.startswith("---")]
+    assert terms == sorted(terms)
