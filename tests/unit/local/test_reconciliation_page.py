@@ -87,8 +87,8 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"{LINK_SECONDS // 60} minutes",
         f"{MAX_REPORT_LINES:,} lines as CSV; {MAX_SHOWN_LINES} open and {MAX_SHOWN_LINES} resolved",
         f"{MAX_BULK} in one request; a note of {MAX_NOTE} characters",
-        f"`sla_days` ({terms.sla_days} unless set)",
-        f"`tolerance_minor` ({terms.tolerance_minor} unless set)",
+        f"`sla_days` (default {terms.sla_days})",
+        f"`tolerance_minor` (default {terms.tolerance_minor})",
     ):
         assert said in PAGE, said
     assert MAX_BULK == MAX_PAGE, "a page of exceptions can be decided in one request"
