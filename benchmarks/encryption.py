@@ -21,7 +21,7 @@ from benchmarks.services import SALE, a_call, services_of
 from benchmarks.setting import BenchmarkDependencies
 from runtime.access.token_keys import PublicKeys
 from runtime.access.tokens import TokenKeys, verify_token
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.customers.api import CustomerRequest, MethodRequest
 from runtime.customers.customers import create_customer
 from runtime.customers.models import Customer, CustomerProfile, MethodType
@@ -105,7 +105,7 @@ def _reads(services: ProcessServices, merchant_id: str, times: int) -> tuple[flo
     customer_id = made.body.partition('"id":"')[2].partition('"')[0]
     card = MethodRequest(type=MethodType.CARD, token="tok_approved", last4="4242")  # noqa: S106 - no secret
     add_method(customer_id, card, a_call(caller, uuid4().hex), deps)
-    row = services.store.get(Customer, {"id": customer_id}, Customer, EVERYBODY)
+    row = services.store.get(Customer, {"id": customer_id}, Customer, UNRESTRICTED)
     if row is None:
         raise RuntimeError("the customer that was made just now is gone")
     sealed = _cpu_ms(times, _opening(services.store.codec, row))

@@ -18,7 +18,7 @@ from rich.table import Table
 from benchmarks.export_worker import Done, Job, export_reads
 from benchmarks.meter import Meter
 from benchmarks.setting import BenchmarkDependencies, quiet
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.index_shards import bucket_for
 from runtime.functions.composition.real_outside import real_outside
@@ -133,7 +133,7 @@ def _measured(
         file.write_text(job.model_dump_json())
         subprocess.run([sys.executable, "-m", "benchmarks.export_worker", str(file)], check=True)
         done = Done.model_validate_json(file.with_suffix(".done").read_text())
-        export = ExportRepository(platform.store).get(export_id, EVERYBODY)
+        export = ExportRepository(platform.store).get(export_id, UNRESTRICTED)
         assert export is not None  # noqa: S101 - it was just asked for
         assert export.status is ExportStatus.COMPLETED, export  # noqa: S101
         content = (directory / (export.object_key or "").replace("/", "_")).read_bytes()
@@ -161,7 +161,7 @@ def _told(content: bytes, format_: ExportFormat) -> tuple[int, int]:
 def _read_units(platform: Platform, shop: MerchantProfile) -> float:
     """Read units of an export's source, per 1,000 rows."""
     repository = ExportRepository(platform.store)
-    export: Export | None = repository.get(_asked(platform, shop, ExportFormat.JSONL), EVERYBODY)
+    export: Export | None = repository.get(_asked(platform, shop, ExportFormat.JSONL), UNRESTRICTED)
     assert export is not None  # noqa: S101 - it was just asked for
     client, meter = platform.engine.dynamodb(), Meter(platform.client)
     meter.attach(client)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.meter import ItemWrite, Meter
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.store import Store
 from runtime.functions.composition.projector import Projector
 from runtime.ledger.accounts.models import PROFILE_SHARD, Account
@@ -108,7 +108,7 @@ def derived_units(records: Iterable[StreamRecord], platform: Platform, store: St
 
 def _images(store: Store, accounts: tuple[str, ...]) -> list[Account]:
     found = (
-        store.get(Account, {"id": each, "shard": PROFILE_SHARD}, Account, EVERYBODY)
+        store.get(Account, {"id": each, "shard": PROFILE_SHARD}, Account, UNRESTRICTED)
         for each in accounts
     )
     return [row for row in found if row is not None]

@@ -25,7 +25,7 @@ from benchmarks.baseline_tables import create_tables
 from benchmarks.prices import Price, by_place, price_of, price_of_ours
 from benchmarks.setting import BenchmarkDependencies, Size
 from local.errors import LocalError
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.store import Store
 from runtime.idempotency.repository import ClaimRepository
 from runtime.ledger.accounts.accounts import AccountDependencies, create_account
@@ -155,7 +155,7 @@ class _Ours:
         rows = [
             row
             for start in range(0, len(names), 100)
-            for row in self._accounts.get_many(names[start : start + 100], EVERYBODY)
+            for row in self._accounts.get_many(names[start : start + 100], UNRESTRICTED)
         ]
         credits = sum(
             transfer.amount

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from runtime.core.ids import created_at, highest_id
 from runtime.core.outside import Outside
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.errors import InvalidRequest
 from runtime.ledger.entries.models import Entry, entry_partition, shard_sequence
@@ -243,7 +243,7 @@ class _Adding:
         """Add these. What DynamoDB refuses, whatever is tried, stays missing and is reported."""
         lacking = (each.transfer_id for each in missing if each.debit_shard is None)
         ids = list(dict.fromkeys(lacking))
-        rows = self.deps.transfers.get_many(ids, EVERYBODY)
+        rows = self.deps.transfers.get_many(ids, UNRESTRICTED)
         with self._lock:  # the projection remembers accounts, and is one invocation's
             try:
                 self._fold([_as_inserted(row) for row in rows])

@@ -75,7 +75,7 @@ def run_ledger_verification(workspace: Workspace, progress: Progress, *, restart
         real_outside(),
     )
     deps = LedgerVerificationDependencies(
-        proofs=VerificationRepository(store),
+        verifications=VerificationRepository(store),
         books=VerificationReads(store),
         outside=store.outside,
         must_stop=lambda: False,

@@ -27,7 +27,7 @@ from runtime.reconciliation.files.models import SettlementChunk, SettlementFile
 from runtime.reconciliation.settlements.models import Settlement, SettlementIdentity, SettlementLine
 from runtime.reporting.exports.models import Export
 from runtime.reporting.totals.models import Total
-from runtime.verification.models import ProofRow
+from runtime.verification.models import VerificationRow
 from runtime.webhooks.models import Webhook
 
 ALL_TABLES: Final[tuple[TableSchema, ...]] = tuple(
@@ -52,7 +52,7 @@ ALL_TABLES: Final[tuple[TableSchema, ...]] = tuple(
         Export,
         Alert,
         Total,
-        ProofRow,
+        VerificationRow,
         LimitCounter,
         DataKey,
         ApiKey,

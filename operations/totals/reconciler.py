@@ -18,7 +18,7 @@ from zlib import crc32
 from operations.totals.books import SEGMENTS, CountablePayment, TotalsScan
 from operations.totals.snapshot import Snapshot, SnapshotDependencies, take_snapshot
 from runtime.core.outside import Outside
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.payments.repository import PaymentRepository
 from runtime.reporting.totals.models import NOTHING, Figures, Group
 from runtime.reporting.totals.repository import CountedMeanwhile, MovedMeanwhile, TotalsRepository
@@ -255,7 +255,7 @@ def _repair(group: Group, verdict: _Verdict, deps: TotalsReconcilerDependencies)
 
 
 def _count_again(payment_id: str, deps: TotalsReconcilerDependencies) -> None:
-    found = deps.payments.get(payment_id, EVERYBODY)
+    found = deps.payments.get(payment_id, UNRESTRICTED)
     counted = deps.totals.counted([payment_id]).get(payment_id)
     if found is None or not is_counted(found) or is_counted_right(found, counted):
         return

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from runtime.core.scope import EVERYBODY, Scope
+from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.core.timestamps import end_of, start_of
 from runtime.dynamodb.index_shards import all_buckets
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS
@@ -87,7 +87,7 @@ def take_snapshot(group: Group, deps: SnapshotDependencies) -> Snapshot:
     miscounted: dict[str, int] = {}
     for ids in _listed(group, deps):
         known = deps.totals.counted(ids)
-        for payment in deps.payments.get_many(ids, EVERYBODY):
+        for payment in deps.payments.get_many(ids, UNRESTRICTED):
             mine = known.get(payment.id)
             belongs_here = merchant_group(payment) == group
             if mine is not None and mine.group == group:

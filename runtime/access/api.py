@@ -25,7 +25,7 @@ class ApiKeyRequest(Body, frozen=True):
     permissions: Annotated[frozenset[KeyPermission], Field(min_length=1)]
 
     @classmethod
-    def hands_on(cls, document: Mapping[str, Any]) -> frozenset[str]:
+    def granted_permissions(cls, document: Mapping[str, Any]) -> frozenset[str]:
         """The caller needs every permission of the new key, or it could escalate its own."""
         given = document.get("permissions")
         names = given if isinstance(given, list) else []

@@ -12,7 +12,7 @@ from runtime.core.change_context import ChangeContext
 from runtime.core.errors import IntegrityError, KeyForgotten, StaleWrite, Unavailable
 from runtime.core.observability import logger
 from runtime.core.outside import Outside
-from runtime.core.scope import EVERYBODY, Scope
+from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.core.timestamps import to_datetime, to_timestamp
 from runtime.encryption.key_ring import KeyPurpose
 from runtime.http.identity import API_KEY_SUBJECT, Identity, Refusal, TokenRefused, identity_of
@@ -83,7 +83,7 @@ def verify_api_key(text: str, use: ApiKeyUse, gate: ApiKeyGate) -> Identity:
     if prefix is None:
         raise TokenRefused(Refusal.MALFORMED, "the credential is not a well-formed API key")
     try:
-        row = gate.reader.get(prefix, EVERYBODY)
+        row = gate.reader.get(prefix, UNRESTRICTED)
         hash_key = _hash_key(row, gate)
     except (IntegrityError, KeyForgotten, Unavailable) as error:
         raise TokenRefused(Refusal.KEYS_UNREADABLE, type(error).__name__) from error

@@ -28,7 +28,7 @@ from runtime.http.pagination import Cursors, take_page
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer, success
 from runtime.idempotency.claims import ClaimReader, create_once, earlier_answer
-from runtime.idempotency.optimistic_update import next_version, retry_stale, writing
+from runtime.idempotency.optimistic_update import next_version, retry_stale, row_update
 from runtime.merchants.profiles import MerchantProfiles
 
 MAX_ATTEMPTS = 5
@@ -113,7 +113,7 @@ def revoke_api_key(prefix: str, call: Call, deps: ApiKeyDependencies) -> StoredA
             call,
             owner,
             ApiKeyAnswer.of(after),
-            writing(deps.api_keys, row, after, call),
+            row_update(deps.api_keys, row, after, call),
             claims=deps.claims,
             index_buckets=buckets,
             status=HTTPStatus.OK,

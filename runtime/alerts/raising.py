@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runtime.alerts.models import Alert, AlertFacts, Window
-from runtime.alerts.repository import EVERYBODY_NAME, AlertRepository
+from runtime.alerts.repository import ALL_ALERTS, AlertRepository
 from runtime.core.ids import repeatable_id
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.index_shards import ALERT_BUCKETS, bucket_for
@@ -29,7 +29,7 @@ def alert_of(finding: AlertFacts) -> Alert:
     return Alert(
         id=alert_id,
         merchant_bucket=bucket_for(finding.merchant_id, alert_id, ALERT_BUCKETS),
-        everybody_bucket=bucket_for(EVERYBODY_NAME, alert_id, ALERT_BUCKETS),
+        everybody_bucket=bucket_for(ALL_ALERTS, alert_id, ALERT_BUCKETS),
         listed_at=f"{created_at}#{alert_id}",
         created_at=created_at,
         merchant_id=finding.merchant_id,

@@ -8,13 +8,13 @@ from itertools import islice
 from pydantic import BaseModel
 
 from runtime.alerts.models import Alert
-from runtime.core.scope import EVERYBODY, Scope
+from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.dynamodb.expressions import Condition, below, equals
 from runtime.dynamodb.index_merge import merge_newest_first
 from runtime.dynamodb.index_shards import ALERT_BUCKETS, all_buckets
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, Store
 
-EVERYBODY_NAME = "all"
+ALL_ALERTS = "all"
 """Bucket name of the list of all alerts."""
 
 
@@ -55,7 +55,7 @@ class AlertRepository:
                 index=index,
                 newest_first=True,
             )
-            for bucket in all_buckets(merchant_id or EVERYBODY_NAME, ALERT_BUCKETS)
+            for bucket in all_buckets(merchant_id or ALL_ALERTS, ALERT_BUCKETS)
         ]
         return merge_newest_first(
             readers, self._store.outside.threads, key=lambda entry: entry.listed_at
@@ -72,6 +72,6 @@ class AlertRepository:
         keys = ({"id": each} for each in dict.fromkeys(alert_ids))
         found: set[str] = set()
         while batch := list(islice(keys, MAX_TRANSACTION_ITEMS)):
-            rows = self._store.get_many(Alert, batch, _Raised, EVERYBODY)
+            rows = self._store.get_many(Alert, batch, _Raised, UNRESTRICTED)
             found.update(row.id for row in rows)
         return found

@@ -170,8 +170,8 @@ def _of_index(
         return own
     # The merchant has many other rows. Both lists have the same rows in the same order: take the
     # one that got further within the budget.
-    everybodys = page(index, buckets, lambda entry: scope.admits(entry.merchant_id))
-    return min(own, everybodys, key=lambda found: found.next_position or "")
+    of_all = page(index, buckets, lambda entry: scope.admits(entry.merchant_id))
+    return min(own, of_all, key=lambda found: found.next_position or "")
 
 
 def is_wanted(entry: AuditEntry, query: AuditQuery) -> bool:

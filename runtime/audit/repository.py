@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 from runtime.audit.chain import Unreadable
 from runtime.audit.models import AuditRow
 from runtime.core.fields import Timestamp
-from runtime.core.scope import EVERYBODY, Scope
+from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.dynamodb.codec import Item
 from runtime.dynamodb.expressions import Key, at_least, below, between, equals
 from runtime.dynamodb.index_merge import in_order_of_place, merge_newest_first
@@ -60,7 +60,7 @@ class AuditRepository:
     def get(self, entity_id: str, sequence: str) -> AuditRow | None:
         """One row, strongly consistent."""
         key = {"entity_id": entity_id, "sequence": sequence}
-        return self._store.get(AuditRow, key, AuditRow, EVERYBODY)
+        return self._store.get(AuditRow, key, AuditRow, UNRESTRICTED)
 
     def latest(self, entity_id: str, limit: int) -> list[AuditRow]:
         """The last `limit` rows of an entity, newest first, strongly consistent."""

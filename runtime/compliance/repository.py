@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from runtime.compliance.rules import VELOCITY_PERIOD
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_epoch_seconds, to_timestamp
 from runtime.dynamodb.expressions import absent, any_of, shorter, update
 from runtime.dynamodb.store import Store
@@ -40,7 +40,7 @@ class VelocityRepository:
     def noted(self, customer_id: str, minutes: Iterable[datetime]) -> frozenset[str]:
         """The payments in all of these minutes, strongly consistent."""
         keys = [{"id": _minute_id(customer_id, minute)} for minute in minutes]
-        rows = self._store.get_many(LimitCounter, keys, CustomerMinute, EVERYBODY)
+        rows = self._store.get_many(LimitCounter, keys, CustomerMinute, UNRESTRICTED)
         return frozenset().union(*(row.payments for row in rows))
 
 

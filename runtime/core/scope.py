@@ -21,5 +21,5 @@ class Scope:
         return self.owner is None or (owner is not None and owner == self.owner)
 
 
-EVERYBODY: Final = Scope(None)
+UNRESTRICTED: Final = Scope(None)
 """All rows: for operators and workers."""

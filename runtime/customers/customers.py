@@ -28,7 +28,7 @@ from runtime.http.pagination import Cursors, take_page
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import ClaimReader, create_once
-from runtime.idempotency.optimistic_update import next_version, retry_stale, writing
+from runtime.idempotency.optimistic_update import next_version, retry_stale, row_update
 from runtime.merchants.profiles import MerchantProfiles
 
 MAX_ATTEMPTS = 10
@@ -163,7 +163,7 @@ def unlock_customer(customer_id: str, call: Call, deps: CustomerDependencies) ->
             call,
             row.merchant_id,
             CustomerAnswer.of(after),
-            writing(deps.customers, row, after, call),
+            row_update(deps.customers, row, after, call),
             claims=deps.claims,
             status=HTTPStatus.OK,
             subject=row.id,
@@ -208,7 +208,7 @@ def alter(
         if not changes:
             return CustomerAnswer.of(row)
         after = next_version(row, changes, call)
-        writing(deps.customers, row, after, call)(None, call.new_id("chg"))
+        deps.customers.alter(row, after, None, token=call.new_id("chg"), now=call.now)
         return CustomerAnswer.of(after)
 
     return retry_stale(MAX_ATTEMPTS, attempt, too_busy(customer_id))

@@ -13,7 +13,7 @@ from runtime.http.caller import require_found
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import create_once
-from runtime.idempotency.optimistic_update import next_version, retry_stale, writing
+from runtime.idempotency.optimistic_update import next_version, retry_stale, row_update
 
 
 def add_method(
@@ -30,7 +30,7 @@ def add_method(
             call,
             row.merchant_id,
             StoredMethod.shown(method, after.default_method),
-            writing(deps.customers, row, after, call),
+            row_update(deps.customers, row, after, call),
             claims=deps.claims,
             subject=row.id,
         )
@@ -54,7 +54,7 @@ def remove_method(
         default = None if row.default_method == method_id else row.default_method
         changes = {"payment_methods": others, "payment_tokens": tokens, "default_method": default}
         after = next_version(row, changes, call)
-        writing(deps.customers, row, after, call)(None, call.new_id("chg"))
+        deps.customers.alter(row, after, None, token=call.new_id("chg"), now=call.now)
         return StoredAnswer(int(HTTPStatus.NO_CONTENT), "")
 
     return retry_stale(MAX_ATTEMPTS, attempt, too_busy(customer_id))

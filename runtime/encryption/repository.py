@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.errors import TransactionRefused
 from runtime.dynamodb.expressions import absent, change, equals, put
 from runtime.dynamodb.store import Store
@@ -20,7 +20,9 @@ class DataKeyRepository:
 
     def get(self, subject: str, key_id: str) -> DataKey | None:
         """A subject's wrapped key, strongly consistent."""
-        return self._store.get(DataKey, {"subject": subject, "key_id": key_id}, DataKey, EVERYBODY)
+        return self._store.get(
+            DataKey, {"subject": subject, "key_id": key_id}, DataKey, UNRESTRICTED
+        )
 
     def all_of(self, subject: str) -> list[DataKey]:
         """All of a subject's keys, newest first, strongly consistent."""
@@ -47,7 +49,7 @@ class DataKeyRepository:
     def progress(self, table: str) -> SweepProgress | None:
         """Progress of the last sweep over `table`."""
         key = {"subject": SWEEP, "key_id": table}
-        return self._store.get(DataKey, key, SweepProgress, EVERYBODY)
+        return self._store.get(DataKey, key, SweepProgress, UNRESTRICTED)
 
     def note(self, progress: SweepProgress, *, token: str) -> None:
         """Save the progress of a sweep."""

@@ -324,7 +324,7 @@ def verify_audit(request: Request, services: QueryServices) -> VerifyAnswer:
 @ROUTES.handles("getProof")
 def read_proof(_: Request, services: QueryServices) -> ProofAnswer:
     """GET /v1/proof."""
-    return get_report(services.proofs)
+    return get_report(services.verifications)
 
 
 @ROUTES.handles("health")

@@ -27,7 +27,7 @@ class VerifyLedgerServices(FunctionServices):
     def __init__(self, settings: VerifyLedgerSettings, outside: Outside | None = None) -> None:
         super().__init__(settings, outside=outside)
         self.deps = LedgerVerificationDependencies(
-            proofs=VerificationRepository(self.store),
+            verifications=VerificationRepository(self.store),
             books=VerificationReads(self.store),
             outside=self.outside,
             must_stop=self.stop_before_timeout(settings.stop_before_timeout_seconds),

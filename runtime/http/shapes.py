@@ -69,8 +69,8 @@ class Body(BaseModel, frozen=True, extra="forbid", strict=True, hide_input_in_er
         return "merchant_id" if document.get("merchant_id") is not None else None
 
     @classmethod
-    def hands_on(cls, document: Mapping[str, Any]) -> frozenset[str]:
-        """Permissions that an unvalidated body gives to others: its sender must have them."""
+    def granted_permissions(cls, document: Mapping[str, Any]) -> frozenset[str]:
+        """Permissions that an unvalidated body grants: its sender must have all of them."""
         return frozenset()
 
     @classmethod

@@ -27,7 +27,7 @@ def create_once(
     """
     everything = [*writes, claims.take(claim, now)] if claim else list(writes)
     try:
-        store.transact(everything, token=token, decisive=claims.judged_first(everything, claim))
+        store.transact(everything, token=token, decisive=claims.claim_position(everything, claim))
     except TransactionRefused as refused:
         item = refused.failed.get(len(writes))
         if claim is None or item is None:

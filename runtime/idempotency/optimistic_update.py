@@ -14,7 +14,7 @@ from runtime.idempotency.models import IdempotencyRecord
 
 Result = TypeVar("Result")
 RecordT = TypeVar("RecordT", bound=Record)
-AlterableT_contra = TypeVar("AlterableT_contra", bound=Record, contravariant=True)
+RowT_contra = TypeVar("RowT_contra", bound=Record, contravariant=True)
 
 
 def retry_stale(
@@ -36,13 +36,13 @@ def retry_stale(
     raise too_busy
 
 
-class Alters(Protocol[AlterableT_contra]):
-    """A repository that writes a step from one version of a row to the next."""
+class VersionedRows(Protocol[RowT_contra]):
+    """A repository whose rows are replaced version by version."""
 
     def alter(
         self,
-        before: AlterableT_contra,
-        after: AlterableT_contra,
+        before: RowT_contra,
+        after: RowT_contra,
         claim: IdempotencyRecord | None,
         *,
         token: str,
@@ -58,10 +58,10 @@ def next_version(row: RecordT, changes: Mapping[str, Any], call: Call) -> Record
     return row.next_version(to_timestamp(call.now), changes, context)
 
 
-def writing(
-    rows: Alters[RecordT], before: RecordT, after: RecordT, call: Call
+def row_update(
+    rows: VersionedRows[RecordT], before: RecordT, after: RecordT, call: Call
 ) -> Callable[[IdempotencyRecord | None, str], None]:
-    """What `create_once` calls with the claim and its token."""
+    """The write of `after`, for `create_once`, which passes the claim and a token."""
 
     def write(claim: IdempotencyRecord | None, token: str) -> None:
         rows.alter(before, after, claim, token=token, now=call.now)

@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from runtime.core.fields import Timestamp
-from runtime.core.scope import EVERYBODY, Scope
+from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.core.timestamps import to_epoch_seconds
 from runtime.dynamodb.expressions import (
     Put,
@@ -39,7 +39,7 @@ def complete(claim: IdempotencyRecord) -> Put:
     return put(claim).when(equals("owner", claim.owner), equals("state", ClaimState.IN_PROGRESS))
 
 
-def judged_first(writes: Sequence[Write], claim: IdempotencyRecord | None) -> tuple[int, ...]:
+def claim_position(writes: Sequence[Write], claim: IdempotencyRecord | None) -> tuple[int, ...]:
     """Positions to pass to Store.transact as `decisive`: that of the claim at the end of `writes`.
 
     If the key is already claimed, the stored answer takes precedence over any other refusal.
@@ -76,7 +76,7 @@ class ClaimRepository:
 
     def read(self, key: str) -> IdempotencyRecord | None:
         """The claim, strongly consistent."""
-        return self._store.get(IdempotencyRecord, {"key": key}, IdempotencyRecord, EVERYBODY)
+        return self._store.get(IdempotencyRecord, {"key": key}, IdempotencyRecord, UNRESTRICTED)
 
     def newest_first(
         self, buckets: Sequence[str], *, before: str | None, page_size: int

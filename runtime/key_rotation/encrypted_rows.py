@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from runtime.core.errors import StaleWrite
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.customers.models import Customer
 from runtime.dynamodb.errors import TransactionRefused
 from runtime.dynamodb.expressions import Key, change, equals
@@ -34,7 +34,7 @@ class EncryptedRows:
 
     def get(self, model: type[RecordT], key: Key) -> RecordT | None:
         """A decrypted row, strongly consistent."""
-        return self._store.get(model, key, model, EVERYBODY)
+        return self._store.get(model, key, model, UNRESTRICTED)
 
     def renew(self, before: RecordT, after: RecordT, names: tuple[str, ...], *, token: str) -> None:
         """Write `after` with the attributes `names` re-encrypted.

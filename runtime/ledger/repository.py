@@ -131,7 +131,7 @@ class LedgerRepository:
         writes: list[Write] = [*self._touches(wanted), put(wanted.transfer).when(absent("id"))]
         if wanted.claim is not None:
             writes.append(claims.take(wanted.claim, wanted.operation.now))
-        claimed, first_check = claims.judged_first(writes, wanted.claim), len(writes)
+        claimed, first_check = claims.claim_position(writes, wanted.claim), len(writes)
         writes += _shard_checks(wanted)
         _must_fit(len(writes))
         # If a debit shard check fails, the caller reads the balance again. Do not wait for others.
@@ -184,7 +184,7 @@ class LedgerRepository:
                 writes,
                 counted,
                 token=token,
-                decisive=claims.judged_first(writes, claim),
+                decisive=claims.claim_position(writes, claim),
             )
         except TransactionRefused as refused:
             raise self._taken(refused, len(writes) - 1) from refused
@@ -215,7 +215,7 @@ class LedgerRepository:
             self._store.transact(
                 writes,
                 token=wanted.operation.id,
-                decisive=claims.judged_first(writes, wanted.claim),
+                decisive=claims.claim_position(writes, wanted.claim),
             )
         except TransactionRefused as refused:
             if wanted.claim is not None and len(writes) - 1 in refused.failed:

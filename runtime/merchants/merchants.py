@@ -29,7 +29,7 @@ from runtime.http.pagination import UNORDERED_CHUNK, Cursors, Slice, newest_of_c
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import ClaimReader, create_once, earlier_answer
-from runtime.idempotency.optimistic_update import next_version, retry_stale, writing
+from runtime.idempotency.optimistic_update import next_version, retry_stale, row_update
 from runtime.merchants.api import (
     MerchantAnswer,
     MerchantList,
@@ -291,7 +291,7 @@ def rotate_webhook_secret(
             call,
             merchant_id,
             NewMerchant.of(after),
-            writing(deps.merchants, row, after, call),
+            row_update(deps.merchants, row, after, call),
             claims=deps.claims,
             index_buckets=row.index_buckets,
             status=HTTPStatus.OK,

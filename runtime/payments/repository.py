@@ -112,7 +112,7 @@ class PaymentRepository:
         if claim is not None:
             writes.append(claims.take(claim, now))
         try:
-            self._store.transact(writes, token=token, decisive=claims.judged_first(writes, claim))
+            self._store.transact(writes, token=token, decisive=claims.claim_position(writes, claim))
         except TransactionRefused as refused:
             if claim is not None and len(writes) - 1 in refused.failed:
                 raise AlreadyClaimed(self._claim(refused.failed[len(writes) - 1])) from refused
@@ -142,7 +142,7 @@ class PaymentRepository:
                 writes.rendered(),
                 optional,
                 token=token,
-                decisive=_judged_first(writes),
+                decisive=_decisive_write(writes),
             )
         except TransactionRefused as refused:
             raise _stale(writes, refused) from refused
@@ -229,7 +229,7 @@ class PaymentRepository:
         return self._store.codec.to_row(IdempotencyRecord.table_schema, item, IdempotencyRecord)
 
 
-def _judged_first(writes: OutcomeWrites) -> tuple[int, ...]:
+def _decisive_write(writes: OutcomeWrites) -> tuple[int, ...]:
     """The position of the decisive write: the pending operation, or the payment."""
     return (0,) if writes.transaction_before is None else (1,)
 

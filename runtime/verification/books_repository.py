@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.expressions import Key, equals
 from runtime.dynamodb.schema import Row
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, ScanPage, Store, View
@@ -246,7 +246,7 @@ class VerificationReads:
     ) -> Iterator[View]:
         for start in range(0, len(keys), MAX_TRANSACTION_ITEMS):
             batch = keys[start : start + MAX_TRANSACTION_ITEMS]
-            yield from self._store.get_many(model, batch, view, EVERYBODY)
+            yield from self._store.get_many(model, batch, view, UNRESTRICTED)
 
 
 def is_number_guard(row: BalanceRow) -> bool:

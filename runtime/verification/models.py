@@ -18,7 +18,7 @@ LEDGER_VERIFICATION_FAILED: Final = "ledger verification failed"
 """Log message: a completed run found violations. It triggers an alarm."""
 
 
-class ProofRow(Row, table="proofs", frozen=True):
+class VerificationRow(Row, table="proofs", frozen=True):
     """Stored state of a run: `open`/`run`, `prf_…`/`accounts#03`, `prf_…`/`report` or `latest`.
 
     `content` is compressed JSON, far below DynamoDB's limit of 400 KB. Each write requires the

@@ -7,9 +7,9 @@ from runtime.verification.api import ProofAnswer
 from runtime.verification.repository import VerificationRepository
 
 
-def get_report(proofs: VerificationRepository) -> ProofAnswer:
+def get_report(verifications: VerificationRepository) -> ProofAnswer:
     """The last completed run. Raises NotFound if there is none."""
-    report = proofs.latest()
+    report = verifications.latest()
     if report is None:
         raise NotFound("No ledger verification has been completed yet; it runs on a schedule")
     return ProofAnswer.model_validate(report, from_attributes=True)

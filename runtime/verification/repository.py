@@ -13,12 +13,12 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 from runtime.core.errors import StaleWrite
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_epoch_seconds, to_timestamp
 from runtime.dynamodb.errors import TransactionRefused
 from runtime.dynamodb.expressions import Put, absent, any_of, at_most, equals, put
 from runtime.dynamodb.store import Store
-from runtime.verification.models import LATEST, OPEN_RUN, REPORT_PART, RUN_PART, ProofRow
+from runtime.verification.models import LATEST, OPEN_RUN, REPORT_PART, RUN_PART, VerificationRow
 from runtime.verification.rules import LedgerVerificationReport
 
 KEPT_DAYS = 90
@@ -107,7 +107,9 @@ class VerificationRepository:
         self._commit(*writes, now=now)
 
     def _read(self, id_: str, part: str, model: type[Content]) -> Stored[Content] | None:
-        row = self._store.get(ProofRow, {"id": id_, "part": part}, ProofRow, EVERYBODY)
+        row = self._store.get(
+            VerificationRow, {"id": id_, "part": part}, VerificationRow, UNRESTRICTED
+        )
         if row is None:
             return None
         return Stored(model.model_validate_json(zlib.decompress(row.content)), row.version)
@@ -115,10 +117,10 @@ class VerificationRepository:
     @staticmethod
     def _row(
         id_: str, part: str, stored: Stored[Content], now: datetime, *, expires: bool
-    ) -> ProofRow:
+    ) -> VerificationRow:
         content = zlib.compress(stored.content.model_dump_json(exclude_defaults=True).encode())
         kept_until = to_epoch_seconds(now + timedelta(days=KEPT_DAYS))
-        return ProofRow(
+        return VerificationRow(
             id=id_,
             part=part,
             version=stored.version + 1,

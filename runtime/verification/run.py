@@ -116,11 +116,11 @@ def _take(deps: LedgerVerificationDependencies, owner: str, *, restart: bool) ->
     A restart ignores the lease. A worker on the discarded run stops at its next checkpoint.
     """
     now = deps.outside.now()
-    last = deps.proofs.open_run(RunState)
+    last = deps.verifications.open_run(RunState)
     if last is None or restart or last.content.phase is Phase.DONE:
         fresh = RunState(run_id=deps.outside.new_id("prf", now), cut=to_timestamp(now - deps.cut))
         last = Stored(fresh, 0 if last is None else last.version)
-    return deps.proofs.save_run(last, owner, now, by_force=restart)
+    return deps.verifications.save_run(last, owner, now, by_force=restart)
 
 
 @dataclass
@@ -215,7 +215,7 @@ class _Invocation:
         for phase in phases:
             for segment in range(self.deps.books.segments):
                 part = segment_part(phase, segment)
-                stored = self.deps.proofs.segment(self.state.run_id, part, SegmentState)
+                stored = self.deps.verifications.segment(self.state.run_id, part, SegmentState)
                 if stored is not None:
                     findings.add(stored.content.findings)
                     tally.add(stored.content.tally)
@@ -232,7 +232,7 @@ class _Invocation:
             completed_at=to_timestamp(now),
         )
         self.state.phase = Phase.DONE
-        self.deps.proofs.complete(report, self.run, now)
+        self.deps.verifications.complete(report, self.run, now)
         return report
 
     # ------------------------------------------------------------ the lease
@@ -244,7 +244,7 @@ class _Invocation:
 
     def _save(self, owner: str | None, phase: Phase) -> None:
         self.state.phase = phase
-        self.run = self.deps.proofs.save_run(self.run, owner, self.deps.outside.now())
+        self.run = self.deps.verifications.save_run(self.run, owner, self.deps.outside.now())
 
     def _release_lease(self) -> None:
         try:

@@ -108,7 +108,7 @@ class RunState(BaseModel):
 class LedgerVerificationDependencies:
     """Dependencies of ledger verification. `progress` is called with the rows read per phase."""
 
-    proofs: VerificationRepository
+    verifications: VerificationRepository
     books: VerificationReads
     outside: Outside
     must_stop: Callable[[], bool]
@@ -146,7 +146,9 @@ class Work:
     ) -> Work:
         """The segment as of its last checkpoint."""
         part = segment_part(run.phase, segment)
-        stored = deps.proofs.segment(run.run_id, part, SegmentState) or Stored(SegmentState(), 0)
+        stored = deps.verifications.segment(run.run_id, part, SegmentState) or Stored(
+            SegmentState(), 0
+        )
         return cls(deps, run, segment, stored, stopped, renew)
 
     @property
@@ -180,7 +182,7 @@ class Work:
         """Write the checkpoint. Raises StaleWrite if another worker is on this segment."""
         part = segment_part(self.run.phase, self.segment)
         deps = self.deps
-        self.stored = deps.proofs.save_segment(
+        self.stored = deps.verifications.save_segment(
             self.run.run_id, part, self.stored, deps.outside.now()
         )
         self.renew()

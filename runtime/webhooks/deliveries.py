@@ -17,7 +17,7 @@ from runtime.http.pagination import Cursors, take_page
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import ClaimReader, create_once
-from runtime.idempotency.optimistic_update import next_version, retry_stale, writing
+from runtime.idempotency.optimistic_update import next_version, retry_stale, row_update
 from runtime.merchants.profiles import MerchantProfiles
 from runtime.webhooks.api import WebhookAnswer, WebhookList, WebhookQuery
 from runtime.webhooks.delivery_queue import DeliveryOrder, DeliveryQueue
@@ -110,7 +110,7 @@ def redeliver(webhook_id: str, call: Call, deps: WebhookDependencies) -> StoredA
             call,
             row.merchant_id,
             webhook_answer(after),
-            writing(deps.webhooks, row, after, call),
+            row_update(deps.webhooks, row, after, call),
             claims=deps.claims,
             status=HTTPStatus.ACCEPTED,
         )

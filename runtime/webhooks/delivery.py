@@ -24,7 +24,7 @@ from runtime.core.errors import (
 )
 from runtime.core.observability import logger
 from runtime.core.outside import Outside
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_epoch_seconds, to_timestamp
 from runtime.dynamodb.index_shards import rest_bucket, retry_bucket
 from runtime.webhooks.delivery_queue import MAX_DELAY, DeliveryOrder, DeliveryQueue
@@ -160,7 +160,7 @@ def _read(order: DeliveryOrder, deps: DeliveryDependencies) -> Webhook | None:
         row = deps.webhooks.get(order.id)
     except (IntegrityError, KeyForgotten) as error:
         _report(error, order.id, deps)
-        state = deps.webhooks.state(order.id, EVERYBODY)
+        state = deps.webhooks.state(order.id, UNRESTRICTED)
         if state is not None and _holds(order, state):
             _end(state, WebhookStatus.FAILED, UNREADABLE, deps)
         return None

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from runtime.core.errors import StaleWrite
 from runtime.core.fields import Timestamp
-from runtime.core.scope import EVERYBODY, Scope
+from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.dynamodb.errors import TransactionRefused
 from runtime.dynamodb.expressions import Update, absent, at_most, between, change, equals, update
 from runtime.dynamodb.index_merge import merge_newest_first
@@ -56,7 +56,7 @@ class WebhookRepository:
 
     def get(self, webhook_id: str) -> Webhook | None:
         """A delivery with its payload, strongly consistent."""
-        return self._store.get(Webhook, {"id": webhook_id}, Webhook, EVERYBODY)
+        return self._store.get(Webhook, {"id": webhook_id}, Webhook, UNRESTRICTED)
 
     def state(self, webhook_id: str, scope: Scope) -> WebhookState | None:
         """A delivery without its payload, strongly consistent."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.customers.repository import CustomerRepository
 from runtime.dynamodb.store import Store
 from runtime.idempotency.repository import ClaimRepository
@@ -187,7 +187,7 @@ class Exporting:
         raise AssertionError("the export does not come to an end")
 
     def row(self, export_id: str) -> Export:
-        export = ExportRepository(self.platform.store).get(export_id, EVERYBODY)
+        export = ExportRepository(self.platform.store).get(export_id, UNRESTRICTED)
         assert export is not None
         return export
 

@@ -21,7 +21,7 @@ from runtime.alerts.operational_alerts import OperationalAlerts
 from runtime.alerts.repository import AlertRepository
 from runtime.core.change_context import ChangeContext
 from runtime.core.fair_run import ONE_BY_ONE, RunLimits
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_timestamp
 from runtime.customers.customers import CustomerDependencies
 from runtime.customers.models import Customer
@@ -304,7 +304,7 @@ class Platform:
         }
         repository = MerchantRepository(self.store)
         repository.create(Merchant(**values), None, token=new_id("tst", now), now=now)
-        profile = repository.profile(merchant_id, EVERYBODY)
+        profile = repository.profile(merchant_id, UNRESTRICTED)
         assert profile is not None
         return profile
 

@@ -39,7 +39,7 @@ class Shop:
     def verify_ledger(self, cut: timedelta = CUT, *, page: int = 5) -> Found:
         """What the checks of payments and settlements name; those that hold are left out."""
         deps = LedgerVerificationDependencies(
-            proofs=VerificationRepository(self.platform.store),
+            verifications=VerificationRepository(self.platform.store),
             books=VerificationReads(self.platform.store, segments=2, scan_page=page),
             outside=replace(self.platform.outside, sleep=self.platform.clock.advance),
             must_stop=lambda: False,

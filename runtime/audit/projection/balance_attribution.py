@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from runtime.audit.models import EntityType
 from runtime.audit.projection.rows import AuditableChange
 from runtime.core.observability import logger
-from runtime.core.scope import EVERYBODY, Scope
+from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.ledger.accounts.models import PROFILE_SHARD, Posting
 from runtime.ledger.entries.models import entry_partition
 from runtime.ledger.entries.repository import EntryRepository
@@ -88,7 +88,7 @@ class BalanceAttribution:
         for start in range(0, len(ids), READ_AT_ONCE):
             some = ids[start : start + READ_AT_ONCE]
             try:
-                rows = get(some, EVERYBODY)
+                rows = get(some, UNRESTRICTED)
             except ValidationError:
                 # One of them cannot be read: read them one by one, so that it fails alone.
                 rows = [row for each in some for row in _read_one(each, get)]
@@ -98,7 +98,7 @@ class BalanceAttribution:
 
 def _read_one(transfer_id: str, get: ReadTransfers) -> list[Transfer]:
     try:
-        return get([transfer_id], EVERYBODY)
+        return get([transfer_id], UNRESTRICTED)
     except ValidationError:
         logger.warning("a transfer cannot be read", transfer=transfer_id)
         return []

@@ -109,7 +109,7 @@ class QueryServices(FunctionServices):
             ClaimRepository(self.store), profiles.index_buckets, cursors
         )
         self.processor_events = KeptEventReads(KeptEventRepository(self.store), cursors)
-        self.proofs = VerificationRepository(self.store)
+        self.verifications = VerificationRepository(self.store)
         files, settlements = SettlementFileRepository(self.store), SettlementRepository(self.store)
         self.settlement_files = SettlementFileReads(files, cursors)
         self.settlements = SettlementReads(settlements, cursors)

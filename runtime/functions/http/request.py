@@ -173,7 +173,7 @@ def _refuse_reserved(shape: type[BaseModel], document: Mapping[str, Any], caller
             raise Forbidden(
                 f"This token lacks the permission {permission}, which the action {what_for} needs"
             )
-    lacking = sorted(shape.hands_on(document) - caller.permissions)
+    lacking = sorted(shape.granted_permissions(document) - caller.permissions)
     if lacking:
         raise Forbidden(
             f"This token lacks {', '.join(lacking)} and cannot grant it to a key",

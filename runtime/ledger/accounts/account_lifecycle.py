@@ -19,7 +19,7 @@ from runtime.http.caller import require_found
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import create_once, earlier_answer
-from runtime.idempotency.optimistic_update import next_version, retry_stale, writing
+from runtime.idempotency.optimistic_update import next_version, retry_stale, row_update
 from runtime.ledger.accounts.accounts import AccountDependencies, whole_account
 from runtime.ledger.accounts.models import Account, AccountStatus, Posting
 from runtime.ledger.rules import is_of_chart
@@ -126,7 +126,7 @@ def _alter(account_id: str, step: _Step, call: Call, deps: AccountDependencies) 
             call,
             owner,
             whole_account(after, deps.shard_rows),
-            writing(deps.accounts, row, after, call),
+            row_update(deps.accounts, row, after, call),
             claims=deps.claims,
             index_buckets=buckets,
             status=HTTPStatus.OK,

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from runtime.core.echo import echoed
 from runtime.core.errors import AlreadyExists, NotFound, StaleWrite
-from runtime.core.scope import EVERYBODY, Scope
+from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.customers.models import Customer
 from runtime.customers.repository import customer_of
 from runtime.dynamodb.codec import Item
@@ -120,7 +120,7 @@ class AccountRepository:
     def of_owners_number(self, owner: str, number: str) -> str | None:
         """Id of the owner's account with this number, strongly consistent (read by its guard)."""
         key = _key(AccountNumberGuard.key_of(owner, number))
-        guard = self._store.get(Account, key, AccountNumberGuard, EVERYBODY)
+        guard = self._store.get(Account, key, AccountNumberGuard, UNRESTRICTED)
         return None if guard is None else guard.guards
 
     def of_number(self, number: str, start_after: str | None, page_size: int) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from runtime.core.fields import Timestamp
 from runtime.core.ids import highest_id, lowest_id
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_datetime
 from runtime.dynamodb.expressions import Condition, at_least, at_most, below, equals
 from runtime.dynamodb.store import Store
@@ -132,7 +132,7 @@ class EntryRepository:
             {"account_shard": entry_partition(account_id, shard), "sequence": sequence}
             for shard in shards_of(account_id)
         ]
-        entries = self._store.get_settled(Entry, keys, Entry, EVERYBODY)
+        entries = self._store.get_settled(Entry, keys, Entry, UNRESTRICTED)
         # The sort key has no prefix, so a transfer with the same ULID would also match.
         return [entry for entry in entries if entry.operation_id == operation_id]
 

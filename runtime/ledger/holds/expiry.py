@@ -14,7 +14,7 @@ from runtime.core.change_context import ChangeContext
 from runtime.core.errors import StaleWrite
 from runtime.core.observability import logger
 from runtime.core.outside import Outside
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.index_shards import HOLD_BUCKETS, HOLD_QUEUE, all_buckets
 from runtime.ledger.holds.holds import resolved
@@ -75,7 +75,7 @@ def expire_due_holds(deps: HoldExpiryDependencies, request_id: str) -> ExpiryRep
 def _expire(
     transfer_id: str, request_id: str, deps: HoldExpiryDependencies, report: ExpiryReport
 ) -> None:
-    hold = deps.transfers.get(transfer_id, EVERYBODY)
+    hold = deps.transfers.get(transfer_id, UNRESTRICTED)
     if hold is None or hold.status is not TransferStatus.PENDING:
         report.resolved_meanwhile += 1  # the index is eventually consistent
         return

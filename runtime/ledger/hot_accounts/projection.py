@@ -10,7 +10,7 @@ from datetime import datetime
 from runtime.core.change_context import ChangeContext
 from runtime.core.errors import NotFound
 from runtime.core.observability import logger
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.errors import InvalidRequest
 from runtime.ledger.accounts.repository import AccountRepository
 from runtime.ledger.hot_accounts.repository import CreditShard, ShardCredit, ShardRepository
@@ -94,7 +94,7 @@ class ShardProjection:
             self.shard_rows.ensure_profile(chart, context, now)
             target = CreditShard(chart.id, chart.merchant_id, chart.account_type, chart.currency)
         else:
-            row = self.accounts.get(account_id, EVERYBODY)
+            row = self.accounts.get(account_id, UNRESTRICTED)
             if row is None:
                 raise NotFound(f"Transfer {transfer.id} names the unknown account {account_id}")
             target = CreditShard(row.id, row.merchant_id, row.account_type, row.currency)

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from runtime.core.change_context import ChangeContext
 from runtime.core.errors import StaleWrite, Unavailable
 from runtime.core.fields import Timestamp
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.errors import TransactionRefused
 from runtime.dynamodb.expressions import Put, Write, above, absent, equals, put, update
@@ -146,7 +146,7 @@ class ShardRepository:
             if not left:
                 return
             before = self._store.get(
-                Account, {"id": target.account_id, "shard": shard}, Account, EVERYBODY
+                Account, {"id": target.account_id, "shard": shard}, Account, UNRESTRICTED
             )
             after = _added(before, target, shard, left, context, now)
             entries = [_entry(target, shard, item, after.version) for item in left]
@@ -171,7 +171,7 @@ class ShardRepository:
         of row 00. The version is 0 if the account does not exist.
         """
         key = {"id": account_id, "shard": PROFILE_SHARD}
-        row = self._store.get(Account, key, _Spendable, EVERYBODY)
+        row = self._store.get(Account, key, _Spendable, UNRESTRICTED)
         shards = self._store.query(
             Account,
             _Shard,

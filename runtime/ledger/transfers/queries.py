@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.index_shards import all_buckets
 from runtime.http.caller import require_found
 from runtime.http.pagination import Slice, take_page
@@ -95,7 +95,7 @@ def is_listing_entry(entry: Entry, transfers: TransferRepository) -> bool:
         return True
     if entry.fold_version is None:
         return False
-    hold = transfers.get(entry.transfer_id, EVERYBODY)
+    hold = transfers.get(entry.transfer_id, UNRESTRICTED)
     return hold is not None and not hold.held_in_counted
 
 

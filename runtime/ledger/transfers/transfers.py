@@ -22,7 +22,7 @@ from runtime.core.errors import (
     TouchesHotAccounts,
     Unavailable,
 )
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_epoch_seconds
 from runtime.customers.lockout_repository import Attempt
 from runtime.customers.lockout_rules import Lockout
@@ -209,7 +209,7 @@ def _promise(
     if "balances_after" not in request.expand:
         return None
     wanted = [m.account_id for m in split.touched if m.account_id not in split.hot]
-    rows = deps.accounts.get_many(wanted, EVERYBODY)
+    rows = deps.accounts.get_many(wanted, UNRESTRICTED)
     change = {m.account_id: m.balance for m in attempt.movements}
     return _Promise(
         versions={row.id: row.version for row in rows},

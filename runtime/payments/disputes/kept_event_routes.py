@@ -14,7 +14,7 @@ from runtime.http.pagination import Cursors, take_page
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer, success
 from runtime.idempotency.claims import create_once, earlier_answer
-from runtime.idempotency.optimistic_update import next_version, retry_stale, writing
+from runtime.idempotency.optimistic_update import next_version, retry_stale, row_update
 from runtime.idempotency.rules import event_key
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.disputes.api import (
@@ -96,7 +96,7 @@ def apply_kept_event(event_id: str, call: Call, deps: ProcessorEventDependencies
             call,
             row.merchant_id,
             KeptEventAnswer.of(after),
-            writing(deps.kept.events, row, after, call),
+            row_update(deps.kept.events, row, after, call),
             claims=deps.payments.claims,
             status=HTTPStatus.OK,
         )

@@ -15,7 +15,7 @@ from typing import Final
 from runtime.core.change_context import POLL_UNFINISHED, ChangeContext
 from runtime.core.errors import InvalidState, PlatformError, ProcessorUnknown, Unavailable
 from runtime.core.observability import logger
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_datetime, to_timestamp
 from runtime.idempotency.rules import event_key
 from runtime.merchants.repository import MerchantPage, MerchantRepository
@@ -221,7 +221,7 @@ def _try_kept_again(deps: PollDependencies, request_id: str) -> Counter[str]:
     for entry in events.newest_first(None, unapplied, after_id=None):
         if deps.must_stop():
             break
-        row = events.get(entry.id, EVERYBODY)
+        row = events.get(entry.id, UNRESTRICTED)
         if row is None or row.status is not ProcessorEventStatus.UNAPPLIED:
             continue
         now = deps.events.payments.outside.now()

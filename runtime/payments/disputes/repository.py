@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import chain
 
 from runtime.core.errors import StaleWrite
-from runtime.core.scope import EVERYBODY, Scope
+from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.dynamodb.errors import TransactionRefused
 from runtime.dynamodb.expressions import absent, change, equals, put
 from runtime.dynamodb.id_lists import IdEntry, IdLists
@@ -101,7 +101,7 @@ class KeptEventRepository:
 
     def poll_progress(self) -> PollProgress | None:
         """The poll's progress; None before the first round."""
-        return self._store.get(KeptEvent, {"id": _POLL}, PollProgress, EVERYBODY)
+        return self._store.get(KeptEvent, {"id": _POLL}, PollProgress, UNRESTRICTED)
 
     def save_progress(self, progress: PollProgress, *, token: str) -> None:
         """Store the progress without a condition: polling an event twice is harmless."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from runtime.core.change_context import ChangeContext
 from runtime.core.errors import ProcessorUnknown, StaleWrite
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_datetime, to_timestamp
 from runtime.idempotency.models import ClaimState, IdempotencyRecord
 from runtime.merchants.models import MerchantProfile
@@ -37,7 +37,7 @@ def resolve_payment(
 ) -> ResolutionResult:
     """Resolve one payment, if possible now."""
     now = deps.outside.now()
-    payment = deps.payments.get(payment_id, EVERYBODY)
+    payment = deps.payments.get(payment_id, UNRESTRICTED)
     if payment is not None and payment.status is PaymentStatus.REQUIRES_CAPTURE:
         voided = expire_authorization(payment, now, deps, request_id)
         return ResolutionResult.RESOLVED if voided else ResolutionResult.OVER

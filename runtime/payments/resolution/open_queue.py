@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.expressions import Condition, at_most, equals
 from runtime.dynamodb.index_shards import OPEN_QUEUE, all_buckets
@@ -95,7 +95,7 @@ class OpenQueue:
 
     def _owners(self, model: Model, identifiers: Sequence[str]) -> list[_Owned]:
         keys = [{"id": each} for each in identifiers]
-        return self.store.get_many(model, keys, _Owned, EVERYBODY)
+        return self.store.get_many(model, keys, _Owned, UNRESTRICTED)
 
     def _over(
         self, parts: Sequence[Part], read: Callable[[Part], Iterable[Found]]

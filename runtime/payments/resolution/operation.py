@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from runtime.core.errors import ProcessorUnknown, StaleWrite
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_datetime
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment
@@ -24,12 +24,12 @@ def resolve_operation(
 ) -> ResolutionResult:
     """Resolve one operation, if possible now."""
     now = deps.outside.now()
-    operation = deps.payments.transaction(operation_id, EVERYBODY)
+    operation = deps.payments.transaction(operation_id, UNRESTRICTED)
     if operation is None or operation.status is not TransactionStatus.PENDING:
         return ResolutionResult.OVER
     if is_leased(operation, now):
         return ResolutionResult.OVER
-    payment = deps.payments.get(operation.payment_id, EVERYBODY)
+    payment = deps.payments.get(operation.payment_id, UNRESTRICTED)
     assert payment is not None, f"{operation.payment_id} has {operation.id}"
     leased = operation.model_copy(update=lease_of(operation, now, deps, request_id))
     try:

@@ -26,7 +26,7 @@ from runtime.core.errors import DecryptionFailure, Internal
 from runtime.core.fair_run import ONE_BY_ONE, Due, RunLimits, WorkerThreads, run_fairly
 from runtime.core.ids import created_at
 from runtime.core.observability import logger
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.index_merge import MAX_PARALLEL_BUCKETS
 from runtime.dynamodb.store import Store
 from runtime.payments.dependencies import PaymentDependencies
@@ -183,8 +183,8 @@ def _is_too_old(
 
 def _unknown_outcome(identifier: str, deps: PaymentDependencies) -> UnknownOutcome | None:
     """The alert facts of the payment or operation with this id; None if there is neither."""
-    row = deps.payments.get(identifier, EVERYBODY) or deps.payments.transaction(
-        identifier, EVERYBODY
+    row = deps.payments.get(identifier, UNRESTRICTED) or deps.payments.transaction(
+        identifier, UNRESTRICTED
     )
     return None if row is None else unknown_outcome_of(row)
 

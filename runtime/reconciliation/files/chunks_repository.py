@@ -8,7 +8,7 @@ from itertools import islice
 from runtime.core.change_context import ChangeContext
 from runtime.core.errors import StaleWrite
 from runtime.core.fields import Timestamp
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.errors import TransactionRefused
 from runtime.dynamodb.expressions import Key, Write, change, check, equals, put, update
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, Store
@@ -39,7 +39,7 @@ class SettlementChunkRepository:
 
     def file(self, file_id: str) -> SettlementFile | None:
         """A file, strongly consistent."""
-        return self._store.get(SettlementFile, {"id": file_id}, SettlementFile, EVERYBODY)
+        return self._store.get(SettlementFile, {"id": file_id}, SettlementFile, UNRESTRICTED)
 
     def advance(self, before: SettlementFile, after: SettlementFile, *, token: str) -> None:
         """One step of a file alone. Raises StaleWrite."""
@@ -60,13 +60,13 @@ class SettlementChunkRepository:
     def chunk(self, file_id: str, number: int) -> SettlementChunk | None:
         """A chunk, strongly consistent."""
         key = {"id": chunk_id(file_id, number)}
-        return self._store.get(SettlementChunk, key, SettlementChunk, EVERYBODY)
+        return self._store.get(SettlementChunk, key, SettlementChunk, UNRESTRICTED)
 
     def chunks(self, file: SettlementFile) -> Iterator[SettlementChunk]:
         """All chunks of a file, in the order of the file, strongly consistent."""
         keys: Iterator[Key] = ({"id": chunk_id(file.id, n)} for n in range(file.chunks))
         while batch := list(islice(keys, MAX_TRANSACTION_ITEMS)):
-            yield from self._store.get_many(SettlementChunk, batch, SettlementChunk, EVERYBODY)
+            yield from self._store.get_many(SettlementChunk, batch, SettlementChunk, UNRESTRICTED)
 
     def finish(
         self, before: SettlementChunk, after: SettlementChunk, context: ChangeContext, token: str
@@ -88,7 +88,7 @@ class SettlementChunkRepository:
 
     def settlement(self, settlement_id: str) -> Settlement | None:
         """A settlement, strongly consistent."""
-        return self._store.get(Settlement, {"id": settlement_id}, Settlement, EVERYBODY)
+        return self._store.get(Settlement, {"id": settlement_id}, Settlement, UNRESTRICTED)
 
     def put_new_settlement(self, settlement: Settlement) -> None:
         """Write a settlement, unless it is there."""
@@ -102,7 +102,7 @@ class SettlementChunkRepository:
             {"settlement_bucket": line_partition(settlement_id, line), "line": line}
             for line in lines
         ]
-        return self._store.get_many(SettlementLine, keys, SettlementLine, EVERYBODY)
+        return self._store.get_many(SettlementLine, keys, SettlementLine, UNRESTRICTED)
 
     def close(
         self,

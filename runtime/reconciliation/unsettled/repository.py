@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from runtime.core.scope import EVERYBODY, Scope
+from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.dynamodb.expressions import Condition, Write, absent, below, change, equals, put
 from runtime.dynamodb.index_merge import merge_newest_first
 from runtime.dynamodb.index_shards import all_buckets, unsettled_buckets
@@ -76,7 +76,7 @@ class UnsettledRepository:
 
     def settlement(self, settlement_id: str) -> Settlement | None:
         """The settlement of what is in no file of one day, strongly consistent."""
-        return self._store.get(Settlement, {"id": settlement_id}, Settlement, EVERYBODY)
+        return self._store.get(Settlement, {"id": settlement_id}, Settlement, UNRESTRICTED)
 
     def record_missing(
         self,
@@ -109,7 +109,7 @@ class UnsettledRepository:
 
     def round(self) -> SweepRound | None:
         """How far the sweep has come; None before the first."""
-        return self._store.get(SettlementChunk, {"id": _SWEEP}, SweepRound, EVERYBODY)
+        return self._store.get(SettlementChunk, {"id": _SWEEP}, SweepRound, UNRESTRICTED)
 
     def note_round(self, progress: SweepRound, *, token: str) -> None:
         """Store how far the round is, unconditionally: a merchant may be swept twice."""
@@ -118,7 +118,7 @@ class UnsettledRepository:
     def swept(self, merchant_id: str) -> SweptDays | None:
         """Through which day a merchant is swept; None before the first time."""
         key = {"id": _swept_key(merchant_id)}
-        return self._store.get(SettlementChunk, key, SweptDays, EVERYBODY)
+        return self._store.get(SettlementChunk, key, SweptDays, UNRESTRICTED)
 
     def note_swept(self, merchant_id: str, through: str, *, token: str) -> None:
         """Remember it."""

@@ -19,7 +19,7 @@ from typing import Final
 
 from runtime.core.errors import PlatformError
 from runtime.core.observability import logger
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_datetime
 from runtime.reporting.exports.files import ExportFiles
 from runtime.reporting.exports.jobs import FINAL, Jobs
@@ -90,7 +90,7 @@ def write_export(export_id: str, worker: str, dependencies: ExportDependencies) 
     whatever a try that is not the last has failed with.
     """
     jobs = dependencies.jobs
-    export = jobs.exports.get(export_id, EVERYBODY)
+    export = jobs.exports.get(export_id, UNRESTRICTED)
     if export is None or export.status in FINAL:
         return Turn(export)
     wait = _settling(export, jobs.outside.now(), dependencies.settle)

@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.errors import TransactionRefused
 from runtime.dynamodb.expressions import (
     Condition,
@@ -81,7 +81,7 @@ class TotalsRepository:
         for start in range(0, len(payment_ids), MAX_TRANSACTION_ITEMS):
             some = payment_ids[start : start + MAX_TRANSACTION_ITEMS]
             keys = [{"id": each, "item": COUNTED_ITEM} for each in some]
-            rows = self._store.get_many(Total, keys, CountedPayment, EVERYBODY)
+            rows = self._store.get_many(Total, keys, CountedPayment, UNRESTRICTED)
             found.update({row.id: row for row in rows})
         return found
 
@@ -106,7 +106,7 @@ class TotalsRepository:
         """How often figures of the merchant have moved: no move is under way as it is read."""
         key = {"id": merchant_id, "item": MARK_ITEM}
         return sum(
-            mark.version for mark in self._store.get_settled(Total, [key], TotalsMark, EVERYBODY)
+            mark.version for mark in self._store.get_settled(Total, [key], TotalsMark, UNRESTRICTED)
         )
 
     def between_days(self, keys: Sequence[str], first_day: str, last_day: str) -> list[Total]:
@@ -146,7 +146,7 @@ class TotalsRepository:
     def rows(self, keys: Sequence[UncompactedRow]) -> list[Total]:
         """Those rows that are still there, strongly consistent."""
         wanted: list[Key] = [{"id": each.id, "item": each.item} for each in keys]
-        return self._store.get_many(Total, wanted, Total, EVERYBODY)
+        return self._store.get_many(Total, wanted, Total, UNRESTRICTED)
 
     def fold(self, merchant_id: str, mark: int, rows: Sequence[Total], *, token: str) -> None:
         """Move bucket rows of one merchant into its own rows of these days.

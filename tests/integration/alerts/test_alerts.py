@@ -8,7 +8,7 @@ from typing import Any
 from runtime.alerts.models import Alert, AlertFacts, AlertType, Window
 from runtime.alerts.raising import raise_alert
 from runtime.alerts.repository import AlertRepository
-from runtime.core.scope import EVERYBODY, Scope
+from runtime.core.scope import UNRESTRICTED, Scope
 from tests.support.fakes import START
 from tests.support.platform import Platform, at_once
 
@@ -70,6 +70,6 @@ def test_alerts_are_listed_in_the_order_of_their_time_to_their_merchant_and_to_e
     assert [entry.id for entry in listed] == mine
     rest = alerts.newest_first("mer_1", before=listed[6].listed_at, page_size=3)
     assert [entry.id for entry in rest] == mine[7:]
-    everybodys = alerts.get_many([row.id for row in in_order], EVERYBODY)
+    everybodys = alerts.get_many([row.id for row in in_order], UNRESTRICTED)
     assert [row.id for row in everybodys] == [row.id for row in in_order]
     assert [row.id for row in alerts.get_many([r.id for r in in_order], Scope("mer_1"))] == mine

@@ -19,7 +19,7 @@ from runtime.core.errors import (
     StaleWrite,
     Unavailable,
 )
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_timestamp
 from runtime.customers.api import CustomerRequest
 from runtime.customers.customers import CustomerDependencies, create_customer
@@ -205,7 +205,7 @@ def test_members_join_a_set_once_with_the_row_that_holds_it_until_it_is_full(
     assert join("a")
     assert join("c", "d"), "it had room for one when it was asked"
     assert not join("e")
-    (row,) = platform.store.get_many(LimitCounter, [key], CustomerMinute, EVERYBODY)
+    (row,) = platform.store.get_many(LimitCounter, [key], CustomerMinute, UNRESTRICTED)
     assert row == CustomerMinute(id=key["id"], payments=frozenset("abcd"), expires_at=7)
     with pytest.raises(AssertionError, match="no members"):
         update(LimitCounter, key).include(payments=frozenset())
@@ -226,7 +226,7 @@ def test_a_hundred_writes_are_one_transaction(either_world: Platform) -> None:
     either_world.store.transact([put(row).when(absent("subject")) for row in rows], token=fresh())
     assert len(either_world.rows(DataKey)) == 100
     keys = [{"subject": "s", "key_id": row.key_id} for row in reversed(rows)]
-    read = either_world.store.get_many(DataKey, keys, DataKey, EVERYBODY)
+    read = either_world.store.get_many(DataKey, keys, DataKey, UNRESTRICTED)
     assert [row.key_id for row in read] == [row.key_id for row in reversed(rows)]
 
 
@@ -237,7 +237,10 @@ def test_a_batch_leaves_out_what_does_not_exist_and_keeps_the_asked_order(
     for n in (1, 3):
         store.transact([put(ROW.model_copy(update={"key_id": f"k{n}"}))], token=fresh())
     keys = [{"subject": "s", "key_id": f"k{n}"} for n in (3, 2, 1, 0)]
-    assert [row.key_id for row in store.get_many(DataKey, keys, DataKey, EVERYBODY)] == ["k3", "k1"]
+    assert [row.key_id for row in store.get_many(DataKey, keys, DataKey, UNRESTRICTED)] == [
+        "k3",
+        "k1",
+    ]
 
 
 def test_a_token_makes_a_repeated_transaction_one(either_world: Platform) -> None:
@@ -267,8 +270,8 @@ def test_reads_of_every_kind_survive_transient_faults(platform: Platform, fault:
     store = platform.store_on(faults.attach(platform.engine.dynamodb()))
     payments = PaymentRepository(store)
     ids = [row.id for row in platform.payments()]
-    assert [row.id for row in payments.get_many(ids, EVERYBODY)] == ids
-    assert payments.get(ids[0], EVERYBODY) is not None
+    assert [row.id for row in payments.get_many(ids, UNRESTRICTED)] == ids
+    assert payments.get(ids[0], UNRESTRICTED) is not None
     start, end = platform.clock() - timedelta(days=1), platform.clock()
     figures = list(PaymentLists(store).figures([f"{merchant.id}#000"], start, end, 2))
     assert len(figures) == 5
@@ -302,7 +305,7 @@ def test_a_read_that_never_succeeds_ends_as_unavailable(platform: Platform) -> N
         faults.attach(platform.engine.dynamodb()), remaining_seconds=lambda: 0.3
     )
     with pytest.raises(Unavailable):
-        PaymentRepository(store).get("pay_1", EVERYBODY)
+        PaymentRepository(store).get("pay_1", UNRESTRICTED)
 
 
 # ------------------------------------------------------------ each repository's own
@@ -439,14 +442,14 @@ def test_views_read_only_what_they_need(either_world: Platform) -> None:
     merchant = platform.merchant(features=frozenset({"a", "b"}))
     customer = platform.customer(merchant)
     opened = platform.kms.decrypted
-    profile = MerchantRepository(platform.store).profile(merchant.id, EVERYBODY)
-    owner = CustomerRepository(platform.store).owner(customer, EVERYBODY)
+    profile = MerchantRepository(platform.store).profile(merchant.id, UNRESTRICTED)
+    owner = CustomerRepository(platform.store).owner(customer, UNRESTRICTED)
     assert profile is not None
     assert owner is not None
     assert (profile.features, owner.merchant_id) == ({"a", "b"}, merchant.id)
     assert platform.kms.decrypted == opened
-    assert MerchantRepository(platform.store).profile("mer_nobody", EVERYBODY) is None
-    assert CustomerRepository(platform.store).owner("cus_nobody", EVERYBODY) is None
+    assert MerchantRepository(platform.store).profile("mer_nobody", UNRESTRICTED) is None
+    assert CustomerRepository(platform.store).owner("cus_nobody", UNRESTRICTED) is None
 
 
 # ------------------------------------------------------------ creations, with and without a key
@@ -563,7 +566,7 @@ def test_a_taken_claim_is_judged_before_everything_else(platform: Platform) -> N
     repository = AccountRepository(platform.store)
     _account(platform, merchant, "k", account_number="A-1234")
     (taken,) = platform.claims()
-    account = platform.store.get_many(Account, [], Account, EVERYBODY)
+    account = platform.store.get_many(Account, [], Account, UNRESTRICTED)
     assert account == []
     (row,) = [each for each in _accounts(platform) if each.account_number]
     with pytest.raises(AlreadyClaimed):

@@ -19,7 +19,7 @@ from runtime.core.errors import (
     IdempotencyKeyReused,
     Unavailable,
 )
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_datetime
 from runtime.http.responses import StoredAnswer
 from runtime.ledger.transfers.models import Transfer, TransferStatus
@@ -55,7 +55,7 @@ def pair(ledger: LedgerPlatform) -> tuple[str, str]:
 
 
 def row_of(ledger: LedgerPlatform, transfer_id: str) -> Transfer:
-    row = ledger.calm.deps.transfers.get(transfer_id, EVERYBODY)
+    row = ledger.calm.deps.transfers.get(transfer_id, UNRESTRICTED)
     assert row is not None
     return row
 

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from runtime.core.errors import PlatformError, Unavailable
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_datetime
 from runtime.ledger.accounts.models import Account
 from runtime.ledger.hot_accounts.repository import ShardRepository
@@ -135,7 +135,7 @@ class Market:
         """A customer's bank takes money back, or the merchant has won it."""
         payment, amount = self._any_payment(dice)
         won, at = dice.random() < 0.3, self.ledger.platform.clock()
-        row = PaymentRepository(self.ledger.platform.store).get(payment, EVERYBODY)
+        row = PaymentRepository(self.ledger.platform.store).get(payment, UNRESTRICTED)
         assert row is not None
         with self.lock:
             self.bank.disputes[f"dp_{payment}"] = DisputeState(

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from runtime.core.errors import NotFound, PlatformError
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_timestamp
 from runtime.http.responses import StoredAnswer
 from tests.support.engines.engine import Engine
@@ -199,7 +199,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def rows_are_those_of_the_model(self) -> None:
         if not self.names:
             return
-        rows = self.ledger.calm.deps.accounts.get_many(self.names, EVERYBODY)
+        rows = self.ledger.calm.deps.accounts.get_many(self.names, UNRESTRICTED)
         assert [row.id for row in rows] == self.names
         for row in rows:
             wanted = self.model.accounts[row.id]

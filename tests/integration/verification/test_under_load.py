@@ -151,7 +151,7 @@ def proved(ledger: LedgerPlatform, drilled: list[Phase]) -> LedgerVerificationRe
         drilled.append(phase)
 
     deps = LedgerVerificationDependencies(
-        proofs=VerificationRepository(ledger.platform.store),
+        verifications=VerificationRepository(ledger.platform.store),
         books=VerificationReads(ledger.platform.store, scan_page=3, entries_page=10),
         outside=replace(ledger.platform.outside, sleep=time.sleep),
         must_stop=lambda: dice.random() < 0.02,

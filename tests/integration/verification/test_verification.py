@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_timestamp
 from runtime.ledger.accounts.models import Account
 from runtime.ledger.entries.models import Entry
@@ -40,7 +40,7 @@ class Bookkeeper:
     @property
     def deps(self) -> LedgerVerificationDependencies:
         return LedgerVerificationDependencies(
-            proofs=VerificationRepository(self.platform.store),
+            verifications=VerificationRepository(self.platform.store),
             books=VerificationReads(self.platform.store),
             outside=replace(self.platform.outside, sleep=self._sleep),
             must_stop=self.must_stop,
@@ -109,7 +109,7 @@ class Bookkeeper:
         )
 
     def row(self, name: str, shard: str = "00") -> Account:
-        row = self.platform.store.get(Account, {"id": name, "shard": shard}, Account, EVERYBODY)
+        row = self.platform.store.get(Account, {"id": name, "shard": shard}, Account, UNRESTRICTED)
         assert row is not None
         return row
 

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook as Verifier
 
 from benchmarks.prices import price_of
 from runtime.core.errors import Unavailable
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_datetime, to_epoch_seconds, to_timestamp
 from runtime.dynamodb.index_shards import bucket_for, rest_bucket, retry_bucket
 from runtime.merchants.models import MerchantProfile, PreviousSecret
@@ -57,7 +57,7 @@ def failing(*statuses: int | None) -> FakeHttp:
 
 def change_merchant(platform: Platform, merchant_id: str, **changes: Any) -> None:
     repository = MerchantRepository(platform.store)
-    before = repository.get(merchant_id, EVERYBODY)
+    before = repository.get(merchant_id, UNRESTRICTED)
     assert before is not None
     after = before.model_copy(update={**changes, "version": before.version + 1})
     repository.alter(before, after, None, token=f"t-{before.version}", now=platform.clock())
@@ -649,7 +649,7 @@ def test_a_payload_that_does_not_open_ends_the_delivery_and_rings(
         ExpressionAttributeValues={":p": moved},
     )
     assert deliver(DeliveryOrder.of(one), post.deps()) is DeliveryOutcome.STALE
-    state = post.webhooks.state(one.id, EVERYBODY)
+    state = post.webhooks.state(one.id, UNRESTRICTED)
     assert state is not None
     assert state.status is WebhookStatus.FAILED
     assert "integrity_error" in caplog.messages
@@ -662,7 +662,7 @@ def test_rows_of_endpoints_are_no_deliveries(platform: Platform) -> None:
     post.pump()
     health = post.health(merchant, URL)
     assert health is not None
-    assert post.webhooks.state(health.id, EVERYBODY) is None
+    assert post.webhooks.state(health.id, UNRESTRICTED) is None
     assert "hooks.example" not in health.id
     assert json.loads(new_row(platform, merchant).payload)
     assert len(post.deliveries()) == 1
@@ -766,6 +766,6 @@ def test_a_delivery_that_does_not_open_is_ended_and_reported(platform: Platform)
     (error,) = post.decryption_failed
     assert error.place is not None
     assert error.place.key == row.id
-    state = post.webhooks.state(row.id, EVERYBODY)
+    state = post.webhooks.state(row.id, UNRESTRICTED)
     assert state is not None
     assert state.status is WebhookStatus.FAILED

@@ -12,7 +12,7 @@ import pytest
 
 from runtime.alerts.models import Alert
 from runtime.core.errors import DecryptionFailure, Unavailable
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_epoch_seconds, to_timestamp
 from runtime.customers.models import Customer, CustomerState
 from runtime.customers.repository import CustomerRepository
@@ -300,7 +300,7 @@ def test_a_refund_a_lock_and_an_alert_are_told_too(platform: Platform) -> None:
     refund = next(row for row in platform.rows(Transaction) if row.type == "refund")
     pending = refund.model_copy(update={"status": "pending", "version": refund.version - 1})
     customer_id = platform.customer(merchant)
-    customer = CustomerRepository(platform.store).get(customer_id, EVERYBODY)
+    customer = CustomerRepository(platform.store).get(customer_id, UNRESTRICTED)
     assert customer is not None
     state = CustomerState(**customer.model_dump(include=set(CustomerState.model_fields)))
     locked = state.model_copy(

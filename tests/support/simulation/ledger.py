@@ -297,7 +297,7 @@ class LedgerPlatform:
         restrict_to(client, permissions.PROOF, self.platform.tables)
         store = self.platform.store_on(client)
         deps = LedgerVerificationDependencies(
-            proofs=VerificationRepository(store),
+            verifications=VerificationRepository(store),
             books=VerificationReads(store, segments=2),
             outside=replace(self.platform.outside, sleep=self.platform.clock.advance),
             must_stop=lambda: False,

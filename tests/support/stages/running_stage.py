@@ -72,7 +72,7 @@ class Stage:
         restrict_to(client, permissions.PROOF, self.tables)
         store = Store(client, self.tables, Codec(NoCipher()), lambda: 60.0, OUTSIDE)
         deps = LedgerVerificationDependencies(
-            proofs=VerificationRepository(store),
+            verifications=VerificationRepository(store),
             books=VerificationReads(store, segments=1),
             outside=outside(),
             must_stop=lambda: False,

@@ -18,7 +18,7 @@ from botocore.exceptions import (
 
 from runtime.core import errors
 from runtime.core.errors import Declined, MethodNotAllowed, PlatformError, Unavailable
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.codec import Codec, NoCipher
 from runtime.dynamodb.errors import (
     TRANSIENT_ERRORS,
@@ -303,7 +303,7 @@ def test_a_decisive_condition_that_failed_is_the_verdict_whatever_else_is_in_con
 def test_reads_are_tried_again_too(fault: Exception) -> None:
     client = Client(fault)
     made, _ = store(client)
-    assert made.get(DataKey, {"subject": "s", "key_id": "k"}, DataKey, EVERYBODY) is None
+    assert made.get(DataKey, {"subject": "s", "key_id": "k"}, DataKey, UNRESTRICTED) is None
     assert len(client.requests) == 2
 
 
@@ -331,5 +331,5 @@ def test_a_store_counts_its_calls_its_items_and_what_it_did_again() -> None:
     made.transact([WRITE, WRITE], token="t")
     assert made.usage.counts() == {"round_trips": 3, "items": 2, "retries": 2}
     made.usage.restart()
-    assert made.get(DataKey, {"subject": "s", "key_id": "k"}, DataKey, EVERYBODY) is None
+    assert made.get(DataKey, {"subject": "s", "key_id": "k"}, DataKey, UNRESTRICTED) is None
     assert made.usage.counts() == {"round_trips": 1, "items": 0, "retries": 0}

@@ -33,7 +33,7 @@ ITEM_BYTES = 400 * 1024
 
 
 @dataclass
-class Proofs:
+class SizedCheckpoints:
     """Accepts checkpoints and records the size of their rows."""
 
     sizes: list[int] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Bench:
     """Work on one segment, with a clock that advances on every pause."""
 
     shelf: PreparedReads = field(default_factory=PreparedReads)
-    proofs: Proofs = field(default_factory=Proofs)
+    verifications: SizedCheckpoints = field(default_factory=SizedCheckpoints)
     now: datetime = NOW
 
     def sleep(self, seconds: float) -> None:
@@ -75,7 +75,7 @@ class Bench:
 
     def work(self, phase: Phase) -> Work:
         deps = LedgerVerificationDependencies(
-            proofs=cast("Any", self.proofs),
+            verifications=cast("Any", self.verifications),
             books=cast("Any", self.shelf),
             outside=outside(now=lambda: self.now, sleep=self.sleep),
             must_stop=lambda: False,
@@ -227,4 +227,4 @@ def test_a_checkpoint_fits_in_one_item_however_many_long_accounts_are_late() -> 
     read_accounts(work)
     assert not violated(work.state.findings)
     assert work.state.tally.sums("USD").balances == accounts * (entries + 1)
-    assert max(bench.proofs.sizes) < ITEM_BYTES / 2
+    assert max(bench.verifications.sizes) < ITEM_BYTES / 2

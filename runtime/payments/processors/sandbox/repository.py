@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from runtime.core.fields import Timestamp
-from runtime.core.scope import EVERYBODY
+from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.errors import TransactionRefused
 from runtime.dynamodb.expressions import Update, Write, absent, at_least, equals, put, update
 from runtime.dynamodb.store import Store
@@ -61,7 +61,7 @@ class SandboxChargeRepository:
 
     def recall(self, reference: str) -> SandboxCharge | None:
         """The row stored for a reference, strongly consistent."""
-        return self._store.get(SandboxCharge, {"reference": reference}, SandboxCharge, EVERYBODY)
+        return self._store.get(SandboxCharge, {"reference": reference}, SandboxCharge, UNRESTRICTED)
 
     def store_dispute(
         self, before: SandboxCharge | None, after: SandboxCharge, *, token: str
