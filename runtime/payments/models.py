@@ -16,10 +16,11 @@ MAX_TRANSACTIONS = 100
 
 
 class PaymentStatus(StrEnum):
-    """The status of a payment; runtime.payments.rules has the allowed transitions.
+    """The status of a payment; `succeeded`, `failed` and `canceled` are final.
 
-    `pending` is reserved for payments whose charge is deferred. Charges are not deferred now, so
-    no payment has it.
+    `processing`: the charge was sent to the processor. `unknown`: the processor has not confirmed
+    the charge yet, and is asked again. `requires_capture`: the amount is authorized, and can be
+    captured or canceled. `pending` is reserved for deferred charges; no payment has it now.
     """
 
     PENDING = "pending"
