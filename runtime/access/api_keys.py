@@ -129,20 +129,16 @@ def revoke_api_key(prefix: str, call: Call, deps: ApiKeyDependencies) -> StoredA
 def list_api_keys(query: ApiKeyQuery, call: Call, reads: ApiKeyReads) -> ApiKeyList:
     """A page of a merchant's keys, including revoked keys. Raises BadCursor, NotFound."""
     merchant_id = reads.merchants.require(call.caller.merchant(call.acting_for)).id
-    position = reads.cursors.position(query, "api-keys", merchant_id)
+    cursor = reads.cursors.of(query, "api-keys", merchant_id)
+    position = cursor.position
     entries = reads.api_keys.newest_first(
         merchant_id,
         start_after=_key_of(merchant_id, position) if position else None,
         page_size=query.limit + 1,
     )
-    page = take_page(entries, limit=query.limit, position=_position_of, matches=lambda _: True)
+    page = take_page(entries, limit=query.limit, position=_position_of)
     rows = reads.api_keys.get_many([entry.prefix for entry in page.entries], Scope(merchant_id))
-    cursor = reads.cursors.cursor(query, page.next_position, "api-keys", merchant_id)
-    return ApiKeyList(
-        data=tuple(ApiKeyAnswer.of(row) for row in rows),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    return ApiKeyList.from_items(map(ApiKeyAnswer.of, rows), cursor.after(page.next_position))
 
 
 def _position_of(entry: ApiKeyEntry) -> str:

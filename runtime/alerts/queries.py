@@ -25,21 +25,8 @@ def list_alerts(query: AlertQuery, call: Call, reads: AlertReads) -> AlertList:
     """
     owner = call.scope.owner
     whose = ("alerts", "of", owner) if owner is not None else ("alerts",)
-    entries = reads.alerts.newest_first(
-        owner,
-        before=reads.cursors.position(query, *whose),
-        page_size=query.limit + 1,
-    )
-    page = take_page(
-        entries,
-        limit=query.limit,
-        position=lambda entry: entry.listed_at,
-        matches=lambda _: True,
-    )
+    cursor = reads.cursors.of(query, *whose)
+    entries = reads.alerts.newest_first(owner, before=cursor.position, page_size=query.limit + 1)
+    page = take_page(entries, limit=query.limit, position=lambda entry: entry.listed_at)
     rows = reads.alerts.get_many([entry.id for entry in page.entries], call.scope)
-    cursor = reads.cursors.cursor(query, page.next_position, *whose)
-    return AlertList(
-        data=tuple(AlertAnswer.of(row) for row in rows),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    return AlertList.from_items(map(AlertAnswer.of, rows), cursor.after(page.next_position))

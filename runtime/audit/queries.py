@@ -57,7 +57,8 @@ def list_audit(query: AuditQuery, call: Call, trail: AuditTrail) -> AuditList:
     start, end = window_of(query.start_date, query.end_date, call.now)
     times = to_timestamp(start), to_timestamp(end)
     whose = ("audit",) if call.scope.owner is None else ("audit", "of", call.scope.owner)
-    position = trail.cursors.position(query, *whose)
+    cursor = trail.cursors.of(query, *whose)
+    position = cursor.position
     if query.entity_id is not None:
         page = _of_entity(query.entity_id, query, times, position, call.scope, trail)
         rows, next_position = list(page.entries), page.next_position
@@ -65,12 +66,7 @@ def list_audit(query: AuditQuery, call: Call, trail: AuditTrail) -> AuditList:
         entries = _of_index(query, times, position, call.scope, trail)
         rows = trail.audit.get_many(entries.entries, call.scope)
         next_position = entries.next_position
-    cursor = trail.cursors.cursor(query, next_position, *whose)
-    return AuditList(
-        data=tuple(AuditRowAnswer.of(row) for row in rows),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    return AuditList.from_items(map(AuditRowAnswer.of, rows), cursor.after(next_position))
 
 
 def verify_chain(entity_id: str, query: VerifyQuery, call: Call, trail: AuditTrail) -> VerifyAnswer:

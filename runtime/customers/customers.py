@@ -103,26 +103,19 @@ def find_customers(query: CustomerQuery, call: Call, reads: CustomerReads) -> Cu
     Each customer on the page is decrypted under its own data key. Raises BadCursor, NotFound.
     """
     merchant_id = call.caller.merchant(call.acting_for)
-    page = take_page(
-        _entries(query, merchant_id, reads),
-        limit=query.limit,
-        position=lambda entry: entry.id,
-        matches=lambda _: True,
-    )
+    cursor = reads.cursors.of(query, "customers", merchant_id)
+    entries = _entries(query, merchant_id, cursor.position, reads)
+    page = take_page(entries, limit=query.limit, position=lambda entry: entry.id)
     rows = reads.customers.get_many([entry.id for entry in page.entries], Scope(merchant_id))
     # Blind indexes are 128-bit hashes that could collide, and the index may lag behind a change.
     wanted = None if query.email is None else normalised(query.email)
     same = (row for row in rows if wanted in (None, normalised(row.email or "")))
-    cursor = reads.cursors.cursor(query, page.next_position, "customers", merchant_id)
-    return CustomerList(
-        data=tuple(CustomerAnswer.of(row) for row in same),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    return CustomerList.from_items(map(CustomerAnswer.of, same), cursor.after(page.next_position))
 
 
-def _entries(query: CustomerQuery, merchant_id: str, reads: CustomerReads) -> Iterator[IdEntry]:
-    after_id = reads.cursors.position(query, "customers", merchant_id)
+def _entries(
+    query: CustomerQuery, merchant_id: str, after_id: str | None, reads: CustomerReads
+) -> Iterator[IdEntry]:
     page_size = query.limit + 1
     if query.email is not None:
         indexes = reads.encryption.blind_indexes(merchant_id, query.email)

@@ -43,7 +43,7 @@ def take_page(
     *,
     limit: int,
     position: Callable[[Entry], str],
-    matches: Callable[[Entry], bool],
+    matches: Callable[[Entry], bool] = lambda _: True,
 ) -> Slice[Entry]:
     """The first `limit` entries that match, looking at no more than READ_BUDGET."""
     found: list[Entry] = []
@@ -107,24 +107,36 @@ def read_in_batches(
 
 
 @dataclass(frozen=True, slots=True)
+class ListCursor:
+    """The cursor of one list request, valid only for this list and these filters."""
+
+    key: CursorKey
+    query: PageQuery
+    scope: tuple[str, ...]
+
+    @property
+    def position(self) -> str | None:
+        """Where the requested page starts; None: at the beginning. Raises BadCursor."""
+        if self.query.cursor is None:
+            return None
+        return unseal(self.key(), self._binding, self.query.cursor)
+
+    def after(self, position: str | None) -> str | None:
+        """The cursor of the next page, which starts after `position`; None on the last page."""
+        return None if position is None else seal(self.key(), self._binding, position)
+
+    @property
+    def _binding(self) -> str:
+        filters = self.query.model_dump(mode="json", exclude={"cursor", "limit", "merchant_id"})
+        return json.dumps([*self.scope, filters], sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Cursors:
-    """Seals and opens the cursors of one list, bound to its owner and filters."""
+    """Makes the cursors of lists."""
 
     key: CursorKey
 
-    def position(self, query: PageQuery, *scope: str) -> str | None:
-        """Where the query's cursor points, or None for the first page. Raises BadCursor."""
-        if query.cursor is None:
-            return None
-        return unseal(self.key(), _binding(query, scope), query.cursor)
-
-    def cursor(self, query: PageQuery, position: str | None, *scope: str) -> str | None:
-        """The cursor for `position`."""
-        if position is None:
-            return None
-        return seal(self.key(), _binding(query, scope), position)
-
-
-def _binding(query: PageQuery, scope: tuple[str, ...]) -> str:
-    filters = query.model_dump(mode="json", exclude={"cursor", "limit", "merchant_id"})
-    return json.dumps([*scope, filters], sort_keys=True)
+    def of(self, query: PageQuery, *scope: str) -> ListCursor:
+        """The cursor of a request; `scope` names the list and whose it is."""
+        return ListCursor(self.key, query, scope)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
@@ -140,3 +140,8 @@ class Page(Answer, Generic[Item], frozen=True):
         str | None,
         Field(description="Send it as `cursor` to get the next page; null on the last one."),
     ]
+
+    @classmethod
+    def from_items(cls, items: Iterable[Item], next_cursor: str | None) -> Self:
+        """The page of these items; `next_cursor` None: it is the last one."""
+        return cls(data=tuple(items), has_more=next_cursor is not None, next_cursor=next_cursor)

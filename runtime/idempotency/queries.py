@@ -35,10 +35,11 @@ def list_keys(
     listed. Raises BadCursor, NotFound.
     """
     owner = call.caller.owner(call.acting_for)
+    cursor = reads.cursors.of(query, "idempotency-keys", owner)
     page_size = min(query.limit + 1, MAX_TRANSACTION_ITEMS)
     entries = reads.claims.newest_first(
         all_buckets(owner, reads.index_buckets(owner)),
-        before=reads.cursors.position(query, "idempotency-keys", owner),
+        before=cursor.position,
         page_size=page_size,
     )
     rows = read_in_batches(
@@ -52,12 +53,8 @@ def list_keys(
         position=lambda row: row.place,
         matches=lambda row: parts_of(row.key) is not None and not is_expired(row, call.now),
     )
-    cursor = reads.cursors.cursor(query, page.next_position, "idempotency-keys", owner)
-    return IdempotencyKeyList(
-        data=tuple(_answer(row) for row in page.entries),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    answers = map(_answer, page.entries)
+    return IdempotencyKeyList.from_items(answers, cursor.after(page.next_position))
 
 
 def _answer(row: ClaimView) -> IdempotencyKeyAnswer:

@@ -160,7 +160,8 @@ def list_merchants(query: MerchantQuery, call: Call, reads: MerchantReads) -> Me
 
     Raises BadCursor.
     """
-    position = reads.cursors.position(query, "merchants")
+    cursor = reads.cursors.of(query, "merchants")
+    position = cursor.position
     if query.email is None:
         page = _of_list(query, position, reads)
     else:
@@ -172,13 +173,8 @@ def list_merchants(query: MerchantQuery, call: Call, reads: MerchantReads) -> Me
         )
     rows = reads.merchants.profiles(page.entries, call.scope)
     # The index may lag behind a changed address.
-    current = (row for row in rows if query.email in (None, row.email))
-    cursor = reads.cursors.cursor(query, page.next_position, "merchants")
-    return MerchantList(
-        data=tuple(MerchantAnswer.of(row) for row in current),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    answers = (MerchantAnswer.of(row) for row in rows if query.email in (None, row.email))
+    return MerchantList.from_items(answers, cursor.after(page.next_position))
 
 
 def _of_list(query: MerchantQuery, position: str | None, reads: MerchantReads) -> Slice[str]:
@@ -188,7 +184,7 @@ def _of_list(query: MerchantQuery, position: str | None, reads: MerchantReads) -
         page_size=query.limit + 1,
     )
     ids = (entry.id for entry in entries)
-    return take_page(ids, limit=query.limit, position=str, matches=lambda _: True)
+    return take_page(ids, limit=query.limit, position=str)
 
 
 def change_merchant(
@@ -243,7 +239,7 @@ def list_accounts_at_processors(
     now = ProcessorAccountAnswer(
         processor=row.processor, account=row.processor_account or UNNAMED, left_at=None
     )
-    return ProcessorAccountList(data=(now, *kept), has_more=False, next_cursor=None)
+    return ProcessorAccountList.from_items((now, *kept), next_cursor=None)
 
 
 def remove_processor_account(

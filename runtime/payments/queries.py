@@ -67,20 +67,16 @@ def list_payments(query: PaymentQuery, call: Call, reads: PaymentReads) -> Payme
         owner = reads.customers.owner(query.customer_id, Scope(merchant.id))
         require_found(owner, "customer", query.customer_id)
     start, end = window_of(query.start_date, query.end_date, call.now)
-    position = reads.cursors.position(query, "payments", merchant.id)
+    cursor = reads.cursors.of(query, "payments", merchant.id)
+    position = cursor.position
     if query.idempotency_key is not None:
         rows, next_position = _of_key(query, (start, end), position, merchant, reads)
     else:
         page = _of_list(query, (start, end), position, merchant, reads)
         ids, next_position = [entry.id for entry in page.entries], page.next_position
         rows = reads.payments.get_many(ids, Scope(merchant.id)) if ids else []
-    current = (row for row in rows if query.status in (None, row.status))
-    cursor = reads.cursors.cursor(query, next_position, "payments", merchant.id)
-    return PaymentList(
-        data=tuple(PaymentAnswer.of(row) for row in current),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    answers = (PaymentAnswer.of(row) for row in rows if query.status in (None, row.status))
+    return PaymentList.from_items(answers, cursor.after(next_position))
 
 
 def _of_list(

@@ -63,11 +63,11 @@ def get_webhook(webhook_id: str, call: Call, reads: WebhookReads) -> WebhookAnsw
 def list_webhooks(query: WebhookQuery, call: Call, reads: WebhookReads) -> WebhookList:
     """A page of the merchant's deliveries, newest first. Raises BadCursor, NotFound."""
     merchant = reads.merchants.require(call.caller.merchant(call.acting_for))
-    after_id = reads.cursors.position(query, "webhooks", merchant.id)
+    cursor = reads.cursors.of(query, "webhooks", merchant.id)
     entries = reads.webhooks.newest_first(
         all_buckets(merchant.id, merchant.index_buckets),
         (query.event_type,) if query.event_type is not None else tuple(EventType),
-        after_id=after_id,
+        after_id=cursor.position,
         page_size=FILTERED_PAGE if query.status is not None else query.limit + 1,
     )
     page = take_page(
@@ -78,12 +78,7 @@ def list_webhooks(query: WebhookQuery, call: Call, reads: WebhookReads) -> Webho
     )
     rows = reads.webhooks.states([entry.id for entry in page.entries], Scope(merchant.id))
     shown = (row for row in rows if query.status in (None, row.status) and not _is_over(row, call))
-    cursor = reads.cursors.cursor(query, page.next_position, "webhooks", merchant.id)
-    return WebhookList(
-        data=tuple(webhook_answer(row) for row in shown),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    return WebhookList.from_items(map(webhook_answer, shown), cursor.after(page.next_position))
 
 
 def redeliver(webhook_id: str, call: Call, deps: WebhookDependencies) -> StoredAnswer:

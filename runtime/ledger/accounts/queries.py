@@ -82,7 +82,8 @@ def list_accounts(query: AccountQuery, call: Call, reads: AccountReads) -> Accou
     scope = Scope(owner)
     if query.account_number is not None and query.customer_id is None:
         scope = call.scope
-    position = reads.cursors.position(query, "accounts", owner)
+    cursor = reads.cursors.of(query, "accounts", owner)
+    position = cursor.position
     if query.account_number is not None:
         page = _of_number(query.account_number, query, scope, position, reads)
     elif query.customer_id is not None:
@@ -95,31 +96,22 @@ def list_accounts(query: AccountQuery, call: Call, reads: AccountReads) -> Accou
             param="customer_id",
         )
     rows = reads.accounts.get_many(page.entries, scope)
-    current = (row for row in rows if _matches(row, query))
-    cursor = reads.cursors.cursor(query, page.next_position, "accounts", owner)
-    return AccountList(
-        data=tuple(_current(row, reads) for row in current),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    answers = (_current(row, reads) for row in rows if _matches(row, query))
+    return AccountList.from_items(answers, cursor.after(page.next_position))
 
 
 def list_entries(account_id: str, query: EntryQuery, call: Call, reads: AccountReads) -> EntryList:
     """A page of an account's statement, newest first. Raises NotFound, BadCursor."""
     row = require_found(reads.accounts.get(account_id, call.scope), "account", account_id)
-    position = reads.cursors.position(query, "entries", account_id)
+    cursor = reads.cursors.of(query, "entries", account_id)
     page = take_page(
-        entries_of(row, position, reads),
+        entries_of(row, cursor.position, reads),
         limit=query.limit,
         position=lambda entry: position_of(row, entry),
         matches=lambda entry: is_statement_line(row, entry),
     )
-    cursor = reads.cursors.cursor(query, page.next_position, "entries", account_id)
-    return EntryList(
-        data=tuple(EntryAnswer.of(entry) for entry in page.entries),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    answers = map(EntryAnswer.of, page.entries)
+    return EntryList.from_items(answers, cursor.after(page.next_position))
 
 
 def owner_of_list(customer_id: str | None, call: Call, customers: CustomerRepository) -> str:
@@ -176,9 +168,7 @@ def _of_customer(
     customer_id: str, query: AccountQuery, position: str | None, reads: AccountReads
 ) -> Slice[str]:
     entries = reads.accounts.of_customer(customer_id, after_id=position, page_size=query.limit + 1)
-    page = take_page(
-        entries, limit=query.limit, position=lambda entry: entry.id, matches=lambda _: True
-    )
+    page = take_page(entries, limit=query.limit, position=lambda entry: entry.id)
     return Slice(tuple(entry.id for entry in page.entries), page.next_position)
 
 

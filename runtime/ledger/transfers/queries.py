@@ -40,20 +40,15 @@ def get_transfer(transfer_id: str, call: Call, reads: TransferReads) -> Transfer
 def list_transfers(query: TransferQuery, call: Call, reads: TransferReads) -> TransferList:
     """A page of transfers by account, by customer, or by owner. Raises NotFound, BadCursor."""
     owner = owner_of_list(query.customer_id, call, reads.accounts.customers)
-    cursors = reads.accounts.cursors
-    position = cursors.position(query, "transfers", owner)
+    cursor = reads.accounts.cursors.of(query, "transfers", owner)
+    position = cursor.position
     if query.account_id is not None:
         page = _of_account(query.account_id, query, call, position, reads)
     else:
         page = _of_index(query, owner, position, reads)
     rows = reads.transfers.get_many(page.entries, call.caller.scope(None))
-    shown = (row for row in rows if is_current(row, query))
-    cursor = cursors.cursor(query, page.next_position, "transfers", owner)
-    return TransferList(
-        data=tuple(transfer_answer(row) for row in shown),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    answers = (transfer_answer(row) for row in rows if is_current(row, query))
+    return TransferList.from_items(answers, cursor.after(page.next_position))
 
 
 def is_current(row: Transfer, query: TransferQuery) -> bool:

@@ -56,24 +56,13 @@ def list_kept_events(query: KeptEventQuery, call: Call, reads: KeptEventReads) -
     Raises BadCursor.
     """
     owner = call.scope.owner
-    binding = ("processor_events", owner or "everybody")
+    cursor = reads.cursors.of(query, "processor_events", owner or "everybody")
     statuses = tuple(ProcessorEventStatus) if query.status is None else (query.status,)
-    entries = reads.events.newest_first(
-        owner, statuses, after_id=reads.cursors.position(query, *binding)
-    )
-    page = take_page(
-        entries,
-        limit=query.limit,
-        position=lambda entry: entry.id,
-        matches=lambda _: True,
-    )
+    entries = reads.events.newest_first(owner, statuses, after_id=cursor.position)
+    page = take_page(entries, limit=query.limit, position=lambda entry: entry.id)
     rows = reads.events.get_many([entry.id for entry in page.entries], call.scope)
-    cursor = reads.cursors.cursor(query, page.next_position, *binding)
-    return KeptEventList(
-        data=tuple(KeptEventAnswer.of(row) for row in rows if row.status in statuses),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    answers = (KeptEventAnswer.of(row) for row in rows if row.status in statuses)
+    return KeptEventList.from_items(answers, cursor.after(page.next_position))
 
 
 def apply_kept_event(event_id: str, call: Call, deps: ProcessorEventDependencies) -> StoredAnswer:

@@ -71,13 +71,10 @@ def list_exceptions(query: ExceptionQuery, call: Call, reads: ExceptionReads) ->
     `status=expected` lists what is not in a file yet and within the deadline: not an exception.
     """
     merchant = reads.merchants.require(call.caller.merchant(call.acting_for))
-    position = reads.cursors.position(query, "exceptions", merchant.id)
-    if query.status is LineStatus.EXPECTED:
-        answers, next_position = _expected(query, position, merchant, call, reads)
-    else:
-        answers, next_position = _open(query, position, merchant, call, reads)
-    cursor = reads.cursors.cursor(query, next_position, "exceptions", merchant.id)
-    return ExceptionList(data=answers, has_more=cursor is not None, next_cursor=cursor)
+    cursor = reads.cursors.of(query, "exceptions", merchant.id)
+    read = _expected if query.status is LineStatus.EXPECTED else _open
+    answers, next_position = read(query, cursor.position, merchant, call, reads)
+    return ExceptionList.from_items(answers, cursor.after(next_position))
 
 
 _Answers = tuple[tuple[ExceptionAnswer, ...], str | None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 
 from runtime.core.scope import Scope
 from runtime.core.signed_links import LINK_SECONDS, SignedLinks
@@ -31,8 +30,6 @@ from runtime.reconciliation.files.models import (
 )
 from runtime.reconciliation.files.names import upload_key
 from runtime.reconciliation.files.repository import SettlementFileRepository
-
-_LIST: Final = "settlement-files"
 
 
 @dataclass(frozen=True)
@@ -105,23 +102,18 @@ def list_settlement_files(
     Without a merchant an operator sees the files of no merchant. Raises BadCursor.
     """
     owner = call.caller.owner(call.acting_for)
+    cursor = reads.cursors.of(query, "settlement-files", owner)
     entries = reads.files.newest_first(
         owner,
         query.status,
-        before_id=reads.cursors.position(query, _LIST, owner),
+        before_id=cursor.position,
         page_size=query.limit + 1,
     )
-    page = take_page(
-        entries, limit=query.limit, position=lambda entry: entry.id, matches=lambda _: True
-    )
+    page = take_page(entries, limit=query.limit, position=lambda entry: entry.id)
     rows = reads.files.get_many([entry.id for entry in page.entries], Scope(owner))
-    cursor = reads.cursors.cursor(query, page.next_position, _LIST, owner)
-    return SettlementFileList(
-        # The index may be seconds behind the rows.
-        data=tuple(_shape(row, call.now) for row in rows if query.status in (None, row.status)),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    # The index may be seconds behind the rows.
+    answers = (_shape(row, call.now) for row in rows if query.status in (None, row.status))
+    return SettlementFileList.from_items(answers, cursor.after(page.next_position))
 
 
 def get_settlement_file(

@@ -55,7 +55,8 @@ def get_settlement(settlement_id: str, call: Call, reads: SettlementReads) -> Se
 def list_settlements(query: SettlementQuery, call: Call, reads: SettlementReads) -> SettlementList:
     """A page of the merchant's settlements, newest day first. Raises BadCursor, InvalidValue."""
     merchant_id = call.caller.merchant(call.acting_for)
-    position = reads.cursors.position(query, "settlements", merchant_id)
+    cursor = reads.cursors.of(query, "settlements", merchant_id)
+    position = cursor.position
     entries = reads.settlements.newest_first(
         merchant_id,
         days_of(query.start_date, query.end_date, call.now),
@@ -69,12 +70,8 @@ def list_settlements(query: SettlementQuery, call: Call, reads: SettlementReads)
         matches=lambda entry: query.status in (None, entry.status),
     )
     rows = reads.settlements.get_many([entry.id for entry in page.entries], Scope(merchant_id))
-    cursor = reads.cursors.cursor(query, page.next_position, "settlements", merchant_id)
-    return SettlementList(
-        data=tuple(SettlementAnswer.of(row) for row in rows if query.status in (None, row.status)),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    answers = (SettlementAnswer.of(row) for row in rows if query.status in (None, row.status))
+    return SettlementList.from_items(answers, cursor.after(page.next_position))
 
 
 def list_lines(
@@ -84,19 +81,15 @@ def list_lines(
     settlement = require_found(
         reads.settlements.get(settlement_id, call.scope), "settlement", settlement_id
     )
-    position = reads.cursors.position(query, "lines", settlement.id)
+    cursor = reads.cursors.of(query, "lines", settlement.id)
     page = take_page(
-        reads.settlements.lines_after(settlement, int(position or 0), LINES_PAGE),
+        reads.settlements.lines_after(settlement, int(cursor.position or 0), LINES_PAGE),
         limit=query.limit,
         position=lambda line: str(line.line),
         matches=lambda line: matches(line, query),
     )
-    cursor = reads.cursors.cursor(query, page.next_position, "lines", settlement.id)
-    return SettlementLineList(
-        data=tuple(SettlementLineAnswer.of(line) for line in page.entries),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    answers = map(SettlementLineAnswer.of, page.entries)
+    return SettlementLineList.from_items(answers, cursor.after(page.next_position))
 
 
 def days_of(start_date: str | None, end_date: str | None, now: datetime) -> DayRange:

@@ -77,16 +77,11 @@ def list_transactions(
             "Filter by exactly one of payment_id, processor_id and status", param="payment_id"
         )
     whose = call.scope if query.status is None else Scope(call.caller.merchant(call.acting_for))
-    binding = "transactions", whose.owner or ""
-    position = reads.cursors.position(query, *binding)
-    ids = _ids(query, whose, position, call, reads)
+    cursor = reads.cursors.of(query, "transactions", whose.owner or "")
+    ids = _ids(query, whose, cursor.position, call, reads)
     page = _page(ids, query, whose, reads)
-    cursor = reads.cursors.cursor(query, page.next_position, *binding)
-    return TransactionList(
-        data=tuple(TransactionAnswer.of(row) for row in page.entries),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    answers = map(TransactionAnswer.of, page.entries)
+    return TransactionList.from_items(answers, cursor.after(page.next_position))
 
 
 def _ids(

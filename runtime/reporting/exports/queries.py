@@ -49,6 +49,7 @@ def get_export(export_id: str, call: Call, queries: ExportQueries) -> ExportAnsw
 def list_exports(query: ExportQuery, call: Call, queries: ExportQueries) -> ExportList:
     """A page of the owner's exports, newest first. Raises BadCursor."""
     owner = call.caller.owner(call.acting_for)
+    cursor = queries.cursors.of(query, "exports", owner)
     index, key = "gsi-merchant", owner
     if query.status in (ExportStatus.QUEUED, ExportStatus.RUNNING):
         index, key = "gsi-status", open_status(owner, query.status)
@@ -56,7 +57,7 @@ def list_exports(query: ExportQuery, call: Call, queries: ExportQueries) -> Expo
         queries.exports.newest_first(
             index,
             key,
-            after_id=queries.cursors.position(query, "exports", owner),
+            after_id=cursor.position,
             page_size=query.limit + 1,
         ),
         limit=query.limit,
@@ -65,12 +66,8 @@ def list_exports(query: ExportQuery, call: Call, queries: ExportQueries) -> Expo
     )
     rows = queries.exports.get_many([entry.id for entry in page.entries], Scope(owner))
     shown = (row for row in rows if query.status in (None, row.status) and not _is_over(row, call))
-    cursor = queries.cursors.cursor(query, page.next_position, "exports", owner)
-    return ExportList(
-        data=tuple(export_answer(row, queries.link) for row in shown),
-        has_more=cursor is not None,
-        next_cursor=cursor,
-    )
+    answers = (export_answer(row, queries.link) for row in shown)
+    return ExportList.from_items(answers, cursor.after(page.next_position))
 
 
 def _is_over(export: Export, call: Call) -> bool:

@@ -63,11 +63,11 @@ def test_a_sparse_list_is_read_in_bounded_steps_to_its_end(every: int) -> None:
 
 def test_a_cursor_goes_with_its_scope_and_filters_but_not_with_the_page_size() -> None:
     cursors = Cursors(lambda: b"key")
-    made = cursors.cursor(PaymentQuery(limit=5, status="failed"), "pay_1", "payments", "mer_1")
+    made = cursors.of(PaymentQuery(limit=5, status="failed"), "payments", "mer_1").after("pay_1")
 
     def position(merchant: str = "mer_1", **query: object) -> str | None:
         full = {"limit": 7, "status": "failed", "cursor": made, **query}
-        return cursors.position(PaymentQuery.model_validate(full), "payments", merchant)
+        return cursors.of(PaymentQuery.model_validate(full), "payments", merchant).position
 
     assert position() == "pay_1"
     assert position(merchant_id="mer_1") == "pay_1"
@@ -80,5 +80,6 @@ def test_a_cursor_goes_with_its_scope_and_filters_but_not_with_the_page_size() -
 
 def test_no_cursor_is_the_beginning_and_the_end() -> None:
     cursors = Cursors(lambda: b"key")
-    assert cursors.position(PaymentQuery(), "payments") is None
-    assert cursors.cursor(PaymentQuery(), None, "payments") is None
+    cursor = cursors.of(PaymentQuery(), "payments")
+    assert cursor.position is None
+    assert cursor.after(None) is None
