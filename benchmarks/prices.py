@@ -117,7 +117,7 @@ def _images(store: Store, accounts: tuple[str, ...]) -> list[Account]:
 def _projector(platform: Platform, store: Store) -> Projector:
     parking = ParkingLot()
     folding = ShardProjection(
-        ShardRepository(store), AccountRepository(store), platform.clock, lambda: "bench", parking
+        ShardRepository(store), AccountRepository(store), platform.outside, lambda: "bench", parking
     )
     return Projector(
         store.codec,

@@ -115,7 +115,7 @@ class _Ours:
             self._accounts,
             shard_rows,
             profiles,
-            KnownHotAccounts(300, time.monotonic),
+            KnownHotAccounts(300, store.outside),
             claims,
             LOCKOUT,
         )

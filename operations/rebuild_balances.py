@@ -80,7 +80,7 @@ def _dependencies(
         folding=ShardProjection(
             shard_rows,
             AccountRepository(store),
-            outside.now,
+            outside,
             lambda: run_id,
             _NoParking(),
             REBUILT_BY,

@@ -5,7 +5,6 @@ A warm function does not call KMS. Deleting a subject's wrapped key makes its fi
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from runtime.core.cache import Cache
 from runtime.core.errors import IntegrityError, KeyForgotten, KeysUnavailable
 from runtime.core.fields import Timestamp
 from runtime.core.outside import Outside
@@ -74,10 +74,10 @@ class KeyRing:
         self._store = store
         self._key_arns = key_arns
         self._outside = outside
-        self._monotonic = outside.monotonic
-        self._cache: OrderedDict[tuple[KeyPurpose, str, str], tuple[float, OpenKey]] = OrderedDict()
-        self._lock = outside.lock()  # stream projectors encrypt rows in parallel
-        self._found_by: dict[str, tuple[float, list[OpenKey]]] = {}
+        self._cache: Cache[tuple[KeyPurpose, str, str], OpenKey] = Cache(
+            MAX_CACHED_KEYS, outside, seconds=MAX_CACHE_SECONDS
+        )
+        self._found_by: Cache[str, list[OpenKey]] = Cache(1, outside, seconds=MAX_CACHE_SECONDS)
 
     def __repr__(self) -> str:
         return f"KeyRing({len(self._cache)} cached)"
@@ -87,10 +87,10 @@ class KeyRing:
 
         Creates the first key of a subject, and the successor of a personal key that is too old.
         """
-        cached = self._cached(purpose, subject, _CURRENT)
+        place = (purpose, subject, _CURRENT)
+        cached = self._cache.get(place)
         if cached is None:
-            cached = self._current(purpose, subject)
-            self._keep(purpose, subject, _CURRENT, cached)
+            cached = self._cache.keep(place, self._current(purpose, subject))
         return cached.key_id, cached.plaintext
 
     def key_for_reading(self, purpose: KeyPurpose, subject: str, key_id: str) -> bytes:
@@ -98,7 +98,7 @@ class KeyRing:
 
         Raises KeyForgotten if the key was deleted, and its fields are therefore unreadable.
         """
-        cached = self._cached(purpose, subject, key_id)
+        cached = self._cache.get((purpose, subject, key_id))
         if cached is None:
             row = self._store.get(key_owner(purpose, subject), key_id)
             if row is None or row.wrapped is None:
@@ -110,12 +110,12 @@ class KeyRing:
 
     def keys_to_find_by(self, subject: str) -> list[OpenKey]:
         """Active index keys under which a value may be stored: newest first, at least one."""
-        until, keys = self._found_by.get(subject, (0.0, []))
-        if not keys or until < self._monotonic():
+        keys = self._found_by.get(subject)
+        if keys is None:
             self.key_for_writing("index", subject)  # creates the first key
             rows = self._store.all_of(key_owner("index", subject))
             keys = [self._opened("index", subject, row) for row in rows if row.retired_at is None]
-            self._found_by = {subject: (self._monotonic() + MAX_CACHE_SECONDS, keys)}
+            self._found_by.keep(subject, keys)
         return keys
 
     def succeed(
@@ -127,13 +127,11 @@ class KeyRing:
 
     def forget(self, subject: str) -> None:
         """Remove a subject's keys from memory. Other functions do so within MAX_CACHE_SECONDS."""
-        with self._lock:
-            for place in [place for place in self._cache if place[1] == subject]:
-                del self._cache[place]
+        self._cache.forget(lambda place: place[1] == subject)
 
     def current_id(self, purpose: KeyPurpose, subject: str) -> str | None:
         """Id of the current encryption key; None if one must be created. Does not call KMS."""
-        cached = self._cached(purpose, subject, _CURRENT)
+        cached = self._cache.get((purpose, subject, _CURRENT))
         if cached is not None:
             return cached.key_id
         current = self._youngest(purpose, self._store.all_of(key_owner(purpose, subject)))
@@ -157,7 +155,7 @@ class KeyRing:
         return None if not active or too_old else active[0]
 
     def _opened(self, purpose: KeyPurpose, subject: str, row: DataKey) -> OpenKey:
-        cached = self._cached(purpose, subject, row.key_id)
+        cached = self._cache.get((purpose, subject, row.key_id))
         return cached or self._unwrap(purpose, subject, row)
 
     def _make(
@@ -180,7 +178,8 @@ class KeyRing:
         stored = self._store.create(row, token=self._outside.new_id("key", now))
         if stored.wrapped != row.wrapped:
             return stored, self._unwrap(purpose, subject, stored)
-        return row, self._keep(purpose, subject, key_id, OpenKey(key_id, made["Plaintext"]))
+        place = (purpose, subject, key_id)
+        return row, self._cache.keep(place, OpenKey(key_id, made["Plaintext"]))
 
     def _unwrap(self, purpose: KeyPurpose, subject: str, row: DataKey) -> OpenKey:
         if row.wrapped is None:
@@ -194,29 +193,12 @@ class KeyRing:
                 EncryptionContext=_context(purpose, subject),
             )
         key = OpenKey(row.key_id, opened["Plaintext"])
-        return self._keep(purpose, subject, row.key_id, key)
+        return self._cache.keep((purpose, subject, row.key_id), key)
 
     def _arn(self, purpose: KeyPurpose) -> str:
         if purpose not in self._key_arns:
             raise IntegrityError(f"this function has no {purpose} key")
         return self._key_arns[purpose]
-
-    def _cached(self, purpose: KeyPurpose, subject: str, key_id: str) -> OpenKey | None:
-        place = (purpose, subject, key_id)
-        with self._lock:
-            until, key = self._cache.get(place, (0.0, None))
-            if key is None or until < self._monotonic():
-                self._cache.pop(place, None)
-                return None
-            self._cache.move_to_end(place)
-            return key
-
-    def _keep(self, purpose: KeyPurpose, subject: str, place: str, key: OpenKey) -> OpenKey:
-        with self._lock:
-            self._cache[purpose, subject, place] = (self._monotonic() + MAX_CACHE_SECONDS, key)
-            while len(self._cache) > MAX_CACHED_KEYS:
-                self._cache.popitem(last=False)
-        return key
 
 
 def _forgotten(detail: str, subject: str) -> KeyForgotten:

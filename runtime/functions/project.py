@@ -73,7 +73,7 @@ class ProjectServices(FunctionServices):
         return ShardProjection(
             shard_rows=ShardRepository(self.store),
             accounts=AccountRepository(self.store),
-            clock=self.outside.now,
+            outside=self.outside,
             request_id=lambda: self._request_id,
             parking=self._parking,
         )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from runtime.core.cache import Cache
 from runtime.core.echo import echoed
 from runtime.core.errors import NotFound
 from runtime.core.fields import PLATFORM
 from runtime.core.outside import Outside
 from runtime.core.scope import Scope
-from runtime.core.ttl_cache import TtlCache
 from runtime.dynamodb.index_shards import PLATFORM_BUCKETS
 from runtime.merchants.models import MerchantProfile
 
@@ -29,8 +29,8 @@ class MerchantProfiles:
 
     def __init__(self, reader: ProfileReader, remember_seconds: float, outside: Outside) -> None:
         self._reader = reader
-        self._known: TtlCache[str, MerchantProfile] = TtlCache(
-            remember_seconds, MAX_REMEMBERED, outside
+        self._known: Cache[str, MerchantProfile] = Cache(
+            MAX_REMEMBERED, outside, seconds=remember_seconds
         )
 
     def index_buckets(self, owner: str) -> int:

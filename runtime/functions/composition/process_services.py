@@ -94,9 +94,7 @@ class ProcessServices(FunctionServices):
             accounts=accounts,
             shard_rows=shard_rows,
             merchants=profiles,
-            known_hot_accounts=KnownHotAccounts(
-                settings.merchant_cache_seconds, self.outside.monotonic
-            ),
+            known_hot_accounts=KnownHotAccounts(settings.merchant_cache_seconds, self.outside),
             claims=claims,
             lockout=self.payment_dependencies.lockout,
         )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from runtime.core.cache import Cache
 from runtime.core.change_context import ChangeContext
 from runtime.core.errors import NotFound
 from runtime.core.observability import logger
+from runtime.core.outside import Outside
 from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.errors import InvalidRequest
 from runtime.ledger.accounts.repository import AccountRepository
@@ -28,11 +29,14 @@ class ShardProjection:
 
     shard_rows: ShardRepository
     accounts: AccountRepository
-    clock: Callable[[], datetime]
+    outside: Outside
     request_id: Callable[[], str]
     parking: Parking
     credited_by: str = CREDITED_BY
-    _targets: OrderedDict[str, CreditShard] = field(default_factory=OrderedDict)
+    _targets: Cache[str, CreditShard] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._targets = Cache(MAX_TARGETS_REMEMBERED, self.outside)
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
         """Group credits by account and shard, so that each shard is written once per batch."""
@@ -76,7 +80,7 @@ class ShardProjection:
     def _credit(
         self, account_id: str, shard: str, transfer: Transfer, items: Sequence[ShardCredit]
     ) -> None:
-        now = self.clock()
+        now = self.outside.now()
         context = ChangeContext(
             changed_by=self.credited_by, request_id=self.request_id(), cause=transfer.id
         )
@@ -98,10 +102,7 @@ class ShardProjection:
             if row is None:
                 raise NotFound(f"Transfer {transfer.id} names the unknown account {account_id}")
             target = CreditShard(row.id, row.merchant_id, row.account_type, row.currency)
-        self._targets[account_id] = target
-        if len(self._targets) > MAX_TARGETS_REMEMBERED:
-            self._targets.popitem(last=False)
-        return target
+        return self._targets.keep(account_id, target)
 
 
 def items_of(transfer: Transfer) -> list[tuple[str, ShardCredit]]:

@@ -8,7 +8,6 @@ shards into row 00.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
+from runtime.core.cache import Cache
 from runtime.core.change_context import ChangeContext
 from runtime.core.errors import StaleWrite, Unavailable
 from runtime.core.fields import Timestamp
@@ -86,7 +86,7 @@ class ShardRepository:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._profiles: OrderedDict[str, None] = OrderedDict()
+        self._stored_profiles: Cache[str, bool] = Cache(MAX_PROFILES_REMEMBERED, store.outside)
 
     def rows_of(self, account_id: str) -> list[Account]:
         """Row 00 and the shards of an account, strongly consistent."""
@@ -97,7 +97,7 @@ class ShardRepository:
 
     def ensure_profile(self, account: ChartAccount, context: ChangeContext, now: datetime) -> None:
         """Store row 00 of a chart account if it does not exist."""
-        if account.id in self._profiles:
+        if self._stored_profiles.get(account.id):
             return
         status, at = AccountStatus.ACTIVE, to_timestamp(now)
         profile = Account(
@@ -117,9 +117,7 @@ class ShardRepository:
             self._store.transact(
                 [put(profile).when(absent("id"))], token=self._store.outside.new_id("prf", now)
             )
-        self._profiles[account.id] = None
-        if len(self._profiles) > MAX_PROFILES_REMEMBERED:
-            self._profiles.popitem(last=False)
+        self._stored_profiles.keep(account.id, True)
 
     def credit(
         self,

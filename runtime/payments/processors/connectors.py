@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from runtime.core.cache import Cache
 from runtime.core.echo import echoed
 from runtime.core.errors import NotFound, ProcessorAccountRemoved
 from runtime.core.outside import Outside
 from runtime.core.scope import Scope
-from runtime.core.ttl_cache import TtlCache
 from runtime.merchants.models import ProcessorConnection
 from runtime.payments.models import Payment
 from runtime.payments.processors.port import Processor, ProcessorConfig
@@ -75,8 +75,8 @@ class Connectors:
     ) -> None:
         self._connections = connections
         self._factories = factories
-        self._known: TtlCache[tuple[str, str, str | None], Processor] = TtlCache(
-            remember_seconds, MAX_REMEMBERED, outside
+        self._known: Cache[tuple[str, str, str | None], Processor] = Cache(
+            MAX_REMEMBERED, outside, seconds=remember_seconds
         )
 
     @property

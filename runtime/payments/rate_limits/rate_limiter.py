@@ -7,7 +7,6 @@ for the counter. Exhausted windows are cached too, so a rejected request costs n
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
+from runtime.core.cache import Cache
 from runtime.core.errors import AlreadyClaimed, PlatformError
 from runtime.core.outside import Outside
 from runtime.merchants.models import MerchantProfile
@@ -89,7 +89,7 @@ class RateLimiter:
     def __init__(self, counters: LimitRepository, outside: Outside) -> None:
         self._counters = counters
         self._new_lock = outside.lock
-        self._windows: OrderedDict[tuple[str, str], _Window] = OrderedDict()
+        self._windows: Cache[tuple[str, str], _Window] = Cache(MAX_REMEMBERED, outside)
         self._lock = outside.lock()
 
     @contextmanager
@@ -132,10 +132,7 @@ class RateLimiter:
             if window is None or window.start < limit.start:
                 pace = window.pace if window is not None else Pace()
                 window = _Window(limit.start, pace, self._new_lock())
-                self._windows[subject] = window
-            self._windows.move_to_end(subject)
-            if len(self._windows) > MAX_REMEMBERED:
-                self._windows.popitem(last=False)
+                self._windows.keep(subject, window)
             return window
 
 

@@ -76,7 +76,7 @@ class Losses:
         store, outside = store or self.ledger.platform.store, self.ledger.platform.outside
         shard_rows = ShardRepository(store)
         folding = ShardProjection(
-            shard_rows, AccountRepository(store), outside.now, lambda: "rbd_test", ParkingLot()
+            shard_rows, AccountRepository(store), outside, lambda: "rbd_test", ParkingLot()
         )
         return BalancesDependencies(
             books=VerificationReads(store, segments=2, scan_page=4),

@@ -57,7 +57,7 @@ def projector(platform: Platform, parking: ParkingLot) -> Projector:
     folding = ShardProjection(
         ShardRepository(store),
         AccountRepository(store),
-        platform.clock,
+        platform.outside,
         lambda: "invocation",
         parking,
     )

@@ -45,7 +45,7 @@ def projector(
     folding = ShardProjection(
         ShardRepository(store),
         AccountRepository(store),
-        platform.clock,
+        platform.outside,
         lambda: "invocation",
         parking,
     )

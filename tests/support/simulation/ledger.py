@@ -48,6 +48,7 @@ from tests.support.fakes import ParkingLot
 from tests.support.iam_guard import restrict_to
 from tests.support.oracles.ledger import TRANSFERS, Books, Story, legs_in
 from tests.support.oracles.ledger_model import LedgerModel, ModelAccount, net_of
+from tests.support.outside import OUTSIDE
 from tests.support.platform import TIMING, Platform
 from tests.support.simulation.commit_watch import CommitWatch
 
@@ -91,7 +92,7 @@ class LedgerClient:
             accounts=AccountRepository(store),
             shard_rows=ShardRepository(store),
             merchants=platform.profiles,
-            known_hot_accounts=KnownHotAccounts(1.0, time.monotonic),
+            known_hot_accounts=KnownHotAccounts(1.0, OUTSIDE),
             claims=ClaimRepository(store),
             lockout=LOCKOUT,
         )
@@ -125,7 +126,7 @@ class LedgerClient:
 
     def forget_folded(self) -> None:
         """Remember nothing of folded accounts."""
-        self.deps = replace(self.deps, known_hot_accounts=KnownHotAccounts(1.0, time.monotonic))
+        self.deps = replace(self.deps, known_hot_accounts=KnownHotAccounts(1.0, OUTSIDE))
 
     def set_active(self, account_id: str, active: bool) -> StoredAnswer:
         """Activate or deactivate an account, without a key."""
@@ -335,7 +336,7 @@ class LedgerPlatform:
             folding = ShardProjection(
                 ShardRepository(store),
                 AccountRepository(store),
-                self.platform.clock,
+                self.platform.outside,
                 lambda: name,
                 self.parking,
             )

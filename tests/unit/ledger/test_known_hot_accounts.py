@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runtime.ledger.accounts.models import Account, AccountType, Posting
 from runtime.ledger.hot_accounts.known_accounts import KnownHotAccounts
+from tests.support.outside import outside
 
 HOT = Account(
     id="acc_hot",
@@ -21,11 +22,11 @@ HOT = Account(
 
 def test_a_cached_account_expires() -> None:
     seconds = iter([100.0, 104.9, 105.0])
-    folded = KnownHotAccounts(5.0, lambda: next(seconds))
+    folded = KnownHotAccounts(5.0, outside(monotonic=lambda: next(seconds)))
     folded.learn([HOT])
     assert folded.get(HOT.id) == HOT
     assert folded.get(HOT.id) is None
 
 
 def test_an_account_that_was_never_learned_is_unknown() -> None:
-    assert KnownHotAccounts(5.0, lambda: 0.0).get("acc_other") is None
+    assert KnownHotAccounts(5.0, outside()).get("acc_other") is None
