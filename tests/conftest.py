@@ -1,4 +1,4 @@
-"""What all tests share: no way to a real AWS account, one seed, loud words about skips."""
+"""Shared by all tests: no access to a real AWS account, one seed, explicit warnings about skips."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.engines.engine import ENVIRONMENT
 
 _SEED_VARIABLE = "TEST_SEED"
 
-# A busy machine is no fault of the code: nothing that measures time may fail a test. Continuous
+# A slow machine is not a defect of the code: no test may fail because of measured time. Continuous
 # integration draws the same examples each time; a developer's runs go on exploring.
 settings.register_profile("exploring", deadline=None)
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was not tested for want of a tool: a skip that nobody sees is a lie."""
+    """List tests that were skipped for want of a tool, so that a skip cannot go unnoticed."""
     slowest.note(
         report
         for reports in terminalreporter.stats.values()
@@ -52,7 +52,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def seed() -> int:
-    """Seed of every random choice; printed by failing tests, given back by TEST_SEED=…"""
+    """Seed of every random choice; printed by failing tests, replayed with TEST_SEED=…"""
     return int(os.environ.get(_SEED_VARIABLE) or random.SystemRandom().randrange(10**9))
 
 

@@ -1,4 +1,4 @@
-"""Write the corpus again: `python -m tests.corpus`. The same files come out every time."""
+"""Regenerate the corpus: `python -m tests.corpus`. The output is deterministic."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a merchant's books have before a settlement file comes: payments with what became of them.
+"""A merchant's payments before a settlement file arrives, with what has happened to them since.
 
-Everything is made from the case's name and a counter, so that the same books come out every time.
+Everything derives from the case's name and a counter, so that the output is deterministic.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def token(*meaning: str, length: int = 14) -> str:
-    """An id as processors make them: the same for the same meaning."""
+    """An id in the form that processors use; the same input gives the same id."""
     number = int.from_bytes(hashlib.sha256("/".join(meaning).encode()).digest())
     text = ""
     for _ in range(length):
@@ -95,14 +95,14 @@ class Books:
     def payment(
         self, amount: int, currency: str, *, fee: int = 0, status: str = "succeeded"
     ) -> Payment:
-        """A payment that was charged at once. `fee`: what the processor had said; 0: nothing."""
+        """A payment charged at once. `fee`: as reported by the processor; 0: not reported."""
         paid = self._new(amount, currency)
         charge = charge_transaction_id(paid.id)
         paid.captures.append(Fact(charge, paid.processor_id, amount, fee, status))
         return paid
 
     def authorized(self, amount: int, currency: str, *captures: int, fee: int = 0) -> Payment:
-        """A payment that was authorized, and captured in parts; `fee` of each capture."""
+        """A payment that was authorized and captured in parts; `fee` of each capture."""
         paid = self._new(amount, currency)
         paid.authorized = True
         for part in captures:
@@ -130,7 +130,7 @@ class Books:
         return made
 
     def settled(self) -> Settled:
-        """What is settled so far, to be kept while more is."""
+        """A snapshot of what is settled so far."""
         return copy.deepcopy({paid.id: paid for paid in self.payments})
 
     def open_balances(self, settled: Settled) -> dict[str, dict[str, int]]:
@@ -165,7 +165,7 @@ class Books:
 
 
 def _unsettled(paid: Payment) -> Payment:
-    """The payment before any file came."""
+    """The payment before any file arrived."""
     before = copy.deepcopy(paid)
     for fact in (*before.captures, *before.refunds):
         fact.settled = fact.return_settled = False
@@ -175,7 +175,7 @@ def _unsettled(paid: Payment) -> Payment:
 
 
 def _open_amounts(paid: Payment) -> list[tuple[int, int]]:
-    """Signed amounts and fees of what is booked and was in no file."""
+    """Signed amounts and fees of what is booked but in no file."""
     found = [
         (each.amount, each.fee)
         for each in paid.captures

@@ -34,7 +34,7 @@ class File:
 
 @dataclass
 class Case:
-    """Files about the same books. `name` is that of its files, with their number."""
+    """Files about the same payments. `name` is that of its files, with their number."""
 
     name: str
     books: Books
@@ -48,7 +48,7 @@ class Case:
         dress: Dress | None = None,
         uploaded_as: str = "2026-02-02.csv",
     ) -> Report:
-        """One more file; what is settled by those before it is kept."""
+        """One more file; what earlier files have settled is kept."""
         self.keep()
         made = Report(self.books, layout, uploaded_as=uploaded_as, dress=dress)
         self.files.append(File(about, made, uploaded_as=uploaded_as))
@@ -65,7 +65,7 @@ def case(name: str) -> Case:
     return Case(name, Books(name))
 
 
-# -------------------------------------------------------------------- what is right
+# -------------------------------------------------------------------- correct files
 
 
 def payout_of(layout: SettlementFormat, books: Books, number: int = 1) -> str | None:
@@ -80,7 +80,7 @@ def payout_of(layout: SettlementFormat, books: Books, number: int = 1) -> str | 
 def sales(
     report: Report, payout: str | None, currency: str, count: int, *, learn: bool = True
 ) -> list[Payment]:
-    """Captures with fees: known beforehand, not known, and none."""
+    """Captures with fees that were known beforehand, were not known, or are zero."""
     unit = 10 ** DECIMALS[currency]
     made = []
     for number in range(1, count + 1):
@@ -93,7 +93,7 @@ def sales(
 
 
 def happy(layout: SettlementFormat, currency: str) -> Case:
-    """Every type of line, all of them right, explained to the last minor unit."""
+    """Every type of line, all correct; they add up to the payout."""
     made = case(f"{layout}-everything-{currency.lower()}")
     report = made.report(layout, f"every type of line in {currency}, all right")
     unit, payout = 10 ** DECIMALS[currency], payout_of(layout, made.books)
@@ -153,7 +153,7 @@ def dressed(layout: SettlementFormat) -> Iterator[Case]:
 
 
 def mistaken(layout: SettlementFormat) -> Iterator[Case]:
-    """Errors among lines that are right, in several currencies, a few to a file."""
+    """Errors among correct lines, in several currencies, a few per file."""
     everything = mistakes_of(layout)
     # Each of them comes in two currencies.
     currencies = ("USD", "EUR", "JPY", "KWD", "GBP", "JPY", "USD", "ISK", "EUR", "KWD")

@@ -1,7 +1,7 @@
-"""Settlement files under construction: each line with what must become of it.
+"""Settlement files under construction: each line with its expected result.
 
-A report knows which line is right and which has an error, because whoever wrote the case said so.
-Nothing here asks the code under test what a line is.
+A report knows which line is correct and which has an error, because the case's author declared it.
+Nothing here asks the code under test how it classifies a line.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Dress:
 
 @dataclass(frozen=True)
 class Says:
-    """What a line says otherwise than it should, and what must become of it."""
+    """How a line differs from the expected one, and its expected result."""
 
     status: str = "matched"
     planted: str | None = None
@@ -166,7 +166,7 @@ class Report:
     def payout_line(
         self, payout: str | None, currency: str, *, off: int = 0, planted: str = ZERO_MARKED
     ) -> None:
-        """The payout of all lines so far that can be read; `off` minor units more than they are."""
+        """The payout of all readable lines so far; `off` minor units more than their sum."""
         total = sum(
             each.line.net
             for each in self.entries

@@ -1,4 +1,4 @@
-"""What must come of each file: the truth beside it."""
+"""The expected results of each file, stored beside it."""
 
 from __future__ import annotations
 

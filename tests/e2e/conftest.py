@@ -23,8 +23,8 @@ from tests.support.stages.shared_stage import ALONE, SharedStage
 STATE_DIRECTORY = Path(".local-e2e")
 
 GROUPS = {
-    # What they judge is the whole stage, and some of them plant mistakes in it. The first ones
-    # read all merchants, of whom there are more and more.
+    # They check the whole stage, and some of them plant errors in it. The first ones
+    # read all merchants, whose number grows during the run.
     "test_totals.py": "whole-stage",
     "test_demo.py": "whole-stage",
     "test_ledger.py": "whole-stage",
@@ -32,7 +32,7 @@ GROUPS = {
     # They wait for schedules, leases and retries.
     "test_stack.py": "clocks",
     "test_webhooks.py": "clocks",
-    # Each listens where the functions look for Stripe.
+    # Each listens at the address at which the functions expect Stripe.
     "test_stripe.py": "stripe",
     "test_redaction.py": "stripe",
 }
@@ -49,7 +49,7 @@ class Shop:
     client: ApiClient
 
     def summary(self, payments: int, **totals: int) -> Any:
-        """The summary, once the stream has told it of so many payments of USD with these sums."""
+        """The summary, once the stream has counted this many USD payments with these sums."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             summary = self.client.get("/v1/payments/summary").require(200)
@@ -68,7 +68,7 @@ class Deployment:
     stack: Stack
     aws: Clients
     stripe_port: int
-    """Where its functions look for Stripe; nobody is there but while a test listens."""
+    """Where its functions expect Stripe; only a running test listens there."""
 
     @property
     def operator(self) -> ApiClient:

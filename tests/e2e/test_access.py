@@ -1,4 +1,4 @@
-"""Who is let in, who sees what, and how refusals look."""
+"""Access control: authentication, permissions, isolation of merchants, and the error responses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_no_route_answers_without_its_permission(
     assert reply.require(403)["code"] == "forbidden"
 
 
-def test_tokens_that_are_not_quite_right_are_refused(deployment: Deployment, shop: Shop) -> None:
+def test_invalid_tokens_are_refused(deployment: Deployment, shop: Shop) -> None:
     workspace = deployment.workspace
     settings = AuthSettings.of_local_stage(workspace.root)
     key = signing_key(workspace)
@@ -79,7 +79,7 @@ def test_tokens_that_are_not_quite_right_are_refused(deployment: Deployment, sho
         assert reply.headers["www-authenticate"].startswith("Bearer"), name
 
 
-def test_a_refused_token_is_told_before_what_is_asked_for(deployment: Deployment) -> None:
+def test_an_invalid_token_is_reported_before_an_unknown_route(deployment: Deployment) -> None:
     expired = token(Grant(("payments",), ttl_seconds=-60), deployment.workspace)
     client = ApiClient(deployment.stack.api_url, expired)
     for method, path in (("GET", "/v1/nothing"), ("DELETE", "/v1/payments"), ("POST", "/v1/x/y")):
@@ -124,7 +124,7 @@ def test_only_operators_act_for_a_merchant(deployment: Deployment, shop: Shop) -
     ("method", "path", "status"),
     [("GET", "/v1/nothing", 404), ("DELETE", "/v1/payments", 405), ("PUT", "/v1/payments/x", 405)],
 )
-def test_what_is_not_there_is_said_as_a_problem(
+def test_unknown_routes_and_methods_are_problem_documents(
     method: str, path: str, status: int, shop: Shop
 ) -> None:
     reply = shop.client.send(method, path)
@@ -145,7 +145,7 @@ def test_what_is_not_there_is_said_as_a_problem(
         ({"json": {"description": "x" * 70_000}}, 413, "payload_too_large"),
     ],
 )
-def test_bad_requests_are_said_clearly(
+def test_bad_requests_get_a_clear_problem(
     options: dict[str, object], status: int, code: str | None, shop: Shop
 ) -> None:
     headers = {"Idempotency-Key": "bad", **(options.pop("headers", None) or {})}  # type: ignore[dict-item]

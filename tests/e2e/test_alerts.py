@@ -1,4 +1,4 @@
-"""Alerts over HTTP, within seconds of what they are about; and a redrive of what was given up."""
+"""Alerts over HTTP, within seconds of the event; and a redrive of failed batches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.stages.patience import PATIENCE_SECONDS
 
 
 def settled(read: Callable[[], Any], count: int) -> Any:
-    """What a stream derives comes within seconds."""
+    """Waits for what a stream derives; it takes seconds."""
     until = time.monotonic() + PATIENCE_SECONDS
     while len(found := read()) < count:
         assert time.monotonic() < until, found
@@ -38,7 +38,7 @@ def pay(shop: Shop, amount: int, **more: Any) -> str:
     return paid
 
 
-def test_a_large_payment_and_a_busy_customer_are_alerts_of_their_merchant_alone(
+def test_a_large_payment_and_a_high_velocity_customer_alert_only_their_merchant(
     deployment: Deployment, shop: Shop
 ) -> None:
     large = pay(shop, 1_000_000)
@@ -63,7 +63,7 @@ def test_a_large_payment_and_a_busy_customer_are_alerts_of_their_merchant_alone(
     assert {each["id"] for each in alerts(shop)} <= {each["id"] for each in of_all}
 
 
-def test_a_batch_that_was_given_up_is_redriven_through_the_deployed_function(
+def test_a_failed_batch_is_redriven_through_the_deployed_function(
     deployment: Deployment, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = local_target(deployment.stack)

@@ -1,4 +1,4 @@
-"""A machine client's key on the deployed stack: made, used, revoked, refused."""
+"""A machine client's API key on the deployed stack: created, used, revoked, refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local.api_client import ApiClient, Reply
 from tests.e2e.conftest import Deployment, Shop
 
 CACHE_SECONDS = 5
-"""The stage's `auth.cache_seconds`: a key refused to a route may serve it on for so long."""
+"""The stage's `auth.cache_seconds`: a revoked key may be accepted on a route for this long."""
 MARGIN_SECONDS = 10
 REFUSED = 401
 
@@ -40,12 +40,12 @@ def test_a_key_serves_its_machine_client_until_it_is_revoked(
 
     revoked = operator.post(f"/v1/api-keys/{made['id']}/revoke", {}).require(200)
     assert revoked["revoked_at"] is not None
-    # Nothing was cached for this route, so the revocation is seen at once.
+    # Nothing was cached for this route, so the revocation takes effect at once.
     assert workload.get("/v1/transfers").status == REFUSED
     assert _refused_within(workload, CACHE_SECONDS + MARGIN_SECONDS).status == REFUSED
 
 
-def test_a_key_of_nobody_is_refused(deployment: Deployment, shop: Shop) -> None:
+def test_an_unknown_key_is_refused(deployment: Deployment, shop: Shop) -> None:
     made = deployment.operator.post(
         "/v1/api-keys",
         {"merchant_id": shop.merchant_id, "name": "till", "permissions": ["payments"]},

@@ -34,7 +34,7 @@ def settles(read: Callable[[], Any], expected: Any) -> None:
 
 
 class Log:
-    """The deployed audit table, past all rules; `restore` undoes what was planted."""
+    """Direct access to the deployed audit table; `restore` undoes the tampering."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._dynamodb = deployment.aws.dynamodb
@@ -85,7 +85,7 @@ def log(deployment: Deployment) -> Iterator[Log]:
 
 
 def paid(shop: Shop) -> str:
-    """A payment of several versions: authorized, captured in part, and refunded."""
+    """A payment of several versions: authorized, partially captured, and refunded."""
     body = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
     made = shop.client.post(
         "/v1/payments", {**body, "capture_method": "manual"}, key=uuid4().hex
@@ -122,7 +122,7 @@ def places(deployment: Deployment, entity: str) -> list[tuple[str, int, str]]:
     return [(f.subject, f.position, f.sequence) for f in report.findings]
 
 
-def test_what_a_payment_went_through_is_told_archived_and_signed(
+def test_the_history_of_a_payment_is_logged_archived_and_signed(
     deployment: Deployment, shop: Shop
 ) -> None:
     payment_id = paid(shop)
@@ -154,7 +154,7 @@ def test_archived_objects_are_locked(deployment: Deployment, shop: Shop) -> None
         s3.delete_object(Bucket=bucket, Key=found["Key"], VersionId=found["VersionId"])
 
 
-def test_every_way_of_tampering_is_found_at_its_place(
+def test_every_kind_of_tampering_is_found_at_its_position(
     deployment: Deployment, shop: Shop, log: Log
 ) -> None:
     payment_id = paid(shop)
@@ -162,7 +162,7 @@ def test_every_way_of_tampering_is_found_at_its_place(
     assert verified_in_the_end(deployment, payment_id).findings == ()
     rows = log.rows(payment_id)
     last = len(rows)
-    edited = rows[1].model_copy(update={"user_id": "nobody"})
+    edited = rows[1].model_copy(update={"user_id": "intruder"})
 
     log.put(edited)
     assert places(deployment, payment_id) == [(payment_id, 2, rows[1].sequence)]
@@ -189,11 +189,11 @@ def test_every_way_of_tampering_is_found_at_its_place(
         log.put(again)
         previous = again.hash
     chain = shop.client.get(f"/v1/audit/{payment_id}/verify").require(200)
-    assert chain["valid"], "a tail that is hashed again is a chain"
+    assert chain["valid"], "a rehashed tail is a valid chain"
     assert places(deployment, payment_id) == [(payment_id, 2, rows[1].sequence)]
 
 
-def test_the_command_tells_of_an_edit_and_fails_and_an_alert_is_raised(
+def test_the_command_reports_an_edit_and_fails_and_an_alert_is_raised(
     deployment: Deployment, shop: Shop, log: Log, capsys: pytest.CaptureFixture[str]
 ) -> None:
     payment_id = paid(shop)
@@ -222,8 +222,8 @@ def test_the_command_tells_of_an_edit_and_fails_and_an_alert_is_raised(
     settles(alerted, True)
 
 
-@pytest.mark.deep  # the demo's own test tells it, too
-def test_the_demo_tells_it(deployment: Deployment, shop: Shop) -> None:
+@pytest.mark.deep  # the demo's own test covers it, too
+def test_the_demo_shows_tampering(deployment: Deployment, shop: Shop) -> None:
     payment_id = paid(shop)
     shown = io.StringIO()
     audit(deployment.stack, shop.client, payment_id, Console(file=shown, width=200))

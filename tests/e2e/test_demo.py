@@ -1,4 +1,4 @@
-"""The demo itself, and what it says when its emulator dies under it."""
+"""The demo itself, and its message if the emulator dies while it runs."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def _tell(deployment: Deployment) -> None:
     assert "Every step held." in output
 
 
-def test_the_demo_holds(deployment: Deployment) -> None:
+def test_the_demo_succeeds(deployment: Deployment) -> None:
     _tell(deployment)
 
 
 @pytest.mark.deep
-def test_the_demo_can_be_told_again(deployment: Deployment) -> None:
+def test_the_demo_can_be_repeated(deployment: Deployment) -> None:
     for _ in range(2):
         _tell(deployment)
 
 
 @pytest.mark.deep  # a stage of its own is deployed for it
-def test_killing_the_emulator_in_the_middle_of_the_demo_gives_one_clear_message() -> None:
+def test_killing_the_emulator_during_the_demo_gives_one_clear_message() -> None:
     workspace = Workspace.find(KILLED_STATE)
     up(workspace, free_port())
     try:

@@ -1,4 +1,4 @@
-"""Exceptions of a settlement are decided, until it is completed."""
+"""Exceptions of a settlement are resolved, until it is completed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _until(client: ApiClient, path: str, count: int, **query: Any) -> list[Any]:
     raise AssertionError(f"{path} has not {count} rows within {PATIENCE_SECONDS} s")
 
 
-def test_a_settlement_is_completed_by_the_decision_about_its_last_exception(
+def test_resolving_the_last_exception_completes_the_settlement(
     deployment: Deployment, shop: Shop
 ) -> None:
     sale = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
@@ -39,7 +39,7 @@ def test_a_settlement_is_completed_by_the_decision_about_its_last_exception(
             (
                 HEADER,
                 f"{payment},{transaction},settled,900,59,841,USD,2026-01-01,2026-01-02",
-                "pay_of_somebody,txn_of_somebody,settled,5,0,5,USD,2026-01-01,2026-01-02",
+                "pay_unknown,txn_unknown,settled,5,0,5,USD,2026-01-01,2026-01-02",
                 "",
             )
         ).encode(),

@@ -1,4 +1,4 @@
-"""An export over HTTP: asked for, written by the deployed worker, downloaded by its link."""
+"""An export over HTTP: requested, written by the deployed worker, downloaded through its link."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _exported(shop: Shop, **body: Any) -> tuple[dict[str, Any], bytes]:
             break
         time.sleep(0.2)
     assert export["status"] == "completed", export
-    # The link alone opens it: no token goes with it.
+    # The link alone is enough: no token is sent with it.
     answer = httpx.get(export["result_url"])
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-disposition"].startswith("attachment")

@@ -1,7 +1,7 @@
-"""Tenants are sealed: every route of the served document, tried with another merchant's everything.
+"""Merchants are isolated: every route of the served document, tried with another merchant's ids.
 
-The walk is driven by the document. A new route with an id, a filter or a body that the walk does
-not know how to fill fails here by its name, so that it cannot be forgotten.
+The walk is driven by the document. A new route with an id, a filter or a body that the walk
+cannot fill fails here by name, so that it cannot be forgotten.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ HARMLESS_QUERY = {
 }
 ID_QUERY = {"customer_id", "account_id", "merchant_id", "settlement_id"}
 ANSWERS_EACH = {"resolveExceptions"}
-"""Routes that answer 200, and in it what became of each part of the request."""
+"""Routes that answer 200 and report the result of each part of the request."""
 WORD_QUERY = {"account_number", "email", "idempotency_key", "processor_id"}
-"""Filters by what a merchant, or its processor, has named: another's find nothing."""
+"""Filters by a merchant's or processor's own names: another merchant's match nothing."""
 ALONE = {"entity_id": "payment", "payment_id": "payment"}
-"""Queries that take no other beside them, and whose id they could name."""
+"""Queries that allow no other filter, and whose id they could name."""
 NEEDED_QUERY: dict[str, dict[str, str]] = {
-    "findCustomers": {"email": "nobody@people.example"},
+    "findCustomers": {"email": "unknown@people.example"},
     "getBalance": {"at": "2026-01-01T00:00:00Z"},
     "listAccounts": {"status": "active", "account_type": "wallet"},
     "listAudit": {"action": "payment_succeeded"},
@@ -192,13 +192,13 @@ def must_be_sealed(reply: Reply, theirs: Tenant, what: str, sent: str) -> None:
 
 
 def must_tell_nothing(reply: Reply, theirs: Tenant, what: str, sent: str) -> None:
-    assert theirs.marker not in reply.text, f"{what} tells what the other merchant wrote"
+    assert theirs.marker not in reply.text, f"{what} reveals what the other merchant wrote"
     for kind, identifier in theirs.ids.items():
         reported = identifier in reply.text and identifier not in sent
-        assert not reported, f"{what} tells the other merchant's {kind}"
+        assert not reported, f"{what} reveals the other merchant's {kind}"
 
 
-def test_no_route_reaches_into_another_merchant(
+def test_no_route_reaches_another_merchants_resources(
     operations: list[tuple[str, str, dict[str, Any]]], tenant: Tenant, stranger: Tenant
 ) -> None:
     tried = 0
@@ -234,7 +234,7 @@ def test_no_route_reaches_into_another_merchant(
     assert tried > 100, "the walk went somewhere"
 
 
-def test_no_filter_and_no_cursor_opens_another_merchants_lists(
+def test_no_filter_and_no_cursor_reads_another_merchants_lists(
     operations: list[tuple[str, str, dict[str, Any]]], tenant: Tenant, stranger: Tenant
 ) -> None:
     for method, path, operation in operations:
@@ -271,7 +271,7 @@ def test_no_filter_and_no_cursor_opens_another_merchants_lists(
             must_tell_nothing(reply, tenant, name, "")
 
 
-def test_what_a_merchant_has_named_itself_finds_its_own(tenant: Tenant) -> None:
+def test_a_merchant_finds_its_own_resources_by_its_own_names(tenant: Tenant) -> None:
     found = {
         member: tenant.client.get(path, **{member: tenant.words[member]}).require(200)["data"]
         for member, path in (
@@ -289,17 +289,17 @@ def test_what_a_merchant_has_named_itself_finds_its_own(tenant: Tenant) -> None:
     }
 
 
-def test_a_cursor_serves_only_the_filters_it_was_made_with(stranger: Tenant) -> None:
+def test_a_cursor_is_valid_only_with_its_own_filters(stranger: Tenant) -> None:
     cursor = stranger.cursors["/v1/payments"]
     assert stranger.client.get("/v1/payments", cursor=cursor, limit=1).status == 200
     other = stranger.client.get("/v1/payments", cursor=cursor, status="failed")
     assert other.require(400)["code"] == "bad_cursor"
 
 
-def test_after_all_that_nothing_of_the_merchant_has_changed(
+def test_afterwards_nothing_of_the_merchant_has_changed(
     deployment: Deployment, tenant: Tenant
 ) -> None:
-    """Runs last: the walk above has tried to change everything."""
+    """Runs last: the tests above have tried to change everything."""
     written = {
         "merchant": 1,
         "customer": 2,

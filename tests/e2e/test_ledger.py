@@ -1,4 +1,4 @@
-"""Accounts and transfers over HTTP, and what the change streams make of them."""
+"""Accounts and transfers over HTTP, and what the change streams derive from them."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def order(source: str, target: str, amount: int, **more: Any) -> dict[str, Any]:
 
 
 def settles(read: Callable[[], Any], expected: Any) -> None:
-    """What a stream derives comes within seconds."""
+    """Waits for what a stream derives; it takes seconds."""
     until = time.monotonic() + PATIENCE_SECONDS
     while (found := read()) != expected:
         assert time.monotonic() < until, found
         time.sleep(0.2)
 
 
-def test_a_transfer_is_made_read_listed_and_stands_in_both_statements(
+def test_a_transfer_is_created_read_listed_and_in_both_statements(
     deployment: Deployment, shop: Shop
 ) -> None:
     a, b = account(deployment, shop, 1000), account(deployment, shop)
@@ -74,7 +74,7 @@ def test_a_transfer_is_made_read_listed_and_stands_in_both_statements(
     assert [row["id"] for row in listed] == [made["id"]]
 
 
-def test_a_folded_account_takes_a_crowd_and_pays_out_what_it_was_given(
+def test_a_hot_account_takes_many_concurrent_credits_and_pays_out_their_sum(
     deployment: Deployment, shop: Shop
 ) -> None:
     sources = [account(deployment, shop, 100) for _ in range(4)]
@@ -101,7 +101,7 @@ def test_a_folded_account_takes_a_crowd_and_pays_out_what_it_was_given(
     assert seen() == 0
 
 
-def test_a_payment_is_folded_into_the_platforms_accounts(
+def test_a_payment_is_booked_on_the_platforms_hot_accounts(
     deployment: Deployment, shop: Shop
 ) -> None:
     sale = {"amount": 1000, "currency": "DKK", "payment_method": "tok_approved"}
@@ -131,7 +131,7 @@ def test_a_hold_expires_by_the_schedule(deployment: Deployment, shop: Shop) -> N
     assert shop.client.get(f"/v1/accounts/{a}").require(200)["available"] == 100
 
 
-def test_posting_and_canceling_one_hold_at_once_lets_one_win(
+def test_concurrent_post_and_cancel_of_one_hold_have_one_winner(
     deployment: Deployment, shop: Shop
 ) -> None:
     a, b = account(deployment, shop, 100), account(deployment, shop)
@@ -161,7 +161,7 @@ def test_a_hold_is_canceled_without_a_body_or_with_an_empty_one(
     assert shop.client.post(path, body, key=fresh()).require(200)["status"] == "canceled"
 
 
-def test_the_books_are_proved_and_a_planted_unit_is_found(
+def test_ledger_verification_passes_and_finds_a_planted_minor_unit(
     deployment: Deployment, shop: Shop
 ) -> None:
     a, b = account(deployment, shop, 1000), account(deployment, shop)

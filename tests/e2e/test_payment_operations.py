@@ -1,4 +1,4 @@
-"""Captures, cancels and refunds over HTTP: in parts, too much, too late, at once, found again."""
+"""Captures, cancels and refunds over HTTP: partial, excessive, late, concurrent, resolved."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def standing(payment: Any) -> tuple[str, int, int, int]:
     return (payment["status"], *(payment[name] for name in amounts))
 
 
-def test_an_authorization_takes_nothing_until_it_is_captured(shop: Shop) -> None:
+def test_an_authorization_moves_no_money_until_it_is_captured(shop: Shop) -> None:
     payment = read(shop, paid(shop, AUTHORIZED))
     assert standing(payment) == ("requires_capture", 1000, 0, 0)
     assert done(payment) == [("authorization", 1000, "succeeded")]
 
 
-def test_a_capture_in_part_gives_the_rest_back(shop: Shop) -> None:
+def test_a_final_partial_capture_releases_the_rest(shop: Shop) -> None:
     path = paid(shop, AUTHORIZED)
     captured = shop.client.post(f"{path}/capture", {"amount": 600}, key="c").require(200)
     assert standing(captured) == ("succeeded", 0, 600, 0)
@@ -57,7 +57,7 @@ def test_a_capture_in_part_gives_the_rest_back(shop: Shop) -> None:
     assert read(shop, path) == captured
 
 
-def test_a_capture_without_a_body_takes_all(shop: Shop) -> None:
+def test_a_capture_without_a_body_captures_everything(shop: Shop) -> None:
     path = paid(shop, AUTHORIZED)
     reply = shop.client.send("POST", f"{path}/capture", headers={"Idempotency-Key": "c"})
     assert standing(reply.require(200)) == ("succeeded", 0, 1000, 0)
@@ -81,14 +81,14 @@ def test_captures_that_are_not_final_add_up_until_nothing_is_left(shop: Shop) ->
     ]
 
 
-def test_canceling_gives_an_authorization_back(shop: Shop) -> None:
+def test_canceling_releases_an_authorization(shop: Shop) -> None:
     path = paid(shop, AUTHORIZED)
     canceled = shop.client.post(f"{path}/cancel", {}, key="v").require(200)
     assert standing(canceled) == ("canceled", 0, 0, 0)
     assert done(canceled) == [("authorization", 1000, "succeeded"), ("void", 1000, "succeeded")]
 
 
-def test_canceling_after_a_capture_in_part_gives_back_the_rest_alone(shop: Shop) -> None:
+def test_canceling_after_a_partial_capture_releases_only_the_rest(shop: Shop) -> None:
     path = paid(shop, AUTHORIZED)
     part = {"amount": 300, "final": False}
     shop.client.post(f"{path}/capture", part, key="c").require(200)
@@ -111,7 +111,7 @@ def test_a_payment_is_refunded_in_parts_and_then_in_full(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(("route", "body"), [("capture", AUTHORIZED), ("refund", SALE)])
-def test_more_than_there_is_is_refused_with_what_there_is(
+def test_an_amount_above_the_remaining_one_is_refused_with_the_remaining_amount(
     route: str, body: dict[str, Any], shop: Shop
 ) -> None:
     path = paid(shop, body)
@@ -121,7 +121,7 @@ def test_more_than_there_is_is_refused_with_what_there_is(
     assert (problem["code"], problem["param"]) == ("amount_too_large", "amount")
     assert "601" in problem["detail"]
     assert "600" in problem["detail"]
-    assert len(read(shop, path)["transactions"]) == 2, "a refusal leaves nothing behind"
+    assert len(read(shop, path)["transactions"]) == 2, "a refusal stores nothing"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_declined_payment_cannot_be_refunded(shop: Shop) -> None:
     assert "failed" in shop.client.post(path, {}, key="r").require(409)["detail"]
 
 
-def test_a_refund_that_the_processor_refuses_is_402_and_gives_nothing_back(shop: Shop) -> None:
+def test_a_refund_that_the_processor_refuses_is_402_and_can_be_requested_again(shop: Shop) -> None:
     path = paid(shop, {**SALE, "payment_method": "tok_refund_fails"})
     refusal = shop.client.post(f"{path}/refund", {"amount": 400}, key="r")
     problem = refusal.require(402)
@@ -168,7 +168,7 @@ def test_a_refund_that_the_processor_refuses_is_402_and_gives_nothing_back(shop:
     assert standing(payment) == ("succeeded", 0, 1000, 0)
     assert done(payment)[1:] == [("refund", 400, "failed")]
     all_of_it = shop.client.post(f"{path}/refund", {"amount": 1000}, key="other")
-    assert all_of_it.status == 402, "the ceiling was given back: the processor was asked"
+    assert all_of_it.status == 402, "the amount was refundable again, so the processor was asked"
 
 
 def test_refunding_needs_a_permission_of_its_own(deployment: Deployment, shop: Shop) -> None:
@@ -194,7 +194,9 @@ def test_another_merchants_payment_is_not_found(
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_repeated_step_gets_the_same_bytes_and_is_done_once(route: str, shop: Shop) -> None:
+def test_a_repeated_operation_gets_the_same_bytes_and_has_one_effect(
+    route: str, shop: Shop
+) -> None:
     path = begun_for(route, shop)
     body = {} if route == "cancel" else {"amount": 400}
     first = shop.client.post(f"{path}/{route}", body, key="again")
@@ -210,13 +212,13 @@ def test_a_repeated_step_gets_the_same_bytes_and_is_done_once(route: str, shop: 
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_step_without_an_idempotency_key_is_refused(route: str, shop: Shop) -> None:
+def test_an_operation_without_an_idempotency_key_is_refused(route: str, shop: Shop) -> None:
     path = begun_for(route, shop)
     problem = shop.client.post(f"{path}/{route}", {}).require(400)
     assert problem["code"] == "missing_idempotency_key"
 
 
-def test_of_ten_refunds_at_once_as_many_succeed_as_there_is_money(
+def test_of_ten_concurrent_refunds_only_the_covered_ones_succeed(
     deployment: Deployment, shop: Shop
 ) -> None:
     path = paid(shop, {**SALE, "amount": 50})
@@ -227,7 +229,7 @@ def test_of_ten_refunds_at_once_as_many_succeed_as_there_is_money(
         return patient.post(f"{of}/refund", {"amount": 10}, key=key)
 
     with ThreadPoolExecutor(max_workers=10) as crowd:
-        # The emulator's cold starts are had by requests that refund nothing.
+        # Requests that refund nothing take the emulator's cold starts.
         list(crowd.map(lambda number: refund(f"cold{number}", "/v1/payments/none"), range(10)))
         replies = list(crowd.map(refund, [f"r{number}" for number in range(10)]))
     statuses = Counter(reply.status for reply in replies)
@@ -238,10 +240,10 @@ def test_of_ten_refunds_at_once_as_many_succeed_as_there_is_money(
     assert standing(payment) == ("succeeded", 0, 50, 50)
     assert done(payment)[1:] == [("refund", 10, "succeeded")] * 5
     given_back = sorted(r.body["amount_refunded"] for r in replies if r.status == 200)
-    assert given_back == [10, 20, 30, 40, 50], "each answer is of its own moment"
+    assert given_back == [10, 20, 30, 40, 50], "each response shows the sum at its own commit"
 
 
-def test_a_lost_answer_of_an_authorization_is_found_by_the_resolver(
+def test_an_authorization_with_a_lost_response_is_found_by_the_resolver(
     deployment: Deployment, shop: Shop
 ) -> None:
     body = {**AUTHORIZED, "payment_method": "tok_timeout"}

@@ -39,7 +39,7 @@ def _scan(deployment: Deployment, table: str) -> list[dict[str, Any]]:
     return [dict(item) for page in pages for item in page["Items"]]
 
 
-def test_an_approved_payment_succeeds_and_is_read_back_with_its_capture(shop: Shop) -> None:
+def test_an_approved_payment_succeeds_and_is_returned_with_its_capture(shop: Shop) -> None:
     paid = shop.client.post("/v1/payments", SALE, key="one").require(201)
     read = shop.client.get(f"/v1/payments/{paid['id']}").require(200)
     transactions = read.pop("transactions")
@@ -51,7 +51,7 @@ def test_an_approved_payment_succeeds_and_is_read_back_with_its_capture(shop: Sh
     ]
 
 
-def test_a_declined_payment_is_402_with_its_reason_and_stays_on_record(shop: Shop) -> None:
+def test_a_declined_payment_is_402_with_its_reason_and_is_kept(shop: Shop) -> None:
     body = {**SALE, "payment_method": "tok_insufficient_funds"}
     refusal = shop.client.post("/v1/payments", body, key="two")
     problem = refusal.require(402)
@@ -74,14 +74,14 @@ def test_a_repeated_request_gets_the_same_bytes_and_no_second_payment(
     assert len(payments_of(deployment, shop.merchant_id)) == 1
 
 
-def test_a_key_that_was_used_for_another_body_is_refused(shop: Shop) -> None:
+def test_a_key_used_for_another_body_is_refused(shop: Shop) -> None:
     shop.client.post("/v1/payments", SALE, key="reused").require(201)
     problem = shop.client.post("/v1/payments", {**SALE, "amount": 1001}, key="reused").require(422)
     assert problem["code"] == "idempotency_key_reused"
 
 
 @pytest.mark.parametrize("at_once", [8, pytest.param(32, marks=pytest.mark.deep)])
-def test_one_request_sent_many_times_at_once_is_one_payment_and_one_charge(
+def test_many_concurrent_copies_of_a_request_are_one_payment_and_one_charge(
     at_once: int, deployment: Deployment, shop: Shop
 ) -> None:
     grant = Grant(("payments",), merchant_id=shop.merchant_id)
@@ -104,14 +104,14 @@ def test_one_request_sent_many_times_at_once_is_one_payment_and_one_charge(
     assert len(charges_of(deployment, shop.merchant_id)) == 1
 
 
-def test_one_key_of_two_merchants_is_two_payments(deployment: Deployment, shop: Shop) -> None:
+def test_the_same_key_of_two_merchants_is_two_payments(deployment: Deployment, shop: Shop) -> None:
     other = deployment.shop()
     mine = shop.client.post("/v1/payments", SALE, key="shared").require(201)
     theirs = other.client.post("/v1/payments", SALE, key="shared").require(201)
     assert mine["id"] != theirs["id"]
 
 
-def test_a_lost_answer_is_unknown_until_the_resolver_has_asked(
+def test_a_lost_response_is_unknown_until_the_resolver_has_asked(
     deployment: Deployment, shop: Shop
 ) -> None:
     body = {**SALE, "payment_method": "tok_timeout"}
@@ -125,7 +125,7 @@ def test_a_lost_answer_is_unknown_until_the_resolver_has_asked(
     assert charges_of(deployment, shop.merchant_id) == [unknown["id"]]
 
 
-def test_pages_show_every_payment_once_and_newest_first(shop: Shop) -> None:
+def test_pages_show_every_payment_once_newest_first(shop: Shop) -> None:
     made = [
         shop.client.post("/v1/payments", SALE, key=str(number)).require(201)["id"]
         for number in range(7)
@@ -142,7 +142,7 @@ def test_pages_show_every_payment_once_and_newest_first(shop: Shop) -> None:
     assert seen == made[::-1]
 
 
-def test_a_cursor_serves_only_its_own_list(deployment: Deployment, shop: Shop) -> None:
+def test_a_cursor_is_valid_only_for_its_own_list(deployment: Deployment, shop: Shop) -> None:
     for number in range(2):
         shop.client.post("/v1/payments", SALE, key=str(number)).require(201)
     cursor = shop.client.get("/v1/payments", limit=1).require(200)["next_cursor"]
@@ -173,7 +173,7 @@ def test_the_summary_adds_up_by_currency_and_status(shop: Shop) -> None:
     }
 
 
-def test_a_customer_is_readable_by_its_merchant_and_not_in_the_table(
+def test_a_customer_is_readable_by_its_merchant_but_not_in_plaintext_in_the_table(
     deployment: Deployment, shop: Shop
 ) -> None:
     secret = uuid4().hex

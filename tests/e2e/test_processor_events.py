@@ -1,4 +1,4 @@
-"""Notifications through the gateway: no token, but the processor's signature."""
+"""Notifications through the gateway: without a token, with the processor's signature."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECRET = "a secret of the sandbox"
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
 
 
-def test_a_signed_dispute_comes_in_without_a_token_and_an_unsigned_one_does_not(
+def test_a_signed_dispute_is_accepted_without_a_token_and_an_unsigned_one_is_not(
     deployment: Deployment,
 ) -> None:
     shop = deployment.shop(processor_config={"webhook_secret": SECRET})
@@ -51,7 +51,7 @@ def test_a_signed_dispute_comes_in_without_a_token_and_an_unsigned_one_does_not(
     assert refused.require(422)["code"] == "amount_too_large"
 
 
-def test_what_is_kept_is_applied_by_the_command_once_the_processor_says_what_can_be(
+def test_the_command_applies_kept_events_once_they_can_be_applied(
     deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop = deployment.shop(processor_config={"webhook_secret": SECRET})
@@ -69,7 +69,7 @@ def test_what_is_kept_is_applied_by_the_command_once_the_processor_says_what_can
 
 
 def tell(deployment: Deployment, shop: Shop, **event: Any) -> Any:
-    """A signed notification of an opened dispute; its answer."""
+    """A signed notification of an opened dispute; its response."""
     now = int(time.time())
     body = json.dumps({"type": "dispute_opened", "created": now, **event}).encode()
     url = f"{deployment.stack.api_url}/v1/processor-events/sandbox?merchant_id={shop.merchant_id}"

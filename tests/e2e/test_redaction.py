@@ -1,4 +1,4 @@
-"""Secrets stay secret: marked ones go in by every door, then everything that was written is read.
+"""Secrets stay secret: marked values are sent in every field, then everything written is searched.
 
 Names, addresses and telephone numbers may be seen in their own merchant's answers and nowhere else;
 a webhook secret and an API key in the one answer that made them; tokens, processor settings, card
@@ -28,7 +28,7 @@ from tests.support.processors.stripe_proxy import StripeProxy
 CARD = "4539 1488 0343 6467"
 PLAIN_CARD = CARD.replace(" ", "")
 SETTLE_SECONDS = 3.0
-"""Streams and logs of the local stage are written by then."""
+"""Streams and logs of the local stage are written within this time."""
 
 
 def marked(kind: str) -> str:
@@ -37,7 +37,7 @@ def marked(kind: str) -> str:
 
 @dataclass
 class Story:
-    """Everything that was sent and answered."""
+    """Everything that was sent and received."""
 
     control: str = field(default_factory=lambda: marked("harmless"))
     personal: list[str] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Teller:
 
 @pytest.fixture(scope="module")
 def stripe(deployment: Deployment) -> Iterator[StripeProxy]:
-    """It only says whose a key is: nothing is charged there."""
+    """Only identifies the owner of a key: nothing is charged there."""
     with StripeProxy("http://127.0.0.1:9", deployment.stripe_port) as proxy:
         yield proxy
 
@@ -177,7 +177,7 @@ def _payments(story: Story, shop: Teller) -> None:
 
 
 def _what_is_refused(story: Story, shop: Teller) -> None:
-    """Card numbers and secrets in every wrong place."""
+    """Card numbers and secrets in every wrong field."""
     secret = marked("wrongplace")
     story.secret += [secret, CARD, PLAIN_CARD]
     sale = {"amount": 5, "currency": "USD", "payment_method": "tok_approved"}
@@ -208,11 +208,11 @@ def _machine_client(story: Story, operator: Teller, deployment: Deployment, merc
     ApiClient(deployment.stack.api_url, secret[:-4] + "AAAA").get("/v1/payments")
 
 
-# ------------------------------------------------------------ the nets
+# ------------------------------------------------------------ searching for leaks
 
 
 def forms(text: str) -> tuple[bytes, ...]:
-    """As it is, and as something may have written it down."""
+    """The value itself, and the encodings in which it could have been written."""
     raw = text.encode()
     # Base64 of something in the middle of a longer text depends on where it begins.
     coded = (base64.b64encode(b" " * shift + raw)[4:-4] for shift in range(3))
@@ -273,33 +273,31 @@ def objects(deployment: Deployment) -> Iterator[bytes]:
                 yield s3.get_object(Bucket=name, Key=each["Key"])["Body"].read()
 
 
-def test_the_tables_hold_nothing_that_can_be_read(deployment: Deployment, story: Story) -> None:
+def test_the_tables_contain_no_secret_in_plaintext(deployment: Deployment, story: Story) -> None:
     dump = items(deployment)
-    assert leaks(dump, [story.control]), "what is harmless is found: the net catches"
+    assert leaks(dump, [story.control]), "the harmless control value is found: the search works"
     assert leaks(dump, [*story.personal, *story.secret, *story.shown_once]) == []
 
 
-def test_the_logs_tell_nothing(deployment: Deployment, story: Story) -> None:
+def test_the_logs_contain_no_secret(deployment: Deployment, story: Story) -> None:
     dump = logs(deployment)
-    assert b"createPayment" in dump, "the functions' lines were read: the net catches"
-    assert b"token refused" in dump, "the authorizer's too"
+    assert b"createPayment" in dump, "the functions' lines are in the dump"
+    assert b"token refused" in dump, "the authorizer's lines are in the dump"
     assert leaks(dump, [*story.personal, *story.secret, *story.shown_once]) == []
 
 
-def test_the_emulators_own_output_tells_nothing_of_the_functions(
-    deployment: Deployment, story: Story
-) -> None:
+def test_the_emulators_own_output_contains_no_secret(deployment: Deployment, story: Story) -> None:
     files = [path for path in Path(deployment.workspace.directory).rglob("*.log") if path.is_file()]
     dump = b"\n".join(path.read_bytes() for path in files)
     assert leaks(dump, [*story.secret, *story.shown_once]) == []
 
 
-def test_queues_and_files_hold_nothing(deployment: Deployment, story: Story) -> None:
+def test_queues_and_files_contain_no_secret(deployment: Deployment, story: Story) -> None:
     dump = b"\n".join([*messages(deployment), *objects(deployment)])
     assert leaks(dump, [*story.personal, *story.secret, *story.shown_once]) == []
 
 
-def test_answers_show_what_they_may_and_no_more(story: Story) -> None:
+def test_responses_show_only_what_they_may(story: Story) -> None:
     assert len(story.answers) > 30
     for what, reply in story.answers:
         assert leaks(reply.text.encode(), story.secret) == [], what
@@ -311,5 +309,5 @@ def test_answers_show_what_they_may_and_no_more(story: Story) -> None:
         assert len(shown) == times, shown
 
 
-def test_no_answer_is_a_fault_of_ours(story: Story) -> None:
+def test_no_response_is_an_internal_error(story: Story) -> None:
     assert [what for what, reply in story.answers if reply.status >= 500] == []

@@ -1,4 +1,4 @@
-"""A settlement file over HTTP: announced, uploaded by its signed link, explained, reported."""
+"""A settlement file over HTTP: created, uploaded through its signed link, explained, reported."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def stripe_file(shop: Shop, payments: int = 4) -> PayoutFile:
     return payout_file([paid(shop.client, str(number)) for number in range(payments)])
 
 
-def test_a_file_is_uploaded_by_its_link_explained_and_reported(
+def test_a_file_is_uploaded_through_its_link_explained_and_reported(
     deployment: Deployment, shop: Shop
 ) -> None:
     file = stripe_file(shop)
@@ -102,11 +102,11 @@ def test_the_same_bytes_in_another_upload_change_nothing(shop: Shop) -> None:
     assert states[0] == states[1]
 
 
-def test_a_file_with_another_checksum_than_was_named_is_rejected(shop: Shop) -> None:
+def test_a_file_with_a_different_checksum_than_announced_is_rejected(shop: Shop) -> None:
     body = {"name": "payout.csv", "sha256": hashlib.sha256(b"these bytes").hexdigest()}
     made = shop.client.post(FILES, body).require(201)
     if put(made, b"other bytes").status_code == 200:
-        # S3 would refuse it; where the store does not, the planner does.
+        # S3 would refuse it; if the store does not, the planner does.
         row = finished(shop.client, made["id"])
         assert row["status"] == "rejected"
         assert "sha256" in row["reason"].lower().replace("-", "")
@@ -130,7 +130,7 @@ def test_the_command_uploads_waits_and_explains(
     assert "accept" in out
 
 
-def test_the_command_says_why_a_file_is_rejected(
+def test_the_command_reports_why_a_file_is_rejected(
     deployment: Deployment, shop: Shop, tmp_path: Path
 ) -> None:
     path = tmp_path / "payout.csv"

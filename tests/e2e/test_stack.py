@@ -1,4 +1,4 @@
-"""What is deployed: tables with their expiry, the documents it serves, the clock that drives it."""
+"""The deployed stack: tables with their expiry, served documents, schedules."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_health_and_the_documentation_need_no_token(deployment: Deployment) -> N
     assert (again.status, again.text) == (304, "")
 
 
-def test_the_schedule_fires_and_finishes_a_payment_whose_answer_was_lost(shop: Shop) -> None:
+def test_the_schedule_runs_and_resolves_a_payment_with_a_lost_response(shop: Shop) -> None:
     sale = {"amount": 700, "currency": "USD", "payment_method": "tok_timeout"}
     lost = shop.client.post("/v1/payments", sale, key="clock").require(202)
     deadline = time.monotonic() + PATIENCE_SECONDS

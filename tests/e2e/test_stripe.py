@@ -1,4 +1,4 @@
-"""A merchant on Stripe: the deployed stack against a stand-in for Stripe that keeps state."""
+"""A merchant on Stripe: the deployed stack against a stateful fake of Stripe."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_decline_is_402_with_our_code(shop: Shop, stripe: StripeProxy) -> None
     assert at_stripe(stripe, problem["payment_id"])["amount_received"] == 0
 
 
-def test_what_is_no_method_of_stripes_is_refused_before_anything_is_written(shop: Shop) -> None:
+def test_a_payment_method_of_another_kind_is_refused_before_anything_is_written(shop: Shop) -> None:
     body = {**SALE, "payment_method": "tok_approved"}
     problem = shop.client.post("/v1/payments", body, key="sandbox-token").require(422)
     assert problem["param"] == "payment_method"
@@ -129,7 +129,7 @@ def test_a_stored_method_is_charged_by_its_token(shop: Shop, stripe: StripeProxy
     assert at_stripe(stripe, paid["id"])["amount_received"] == 1000
 
 
-def test_a_charge_whose_answer_was_lost_is_found_by_the_resolver(
+def test_a_charge_with_a_lost_response_is_found_by_the_resolver(
     deployment: Deployment, shop: Shop, stripe: StripeProxy
 ) -> None:
     stripe.faults.append(LOST_ANSWER)
@@ -143,7 +143,7 @@ def test_a_charge_whose_answer_was_lost_is_found_by_the_resolver(
     assert at_stripe(stripe, unknown["id"])["status"] == "succeeded"
 
 
-def test_a_refund_whose_answer_was_lost_is_found_and_made_once(
+def test_a_refund_with_a_lost_response_is_found_and_made_once(
     deployment: Deployment, shop: Shop, stripe: StripeProxy
 ) -> None:
     paid = pay(shop)
@@ -171,14 +171,14 @@ def test_a_charge_that_never_arrived_is_forbidden_and_fails(
     assert "reference" not in carried[0]["metadata"]
 
 
-def test_a_dispute_is_booked_if_stripe_signed_it_and_says_so_when_it_is_asked(
+def test_a_dispute_is_booked_if_stripe_signed_it_and_confirms_it(
     deployment: Deployment, shop: Shop, stripe: StripeProxy
 ) -> None:
     paid = pay(shop)
     intent_id = at_stripe(stripe, paid["id"])["id"]
     about = dispute("needs_response", balance_transaction(-1000, 1500), payment_intent=intent_id)
     body = json.dumps(event("charge.dispute.created", about, created=int(time.time())))
-    forged = notify(deployment, shop, body, "whsec_of_somebody_else")
+    forged = notify(deployment, shop, body, "whsec_of_another_merchant")
     assert forged.require(401)["code"] == "bad_signature"
     unheard_of = notify(deployment, shop, body, SIGNING_SECRET).require(200)
     assert unheard_of["result"] == "ignored"
@@ -187,7 +187,7 @@ def test_a_dispute_is_booked_if_stripe_signed_it_and_says_so_when_it_is_asked(
     assert read(shop, paid["id"])["dispute_status"] == "opened"
 
 
-def test_the_poll_finds_a_dispute_that_no_notification_told(
+def test_the_poll_finds_a_dispute_without_a_notification(
     deployment: Deployment, shop: Shop, stripe: StripeProxy
 ) -> None:
     paid = pay(shop)
@@ -201,7 +201,9 @@ def test_the_poll_finds_a_dispute_that_no_notification_told(
     assert read(shop, paid["id"])["dispute_status"] == "lost"
 
 
-def test_the_charges_at_stripe_are_ours_to_the_unit(shop: Shop, stripe: StripeProxy) -> None:
+def test_the_charges_at_stripe_match_ours_to_the_minor_unit(
+    shop: Shop, stripe: StripeProxy
+) -> None:
     for body in (SALE, AUTHORIZATION):
         pay(shop, {**body, "amount": 777})
     ours = {each["id"]: each for each in all_payments(shop)}

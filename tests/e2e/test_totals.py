@@ -1,4 +1,4 @@
-"""Totals of the deployed stage: kept by its own stream, checked and put right by the command."""
+"""Totals of the deployed stage: kept by its own stream, checked and repaired by the command."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def check(deployment: Deployment, *, repair: bool = False, stage: str | None = N
     rebuild_totals(deployment.workspace, Progress(), repair=repair, stage=stage)
 
 
-def test_the_totals_are_those_of_the_payments_and_a_wrong_one_is_named_and_repaired(
+def test_totals_match_the_payments_and_a_wrong_total_is_reported_and_repaired(
     deployment: Deployment,
     shop: Shop,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Other tests of this stage have made the stream tell of payments that never were.
+    # Other tests of this stage have put records of nonexistent payments on the stream.
     check(deployment, repair=True)
     for number in range(3):
         shop.client.post("/v1/payments", SALE, key=str(number)).require(201)

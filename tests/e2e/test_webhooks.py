@@ -1,4 +1,4 @@
-"""Merchants are told: streams, projector, queue, sender and endpoint, as they are deployed."""
+"""Merchants receive webhooks: streams, projector, queue, sender and endpoint, as deployed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _of_type(receiver: Receiver, kind: str) -> list[Received]:
     return [each for each in list(receiver.received) if json.loads(each.body)["type"] == kind]
 
 
-def test_a_payment_and_its_refund_arrive_signed_and_in_an_order_that_can_be_told(
+def test_a_payment_and_its_refund_arrive_signed_and_can_be_ordered(
     deployment: Deployment,
 ) -> None:
     with Receiver().running() as receiver:
@@ -82,7 +82,7 @@ def test_a_payment_and_its_refund_arrive_signed_and_in_an_order_that_can_be_told
         assert {(each["attempts"], each["response_code"]) for each in listed} == {(1, 200)}
 
 
-def test_one_that_failed_comes_again_by_itself_and_by_hand(deployment: Deployment) -> None:
+def test_a_failed_delivery_is_retried_automatically_and_on_request(deployment: Deployment) -> None:
     with Receiver(script=[(500, {})]).running() as receiver:
         client, _, secret = _shop(deployment, receiver.url)
         client.post("/v1/payments", SALE, key=uuid4().hex).require(201)
@@ -105,7 +105,7 @@ def test_one_that_failed_comes_again_by_itself_and_by_hand(deployment: Deploymen
         assert _await("delivered webhook", is_delivered)["attempts"] == 3
 
 
-def test_what_was_lost_on_its_way_is_queued_by_the_schedule(deployment: Deployment) -> None:
+def test_a_lost_delivery_is_queued_by_the_schedule(deployment: Deployment) -> None:
     with Receiver(script=[(503, {"retry-after": "1000"})]).running() as receiver:
         client, _, _ = _shop(deployment, receiver.url)
         client.post("/v1/payments", SALE, key=uuid4().hex).require(201)

@@ -1,4 +1,4 @@
-"""Each stage is synthesized once per test process: it takes seconds, and nothing changes it."""
+"""Each stage is synthesized once per test process: it takes seconds, and no test changes it."""
 
 from __future__ import annotations
 

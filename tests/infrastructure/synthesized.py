@@ -1,4 +1,4 @@
-"""What a stage is synthesized to, with the few questions that the tests ask of it."""
+"""A synthesized stage, with the queries that the tests need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit log can only be added to, and what is added lies in locked storage soon after."""
+"""The audit log is append-only, and its rows are soon copied to locked storage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _policy(stage: Synthesized) -> dict[str, Json]:
     return {statement["Sid"]: statement for statement in statements}
 
 
-def test_nobody_at_all_may_change_or_delete_an_audit_row(stage: Synthesized) -> None:
+def test_no_principal_may_change_or_delete_an_audit_row(stage: Synthesized) -> None:
     denial = _policy(stage)["RowsStayAsTheyAre"]
     assert denial["Effect"] == "Deny"
     assert denial["Principal"] == {"AWS": "*"}
@@ -39,7 +39,7 @@ def test_only_the_projector_may_put_an_audit_row(stage: Synthesized) -> None:
     assert any(logical_id.startswith("ProjectRole") for logical_id in roles)
 
 
-def test_the_rules_of_the_table_change_by_a_deployment_only(stage: Synthesized) -> None:
+def test_only_a_deployment_may_change_the_tables_policy(stage: Synthesized) -> None:
     denial = _policy(stage)["ChangedByDeploymentsOnly"]
     assert (denial["Effect"], denial["Principal"]) == ("Deny", {"AWS": "*"})
     assert {
@@ -75,7 +75,7 @@ def test_no_function_may_change_or_delete_an_audit_row(stage: Synthesized) -> No
     assert writers == {"project"}
 
 
-def test_nobody_may_delete_or_unlock_an_archived_object(stage: Synthesized) -> None:
+def test_no_principal_may_delete_or_unlock_an_archived_object(stage: Synthesized) -> None:
     for service in stage.functions():
         for statement in stage.statements_of(service):
             if any("AuditBucket" in resource for resource in statement["Resource"]):
@@ -96,7 +96,7 @@ def test_only_the_archive_may_put_objects_into_its_bucket(stage: Synthesized) ->
     assert pattern.endswith(f":role/{stage.stacks.audit.stack_name}-ArchiveRole*")
 
 
-def test_the_audit_logs_stream_is_archived_within_a_minute_and_nothing_of_it_is_dropped(
+def test_the_audit_logs_stream_is_archived_within_a_minute_and_no_record_is_dropped(
     stage: Synthesized,
 ) -> None:
     (source,) = (s for s in stage.all("AWS::Lambda::EventSourceMapping") if s.stack == "audit")
@@ -119,7 +119,7 @@ def test_the_audit_logs_stream_is_archived_within_a_minute_and_nothing_of_it_is_
     assert metrics.count("AuditTampered") == 1
 
 
-def test_tampering_rings(stage: Synthesized) -> None:
+def test_tampering_triggers_an_alarm(stage: Synthesized) -> None:
     group = stage.functions()["archive"].properties["LoggingConfig"]["LogGroup"]
     (lines,) = (
         each
@@ -129,7 +129,7 @@ def test_tampering_rings(stage: Synthesized) -> None:
     assert f'"{AUDIT_TAMPERED}"' in lines.properties["FilterPattern"]
 
 
-def test_a_failed_run_of_the_archive_is_kept_and_its_outputs_tell_how_to_run_it(
+def test_a_failed_archive_run_is_kept_and_the_outputs_name_its_function(
     stage: Synthesized,
 ) -> None:
     (config,) = (c for c in stage.all("AWS::Lambda::EventInvokeConfig") if c.stack == "audit")

@@ -1,4 +1,4 @@
-"""Export jobs reach their worker one at a time, and it can open nothing but lists and its files."""
+"""Export jobs reach their worker one at a time, and it can read only lists and its own files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_queue_of_export_jobs_feeds_the_worker(stage: Synthesized) -> None:
     assert queue.properties["RedrivePolicy"]["maxReceiveCount"] == 5
 
 
-def test_the_stream_that_queues_jobs_may_send_and_the_worker_may_ask_to_go_on(
+def test_the_projector_may_queue_jobs_and_the_worker_may_requeue_itself(
     stage: Synthesized,
 ) -> None:
     for service in ("project", "export"):
@@ -41,7 +41,9 @@ def test_the_stream_that_queues_jobs_may_send_and_the_worker_may_ask_to_go_on(
         assert any(resource.startswith("${ExportJobsQueue") for resource in sends)
 
 
-def test_the_worker_reaches_its_own_files_and_a_link_reads_them_alone(stage: Synthesized) -> None:
+def test_the_worker_accesses_only_its_own_files_and_a_link_only_reads_them(
+    stage: Synthesized,
+) -> None:
     allowed = {"export": {"s3:GetObject", "s3:PutObject"}, "query": {"s3:GetObject"}}
     for service, actions in allowed.items():
         found = {
@@ -55,7 +57,7 @@ def test_the_worker_reaches_its_own_files_and_a_link_reads_them_alone(stage: Syn
         assert {each for each in found if each[0].startswith(EXPORT_PREFIX)} == wanted
 
 
-def test_the_worker_reads_of_a_merchant_nothing_that_is_enciphered(stage: Synthesized) -> None:
+def test_the_worker_reads_no_encrypted_field_of_a_merchant(stage: Synthesized) -> None:
     assert set(permissions.PROFILE) == set(MerchantProfile.model_fields)
     (merchants,) = (
         statement
@@ -66,7 +68,7 @@ def test_the_worker_reads_of_a_merchant_nothing_that_is_enciphered(stage: Synthe
     assert attributes == list(permissions.PROFILE)
 
 
-def test_files_are_kept_as_long_as_the_rows_that_name_them(stage: Synthesized) -> None:
+def test_files_are_kept_as_long_as_the_rows_that_refer_to_them(stage: Synthesized) -> None:
     (bucket,) = (
         each for each in stage.all("AWS::S3::Bucket") if each.logical_id.startswith("ExportBucket")
     )
@@ -79,7 +81,7 @@ def test_the_outputs_name_the_worker(stage: Synthesized) -> None:
     assert stage.output("exports", "Schedules") == {}
 
 
-def test_an_export_that_is_given_up_rings(stage: Synthesized) -> None:
+def test_a_failed_export_triggers_an_alarm(stage: Synthesized) -> None:
     group = stage.functions()["export"].properties["LoggingConfig"]["LogGroup"]
     (lines,) = (
         each

@@ -1,4 +1,4 @@
-"""Every function is made the same way, and told what its settings model will read."""
+"""All functions have the same construction, and the environment that their settings model reads."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_function_runs_traced_python_on_arm(service: str, cloud_stage: Synthes
 
 
 @every_function
-def test_a_function_writes_to_an_encrypted_log_group_that_forgets(
+def test_a_function_writes_to_an_encrypted_log_group_with_retention(
     service: str, stage: Synthesized
 ) -> None:
     function = stage.functions()[service]
@@ -103,7 +103,7 @@ def test_a_function_writes_to_an_encrypted_log_group_that_forgets(
 
 
 @every_function
-def test_the_environment_reads_back_as_the_settings_that_wrote_it(
+def test_the_environment_parses_to_the_settings_that_wrote_it(
     service: str, stage: Synthesized
 ) -> None:
     environment = _environment(stage, stage.functions()[service])
@@ -138,13 +138,13 @@ def test_an_intents_lease_outlives_every_request_that_can_hold_it(
 
 
 @pytest.mark.parametrize("service", ["process", "resolver"])
-def test_only_production_moves_peoples_money(service: str, stage: Synthesized) -> None:
+def test_only_production_processes_live_payments(service: str, stage: Synthesized) -> None:
     environment = _environment(stage, stage.functions()[service])
     assert environment["PROCESSORS"] == ("live" if environment["STAGE"] == "prod" else "test")
 
 
 @pytest.mark.parametrize("service", ["process", "resolver"])
-def test_whoever_finds_a_decline_locks_customers_out_by_the_same_numbers(
+def test_all_functions_that_record_declines_have_the_same_lockout_settings(
     service: str, stage: Synthesized
 ) -> None:
     environment = _environment(stage, stage.functions()[service])
@@ -155,7 +155,7 @@ def test_whoever_finds_a_decline_locks_customers_out_by_the_same_numbers(
 
 
 @every_function
-def test_a_crash_of_a_function_rings(service: str, stage: Synthesized) -> None:
+def test_a_crash_of_a_function_triggers_an_alarm(service: str, stage: Synthesized) -> None:
     function = stage.functions()[service]
     watched = [
         alarm
@@ -167,7 +167,7 @@ def test_a_crash_of_a_function_rings(service: str, stage: Synthesized) -> None:
     assert len(watched) == 1
 
 
-def test_refused_tokens_are_counted_by_reason_and_many_of_them_ring(stage: Synthesized) -> None:
+def test_refused_tokens_are_counted_by_reason_and_many_trigger_an_alarm(stage: Synthesized) -> None:
     group = stage.functions()["authorizer"].properties["LoggingConfig"]["LogGroup"]
     counted = {}
     for found in stage.all("AWS::Logs::MetricFilter"):
@@ -189,18 +189,18 @@ def test_refused_tokens_are_counted_by_reason_and_many_of_them_ring(stage: Synth
     assert alarm.properties["Period"] == 300
 
 
-def test_only_the_local_stage_lets_webhooks_go_to_its_own_machine(stage: Synthesized) -> None:
+def test_only_the_local_stage_allows_local_webhook_endpoints(stage: Synthesized) -> None:
     environment = _environment(stage, stage.functions()["process"])
     settings = ProcessSettings.from_environment(environment)
     assert settings.allow_local_webhooks is (settings.stage == "local")
 
 
-def test_nothing_is_made_by_a_custom_resource(stage: Synthesized) -> None:
+def test_no_custom_resource_is_used(stage: Synthesized) -> None:
     types = {body["Type"] for t in stage.templates.values() for body in t["Resources"].values()}
     assert not [kind for kind in types if "Custom" in kind]
 
 
-def test_a_field_that_does_not_open_rings(stage: Synthesized) -> None:
+def test_a_decryption_failure_triggers_an_alarm(stage: Synthesized) -> None:
     filters = [
         each
         for each in stage.all("AWS::Logs::MetricFilter")
@@ -220,7 +220,7 @@ def _reserved(stage: Synthesized) -> dict[str, int]:
     }
 
 
-def test_concurrency_is_reserved_only_where_a_stage_says_so(
+def test_concurrency_is_reserved_only_where_a_stage_sets_it(
     stage: Synthesized, asset: Path, tmp_path: Path
 ) -> None:
     assert not {"authorizer", "process", "query"} & set(_reserved(stage)), (
@@ -234,7 +234,9 @@ def test_concurrency_is_reserved_only_where_a_stage_says_so(
     assert _reserved(reserving).items() >= {"authorizer": 50, "process": 400}.items()
 
 
-def test_a_function_that_feeds_itself_is_not_taken_for_a_runaway_loop(stage: Synthesized) -> None:
+def test_a_function_that_queues_work_for_itself_is_not_stopped_as_a_loop(
+    stage: Synthesized,
+) -> None:
     allowed = {
         name
         for name, function in stage.functions().items()

@@ -1,4 +1,4 @@
-"""The keys' own policies: who opens personal fields and payment methods, judged as IAM judges."""
+"""The keys' own policies: who decrypts personal data and payment methods, evaluated like IAM."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _applies(statement: Json, stage: Synthesized, principal: str, action: str) -
     if not any(fnmatchcase(action, pattern) for pattern in listed(statement["Action"])):
         return False
     (who,) = map(stage.flat, listed(statement["Principal"]["AWS"]))
-    # The account as principal is everybody in it whom IAM allows.
+    # The account as principal means every principal in it that IAM allows.
     assert who == "*" or who.endswith(":root")
     conditions = statement.get("Condition", {})
     assert set(conditions) <= {"ArnNotLike"}, "the evaluator knows no other"
@@ -80,9 +80,7 @@ def _roles(stage: Synthesized) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("purpose", ["pii", "pci"])
-def test_a_role_opens_and_makes_data_keys_only_where_it_is_listed(
-    purpose: Purpose, stage: Synthesized
-) -> None:
+def test_a_role_uses_a_data_key_only_if_it_is_listed(purpose: Purpose, stage: Synthesized) -> None:
     policy, users, roles = _policy(stage, purpose), DATA_KEY_USERS[purpose], _roles(stage)
     assert set(users) <= set(roles)
     for function, arn in roles.items():
@@ -94,7 +92,7 @@ def test_a_role_opens_and_makes_data_keys_only_where_it_is_listed(
 
 
 @pytest.mark.parametrize("purpose", ["pii", "pci"])
-def test_nobody_else_opens_or_makes_data_keys_administrators_included(
+def test_other_principals_and_administrators_cannot_use_data_keys(
     purpose: Purpose, stage: Synthesized
 ) -> None:
     other_stage = f"arn:aws:iam::{ACCOUNT}:role/payments-other-api-ProcessRole{RANDOM_PART}"
@@ -114,7 +112,7 @@ def test_the_keys_are_still_administered_by_the_account(
 
 
 @pytest.mark.parametrize("purpose", ["pii", "pci"])
-def test_the_break_glass_role_opens_and_makes_nothing(
+def test_the_break_glass_role_cannot_use_data_keys(
     purpose: Purpose, asset: Path, tmp_path: Path
 ) -> None:
     context = copy.deepcopy(cdk_json_context())
@@ -128,7 +126,9 @@ def test_the_break_glass_role_opens_and_makes_nothing(
 
 
 @pytest.mark.parametrize("purpose", ["pii", "pci"])
-def test_who_is_listed_is_whom_its_own_policies_allow(purpose: Purpose, stage: Synthesized) -> None:
+def test_the_listed_roles_are_those_whose_policies_allow_it(
+    purpose: Purpose, stage: Synthesized
+) -> None:
     allowed: dict[str, set[str]] = {}
     for service, function in stage.functions().items():
         construct = function.logical_id.partition("Function")[0]
@@ -140,7 +140,7 @@ def test_who_is_listed_is_whom_its_own_policies_allow(purpose: Purpose, stage: S
     assert allowed == listed_users
 
 
-def test_no_name_of_a_role_that_a_policy_knows_is_cut(stage: Synthesized) -> None:
+def test_no_role_name_used_in_a_policy_is_truncated(stage: Synthesized) -> None:
     name = stage.stacks.data.stack_name.split("-")[1]
     longest = MAX_STAGE_NAME - len(name)
     users = {user for users in DATA_KEY_USERS.values() for user in users}
@@ -149,7 +149,7 @@ def test_no_name_of_a_role_that_a_policy_knows_is_cut(stage: Synthesized) -> Non
         assert len(role) + longest <= MAX_ROLE_NAME, function
 
 
-def test_a_name_of_a_stage_or_of_its_break_glass_role_that_is_odd_is_refused() -> None:
+def test_an_invalid_name_of_a_stage_or_break_glass_role_is_refused() -> None:
     settings = cdk_json_context()["stages"]["dev"]
     too_long = "a" * (MAX_STAGE_NAME + 1)
     with pytest.raises(StageError, match="name"):

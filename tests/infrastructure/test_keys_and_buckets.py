@@ -1,4 +1,4 @@
-"""What is at rest is ours to open, and what moves is encrypted."""
+"""Data at rest is encrypted with our keys, and data in transit with TLS."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ def test_there_is_one_key_for_each_purpose(stage: Synthesized) -> None:
     assert without_hashes(keys) == ["AuditKey", "IndexKey", "PciKey", "PiiKey", "TableKey"]
 
 
-def test_every_key_is_rotated_but_the_signing_one_which_kms_cannot(stage: Synthesized) -> None:
+def test_every_key_is_rotated_except_the_signing_key_which_kms_cannot_rotate(
+    stage: Synthesized,
+) -> None:
     for key in stage.all("AWS::KMS::Key"):
         signs = key.properties.get("KeyUsage") == "SIGN_VERIFY"
         assert signs == key.logical_id.startswith("AuditKey")
         assert signs or key.properties["EnableKeyRotation"] is True, key.logical_id
 
 
-def test_roots_are_signed_by_the_archive_alone(stage: Synthesized) -> None:
+def test_only_the_archive_signs_roots(stage: Synthesized) -> None:
     (key,) = (k for k in stage.all("AWS::KMS::Key") if k.logical_id.startswith("AuditKey"))
     assert key.properties["KeySpec"] == "ECC_NIST_P256"
     (denial,) = (s for s in key.properties["KeyPolicy"]["Statement"] if s.get("Sid") == "OneSigner")
@@ -59,7 +61,7 @@ def test_the_audit_archive_is_locked_for_seven_years(stage: Synthesized) -> None
         assert not {name for name in rule if "xpiration" in name}
 
 
-def test_of_the_settlement_bucket_nothing_is_forgotten_but_conversions(stage: Synthesized) -> None:
+def test_only_conversions_expire_in_the_settlement_bucket(stage: Synthesized) -> None:
     (bucket,) = (
         each
         for each in stage.all("AWS::S3::Bucket")
@@ -94,7 +96,7 @@ def test_services_use_the_tables_key_for_this_account_only(stage: Synthesized) -
                 assert stage.flat(principal["AWS"]).endswith(":${AWS::AccountId}:root")
 
 
-def test_every_bucket_is_private_versioned_and_answers_tls_only(stage: Synthesized) -> None:
+def test_every_bucket_is_private_versioned_and_requires_tls(stage: Synthesized) -> None:
     policies = {
         policy.properties["Bucket"]["Ref"]: policy.properties["PolicyDocument"]["Statement"]
         for policy in stage.all("AWS::S3::BucketPolicy")
@@ -118,7 +120,7 @@ def test_files_are_encrypted_with_our_key_and_their_access_is_logged(stage: Synt
             assert "DestinationBucketName" in bucket.properties["LoggingConfiguration"]
 
 
-def test_only_the_settlement_bucket_tells_of_its_files(stage: Synthesized) -> None:
+def test_only_the_settlement_bucket_sends_events(stage: Synthesized) -> None:
     telling = {
         bucket.logical_id: bucket.properties["NotificationConfiguration"]
         for bucket in stage.all("AWS::S3::Bucket")
@@ -128,7 +130,7 @@ def test_only_the_settlement_bucket_tells_of_its_files(stage: Synthesized) -> No
     assert list(telling.values()) == [{"EventBridgeConfiguration": {"EventBridgeEnabled": True}}]
 
 
-def test_every_queue_answers_tls_only(stage: Synthesized) -> None:
+def test_every_queue_requires_tls(stage: Synthesized) -> None:
     protected = {
         queue["Ref"]
         for policy in stage.all("AWS::SQS::QueuePolicy")
@@ -138,7 +140,7 @@ def test_every_queue_answers_tls_only(stage: Synthesized) -> None:
     assert protected == {queue.logical_id for queue in stage.all("AWS::SQS::Queue")}
 
 
-def test_the_data_stack_says_where_the_buckets_are(stage: Synthesized) -> None:
+def test_the_data_stack_outputs_the_buckets(stage: Synthesized) -> None:
     assert set(stage.output("data", "Buckets")) == {
         "settlement",
         "export",
@@ -147,7 +149,7 @@ def test_the_data_stack_says_where_the_buckets_are(stage: Synthesized) -> None:
     }
 
 
-def test_no_bucket_or_queue_lets_everybody_do_anything(stage: Synthesized) -> None:
+def test_no_bucket_or_queue_allows_everyone_everything(stage: Synthesized) -> None:
     for policy in stage.all("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"):
         for statement in policy.properties["PolicyDocument"]["Statement"]:
             if statement["Effect"] == "Allow":

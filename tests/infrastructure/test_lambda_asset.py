@@ -1,4 +1,4 @@
-"""What ships to Lambda imports in a process that holds nothing else."""
+"""What ships to Lambda can be imported in a process without anything else."""
 
 import hashlib
 import json
@@ -60,10 +60,10 @@ def test_a_handler_imports_from_the_asset_alone(asset: Path, handler: str) -> No
     foreign = [file for file in files if "site-packages" in file.parts]
     assert foreign == []
     of_stripe = [file for file in files if file.is_relative_to(asset / "stripe")]
-    assert of_stripe == [], "only a call for a merchant on Stripe may pay for it"
+    assert of_stripe == [], "only calls for merchants on Stripe import it"
 
 
-def test_only_the_services_that_we_call_have_their_models(asset: Path) -> None:
+def test_only_the_services_that_are_used_have_their_models(asset: Path) -> None:
     kept = {entry.name for entry in (asset / "botocore" / "data").iterdir() if entry.is_dir()}
     assert kept == AWS_SERVICES
 
@@ -88,7 +88,7 @@ def test_a_client_of_each_service_can_be_made_from_the_asset(asset: Path) -> Non
     )
 
 
-def test_stripe_can_be_asked_from_the_asset_alone(asset: Path) -> None:
+def test_stripe_can_be_called_from_the_asset_alone(asset: Path) -> None:
     ask = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
@@ -98,7 +98,7 @@ def test_stripe_can_be_asked_from_the_asset_alone(asset: Path) -> None:
         "processor = StripeProcessor.of(config, 'http://127.0.0.1:9', 1)\n"
         "try: processor.api.read('pi_1')\n"
         "except stripe.APIConnectionError: pass\n"
-        "else: raise AssertionError('nobody listens there')\n"
+        "else: raise AssertionError('the port is closed')\n"
         "assert processor.api.client.v1.refunds\n"
         "assert Path(stripe.ca_bundle_path).is_relative_to(sys.argv[1])\n"
         "assert 'BEGIN CERTIFICATE' in Path(stripe.ca_bundle_path).read_text()\n"
@@ -122,13 +122,13 @@ def test_every_source_has_bytecode_that_is_never_checked(asset: Path) -> None:
     assert sum(1 for _ in bytecode(asset / "runtime")) == sources
 
 
-def test_bytecode_names_the_path_that_it_has_in_lambda(asset: Path) -> None:
+def test_bytecode_has_the_path_of_the_source_in_lambda(asset: Path) -> None:
     compiled = next(bytecode(asset / "runtime")).read_bytes()
     assert b"/var/task/runtime" in compiled
     assert str(asset).encode() not in compiled
 
 
-def test_nothing_ships_that_no_function_reads(asset: Path) -> None:
+def test_only_files_that_functions_read_are_shipped(asset: Path) -> None:
     names = {path.name for path in asset.rglob("*")}
     assert names.isdisjoint({"tests", "INSTALLER", "RECORD"})
     assert not (asset / "bin").exists()
@@ -147,13 +147,13 @@ def fingerprint(directory: Path) -> str:
 
 
 @pytest.mark.deep
-def test_two_builds_of_the_same_sources_are_equal_to_the_byte(asset: Path, tmp_path: Path) -> None:
+def test_two_builds_of_the_same_sources_are_identical(asset: Path, tmp_path: Path) -> None:
     again = lambda_asset(LambdaTarget.this_machine(), tmp_path)
     assert fingerprint(again) == fingerprint(asset)
     assert again.name == asset.name
 
 
-def test_a_build_that_fails_leaves_nothing_and_says_why(
+def test_a_failed_build_leaves_no_files_and_reports_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = tmp_path / "requirements-lambda.txt"
@@ -164,7 +164,7 @@ def test_a_build_that_fails_leaves_nothing_and_says_why(
     assert [path for path in (tmp_path / "build").rglob("*") if path.is_file()] == []
 
 
-def test_a_shim_that_does_not_run_is_no_interpreter(
+def test_a_shim_that_does_not_run_is_not_an_interpreter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shim = tmp_path / "python3.99"

@@ -110,7 +110,7 @@ def _allowed(statements: list[Json], service: str) -> dict[str, set[str]]:
 
 
 @every_function_with_tables
-def test_a_function_may_do_with_the_tables_exactly_what_is_declared(
+def test_a_functions_table_permissions_are_exactly_the_declared_ones(
     service: str, stage: Synthesized
 ) -> None:
     uses, _ = USES[service]
@@ -132,14 +132,14 @@ def test_some_function_reads_each_index(table: str, index: str) -> None:
 
 
 @every_function_with_tables
-def test_a_function_has_rights_to_exactly_the_tables_it_is_told_of(service: str) -> None:
+def test_a_function_has_permissions_for_exactly_the_tables_in_its_environment(service: str) -> None:
     uses, settings = USES[service]
     reported = {name for name in settings.model_fields if name.endswith("_table")}
     assert {f"{table}_table" for table in uses} == reported
 
 
 @pytest.mark.parametrize("service", DATA_KEY_ACTIONS)
-def test_a_key_that_wraps_data_keys_opens_only_for_its_purpose_and_a_subject(
+def test_a_wrapping_key_decrypts_only_for_its_purpose_and_a_subject(
     service: str, stage: Synthesized
 ) -> None:
     found: dict[str, set[str]] = {}
@@ -159,7 +159,7 @@ def test_a_key_that_wraps_data_keys_opens_only_for_its_purpose_and_a_subject(
 
 
 @pytest.mark.parametrize("service", USES)
-def test_the_tables_key_serves_a_function_only_by_way_of_another_service(
+def test_functions_use_the_tables_key_only_through_other_services(
     service: str, stage: Synthesized
 ) -> None:
     for statement in stage.statements_of(service):
@@ -190,7 +190,7 @@ OBJECTS = {
 """What functions may do with many objects, by a part of their bucket's name."""
 
 
-def test_no_statement_has_a_wildcard_but_traces_and_objects_of_our_buckets(
+def test_only_traces_and_objects_of_our_buckets_have_wildcards(
     stage: Synthesized,
 ) -> None:
     for policy, statement in identity_statements(stage):
@@ -206,7 +206,7 @@ def test_no_statement_has_a_wildcard_but_traces_and_objects_of_our_buckets(
             assert key in next(prefixes, set()), f"{policy.logical_id}: {action} {resource}"
 
 
-def test_every_roles_policies_are_managed_so_that_a_reviewer_can_find_them(
+def test_every_roles_policies_are_managed_policies(
     stage: Synthesized,
 ) -> None:
     assert not stage.all("AWS::IAM::Policy")
@@ -243,7 +243,7 @@ def _variables(stage: Synthesized) -> Json:
     return variables
 
 
-def test_a_policy_fits_into_what_iam_stores(stage: Synthesized) -> None:
+def test_every_policy_fits_the_iam_limit(stage: Synthesized) -> None:
     for service in stage.functions():
         for policy in stage.policies_of(stage.functions()[service]):
             statements = policy.properties["PolicyDocument"]["Statement"]
@@ -263,7 +263,7 @@ BY_KEY = {
 }
 
 
-def test_four_functions_may_scan_and_only_folded_rows_may_be_deleted(
+def test_four_functions_may_scan_and_only_folded_totals_may_be_deleted(
     stage: Synthesized,
 ) -> None:
     for service in USES:
@@ -274,7 +274,7 @@ def test_four_functions_may_scan_and_only_folded_rows_may_be_deleted(
         assert ("dynamodb:DeleteItem" in actions) == ((service, "DeleteItem") in BY_KEY), service
 
 
-def test_what_is_allowed_of_some_rows_only_is_tied_to_their_keys(stage: Synthesized) -> None:
+def test_permissions_for_some_rows_are_restricted_by_their_keys(stage: Synthesized) -> None:
     for (service, action), (table, keys) in BY_KEY.items():
         rows = f"${{{table_logical_id(table)}.Arn}}"
         (statement,) = (
@@ -290,7 +290,7 @@ def test_what_is_allowed_of_some_rows_only_is_tied_to_their_keys(stage: Synthesi
         }
 
 
-def test_the_sender_of_webhooks_reads_of_a_merchant_only_what_it_sends_with(
+def test_the_webhook_sender_reads_only_the_attributes_that_it_needs(
     stage: Synthesized,
 ) -> None:
     assert set(permissions.SENT_WITH) == set(WebhookEndpoint.model_fields)
@@ -307,7 +307,7 @@ def test_the_sender_of_webhooks_reads_of_a_merchant_only_what_it_sends_with(
     }
 
 
-def test_who_lists_answered_requests_cannot_read_their_answers(stage: Synthesized) -> None:
+def test_listing_answered_requests_does_not_read_their_answers(stage: Synthesized) -> None:
     assert set(permissions.CLAIM_SHOWN) == {*ClaimView.model_fields, OWNER}
     (claims,) = (
         statement
@@ -320,7 +320,9 @@ def test_who_lists_answered_requests_cannot_read_their_answers(stage: Synthesize
     }
 
 
-def test_what_queues_due_webhooks_opens_nothing_and_only_sends(stage: Synthesized) -> None:
+def test_the_function_that_queues_due_webhooks_decrypts_nothing_and_only_sends(
+    stage: Synthesized,
+) -> None:
     statements = stage.statements_of("retries")
     queues = _allowed(statements, "sqs")
     assert all(actions == {"sqs:SendMessage"} for actions in queues.values())

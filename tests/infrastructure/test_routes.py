@@ -1,4 +1,4 @@
-"""The gateway serves the contract, and lets nobody in but through the authorizer."""
+"""The gateway serves the contract, and only through the authorizer."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_route_but_the_public_ones_passes_the_authorizer(stage: Synthesize
             assert route.properties["AuthorizerId"] == {"Ref": _authorizer(stage).logical_id}
 
 
-def test_in_jwt_mode_the_gateway_asks_each_route_for_its_permission_as_a_scope(
+def test_in_jwt_mode_the_gateway_requires_each_routes_permission_as_a_scope(
     with_jwt: Synthesized,
 ) -> None:
     properties = _authorizer(with_jwt).properties
@@ -69,7 +69,7 @@ def test_in_jwt_mode_the_gateway_asks_each_route_for_its_permission_as_a_scope(
     assert rest.properties["AuthorizationType"] == "JWT"
 
 
-def test_in_jwt_mode_there_is_no_authorizer_of_ours(with_jwt: Synthesized) -> None:
+def test_in_jwt_mode_there_is_no_authorizer_function(with_jwt: Synthesized) -> None:
     assert "authorizer" not in with_jwt.functions()
     assert set(with_jwt.output("api", "Functions")) == {"process", "query"}
     names = [f.properties["MetricTransformations"][0]["MetricName"] for f in _filters(with_jwt)]
@@ -80,7 +80,7 @@ def _filters(stage: Synthesized) -> list[Resource]:
     return stage.all("AWS::Logs::MetricFilter")
 
 
-def test_an_answer_of_the_authorizer_is_kept_for_one_token_on_one_route(stage: Synthesized) -> None:
+def test_an_authorizer_response_is_cached_per_token_and_route(stage: Synthesized) -> None:
     properties = _authorizer(stage).properties
     assert properties["AuthorizerType"] == "REQUEST"
     assert properties["AuthorizerPayloadFormatVersion"] == "2.0"
@@ -106,7 +106,7 @@ def test_requests_are_throttled_and_logged(stage: Synthesized) -> None:
     assert "DestinationArn" in properties["AccessLogSettings"]
 
 
-def test_what_needs_no_token_has_buckets_of_its_own(stage: Synthesized) -> None:
+def test_public_routes_have_their_own_throttling(stage: Synthesized) -> None:
     (resource,) = stage.all("AWS::ApiGatewayV2::Stage")
     buckets = resource.properties["RouteSettings"]
     public = {f"{e.method} {e.path}" for e in ENDPOINTS if e.public}
@@ -114,13 +114,13 @@ def test_what_needs_no_token_has_buckets_of_its_own(stage: Synthesized) -> None:
     whole = resource.properties["DefaultRouteSettings"]
     for key, bucket in buckets.items():
         assert bucket["ThrottlingRateLimit"] <= whole["ThrottlingRateLimit"] / 5, key
-        assert bucket["ThrottlingBurstLimit"] >= 32, "so many at once are let through"
+        assert bucket["ThrottlingBurstLimit"] >= 32, "a burst of 32 is allowed"
         assert bucket["DetailedMetricsEnabled"] == whole["DetailedMetricsEnabled"], key
     events = buckets["POST /v1/processor-events/{processor}"]
     assert events["ThrottlingRateLimit"] > buckets["GET /v1/docs"]["ThrottlingRateLimit"]
 
 
-def test_the_stage_is_made_after_the_routes_whose_buckets_it_names(
+def test_the_stage_is_created_after_the_routes_that_it_throttles(
     with_origins: Synthesized,
 ) -> None:
     (resource,) = with_origins.all("AWS::ApiGatewayV2::Stage")
@@ -130,7 +130,7 @@ def test_the_stage_is_made_after_the_routes_whose_buckets_it_names(
     assert "OPTIONS /{proxy+}" in resource.properties["RouteSettings"]
 
 
-def test_the_access_log_holds_no_token_no_id_and_no_query(stage: Synthesized) -> None:
+def test_the_access_log_contains_no_token_id_or_query(stage: Synthesized) -> None:
     logged = json.loads(_stage(stage)["AccessLogSettings"]["Format"])
     secret = ("header", "path", "query", "authorizer.claims", "authorizer.principal", "body")
     for name, variable in logged.items():
@@ -139,7 +139,7 @@ def test_the_access_log_holds_no_token_no_id_and_no_query(stage: Synthesized) ->
     assert logged["request_id"] == "$context.requestId"
 
 
-def test_a_preflight_passes_no_authorizer(with_origins: Synthesized) -> None:
+def test_a_preflight_needs_no_authorizer(with_origins: Synthesized) -> None:
     (api,) = with_origins.all("AWS::ApiGatewayV2::Api")
     assert api.properties["CorsConfiguration"]["AllowOrigins"] == ["https://shop.example"]
     routes = _routes(with_origins)

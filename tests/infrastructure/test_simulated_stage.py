@@ -1,4 +1,4 @@
-"""What the simulation repeats of the stacks is what the stacks say."""
+"""The simulation's copies of the stacks' settings match the stacks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_simulated_functions_have_the_timeouts_of_the_deployed_ones() -> None:
     assert {name: spec.seconds for name, spec in functions.FUNCTIONS.items()} == TIMEOUTS
 
 
-def test_simulated_streams_are_fed_as_the_deployed_ones() -> None:
+def test_simulated_streams_are_configured_like_the_deployed_ones() -> None:
     assert dict(sources.PROJECTED) == dict(ledger.PROJECTED)
     assert sources.BATCH_RECORDS == stream_source.BATCH_RECORDS
     assert sources.SEGMENT_ROWS == audit.SEGMENT_ROWS
@@ -40,7 +40,7 @@ def test_simulated_streams_are_fed_as_the_deployed_ones() -> None:
     assert window == sources.ARCHIVE_WINDOW_SECONDS
 
 
-def test_simulated_queues_are_worked_as_the_deployed_ones() -> None:
+def test_simulated_queues_are_configured_like_the_deployed_ones() -> None:
     concurrency = Concurrency()
     assert dict(sources.CONCURRENCY) == {
         "deliveries": concurrency.deliver,

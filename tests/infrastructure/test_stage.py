@@ -1,4 +1,4 @@
-"""Wrong stages are refused with a sentence that says what to change."""
+"""Invalid stage settings are refused with a message that says what to change."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def _stage(name: str, **changed: Any) -> StageConfig:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_every_stage_of_cdk_json_is_right(name: str) -> None:
+def test_every_stage_of_cdk_json_is_valid(name: str) -> None:
     assert _stage(name).name == name
 
 
-def test_the_stage_is_dev_unless_said() -> None:
+def test_the_default_stage_is_dev() -> None:
     assert cdk_json_context()["stage"] == "dev"
 
 
@@ -37,14 +37,14 @@ def test_a_misspelt_setting_is_refused_by_name() -> None:
         _stage("dev", log_retention=3)
 
 
-def test_open_payments_are_spread_over_128_buckets_and_never_fewer_than_there_were() -> None:
+def test_open_buckets_default_to_128_and_never_decrease() -> None:
     assert _stage("prod").open_buckets == 128
     assert _stage("local").open_buckets == 8
     with pytest.raises(StageError, match="open_buckets: Input should be greater than or equal"):
         _stage("prod", open_buckets=4)
 
 
-def test_no_merchant_may_have_all_workers_of_the_resolver() -> None:
+def test_one_merchant_cannot_use_all_workers_of_the_resolver() -> None:
     assert _stage("prod", resolver={"workers": 8, "workers_per_merchant": 7}).resolver.workers == 8
     with pytest.raises(StageError, match=r"workers_per_merchant \(8\) must be less than workers"):
         _stage("prod", resolver={"workers": 8, "workers_per_merchant": 8})
@@ -88,7 +88,7 @@ def test_settings_of_the_local_stage_are_refused_elsewhere(
         ("dev", {"processors": "sandbox"}, "processors: Input should be 'test' or 'live'"),
     ],
 )
-def test_a_stage_is_for_test_or_for_live_payments_and_not_for_both(
+def test_a_stage_is_for_test_or_live_payments_but_not_both(
     name: str, changed: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(StageError, match=said):
@@ -103,7 +103,7 @@ def test_a_stage_names_its_mode() -> None:
         StageConfig.named("dev", stages)
 
 
-def test_a_short_lease_is_refused_in_production_even_if_the_requests_are_shorter() -> None:
+def test_a_short_lease_is_refused_in_production_even_if_requests_are_shorter() -> None:
     with pytest.raises(StageError, match="local may use: intent_lease_seconds under 30"):
         _stage(
             "prod",
@@ -113,7 +113,7 @@ def test_a_short_lease_is_refused_in_production_even_if_the_requests_are_shorter
         )
 
 
-def test_roots_are_signed_at_least_as_often_as_a_verification_expects() -> None:
+def test_roots_are_signed_at_least_as_often_as_verification_expects() -> None:
     with pytest.raises(StageError, match=r"archive_minutes: .* less than or equal to 1440"):
         _stage("dev", schedules={"archive_minutes": 1441})
 
@@ -141,13 +141,13 @@ TWO_SOURCES = {"jwks_url": "https://a.b/c", "jwks_secret_name": "d"}
         ({**TWO_SOURCES, "hs256_secret_name": "e"}, "at most one of jwks_url"),
     ],
 )
-def test_tokens_have_keys_and_one_source_of_public_ones(sources: dict[str, str], said: str) -> None:
+def test_token_verification_needs_keys_from_one_source(sources: dict[str, str], said: str) -> None:
     with pytest.raises(StageError, match=said):
         _stage("dev", auth={"issuer": "https://a.b", "audience": "c", **sources})
 
 
 @pytest.mark.parametrize("public", [{}, {"jwks_url": "https://a.b/c"}, {"jwks_secret_name": "d"}])
-def test_the_secret_of_hs256_stands_alone_or_beside_public_keys(public: dict[str, str]) -> None:
+def test_the_hs256_secret_can_be_combined_with_public_keys(public: dict[str, str]) -> None:
     auth = {"issuer": "https://a.b", "audience": "c", "hs256_secret_name": "e", **public}
     assert _stage("dev", auth=auth).auth.hs256_secret_name == "e"
 
@@ -155,7 +155,7 @@ def test_the_secret_of_hs256_stands_alone_or_beside_public_keys(public: dict[str
 JWT = {"mode": "jwt", "issuer": "https://a.b", "audience": "c"}
 
 
-def test_where_the_gateway_judges_tokens_no_keys_are_named() -> None:
+def test_jwt_mode_needs_no_keys() -> None:
     assert _stage("dev", auth=JWT).auth.mode == "jwt"
     assert _stage("dev").auth.mode == "lambda"
 
@@ -169,12 +169,12 @@ def test_where_the_gateway_judges_tokens_no_keys_are_named() -> None:
         {"cache_seconds": 60},
     ],
 )
-def test_settings_of_our_authorizer_are_refused_where_there_is_none(vain: dict[str, Any]) -> None:
+def test_authorizer_settings_are_refused_in_jwt_mode(vain: dict[str, Any]) -> None:
     with pytest.raises(StageError, match=f'mode "jwt" has no use for {next(iter(vain))}'):
         _stage("dev", auth={**JWT, **vain})
 
 
-def test_the_local_stage_judges_its_tokens_itself() -> None:
+def test_the_local_stage_verifies_its_own_tokens() -> None:
     with pytest.raises(StageError, match=r'auth\.mode "jwt" needs an issuer'):
         _stage("local", auth=JWT)
 
@@ -184,7 +184,7 @@ def test_an_unknown_mode_is_refused() -> None:
         _stage("dev", auth={**JWT, "mode": "none"})
 
 
-def test_a_secret_of_the_local_stage_is_refused_elsewhere() -> None:
+def test_a_local_secret_is_refused_in_other_stages() -> None:
     auth = {"issuer": "https://a.b", "audience": "c", "hs256_secret_name": "payments/local/hs256"}
     with pytest.raises(StageError, match="local may use: auth of a local stack"):
         _stage("dev", auth=auth)
@@ -197,7 +197,7 @@ def test_an_issuer_without_tls_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", CLOUD_STAGES)
-def test_a_placeholder_can_be_looked_at_but_not_deployed(name: str) -> None:
+def test_a_placeholder_can_be_synthesized_but_not_deployed(name: str) -> None:
     with pytest.raises(StageError, match=rf"set stages\.{name}\.auth in cdk\.json"):
         _stage(name).refuse_deploying_placeholders()
 
@@ -209,7 +209,7 @@ def test_a_stage_with_a_real_issuer_can_be_deployed() -> None:
     assert not stage.auth.is_placeholder
 
 
-def test_routes_without_a_token_cannot_be_let_take_all_requests() -> None:
+def test_the_limits_of_public_routes_cannot_exceed_the_whole() -> None:
     for setting in ("public_rate_per_second", "events_rate_per_second"):
         with pytest.raises(
             StageError, match=rf"{setting} \(1001\) must not exceed rate_per_second"

@@ -17,14 +17,14 @@ OBSOLETE_FLAGS = {
     "@aws-cdk/aws-s3:grantWriteWithoutAcl",
     "@aws-cdk/aws-kms:defaultKeyPolicies",
 }
-"""Those that the CLI counts as such: `cdk flags` does not ask for them."""
+"""Flags that the CLI counts as unset: `cdk flags` does not report them."""
 JSII_CACHE = Path.home() / ".cache" / "aws" / "jsii" / "package-cache"
 
 
 def _run_app(
     asset: Path, directory: Path, context: Json | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """`python app.py` as the CLI runs it, with no environment but what finds Node and a home."""
+    """`python app.py` as the CLI runs it, with a minimal environment."""
     path = os.environ["PATH"]
     settings = {**cdk_json_context(), "lambda_asset": str(asset), **(context or {})}
     return subprocess.run(
@@ -36,7 +36,7 @@ def _run_app(
             "CDK_CONTEXT_JSON": json.dumps(settings),
             "CDK_OUTDIR": str(directory),
             "HOME": str(directory),
-            # The CDK's own code, which would be unpacked again into each new home.
+            # The CDK's own code, which would otherwise be unpacked again into each new home.
             "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(JSII_CACHE),
             "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",  # as the Makefile
             "PATH": path,
@@ -46,7 +46,7 @@ def _run_app(
     )
 
 
-def test_the_app_needs_no_credentials_and_makes_the_same_templates_each_time(
+def test_synthesis_needs_no_credentials_and_is_deterministic(
     asset: Path, tmp_path: Path, synthesize: Synthesize
 ) -> None:
     answer = _run_app(asset, tmp_path, {"stage": "prod"})
@@ -58,10 +58,10 @@ def test_the_app_needs_no_credentials_and_makes_the_same_templates_each_time(
         assert (tmp_path / name).read_text() == (before / name).read_text(), name
 
 
-def test_no_feature_flag_of_the_cdk_is_left_to_a_default_that_aws_advises_against(
+def test_every_feature_flag_that_aws_recommends_is_set(
     synthesize: Synthesize,
 ) -> None:
-    """The CLI would say so in every synthesis. What a flag changes is seen in the templates."""
+    """Otherwise the CLI warns in every synthesis. A flag's effect shows in the templates."""
     manifest = json.loads((synthesize("dev").directory / "manifest.json").read_text())
     (report,) = (
         artifact["properties"]["flags"]
@@ -86,7 +86,7 @@ def test_the_app_refuses_to_deploy_placeholders(asset: Path, tmp_path: Path) -> 
     assert "Traceback" not in answer.stderr
 
 
-def test_another_place_of_stripe_is_taken_from_the_command_line_by_the_local_stage_alone(
+def test_only_the_local_stage_takes_a_stripe_address_from_the_command_line(
     asset: Path, tmp_path: Path
 ) -> None:
     elsewhere = {"stripe_api_base": "http://127.0.0.1:12345"}

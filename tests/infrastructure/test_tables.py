@@ -55,9 +55,7 @@ def test_a_table_has_the_keys_indexes_and_projections_that_its_model_declares(
 
 
 @every_table
-def test_a_table_is_billed_on_demand_and_streams_and_forgets_as_its_model_declares(
-    schema: TableSchema, prod: Synthesized
-) -> None:
+def test_billing_stream_and_expiry_match_the_model(schema: TableSchema, prod: Synthesized) -> None:
     properties = _body(prod, schema)["Properties"]
     declared = schema.create_table_arguments("any")
     ttl = {"AttributeName": schema.ttl_attribute, "Enabled": True} if schema.ttl_attribute else None
@@ -119,11 +117,11 @@ def test_the_logical_ids_of_the_tables_never_change(stage: Synthesized) -> None:
 
 
 def test_cloudformation_names_the_tables(stage: Synthesized) -> None:
-    """A name of our own would forbid every change that replaces the table."""
+    """An explicit name would prevent every change that replaces the table."""
     assert not [t for t in stage.all("AWS::DynamoDB::Table") if "TableName" in t.properties]
 
 
-def test_the_data_stack_says_where_every_table_is(stage: Synthesized) -> None:
+def test_the_data_stack_outputs_every_table(stage: Synthesized) -> None:
     assert stage.output("data", "Tables") == {
         schema.name: f"${{{table_logical_id(schema.name)}}}" for schema in ALL_TABLES
     }

@@ -1,4 +1,4 @@
-"""Orders reach the sender, ten at a time and not too many at once; nothing of them is dropped."""
+"""Deliveries reach the sender in batches of ten, with limited concurrency; none is dropped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_queue_of_deliveries_feeds_the_sender(stage: Synthesized) -> None:
     assert "FifoQueue" not in queue.properties  # message groups are those of fair queues
 
 
-def test_the_stages_schedule_of_retries_reaches_who_works_by_it(stage: Synthesized) -> None:
+def test_the_stages_retry_schedule_reaches_the_functions_that_use_it(stage: Synthesized) -> None:
     def reported(service: str, name: str) -> str:
         return str(stage.functions()[service].properties["Environment"]["Variables"][name])
 
@@ -37,7 +37,7 @@ def test_the_stages_schedule_of_retries_reaches_who_works_by_it(stage: Synthesiz
     assert reported("deliver", "ALLOW_LOCAL_WEBHOOKS") == str(is_local)
 
 
-def test_a_payload_that_does_not_open_rings(stage: Synthesized) -> None:
+def test_a_payload_that_cannot_be_decrypted_triggers_an_alarm(stage: Synthesized) -> None:
     group = stage.functions()["deliver"].properties["LoggingConfig"]["LogGroup"]
     patterns = [
         each.properties["FilterPattern"]
@@ -47,7 +47,7 @@ def test_a_payload_that_does_not_open_rings(stage: Synthesized) -> None:
     assert any("integrity_error" in pattern for pattern in patterns)
 
 
-def test_the_outputs_tell_how_to_run_the_schedule_by_hand(stage: Synthesized) -> None:
+def test_the_outputs_name_the_functions_to_run_by_hand(stage: Synthesized) -> None:
     functions = stage.output("webhooks", "Functions")
     assert set(functions) == {"deliver", "retries"}
     assert stage.output("webhooks", "Schedules") == {

@@ -1,4 +1,4 @@
-"""Settlement files reach their function, the resolver runs, and what fails waits for a person."""
+"""Settlement files reach their function, the resolver runs, and failures are kept for operators."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _rules(stage: Synthesized, kind: str) -> list[Resource]:
     return [rule for rule in stage.all("AWS::Events::Rule") if kind in rule.properties]
 
 
-def test_every_object_of_the_settlement_bucket_is_announced_and_none_of_another(
+def test_only_the_settlement_bucket_announces_its_objects(
     stage: Synthesized,
 ) -> None:
     (rule,) = _rules(stage, "EventPattern")
@@ -51,7 +51,7 @@ def test_every_object_of_the_settlement_bucket_is_announced_and_none_of_another(
     assert target["Arn"]["Fn::GetAtt"][0].startswith("SettlementFilesQueue")
 
 
-def test_the_function_of_settlement_files_writes_and_deletes_no_more_than_it_must(
+def test_the_reconcile_function_has_minimal_write_and_delete_permissions(
     stage: Synthesized,
 ) -> None:
     rights: dict[str, set[str]] = {}
@@ -68,7 +68,7 @@ def test_the_function_of_settlement_files_writes_and_deletes_no_more_than_it_mus
     }
 
 
-def test_a_file_is_taken_alone_and_hidden_for_six_timeouts(stage: Synthesized) -> None:
+def test_files_are_processed_one_at_a_time_and_hidden_for_six_timeouts(stage: Synthesized) -> None:
     (source,) = _sources(stage, "workers")
     assert source.properties["BatchSize"] == 1
     assert source.properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
@@ -101,7 +101,7 @@ def test_every_schedule_runs_its_function_by_the_alias(stage: Synthesized) -> No
     }
 
 
-def test_a_run_of_the_resolver_has_ended_when_the_next_one_begins(stage: Synthesized) -> None:
+def test_a_run_of_the_resolver_ends_before_the_next_one_begins(stage: Synthesized) -> None:
     resolver = stage.functions()["resolver"].properties
     environment = resolver["Environment"]["Variables"]
     begins, asks = int(environment["BEGIN_SECONDS"]), int(environment["PROCESSOR_TIMEOUT_SECONDS"])
@@ -110,7 +110,7 @@ def test_a_run_of_the_resolver_has_ended_when_the_next_one_begins(stage: Synthes
     assert resolver["MemorySize"] >= 1769, "one whole virtual processor"
     assert int(environment["WORKERS_PER_MERCHANT"]) < int(environment["WORKERS"])
     process = stage.functions()["process"].properties["Environment"]["Variables"]
-    assert process["OPEN_BUCKETS"] == environment["OPEN_BUCKETS"], "as many"
+    assert process["OPEN_BUCKETS"] == environment["OPEN_BUCKETS"], "the same number"
 
 
 def test_a_failed_run_of_a_schedule_is_kept(stage: Synthesized) -> None:
@@ -140,7 +140,7 @@ PROJECTED = (
 )
 
 
-def test_the_streams_are_projected_and_nothing_of_them_is_dropped(stage: Synthesized) -> None:
+def test_the_streams_are_projected_and_no_record_is_dropped(stage: Synthesized) -> None:
     sources = _sources(stage, "ledger")
     tables = {stage.flat(source.properties["EventSourceArn"]) for source in sources}
     assert tables == {f"${{{name}Table.StreamArn}}" for name in PROJECTED}
@@ -162,14 +162,14 @@ def test_the_streams_are_projected_and_nothing_of_them_is_dropped(stage: Synthes
     assert metrics.count("IteratorAge") == 1
 
 
-def test_every_delivery_has_a_place_for_what_cannot_be_delivered(stage: Synthesized) -> None:
+def test_every_rule_has_a_dead_letter_queue(stage: Synthesized) -> None:
     for rule in stage.all("AWS::Events::Rule"):
         for target in rule.properties["Targets"]:
             assert "DeadLetterConfig" in target, rule.logical_id
             assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
 
 
-def test_every_dead_letter_rings_and_is_kept_for_two_weeks(stage: Synthesized) -> None:
+def test_every_dead_letter_triggers_an_alarm_and_is_kept_for_two_weeks(stage: Synthesized) -> None:
     watched = {
         alarm.properties["Dimensions"][0]["Value"]["Fn::GetAtt"][0]
         for alarm in stage.all("AWS::CloudWatch::Alarm")
@@ -181,7 +181,7 @@ def test_every_dead_letter_rings_and_is_kept_for_two_weeks(stage: Synthesized) -
         assert retention == 14 * DAY_SECONDS
 
 
-def test_a_processor_that_does_not_answer_for_too_long_rings(stage: Synthesized) -> None:
+def test_a_processor_outage_triggers_an_alarm(stage: Synthesized) -> None:
     group = stage.functions()["resolver"].properties["LoggingConfig"]["LogGroup"]
     (lines,) = (
         each
@@ -200,7 +200,7 @@ def test_a_processor_that_does_not_answer_for_too_long_rings(stage: Synthesized)
     assert alarm.properties["Threshold"] == 1
 
 
-def test_alerts_are_counted_by_type_and_the_serious_ones_ring(stage: Synthesized) -> None:
+def test_alerts_are_counted_by_type_and_serious_ones_trigger_an_alarm(stage: Synthesized) -> None:
     group = stage.functions()["project"].properties["LoggingConfig"]["LogGroup"]
     filters = {
         each.properties["MetricTransformations"][0]["MetricName"]: each.properties
@@ -227,7 +227,7 @@ def test_alerts_are_counted_by_type_and_the_serious_ones_ring(stage: Synthesized
     assert alarm.properties["Threshold"] == 1
 
 
-def test_only_the_projector_tells_the_default_bus_and_as_nobody_but_itself(
+def test_only_the_projector_publishes_to_the_default_bus_under_its_own_source(
     stage: Synthesized,
 ) -> None:
     for service in stage.functions():
@@ -248,7 +248,7 @@ def test_every_queue_is_encrypted_with_our_key(stage: Synthesized) -> None:
         assert stage.flat(queue.properties["KmsMasterKeyId"]).startswith("${TableKey")
 
 
-def test_the_outputs_tell_how_to_run_a_schedule_by_hand(stage: Synthesized) -> None:
+def test_the_outputs_name_the_functions_behind_schedules(stage: Synthesized) -> None:
     functions = stage.output("workers", "Functions")
     assert set(functions) == {"reconcile", "missing", "resolver", "rotation", "poll"}
     assert stage.output("workers", "Schedules") == {
