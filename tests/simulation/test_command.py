@@ -1,4 +1,4 @@
-"""One seed has one history, in any process, in any number of processes."""
+"""One seed has one history, in any process and for any number of processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def command(*arguments: str, hash_seed: str) -> tuple[int, list[str]]:
     return ran.returncode, ran.stdout.splitlines()
 
 
-def test_one_seed_has_one_history_whatever_the_order_of_hashes() -> None:
+def test_one_seed_has_one_history_whatever_the_hash_seed() -> None:
     """Over all commits, answers and webhooks, with faults, in two processes."""
     first, second = (
         command("--seed", "one", "--operations", "150", "--no-shrink", hash_seed=hash_seed)
@@ -44,7 +44,7 @@ def test_one_seed_has_one_history_whatever_the_order_of_hashes() -> None:
     assert first[1][-1] == second[1][-1]
 
 
-def test_a_run_can_be_played_again_in_the_same_process() -> None:
+def test_a_run_can_be_repeated_in_the_same_process() -> None:
     plan = Plan.drawn("again", 60, kinds=CLIENTS)
     assert play(plan) == play(plan)
 

@@ -11,7 +11,7 @@ from simulation.platform.plan import Plan
 from simulation.platform.world import Platform
 
 
-def test_clients_pay_and_transfer_through_the_functions_when_nothing_goes_wrong() -> None:
+def test_clients_pay_and_transfer_without_faults() -> None:
     platform = Platform("calm", Plan.drawn("calm", 100, parts=()))
     platform.run()
     platform.settle()
@@ -21,18 +21,18 @@ def test_clients_pay_and_transfer_through_the_functions_when_nothing_goes_wrong(
     assert (statuses[500], statuses[503], statuses[None]) == (0, 0, 0)
     assert platform.log.defects == []
     assert platform.proof["holds"], platform.proof
-    assert platform.deliveries, "merchants are told what happened"
+    assert platform.deliveries, "merchants receive webhooks"
 
 
 @pytest.mark.parametrize("seed", ["1", "2"])
-def test_a_world_in_which_everything_goes_wrong_comes_to_rest(seed: str) -> None:
+def test_a_world_with_every_fault_comes_to_rest(seed: str) -> None:
     platform = Platform(seed, Plan.drawn(seed, 80))
     platform.run()
-    assert platform.scheduler.injected, "something went wrong"
+    assert platform.scheduler.injected, "faults were injected"
     platform.settle()
     assert platform.log.defects == []
     assert platform.proof["holds"], platform.proof
-    assert platform.tamper() == [], "every edit is found and named"
+    assert platform.tamper() == [], "every edit is found and reported"
 
 
 def test_one_seed_has_one_history() -> None:

@@ -1,4 +1,4 @@
-"""Clients call every route of the API, with success: what is always refused is not simulated."""
+"""Clients call every route of the API successfully, so that each one is simulated."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ OPERATIONS: Final[Mapping[ClientKind, int]] = {
 GOLDEN_RATIO: Final = 0.618034
 """Its multiples, modulo 1, are spread evenly from the first few on."""
 EXCEPTIONS: Final[Mapping[str, str]] = {
-    "applyProcessorEvent": "no event is kept where every processor speaks the truth: always 404",
+    "applyProcessorEvent": "no event is kept where every processor is truthful: always 404",
 }
 """Operation ids to which no client gets a successful answer, and why."""
 
 
 class InTurn(Random):
-    """Meets all possibilities of each place in the code that asks, within few times."""
+    """Reaches every possibility of each random decision within a few draws."""
 
     getrandbits = Random.getrandbits  # or whatever else is drawn would be made of `random`
 
@@ -57,7 +57,7 @@ class InTurn(Random):
 
 
 def in_turn(client: Client, dice: Random) -> None:
-    """What a worker does here: all steps equally often, so that even rare ones are done."""
+    """A worker's steps: all equally often, so that even rare ones are taken."""
     if not isinstance(client, StripeClient):
         client.shop = client.initial.shops[0]  # so that they meet on its payments
     steps = list(client.steps())

@@ -1,4 +1,4 @@
-"""What the watch finds when the platform is sabotaged, and that it finds nothing otherwise."""
+"""The checks find planted bugs of the platform, and report nothing otherwise."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OPERATIONS = 150
 
 
 def played(*kinds: ClientKind, parts: tuple[Part, ...] = (Part.FAULTS,)) -> Platform:
-    """A run of a seed that every sabotage is tried on."""
+    """A seed whose run every planted bug is tried on."""
     plan = Plan.drawn("watch", OPERATIONS, parts=parts, kinds=kinds or MONEY)
     platform = Platform("watch", plan)
     platform.run()
@@ -39,7 +39,7 @@ def played(*kinds: ClientKind, parts: tuple[Part, ...] = (Part.FAULTS,)) -> Plat
 
 
 def violated(*kinds: ClientKind, operations: int = OPERATIONS) -> Counter[str]:
-    """The rules that a run violates, by the time it is stopped."""
+    """The rules that a run violates before it is stopped."""
     plan = Plan.drawn("watch", operations, parts=(), kinds=kinds or MONEY)
     platform = Platform("watch", plan)
     with pytest.raises(AssertionError):  # a Violation, or what follows from it in the set-up
@@ -47,7 +47,7 @@ def violated(*kinds: ClientKind, operations: int = OPERATIONS) -> Counter[str]:
     return Counter(finding.rule for finding in platform.watch.findings)
 
 
-def test_a_sound_platform_violates_nothing() -> None:
+def test_a_correct_platform_has_no_violations() -> None:
     platform = played()
     assert platform.watch.findings == []
     assert linearizable(platform.history) == []
@@ -78,7 +78,7 @@ def test_a_debit_of_what_is_inactive(sabotage: Any) -> None:
     assert "inactive" in violated(ClientKind.TRANSFERS, operations=2_000)
 
 
-def test_a_post_that_keeps_the_rest(sabotage: Any) -> None:
+def test_a_post_that_keeps_the_rest_held(sabotage: Any) -> None:
     def kept(legs: Any, posted: int) -> Any:
         whole = ledger.movements_of_post(legs, posted)
         return tuple(
@@ -90,18 +90,18 @@ def test_a_post_that_keeps_the_rest(sabotage: Any) -> None:
     assert "double entry" in violated(ClientKind.TRANSFERS)
 
 
-def test_a_hold_posted_though_it_has_expired(sabotage: Any) -> None:
+def test_an_expired_hold_is_posted(sabotage: Any) -> None:
     sabotage(holds, "_must_be_open", lambda _hold, _at: None)
     sabotage("runtime.ledger.repository.above", lambda name, _at: above(name, ""))
     assert "transfer" in violated(ClientKind.TRANSFERS, operations=2_000)
 
 
-def test_a_claim_that_replaces_the_answer_of_another(sabotage: Any) -> None:
+def test_a_claim_that_replaces_another_requests_answer(sabotage: Any) -> None:
     sabotage(claims, "take", lambda claim, _now: put(claim))
     assert "idempotency key" in violated(ClientKind.TRANSFERS)
 
 
-def test_a_refund_beyond_its_ceiling(sabotage: Any) -> None:
+def test_a_refund_above_its_limit(sabotage: Any) -> None:
     sabotage(writes, "at_least", lambda name, _amount: at_most(name, 10**15))
     sabotage("runtime.payments.operations.operations.refusal_of", lambda *_, **__: None)
     assert "ceiling" in violated(ClientKind.CARDS)
@@ -129,7 +129,7 @@ def test_a_balance_from_a_cache(sabotage: Any) -> None:
     assert "no order explains" in faults[0]
 
 
-def test_a_repeated_answer_in_other_words(sabotage: Any) -> None:
+def test_a_repeated_answer_with_different_text(sabotage: Any) -> None:
     def again(self: StoredAnswer) -> StoredAnswer:
         return replace(self, body=self.body.replace("{", "{ ", 1), replayed=True)
 
@@ -138,7 +138,7 @@ def test_a_repeated_answer_in_other_words(sabotage: Any) -> None:
     assert any("two answers to one key" in fault for fault in faults)
 
 
-def test_what_is_folded_twice(sabotage: Any) -> None:
+def test_a_transfer_added_twice_to_a_balance(sabotage: Any) -> None:
     items_of = folding_projection.items_of
     sabotage(
         folding_projection,
@@ -150,7 +150,7 @@ def test_what_is_folded_twice(sabotage: Any) -> None:
     assert "fold" in violated(ClientKind.TRANSFERS)
 
 
-def test_what_nobody_folds_is_named_at_rest(sabotage: Any) -> None:
+def test_a_transfer_never_added_to_a_balance_is_reported_at_rest(sabotage: Any) -> None:
     sabotage(folding_projection, "items_of", lambda _transfer: [])
     platform = played(ClientKind.TRANSFERS)
     rows = Rows({name: platform.database.tables[t].items for name, t in platform.tables.items()})

@@ -318,7 +318,7 @@ class Platform:
             merchant_bucket=bucket_for(merchant.id, customer_id, merchant.index_buckets),
             email_index=self.encryption.blind_index(merchant.id, email),
             email=email,
-            name="Somebody",
+            name="Jane Doe",
             created_at=to_timestamp(now),
             updated_at=to_timestamp(now),
             **SETUP.stamp(),

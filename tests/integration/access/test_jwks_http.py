@@ -1,4 +1,4 @@
-"""The issuer's keys over a real connection: one good answer, and every way to be a bad one."""
+"""The issuer's keys over real connections: one valid response, and every kind of bad one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def whole(body: bytes, status: str = "200 OK", length: int | None = None, more: 
 
 
 def dripping(before: bytes) -> Answer:
-    """A byte now and then, each well within a socket's timeout, without end."""
+    """A byte now and then, each well within the socket's timeout, without end."""
 
     def answer(connection: socket.socket) -> None:
         connection.sendall(before)
@@ -74,15 +74,15 @@ BAD: dict[str, Answer] = {
 }
 
 
-# http.client leaves the file of an answer that never began to the garbage collector.
+# http.client leaves the file of an unfinished response to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("answer", list(BAD))
-def test_a_bad_answer_ends_as_an_error(answer: str) -> None:
+def test_a_bad_response_raises_an_error(answer: str) -> None:
     with issuer(BAD[answer]) as url, pytest.raises(Exception):  # noqa: B017, PT011 - any will do
         jwks_from_url(url, SECONDS)()
 
 
-def test_after_a_bad_answer_a_good_one_is_read() -> None:
+def test_a_good_response_is_read_after_a_bad_one() -> None:
     answers = iter((whole(b"{"), whole(DOCUMENT)))
 
     def answer(connection: socket.socket) -> None:

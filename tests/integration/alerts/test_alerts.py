@@ -1,4 +1,4 @@
-"""Alerts: one row per type, entity and window, however often and by however many it is raised."""
+"""Alerts: one row per type, entity and window, however often and by how many it is raised."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def raised(platform: Platform, **changes: Any) -> bool:
     return raise_alert(AlertFacts(AlertType.OUT_OF_BAND, **values), AlertRepository(platform.store))
 
 
-def test_an_alert_that_is_raised_again_is_the_row_that_is_there(either_world: Platform) -> None:
+def test_raising_an_alert_again_returns_the_existing_row(either_world: Platform) -> None:
     platform = either_world
     assert raised(platform)
     assert not raised(platform, detail={"amount": 6})
@@ -36,7 +36,7 @@ def test_an_alert_that_is_raised_again_is_the_row_that_is_there(either_world: Pl
     assert row.detail == {"entity_type": "account", "amount": 5, "names": ["balance"]}
 
 
-def test_many_who_raise_one_alert_at_once_raise_one(either_world: Platform) -> None:
+def test_raising_one_alert_many_times_at_once_creates_one(either_world: Platform) -> None:
     outcomes = at_once(*[lambda: raised(either_world)] * 8)
     assert sorted(outcomes) == [False] * 7 + [True]
     assert len(either_world.rows(Alert)) == 1
@@ -54,7 +54,7 @@ def test_an_alert_is_raised_once_in_its_window_and_shows_when_it_was_raised(
     assert len({row.id for row in platform.rows(Alert)}) == 4
 
 
-def test_alerts_are_listed_in_the_order_of_their_time_to_their_merchant_and_to_everybody(
+def test_alerts_are_listed_in_order_of_time_for_their_merchant_and_for_operators(
     either_world: Platform,
 ) -> None:
     alerts = AlertRepository(either_world.store)

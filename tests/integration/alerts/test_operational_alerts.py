@@ -30,12 +30,12 @@ EMAIL = EncryptedField("customers", "cus_1", "email", "mer_1")
 def failure(
     place: EncryptedField | None, kind: type[IntegrityError] | type[KeyForgotten] = IntegrityError
 ) -> DecryptionFailure:
-    error = kind("it does not open")
+    error = kind("the ciphertext cannot be decrypted")
     error.place = place
     return error
 
 
-def test_a_field_that_does_not_open_is_one_alert_a_day_for_each_place(platform: Platform) -> None:
+def test_a_decryption_failure_is_one_alert_a_day_per_place(platform: Platform) -> None:
     operational_alerts = platform.operational_alerts()
     for _ in range(3):
         for place in (NAME, EMAIL, None):
@@ -53,7 +53,7 @@ def test_a_field_that_does_not_open_is_one_alert_a_day_for_each_place(platform: 
     assert {row.type for row in platform.rows(Alert)} == {AlertType.DECRYPTION_FAILURE}
 
 
-def test_an_alert_that_cannot_be_raised_is_forgotten_without_a_word_to_the_caller(
+def test_an_alert_that_cannot_be_raised_does_not_fail_the_caller(
     platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = Faults(at_call("PutItem", 1, Fault.THROTTLED)).attach(platform.engine.dynamodb())
@@ -72,7 +72,9 @@ def test_an_alert_that_cannot_be_raised_is_forgotten_without_a_word_to_the_calle
     assert caplog.messages.count(message) == 3
 
 
-def test_what_became_too_old_is_one_alert_however_often_it_is_met(platform: Platform) -> None:
+def test_an_operation_that_is_too_old_is_one_alert_however_often_it_is_found(
+    platform: Platform,
+) -> None:
     merchant = platform.merchant()
     payment_id = platform.paid(merchant)
     payment = platform.payment()
@@ -92,7 +94,7 @@ def test_what_became_too_old_is_one_alert_however_often_it_is_met(platform: Plat
     assert len(platform.rows(Alert)) == 2
 
 
-def test_what_is_too_old_and_cannot_even_be_read_is_told_all_the_same(platform: Platform) -> None:
+def test_an_old_operation_whose_row_cannot_be_read_is_alerted_too(platform: Platform) -> None:
     def unreadable() -> UnknownOutcome:
         return unknown_outcome_of(Payment.model_validate({"id": "pay_1"}))
 

@@ -1,4 +1,4 @@
-"""Audit rows in locked storage: each once or more and never otherwise, under roots that agree."""
+"""Audit rows in locked storage: each at least once and unchanged, under consistent roots."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def batch(platform: Platform, first: int, count: int, **more: Any) -> list[Strea
 
 
 def archived(audit: AuditStage) -> list[AuditRow]:
-    """All rows of all segments, each of which must be what its name says."""
+    """All rows of all segments; each segment must match the hash in its name."""
     found = []
     for name, body in audit.segments().items():
         reported = read_segment_name(name)
@@ -129,9 +129,7 @@ def test_a_batch_becomes_one_segment_of_its_rows_as_canonical_lines(
     assert name.startswith("rows/2026-03-14/" + "5".zfill(40) + "-00003-")
 
 
-def test_a_batch_that_comes_again_or_twice_at_once_is_there_once(
-    platform: Platform, audit: AuditStage
-) -> None:
+def test_a_repeated_batch_is_archived_once(platform: Platform, audit: AuditStage) -> None:
     records = batch(platform, 1, 5)
     at_once(*[lambda: archive_rows(records, audit.deps(platform)) for _ in range(4)])
     assert archive_rows(records, audit.deps(platform)) == frozenset()
@@ -140,7 +138,7 @@ def test_a_batch_that_comes_again_or_twice_at_once_is_there_once(
     assert not version.is_marker
 
 
-def test_a_segment_that_cannot_be_written_brings_all_of_its_batch_again(
+def test_a_segment_that_cannot_be_written_returns_its_whole_batch_for_a_retry(
     platform: Platform, audit: AuditStage
 ) -> None:
     lost = AuditStage(audit.s3, audit.kms, "no-such-bucket", audit.key_arn)
@@ -157,7 +155,7 @@ def test_archived_objects_cannot_be_deleted(platform: Platform, audit: AuditStag
     assert len(archived(audit)) == 1
 
 
-def test_what_the_stream_of_a_real_table_tells_is_archived_through_storms(
+def test_the_stream_of_a_real_table_is_archived_under_faults(
     streaming: Platform, audit: AuditStage
 ) -> None:
     dice = random.Random("archive")
@@ -200,10 +198,10 @@ def _as_handled(raw: dict[str, Any]) -> StreamRecord:
 # -------------------------------------------------------------------- tampering
 
 
-def test_a_row_that_is_changed_or_deleted_rings_once_with_its_place(
+def test_a_changed_or_deleted_row_triggers_one_alarm_with_its_position(
     platform: Platform, audit: AuditStage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    edited = row(2).model_copy(update={"user_id": "nobody"})
+    edited = row(2).model_copy(update={"user_id": "intruder"})
     records = [
         record(platform, 1, row(1)),
         record(platform, 2, edited, old=row(2)),
@@ -221,10 +219,10 @@ def test_a_row_that_is_changed_or_deleted_rings_once_with_its_place(
     assert caplog.messages.count(AUDIT_TAMPERED) == 4
 
 
-def test_a_row_that_no_projector_made_is_archived_as_it_is_and_rings(
+def test_a_row_not_made_by_the_projector_is_archived_as_it_is_and_triggers_an_alarm(
     platform: Platform, audit: AuditStage
 ) -> None:
-    forged = row(1).model_copy(update={"user_id": "nobody"})
+    forged = row(1).model_copy(update={"user_id": "intruder"})
     nonsense = {"entity_id": {"S": "acc_b"}, "sequence": {"S": "x"}, "more": {"N": "1"}}
     records = [record(platform, 1, forged)]
     raw = {"dynamodb": {"ApproximateCreationDateTime": ARRIVED.timestamp()}}
@@ -240,9 +238,7 @@ def test_a_row_that_no_projector_made_is_archived_as_it_is_and_rings(
     }
 
 
-def test_what_could_not_be_rung_for_comes_again_alone(
-    platform: Platform, audit: AuditStage
-) -> None:
+def test_only_records_whose_alert_failed_are_retried(platform: Platform, audit: AuditStage) -> None:
     class Broken:
         def record(self, _: Alert) -> bool:
             raise RuntimeError("no table")
@@ -257,7 +253,7 @@ def test_what_could_not_be_rung_for_comes_again_alone(
 # -------------------------------------------------------------------- roots
 
 
-def test_a_run_signs_all_that_no_root_covers_and_the_next_one_only_what_is_new(
+def test_a_run_signs_all_uncovered_segments_and_the_next_run_only_new_ones(
     platform: Platform, audit: AuditStage
 ) -> None:
     deps = audit.deps(platform)
@@ -276,7 +272,7 @@ def test_a_run_signs_all_that_no_root_covers_and_the_next_one_only_what_is_new(
     must_be_whole(audit)
 
 
-def test_a_segment_that_comes_late_is_covered_although_later_ones_were_before(
+def test_a_late_segment_is_covered_although_newer_ones_were_covered_before(
     platform: Platform, audit: AuditStage
 ) -> None:
     deps = audit.deps(platform)
@@ -289,7 +285,7 @@ def test_a_segment_that_comes_late_is_covered_although_later_ones_were_before(
     must_be_whole(audit)
 
 
-def test_what_a_person_gives_again_weeks_later_is_covered_too(
+def test_a_segment_redriven_weeks_later_is_covered_too(
     platform: Platform, audit: AuditStage
 ) -> None:
     deps = audit.deps(platform)
@@ -303,7 +299,7 @@ def test_what_a_person_gives_again_weeks_later_is_covered_too(
     must_be_whole(audit)
 
 
-def test_more_segments_than_one_root_takes_are_closed_in_the_next_ones(
+def test_segments_beyond_one_roots_limit_are_covered_by_the_next_roots(
     platform: Platform, audit: AuditStage
 ) -> None:
     deps = audit.deps(platform, max_segments=3)
@@ -317,9 +313,7 @@ def test_more_segments_than_one_root_takes_are_closed_in_the_next_ones(
     must_be_whole(audit)
 
 
-def test_a_run_that_has_no_time_left_is_gone_on_with_by_the_next(
-    platform: Platform, audit: AuditStage
-) -> None:
+def test_a_run_out_of_time_is_continued_by_the_next(platform: Platform, audit: AuditStage) -> None:
     for number in range(1, 6):
         arrived = ARRIVED + timedelta(days=number)
         platform.clock.set(arrived)
@@ -333,7 +327,7 @@ def test_a_run_that_has_no_time_left_is_gone_on_with_by_the_next(
     must_be_whole(audit)
 
 
-def test_runs_at_once_make_one_root_of_each_number(platform: Platform, audit: AuditStage) -> None:
+def test_concurrent_runs_make_one_root_per_number(platform: Platform, audit: AuditStage) -> None:
     for number in range(1, 9):
         archive_rows(batch(platform, number, 1), audit.deps(platform))
     reports = at_once(*[lambda: close(audit.deps(platform, max_segments=3)) for _ in range(4)])

@@ -1,4 +1,4 @@
-"""The audit log where records are late, lost or doubled, and somebody edits by hand meanwhile."""
+"""The audit log with late, lost and repeated records and concurrent out-of-band edits."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def images_told(rows: Sequence[AuditRow], *, outside: bool) -> set[str]:
 # ------------------------------------------------------------ late
 
 
-def test_edits_by_hand_are_all_told_in_one_chain_in_whatever_order_they_come(
+def test_out_of_band_edits_are_all_logged_in_one_chain_in_any_order_of_arrival(
     platform: Platform,
 ) -> None:
     for order in itertools.permutations(range(1, 4)):
@@ -69,7 +69,7 @@ def test_edits_by_hand_are_all_told_in_one_chain_in_whatever_order_they_come(
         before = chain_of(platform, first.id)
         assert project([*records, *reversed(records)]) == DONE
         rows = chain_of(platform, first.id)
-        assert rows == before, "what was told is not told again"
+        assert rows == before, "records that were logged are not logged again"
         images = [image_hash(image_of(platform, state)) for state in states]
         assert set(images[1:4]) <= images_told(rows, outside=True)
         assert {images[0], images[4]} == images_told(rows, outside=False)
@@ -112,7 +112,7 @@ def must_tell_but_last(platform: Platform, states: Sequence[Any]) -> list[AuditR
     return rows
 
 
-def test_an_edit_by_hand_waits_for_the_versions_before_it_that_cannot_be_rebuilt(
+def test_an_out_of_band_edit_waits_for_earlier_versions_that_cannot_be_rebuilt(
     platform: Platform,
 ) -> None:
     states, records = history(platform, account(platform), *({"held_in": n} for n in range(1, 4)))
@@ -127,10 +127,10 @@ def test_an_edit_by_hand_waits_for_the_versions_before_it_that_cannot_be_rebuilt
     assert len(outside_alerts(platform)) == 1
 
 
-def test_a_version_that_has_no_place_any_more_keeps_its_stamp_and_raises_no_alert(
+def test_a_version_that_is_already_in_the_chain_keeps_its_stamp_and_raises_no_alert(
     platform: Platform,
 ) -> None:
-    """Whoever sets a version back by hand makes the application write versions that are past."""
+    """Resetting a version out of band makes the application write past versions again."""
     first = account(platform)
     jumped = by_hand(first, version=9, credit_limit=5)
     tenth = next_version(jumped, held_in=1)
@@ -149,7 +149,7 @@ def test_a_version_that_has_no_place_any_more_keeps_its_stamp_and_raises_no_aler
 
 
 @pytest.mark.parametrize("storm", range(8))
-def test_whatever_is_lost_and_driven_in_again_nothing_of_the_applications_is_called_foreign(
+def test_after_any_loss_and_redrive_no_change_of_the_application_counts_as_out_of_band(
     storm: int, platform: Platform, dice: random.Random
 ) -> None:
     chance = random.Random(f"{dice.random()}-{storm}")
@@ -199,7 +199,7 @@ def drive_in_again(
         left = _parked(parking, records)
         if not left:
             return
-    raise AssertionError("what was parked never finds its place")
+    raise AssertionError("the parked records are never logged")
 
 
 def _parked(parking: ParkingLot, records: Sequence[StreamRecord]) -> list[StreamRecord]:
@@ -207,10 +207,10 @@ def _parked(parking: ParkingLot, records: Sequence[StreamRecord]) -> list[Stream
     return [record for record in records if record.sequence_number in numbers]
 
 
-# ------------------------------------------------------------ again
+# ------------------------------------------------------------ repeated changes
 
 
-def test_a_row_that_was_deleted_and_put_back_as_it_was_is_told_as_put_back(
+def test_a_deleted_row_restored_unchanged_is_logged_as_restored(
     platform: Platform,
 ) -> None:
     first = account(platform)
@@ -237,7 +237,7 @@ def test_a_row_that_was_deleted_and_put_back_as_it_was_is_told_as_put_back(
     assert sorted(reasons) == ["a deleted row was restored", "the row was deleted"]
 
 
-def test_a_change_of_money_is_judged_once_and_not_again_when_its_transfer_was_edited(
+def test_a_balance_change_is_verified_once_even_if_its_transfer_is_edited_later(
     platform: Platform,
 ) -> None:
     first = account(platform)
@@ -252,7 +252,7 @@ def test_a_change_of_money_is_judged_once_and_not_again_when_its_transfer_was_ed
     assert outside_alerts(platform) == []
 
 
-def test_a_change_of_money_that_was_rebuilt_is_judged_when_its_record_comes(
+def test_a_rebuilt_balance_change_is_verified_when_its_record_arrives(
     platform: Platform,
 ) -> None:
     first = account(platform)

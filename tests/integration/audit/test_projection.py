@@ -1,4 +1,4 @@
-"""The audit log: every version once, in a chain, however its record comes."""
+"""The audit log: every version once, in a chain, however its record arrives."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from tests.support.platform import SETUP, Platform, at_once
 DONE: frozenset[str] = frozenset()
 
 
-# ------------------------------------------------------------ what a row says
+# ------------------------------------------------------------ what a row contains
 
 
 def test_a_row_says_what_changed_who_did_it_from_where_and_why(either_world: Platform) -> None:
@@ -91,7 +91,7 @@ def test_encrypted_fields_and_metadata_are_shown_only_as_changed(
     merchant = platform.merchant()
     customer_id = platform.customer(merchant, "someone@secret.example")
     first = next(row for row in platform.rows(Customer) if row.id == customer_id)
-    second = next_version(first, name="Nobody", metadata={"note": "shoe size 43"})
+    second = next_version(first, name="Carol", metadata={"note": "shoe size 43"})
     third = next_version(second, email=None, name=None, phone=None, metadata={}, erased_at="x")
     third = third.model_copy(update={"erased_at": to_timestamp(platform.clock())})
     states = [first, second, third]
@@ -108,11 +108,11 @@ def test_encrypted_fields_and_metadata_are_shown_only_as_changed(
     assert {"metadata", "name"} <= set(rows[1].changes)
     assert set(rows[1].new_values.values()) == {"changed"}
     text = json.dumps([row.model_dump(mode="json") for row in rows])
-    for secret in ("Somebody", "Nobody", "someone@", "shoe", "note"):
+    for secret in ("Jane Doe", "Carol", "someone@", "shoe", "note"):
         assert secret not in text
 
 
-def test_fold_rows_have_chains_of_their_own(platform: Platform) -> None:
+def test_balance_shards_have_their_own_chains(platform: Platform) -> None:
     row = account(platform, shard="07", posting="folded")
     records = [reported(platform, None, row), reported(platform, row, next_version(row, balance=5))]
     assert audit_projection(platform)(records) == DONE
@@ -120,10 +120,10 @@ def test_fold_rows_have_chains_of_their_own(platform: Platform) -> None:
     assert chain_of(platform, row.id) == []
 
 
-# ------------------------------------------------------------ twice, late, at once, half-way
+# ------------------------------------------------------------ repeated, late, concurrent, partial
 
 
-def test_records_that_come_again_write_nothing(either_world: Platform) -> None:
+def test_repeated_records_write_nothing(either_world: Platform) -> None:
     platform = either_world
     states, records = history(platform, account(platform), *({"held_in": n} for n in range(1, 9)))
     project = audit_projection(platform)
@@ -136,7 +136,7 @@ def test_records_that_come_again_write_nothing(either_world: Platform) -> None:
     must_tell(platform, states)
 
 
-def test_a_projector_that_dies_anywhere_is_made_up_for(
+def test_a_projector_that_dies_anywhere_is_completed_by_its_retry(
     either_world: Platform, dice: random.Random
 ) -> None:
     platform = either_world
@@ -158,13 +158,13 @@ def test_a_projector_that_dies_anywhere_is_made_up_for(
             break
         records = records[first:]
     else:
-        raise AssertionError("the projection never gets through")
+        raise AssertionError("the projection never completes")
     for states, _ in stories:
         must_tell(platform, states)
     assert outside_alerts(platform) == []
 
 
-def test_two_projectors_at_once_tell_every_version_once(either_world: Platform) -> None:
+def test_two_concurrent_projectors_log_every_version_once(either_world: Platform) -> None:
     platform = either_world
     states, records = history(platform, account(platform), *({"held_in": n} for n in range(1, 20)))
     at_once(*([lambda: audit_projection(platform)(records)] * 4))
@@ -172,7 +172,7 @@ def test_two_projectors_at_once_tell_every_version_once(either_world: Platform) 
     assert outside_alerts(platform) == []
 
 
-def test_what_follows_a_record_that_failed_waits_for_it_and_others_do_not(
+def test_records_after_a_failed_one_of_the_same_row_wait_and_others_do_not(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states, records = history(platform, account(platform), {"held_in": 1}, {"held_in": 2})
@@ -197,7 +197,7 @@ def test_what_follows_a_record_that_failed_waits_for_it_and_others_do_not(
 # ------------------------------------------------------------ what was lost
 
 
-def test_a_lost_record_is_rebuilt_from_the_next_and_its_late_coming_changes_nothing(
+def test_a_lost_record_is_rebuilt_from_the_next_and_its_late_arrival_changes_nothing(
     either_world: Platform,
 ) -> None:
     platform = either_world
@@ -218,7 +218,7 @@ def test_a_lost_first_record_is_rebuilt(platform: Platform) -> None:
     assert must_tell(platform, states)[0].action == "rebuilt"
 
 
-def test_two_lost_records_cannot_be_rebuilt_so_what_follows_is_parked_until_they_come(
+def test_two_lost_records_cannot_be_rebuilt_so_later_ones_are_parked_until_they_arrive(
     platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
     states, records = history(platform, account(platform), *({"held_in": n} for n in range(1, 5)))
@@ -233,10 +233,10 @@ def test_two_lost_records_cannot_be_rebuilt_so_what_follows_is_parked_until_they
     must_tell(platform, states)
 
 
-# ------------------------------------------------------------ changes from outside
+# ------------------------------------------------------------ out-of-band changes
 
 
-def test_an_edit_by_hand_is_told_once_and_raises_one_alert(
+def test_an_out_of_band_edit_is_logged_once_and_raises_one_alert(
     either_world: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
     platform = either_world
@@ -266,7 +266,9 @@ def test_an_edit_by_hand_is_told_once_and_raises_one_alert(
 
 
 @pytest.mark.parametrize("version", [1, 3, 9])
-def test_whatever_version_an_edit_leaves_the_log_goes_on(version: int, platform: Platform) -> None:
+def test_the_log_continues_whatever_version_an_edit_leaves(
+    version: int, platform: Platform
+) -> None:
     first = account(platform)
     second = next_version(first, held_in=1)
     edited = second.model_copy(update={"version": version, "held_in": 7})
@@ -285,7 +287,7 @@ def test_whatever_version_an_edit_leaves_the_log_goes_on(version: int, platform:
     assert rows[-1].version == states[-1].version
 
 
-def test_a_deletion_by_hand_is_told_with_all_that_was_there(either_world: Platform) -> None:
+def test_an_out_of_band_deletion_is_logged_with_all_values(either_world: Platform) -> None:
     platform = either_world
     first = account(platform, balance=0, account_number="42")
     records = [reported(platform, None, first), reported(platform, first, None)]
@@ -300,7 +302,7 @@ def test_a_deletion_by_hand_is_told_with_all_that_was_there(either_world: Platfo
     assert len(outside_alerts(platform)) == 1
 
 
-def test_a_row_put_in_by_hand_is_told_whatever_it_is(platform: Platform) -> None:
+def test_a_row_inserted_out_of_band_is_logged_whatever_it_contains(platform: Platform) -> None:
     image = {"id": {"S": "acc_x"}, "shard": {"S": "00"}, "balance": {"S": "many"}}
     raw = {"dynamodb": {"ApproximateCreationDateTime": 1_770_000_000.5}}
     record = StreamRecord("accounts", "INSERT", "7", None, image, raw)  # type: ignore[arg-type]
@@ -310,7 +312,7 @@ def test_a_row_put_in_by_hand_is_told_whatever_it_is(platform: Platform) -> None
     assert len(outside_alerts(platform)) == 1
 
 
-def test_a_lost_edit_by_hand_is_seen_in_the_next_record(platform: Platform) -> None:
+def test_a_lost_out_of_band_edit_is_found_in_the_next_record(platform: Platform) -> None:
     first = account(platform)
     edited = first.model_copy(update={"credit_limit": 5})
     later = next_version(edited, held_in=1)
@@ -325,7 +327,7 @@ def test_a_lost_edit_by_hand_is_seen_in_the_next_record(platform: Platform) -> N
     assert chain_of(platform, first.id) == rows
 
 
-def test_a_late_edit_by_hand_is_told_at_the_end_and_the_log_goes_on_behind_it(
+def test_a_late_out_of_band_edit_is_logged_at_the_end_and_the_log_continues(
     platform: Platform,
 ) -> None:
     first = account(platform)
@@ -344,10 +346,10 @@ def test_a_late_edit_by_hand_is_told_at_the_end_and_the_log_goes_on_behind_it(
     assert [row.action for row in rows].count("out_of_band") == 2
 
 
-# ------------------------------------------------------------ money must be explained
+# ------------------------------------------------------------ balance changes need a transfer
 
 
-def test_a_balance_that_its_transfer_explains_is_the_applications_own(
+def test_a_balance_change_explained_by_its_transfer_is_the_applications_own(
     either_world: Platform,
 ) -> None:
     platform = either_world
@@ -364,7 +366,7 @@ def test_a_balance_that_its_transfer_explains_is_the_applications_own(
 
 
 @pytest.mark.parametrize("shown", ["nothing", "the hold before it was posted"])
-def test_a_transfer_that_a_plain_read_shows_a_moment_later_explains_its_balance(
+def test_a_transfer_visible_a_moment_later_explains_its_balance_change(
     shown: str, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def plainly(repository: TransferRepository, ids: Sequence[str], scope: Scope) -> list[Transfer]:
@@ -388,7 +390,7 @@ def test_a_transfer_that_a_plain_read_shows_a_moment_later_explains_its_balance(
 
 
 @pytest.mark.parametrize("forged", ["other amount", "no transfer", "not its own", "not moved"])
-def test_a_forged_stamp_does_not_hide_a_change_of_money(forged: str, platform: Platform) -> None:
+def test_a_forged_stamp_does_not_hide_a_balance_change(forged: str, platform: Platform) -> None:
     first = account(platform)
     known = transfer(
         platform,
@@ -442,7 +444,9 @@ def test_a_consolidation_of_an_accounts_own_shards_explains_its_balance(
     "forged",
     ["posting", "posting, changed with it", "amount", "no sweep", "a transfer's time", "no id"],
 )
-def test_a_forged_sweep_does_not_hide_a_change_of_money(forged: str, platform: Platform) -> None:
+def test_a_forged_consolidation_does_not_hide_a_balance_change(
+    forged: str, platform: Platform
+) -> None:
     first = folded(platform)
     cause, balance = consolidated(platform, first.id).cause, 70
     if forged == "amount":
@@ -476,7 +480,7 @@ def debited_shard(platform: Platform) -> tuple[Account, Account]:
     return before, next_version(before, balance=-30, cause=fact.id)
 
 
-def test_a_debit_shard_is_explained_by_the_fact_that_names_it(platform: Platform) -> None:
+def test_a_debit_shard_is_explained_by_the_fact_that_it_refers_to(platform: Platform) -> None:
     first, second = debited_shard(platform)
     assert audit_projection(platform)(records_of(platform, [first, second])) == DONE
     name = f"{first.id}#d07"
@@ -485,7 +489,7 @@ def test_a_debit_shard_is_explained_by_the_fact_that_names_it(platform: Platform
 
 
 @pytest.mark.parametrize("forged", ["another shard", "row 00", "another amount"])
-def test_a_fact_explains_nothing_but_its_debit_shard(forged: str, platform: Platform) -> None:
+def test_a_fact_explains_only_its_debit_shard(forged: str, platform: Platform) -> None:
     first, second = debited_shard(platform)
     change: dict[str, Any] = {
         "another shard": {"shard": "d08"},
@@ -499,7 +503,7 @@ def test_a_fact_explains_nothing_but_its_debit_shard(forged: str, platform: Plat
     assert rows[-1].action == "out_of_band"
 
 
-def test_a_transfer_that_was_edited_past_sense_explains_nothing_and_does_not_block_others(
+def test_an_invalid_transfer_explains_nothing_and_does_not_block_others(
     platform: Platform,
 ) -> None:
     first, other = account(platform), account(platform)
@@ -512,7 +516,9 @@ def test_a_transfer_that_was_edited_past_sense_explains_nothing_and_does_not_blo
     assert "is inconsistent" in str(alert.detail["reason"])
 
 
-def test_a_cause_that_is_no_key_names_nothing_and_does_not_block_others(platform: Platform) -> None:
+def test_a_cause_that_is_not_a_key_refers_to_nothing_and_does_not_block_others(
+    platform: Platform,
+) -> None:
     for cause in ("trf_" + "x" * 3000, "swp_" + "x" * 3000):
         first, other = account(platform, posting="folded"), account(platform)
         records = records_of(platform, [first, next_version(first, balance=1, cause=cause)])
@@ -521,10 +527,10 @@ def test_a_cause_that_is_no_key_names_nothing_and_does_not_block_others(platform
     assert len(outside_alerts(platform)) == 2
 
 
-# ------------------------------------------------------------ whose it is, and what it is
+# ------------------------------------------------------------ owners and invalid rows
 
 
-def test_a_row_that_was_moved_to_another_owner_is_told_to_the_one_who_lost_it(
+def test_a_row_moved_to_another_owner_is_logged_for_the_one_who_lost_it(
     either_world: Platform,
 ) -> None:
     platform = either_world
@@ -542,7 +548,7 @@ def test_a_row_that_was_moved_to_another_owner_is_told_to_the_one_who_lost_it(
     assert {alert.merchant_id for alert in outside_alerts(platform)} == {"mer_a", "mer_b"}
 
 
-def test_what_no_row_can_be_made_of_is_parked_and_does_not_block_others(
+def test_a_record_that_cannot_become_a_row_is_parked_and_does_not_block_others(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states, records = history(platform, account(platform), {"held_in": 1}, {"held_in": 2})
@@ -568,7 +574,7 @@ def test_what_no_row_can_be_made_of_is_parked_and_does_not_block_others(
     must_tell(platform, states)
 
 
-def test_a_version_that_was_lost_and_whose_time_is_none_is_not_taken_for_the_applications(
+def test_a_lost_version_without_a_valid_time_is_not_taken_for_the_applications_own(
     platform: Platform,
 ) -> None:
     states, records = history(platform, account(platform), {"held_in": 1}, {"held_in": 2})
@@ -580,7 +586,7 @@ def test_a_version_that_was_lost_and_whose_time_is_none_is_not_taken_for_the_app
     assert versions_of(chain_of(platform, states[0].id)) == [1]
 
 
-def test_a_forged_time_is_told_by_the_time_of_the_stream(platform: Platform) -> None:
+def test_a_forged_time_is_replaced_by_the_time_of_the_stream(platform: Platform) -> None:
     first = account(platform)
     records = [
         reported(platform, None, first),
@@ -594,7 +600,7 @@ def test_a_forged_time_is_told_by_the_time_of_the_stream(platform: Platform) -> 
     assert outside.timestamp.startswith("2026-03-14")
 
 
-def test_a_log_that_was_edited_past_reading_does_not_block_others(platform: Platform) -> None:
+def test_an_unreadable_log_does_not_block_others(platform: Platform) -> None:
     states, records = history(platform, account(platform), {"held_in": 1}, {"held_in": 2})
     other, others = history(platform, account(platform), {"held_in": 1})
     parking = ParkingLot()

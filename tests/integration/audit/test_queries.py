@@ -1,4 +1,4 @@
-"""The audit log as it is read: whole, in order, and to nobody but whom it concerns."""
+"""Reading the audit log: complete, in order, and only for its owner."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MINUTE = "2026-03-14T08:{:02d}:00.000Z"
 def chain(
     platform: Platform, entity: str, length: int, owner: str = "mer_a", **more: Any
 ) -> list[AuditRow]:
-    """Rows of an entity, a minute apart, as the projection would write them."""
+    """Rows of an entity, a minute apart, in the projection's form."""
     rows: list[AuditRow] = []
     for version in range(1, length + 1):
         values: dict[str, Any] = {
@@ -62,7 +62,7 @@ def chain(
 
 
 class Buckets:
-    """Knows every merchant, and of it only its buckets."""
+    """A repository of merchants that knows only the number of buckets."""
 
     def profile(self, merchant_id: str, scope: Scope) -> MerchantProfile:
         assert scope.admits(merchant_id)
@@ -124,7 +124,7 @@ def test_an_entitys_rows_are_listed_newest_first_page_by_page_between_two_times(
     }
 
 
-def test_the_rows_of_a_fold_row_have_its_shard_in_their_entity(platform: Platform) -> None:
+def test_the_rows_of_a_balance_shard_have_the_shard_in_their_entity(platform: Platform) -> None:
     rows = chain(platform, "acc_a#07", 2)
     chain(platform, "acc_a", 1)
     mine = as_merchant(platform, "mer_a")
@@ -160,7 +160,7 @@ def test_rows_of_an_action_or_user_are_merged_over_all_buckets_in_order(
 
 
 @pytest.mark.parametrize("by", ["action", "user_id"])
-def test_a_small_merchant_gets_its_rows_at_once_however_busy_the_platform_is(
+def test_a_small_merchants_rows_are_read_at_once_however_busy_the_platform_is(
     either_world: Platform, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     monkeypatch.setattr(pages_module, "READ_BUDGET", 5)
@@ -175,7 +175,7 @@ def test_a_small_merchant_gets_its_rows_at_once_however_busy_the_platform_is(
 
 
 @pytest.mark.parametrize("by", ["action", "user_id"])
-def test_a_busy_merchant_gets_rows_of_a_rare_action_or_user_at_once(
+def test_a_rare_action_or_user_of_a_busy_merchant_is_read_at_once(
     either_world: Platform, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     monkeypatch.setattr(pages_module, "READ_BUDGET", 5)
@@ -188,7 +188,7 @@ def test_a_busy_merchant_gets_rows_of_a_rare_action_or_user_at_once(
     assert reported(iter([page])) == newest_first(wanted)
 
 
-def test_an_entry_that_was_edited_past_reading_takes_no_list_down(platform: Platform) -> None:
+def test_an_unreadable_row_does_not_fail_a_list(platform: Platform) -> None:
     rows = chain(platform, "pay_a", 3, action="payment_succeeded", user_id="usr")
     platform.client.update_item(
         TableName=platform.tables["audit_log"],
@@ -226,7 +226,7 @@ def test_a_list_is_of_exactly_one_of_entity_action_and_user(
         next(listed(platform, as_operator(platform), **query))
 
 
-def test_a_cursor_serves_its_own_list_and_owner_alone(platform: Platform) -> None:
+def test_a_cursor_is_valid_only_for_its_own_list_and_owner(platform: Platform) -> None:
     chain(platform, "pay_a", 5)
     first = next(listed(platform, as_merchant(platform, "mer_a"), user_id="user", limit=2))
     assert first.next_cursor is not None
@@ -256,9 +256,9 @@ def test_a_whole_chain_is_valid_and_names_its_head(platform: Platform) -> None:
     }
 
 
-def test_the_first_row_that_does_not_hold_is_named_with_its_position(platform: Platform) -> None:
+def test_the_first_invalid_row_is_reported_with_its_position(platform: Platform) -> None:
     rows = chain(platform, "pay_a", 6)
-    platform.put(rows[2].model_copy(update={"user_id": "nobody"}))
+    platform.put(rows[2].model_copy(update={"user_id": "intruder"}))
     answer = verified(platform, as_merchant(platform, "mer_a"), "pay_a")
     assert (answer.valid, answer.length, answer.head_hash) == (False, 6, rows[1].hash)
     assert answer.first_bad is not None
@@ -266,7 +266,7 @@ def test_the_first_row_that_does_not_hold_is_named_with_its_position(platform: P
     assert "changed" in answer.first_bad.reason
 
 
-def test_a_row_that_is_none_any_more_is_named_and_the_list_shows_the_others(
+def test_a_row_that_cannot_be_parsed_is_reported_and_the_list_shows_the_others(
     platform: Platform,
 ) -> None:
     rows = chain(platform, "pay_a", 3)
@@ -284,7 +284,7 @@ def test_a_row_that_is_none_any_more_is_named_and_the_list_shows_the_others(
     assert reported(listed(platform, mine, user_id="user")) == left
 
 
-def test_a_chain_that_is_too_long_for_one_answer_names_the_command(
+def test_a_chain_too_long_for_one_response_refers_to_the_command(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain(platform, "pay_a", 4)

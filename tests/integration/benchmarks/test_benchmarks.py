@@ -1,4 +1,4 @@
-"""Every benchmark runs, with a few operations of each: nothing else would notice a broken one."""
+"""Every benchmark runs with a few operations each: nothing else would detect a broken one."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def test_a_benchmark_runs_and_prints_its_tables(
     assert (logger.log_level, logging.root.manager.disable, dict(os.environ)) == levels
 
 
-def test_a_wrong_name_fails_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_name_fails_with_a_list_of_known_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["transfers", "sale"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -1,4 +1,4 @@
-"""Alerts from the change streams: the same ones, however records come and whoever projects them."""
+"""Alerts from the change streams: the same ones, however records arrive and are projected."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def projector(platform: Platform, store: Store | None = None, bus: Bus | None = 
 
 
 def record(platform: Platform, old: Any, new: Any) -> StreamRecord:
-    """One record, as the stream would tell it."""
+    """One record as in the stream."""
     kind = Kind.INSERT if old is None else Kind.REMOVE if new is None else Kind.MODIFY
     to_item = platform.store.codec.to_item
     row = new or old
@@ -103,7 +103,7 @@ def succeeded(before: Payment) -> Payment:
 
 
 def shuffled(dice: random.Random, records: Sequence[StreamRecord]) -> list[list[StreamRecord]]:
-    """Batches in which every record comes once or more often, in any order."""
+    """Batches in which every record occurs once or more often, in any order."""
     several = [each for each in records for _ in range(dice.randint(1, 3))]
     dice.shuffle(several)
     batches = []
@@ -115,7 +115,7 @@ def shuffled(dice: random.Random, records: Sequence[StreamRecord]) -> list[list[
 
 
 def busy(platform: Platform, customer: str = "cus_1") -> list[int]:
-    """The minutes after START that an alert about a customer's velocity is about."""
+    """The minutes after START of alerts about a customer's velocity."""
     rows = [
         row
         for row in platform.rows(Alert)
@@ -167,7 +167,7 @@ def test_payments_of_others_without_a_customer_and_changes_of_old_ones_do_not_co
     assert platform.rows(Alert) == []
 
 
-def test_records_again_late_and_in_any_order_for_several_projectors_make_the_same_alerts(
+def test_repeated_late_and_unordered_records_on_several_projectors_make_the_same_alerts(
     either_world: Platform, dice: random.Random
 ) -> None:
     platform = either_world
@@ -198,7 +198,7 @@ def expected_minutes(payments: Sequence[Payment]) -> list[int]:
     return sorted({(time - START) // period for time in last})
 
 
-def test_a_minute_keeps_no_more_payments_than_its_bound_and_still_tells(
+def test_a_minute_keeps_at_most_its_limit_of_payments_and_still_alerts(
     either_world: Platform,
 ) -> None:
     platform = either_world
@@ -215,7 +215,7 @@ def test_a_minute_keeps_no_more_payments_than_its_bound_and_still_tells(
     assert platform.store.codec.to_row(CustomerMinute.table_schema, item, CustomerMinute)
 
 
-def test_a_batch_whose_database_is_busy_comes_again_and_counts_once(platform: Platform) -> None:
+def test_a_batch_that_meets_a_busy_database_is_retried_and_counts_once(platform: Platform) -> None:
     records = [record(platform, None, payment(n / 2, who)) for n in range(5) for who in CUSTOMERS]
     left, rounds = records, 0
     while left:
@@ -231,7 +231,7 @@ def test_a_batch_whose_database_is_busy_comes_again_and_counts_once(platform: Pl
 
 
 @pytest.mark.parametrize("engine_name", CHOSEN)
-def test_real_streams_in_a_storm_make_the_alerts_that_quiet_ones_would_have_made(
+def test_real_streams_under_faults_make_the_same_alerts_as_without(
     engine_name: str, request: pytest.FixtureRequest, dice: random.Random
 ) -> None:
     platform = Platform(engine_named(engine_name, request), streams=True)
@@ -271,7 +271,7 @@ def test_real_streams_in_a_storm_make_the_alerts_that_quiet_ones_would_have_made
 # ------------------------------------------------------------ one change, one rule
 
 
-def test_a_large_payment_is_one_alert_through_all_its_changes_however_they_come(
+def test_a_large_payment_is_one_alert_through_all_its_changes(
     either_world: Platform, dice: random.Random
 ) -> None:
     platform = either_world
@@ -301,7 +301,7 @@ def test_a_large_payment_is_one_alert_through_all_its_changes_however_they_come(
     assert row.detail["amount"] == THRESHOLD
 
 
-def test_a_customer_that_fails_three_times_is_an_alert_of_a_lock_out(
+def test_three_failures_of_a_customer_are_a_lockout_alert(
     either_world: Platform,
 ) -> None:
     platform = either_world
@@ -328,7 +328,7 @@ def test_a_customer_that_fails_three_times_is_an_alert_of_a_lock_out(
     assert row.detail == {"entity_type": "customer", "locked_until": until}
 
 
-def test_the_row_that_was_written_before_the_function_died_is_found_by_its_successor(
+def test_a_row_written_before_the_function_died_is_found_by_the_retry(
     platform: Platform,
 ) -> None:
     records = [
@@ -343,7 +343,7 @@ def test_the_row_that_was_written_before_the_function_died_is_found_by_its_succe
     assert len(platform.rows(Alert)) == 3
 
 
-# ------------------------------------------------------------ telling of them
+# ------------------------------------------------------------ announcing alerts
 
 
 def alerts_of(platform: Platform, count: int) -> list[Alert]:
@@ -360,7 +360,7 @@ def alerts_of(platform: Platform, count: int) -> list[Alert]:
     return sorted(platform.rows(Alert), key=lambda row: row.listed_at)
 
 
-def test_a_new_alert_becomes_an_event_as_the_api_shows_it_and_a_line_that_is_counted(
+def test_a_new_alert_becomes_an_event_in_the_apis_form_and_a_counted_log_line(
     platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
     bus = FakeEvents()
@@ -375,7 +375,7 @@ def test_a_new_alert_becomes_an_event_as_the_api_shows_it_and_a_line_that_is_cou
     assert caplog.messages.count(ALERT_RAISED) == len(rows)
 
 
-def test_what_the_bus_does_not_take_comes_again_and_makes_no_second_row(
+def test_an_event_that_the_bus_refuses_is_retried_without_a_second_row(
     platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = alerts_of(platform, 12)

@@ -79,7 +79,7 @@ def test_a_customer_is_changed_field_by_field_and_found_by_its_new_address(shop:
     assert shop("GET", "/v1/customers", query="email=ada.planted@example.com").body["data"] == []
 
 
-def test_a_change_for_another_version_or_of_nothing_leaves_the_customer_alone(shop: Shop) -> None:
+def test_a_change_of_another_version_or_without_fields_changes_nothing(shop: Shop) -> None:
     path = f"/v1/customers/{shop.customer()}"
     assert shop("PATCH", path, {"name": "B", "version": 1}).status == 200
     stale = shop("PATCH", path, {"name": "C", "version": 1})
@@ -93,7 +93,7 @@ def test_a_change_for_another_version_or_of_nothing_leaves_the_customer_alone(sh
     assert shop("PATCH", path, {"default_method": "pm_none"}).status == 422
 
 
-def test_many_customers_of_one_address_come_in_pages_newest_first(shop: Shop) -> None:
+def test_customers_with_one_address_are_listed_in_pages_newest_first(shop: Shop) -> None:
     made = [shop.customer(email="many@example.com") for _ in range(5)]
     seen: list[str] = []
     query = "email=many@example.com&limit=2"
@@ -115,7 +115,7 @@ def test_an_address_is_looked_up_within_the_merchant_alone(shop: Shop, stage: St
     assert [each["email"] for each in everybody] == ["shared@example.com"]
 
 
-def test_a_payment_method_is_kept_without_its_token_and_can_be_charged(
+def test_a_payment_method_is_stored_without_its_token_and_can_be_charged(
     shop: Shop, stage: Stage
 ) -> None:
     one = shop.customer()
@@ -139,7 +139,7 @@ def test_a_payment_method_is_kept_without_its_token_and_can_be_charged(
     assert (unknown.status, unknown.body["param"]) == (404, "payment_method")
 
 
-def test_a_deleted_method_is_gone_with_its_token_and_an_answered_payment_is_still_repeated(
+def test_deleting_a_method_deletes_its_token_and_answered_payments_are_still_repeated(
     shop: Shop,
 ) -> None:
     one = shop.customer()
@@ -157,7 +157,7 @@ def test_a_deleted_method_is_gone_with_its_token_and_an_answered_payment_is_stil
     assert shop("POST", "/v1/payments", {**sale, "amount": 6}, key="same").status == 422
 
 
-def test_an_unknown_payment_by_a_method_deleted_since_is_shown_as_it_stands(shop: Shop) -> None:
+def test_an_unknown_payment_by_a_method_deleted_since_is_shown_as_stored(shop: Shop) -> None:
     one = shop.customer()
     methods = f"/v1/customers/{one}/payment-methods"
     method = shop("POST", methods, {**CARD, "token": "tok_timeout"}).body["id"]
@@ -169,7 +169,7 @@ def test_an_unknown_payment_by_a_method_deleted_since_is_shown_as_it_stands(shop
     shop.stage.api.resolve()
 
 
-def test_no_customer_has_more_methods_than_it_may(shop: Shop) -> None:
+def test_a_customer_has_a_limited_number_of_methods(shop: Shop) -> None:
     path = f"/v1/customers/{shop.customer()}/payment-methods"
     assert {shop("POST", path, CARD).status for _ in range(20)} == {201}
     refused = shop("POST", path, CARD)
@@ -236,7 +236,7 @@ def test_a_customer_erased_while_it_is_changed_stays_erased(platform: Platform) 
 
 
 class ErasedMeanwhile:
-    """A client of the database; the customer that it reads first is erased right after that."""
+    """A client of the database; the first customer that it reads is erased right after."""
 
     def __init__(self, client: Any, erase: Callable[[], Any]) -> None:
         self._client, self._erase = client, erase
@@ -278,7 +278,7 @@ class AttemptedMeanwhile:
         return getattr(self._client, name)
 
 
-def test_a_repetition_whose_customer_was_made_and_erased_meanwhile_is_not_found(
+def test_a_repetition_whose_customer_was_created_and_erased_since_is_not_found(
     platform: Platform,
 ) -> None:
     merchant, deps = platform.merchant(), platform.customer_dependencies()
@@ -293,10 +293,10 @@ def test_a_repetition_whose_customer_was_made_and_erased_meanwhile_is_not_found(
     with pytest.raises(NotFound, match="has been erased"):
         create_customer(request, call, replace(deps, customers=CustomerRepository(store)))
     (row,) = platform.rows(Customer)
-    assert row.erased_at is not None, "the repetition has made no second customer"
+    assert row.erased_at is not None, "the repetition creates no second customer"
 
 
-def test_a_repetition_whose_method_was_added_and_customer_erased_meanwhile_is_not_found(
+def test_a_repetition_whose_method_was_added_and_customer_erased_since_is_not_found(
     platform: Platform,
 ) -> None:
     merchant, deps = platform.merchant(), platform.customer_dependencies()
@@ -330,7 +330,9 @@ def test_a_stored_answer_whose_merchants_key_is_lost_is_an_error_and_not_an_eras
         earlier_answer(call, merchant.id, deps.claims)
 
 
-def test_a_key_made_after_the_erasure_is_not_taken_for_the_erased_one(platform: Platform) -> None:
+def test_a_key_created_after_the_erasure_is_not_mistaken_for_the_erased_one(
+    platform: Platform,
+) -> None:
     merchant, deps = platform.merchant(), platform.customer_dependencies()
     call = platform.call(merchant, PERSON, key="first", path="/v1/customers")
     request = CustomerRequest(**PERSON)
@@ -364,7 +366,7 @@ def test_a_customer_erased_while_it_is_charged_has_no_payment_methods(platform: 
     assert CustomerRepository(platform.store_on(client)).tokens(one, Scope(merchant.id)) == {}
 
 
-def test_an_erased_customer_is_gone_with_its_keys_and_its_payments_stay(
+def test_an_erased_customer_is_deleted_with_its_keys_and_its_payments_remain(
     shop: Shop, stage: Stage
 ) -> None:
     key = uuid.uuid4().hex
@@ -391,11 +393,13 @@ def test_an_erased_customer_is_gone_with_its_keys_and_its_payments_stay(
     assert [each["id"] for each in listed] == [payment]
     keys = [item for item in raw(stage, "keys") if one in item["subject"]["S"]]
     assert len(keys) == 2
-    assert not [item for item in keys if "wrapped" in item], "what is left of a key opens nothing"
+    assert not [item for item in keys if "wrapped" in item], (
+        "the rest of a key cannot decrypt anything"
+    )
     (left,) = [item for item in raw(stage, "customers") if item["id"]["S"] == one]
     assert {"email", "name", "phone", "email_index", "payment_methods"}.isdisjoint(left)
     assert left["version"]["N"] == "3"
-    # Whoever puts the old row back, from a backup say, has ciphertext and no key.
+    # Restoring the old row, for example from a backup, gives ciphertext without a key.
     stage.dynamodb.put_item(TableName=stage.tables["customers"], Item=before)
     restored = shop("GET", f"/v1/customers/{one}")
     assert (restored.status, restored.body["code"]) == (500, "key_forgotten")
@@ -413,21 +417,23 @@ def test_the_table_contains_no_personal_data_in_plaintext(shop: Shop, stage: Sta
 
 
 def test_a_moved_ciphertext_is_an_integrity_error_without_detail(shop: Shop, stage: Stage) -> None:
-    one, other = shop.customer(), shop.customer(name="Somebody Else")
+    one, other = shop.customer(), shop.customer(name="Second Customer")
     table = stage.tables["customers"]
     items = {item["id"]["S"]: item for item in raw(stage, "customers")}
     stage.dynamodb.put_item(TableName=table, Item={**items[one], "name": items[other]["name"]})
     moved = shop("GET", f"/v1/customers/{one}")
     assert (moved.status, moved.body["code"]) == (500, "integrity_error")
-    assert "Somebody" not in moved.text
+    assert "Second Customer" not in moved.text
     stage.dynamodb.put_item(TableName=table, Item={**items[one], "name": items[one]["email"]})
     assert shop("GET", f"/v1/customers/{one}").body["code"] == "integrity_error"
     plain = {**items[one], "name": {"S": json.dumps("in clear")}}
     stage.dynamodb.put_item(TableName=table, Item=plain)
     assert shop("GET", f"/v1/customers/{one}").body["code"] == "integrity_error"
-    assert shop("DELETE", f"/v1/customers/{one}").status == 204, "what cannot be read can be erased"
+    assert shop("DELETE", f"/v1/customers/{one}").status == 204, (
+        "an unreadable customer can be erased"
+    )
     (alert,) = [each for each in raw(stage, "alerts") if each["entity_id"]["S"] == one]
-    assert alert["type"]["S"] == "decryption_failure", "one for all of the day"
+    assert alert["type"]["S"] == "decryption_failure", "one alert a day"
     assert alert["merchant_id"]["S"] == items[one]["merchant_id"]["S"]
     assert {name: value["S"] for name, value in alert["detail"]["M"].items()} == {
         "entity_type": "customers",
@@ -436,7 +442,7 @@ def test_a_moved_ciphertext_is_an_integrity_error_without_detail(shop: Shop, sta
     }
 
 
-def test_an_operator_unlocks_and_a_merchant_may_not(shop: Shop, stage: Stage) -> None:
+def test_only_an_operator_can_unlock(shop: Shop, stage: Stage) -> None:
     one = shop.customer()
     stage.dynamodb.update_item(
         TableName=stage.tables["customers"],

@@ -1,4 +1,4 @@
-"""Three failures in a row lock a customer; each counts once, whoever finds it, whatever fails."""
+"""Three failures in a row lock a customer; each counts once, whoever records it, whatever fails."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Buyer:
 
     @property
     def standing(self) -> tuple[int, bool]:
-        """Failures in a row, and whether a lock stands."""
+        """Consecutive failures, and whether the customer is locked."""
         until = self.row.locked_until
         return self.row.failed_attempts, until is not None and until > to_timestamp(
             self.platform.clock()
@@ -84,11 +84,13 @@ def test_the_third_decline_in_a_row_locks_for_half_an_hour(
     with pytest.raises(Locked, match=f"{buyer.id} is locked until 2026-03-14T09:30") as reported:
         buyer.pay()
     assert reported.value.param == "customer_id"
-    assert len(platform.payments()) == 3, "nothing of the refused one is left"
+    assert len(platform.payments()) == 3, "the refused payment is not stored"
     platform.must_agree()
 
 
-def test_a_lock_is_not_kept_as_an_answer(platform: Platform, buyer: Buyer) -> None:
+def test_a_refusal_because_of_a_lock_is_not_stored_as_an_answer(
+    platform: Platform, buyer: Buyer
+) -> None:
     buyer.fail(3)
     with pytest.raises(Locked):
         buyer.pay(key="later")
@@ -98,7 +100,7 @@ def test_a_lock_is_not_kept_as_an_answer(platform: Platform, buyer: Buyer) -> No
     assert buyer.row.locked_until is None
 
 
-def test_a_success_ends_the_count(buyer: Buyer) -> None:
+def test_a_success_resets_the_count(buyer: Buyer) -> None:
     buyer.fail(2)
     assert buyer.pay().status == 201
     assert buyer.standing == (0, False)
@@ -108,7 +110,7 @@ def test_a_success_ends_the_count(buyer: Buyer) -> None:
     assert buyer.standing == (0, False), "an authorization is a success as well"
 
 
-def test_after_a_lock_has_run_out_counting_starts_anew(platform: Platform, buyer: Buyer) -> None:
+def test_after_a_lock_expires_counting_starts_again(platform: Platform, buyer: Buyer) -> None:
     buyer.fail(3)
     platform.clock.advance(HALF_AN_HOUR)
     buyer.fail(1)
@@ -118,7 +120,7 @@ def test_after_a_lock_has_run_out_counting_starts_anew(platform: Platform, buyer
     assert buyer.standing == (3, True)
 
 
-def test_an_operator_unlocks_and_counting_starts_anew(buyer: Buyer) -> None:
+def test_after_an_operator_unlocks_counting_starts_again(buyer: Buyer) -> None:
     buyer.fail(3)
     buyer.unlock()
     assert buyer.standing == (0, False)
@@ -126,7 +128,7 @@ def test_an_operator_unlocks_and_counting_starts_anew(buyer: Buyer) -> None:
     assert buyer.pay().status == 201
 
 
-def test_repetitions_do_not_count_and_get_their_answer_under_a_lock(buyer: Buyer) -> None:
+def test_repetitions_do_not_count_and_are_answered_despite_a_lock(buyer: Buyer) -> None:
     paid, declined = buyer.pay(key="paid"), buyer.pay("tok_declined", key="declined")
     for _ in range(5):
         assert buyer.pay("tok_declined", key="declined") == declined.again()
@@ -167,10 +169,10 @@ def test_an_outage_of_the_processor_locks_no_customer(platform: Platform, buyer:
     assert buyer.standing == (0, False)
 
 
-# ------------------------------------------------------------ what it costs
+# ------------------------------------------------------------ cost
 
 
-def test_a_sale_of_a_customer_without_failures_takes_two_round_trips_and_leaves_it_alone(
+def test_a_sale_of_a_customer_without_failures_takes_two_round_trips_and_does_not_write_it(
     platform: Platform, buyer: Buyer
 ) -> None:
     store = platform.store_on(platform.engine.dynamodb())
@@ -184,13 +186,15 @@ def test_a_sale_of_a_customer_without_failures_takes_two_round_trips_and_leaves_
     assert trips("tok_approved") == 2
     assert buyer.row.version == 1
     assert trips("tok_declined") == 2
-    assert trips("tok_approved") == 3, "the intent is tried again, now that there is a count to end"
+    assert trips("tok_approved") == 3, "the intent is retried with a reset of the count"
     assert buyer.row.version == 3
     assert trips("tok_approved") == 2
     assert buyer.row.version == 3
 
 
-def test_every_step_of_the_customer_says_who_and_why(platform: Platform, buyer: Buyer) -> None:
+def test_every_version_of_the_customer_has_its_author_and_cause(
+    platform: Platform, buyer: Buyer
+) -> None:
     before = buyer.row
     buyer.fail(1)
     first = buyer.row
@@ -205,7 +209,7 @@ def test_every_step_of_the_customer_says_who_and_why(platform: Platform, buyer: 
     assert [getattr(buyer.row, n) for n in personal] == [getattr(before, n) for n in personal]
 
 
-# ------------------------------------------------------------ at once
+# ------------------------------------------------------------ concurrency
 
 
 class LocksSet:
@@ -233,13 +237,13 @@ class LocksSet:
 
 
 def together(platform: Platform, number: int) -> Hooked:
-    """A processor that answers when it has been asked so many times: all have begun by then."""
+    """A processor that answers once it has this many requests: all have begun by then."""
     barrier = Barrier(number)
     return Hooked(platform.sandbox(), after=lambda: barrier.wait(timeout=60) and None)
 
 
 @pytest.mark.parametrize("number", [2, 3, 10])
-def test_declines_that_come_at_once_are_all_counted_and_set_one_lock(
+def test_concurrent_declines_are_all_counted_and_set_one_lock(
     platform: Platform, buyer: Buyer, number: int
 ) -> None:
     locks = LocksSet(platform)
@@ -280,14 +284,14 @@ def _short(seconds: float) -> None:
     time.sleep(min(seconds, 0.05))
 
 
-def test_a_success_under_a_lock_does_not_unlock(platform: Platform, buyer: Buyer) -> None:
+def test_a_success_despite_a_lock_does_not_unlock(platform: Platform, buyer: Buyer) -> None:
     buyer.fail(1)
     deps = platform.deps(processor=Hooked(platform.sandbox(), after=lambda: buyer.fail(2)))
     assert buyer.pay(deps=deps).status == 201
     assert buyer.standing == (3, True)
 
 
-def test_a_success_ends_only_a_count_that_is_still_there(platform: Platform, buyer: Buyer) -> None:
+def test_a_success_resets_only_an_existing_count(platform: Platform, buyer: Buyer) -> None:
     buyer.fail(1)
     deps = platform.deps(processor=Hooked(platform.sandbox(), after=buyer.unlock))
     assert buyer.pay(deps=deps).status == 201
@@ -295,10 +299,10 @@ def test_a_success_ends_only_a_count_that_is_still_there(platform: Platform, buy
     assert buyer.row.version == 3, "the decline, the operator"
 
 
-# ------------------------------------------------------------ outcomes come first
+# ------------------------------------------------------------ outcomes take precedence
 
 
-def test_an_outcome_is_booked_though_its_customer_was_erased_and_its_claim_taken(
+def test_an_outcome_is_booked_although_its_customer_was_erased_and_its_claim_taken(
     platform: Platform, buyer: Buyer
 ) -> None:
     def everything_goes() -> None:
@@ -314,7 +318,9 @@ def test_an_outcome_is_booked_though_its_customer_was_erased_and_its_claim_taken
     platform.must_agree()
 
 
-def test_an_outcome_is_booked_though_its_customer_is_gone(platform: Platform, buyer: Buyer) -> None:
+def test_an_outcome_is_booked_although_its_customer_is_gone(
+    platform: Platform, buyer: Buyer
+) -> None:
     deps = platform.deps(
         processor=Hooked(platform.sandbox(), after=lambda: platform.delete(buyer.row))
     )
@@ -322,7 +328,9 @@ def test_an_outcome_is_booked_though_its_customer_is_gone(platform: Platform, bu
     assert platform.rows(Customer) == []
 
 
-def test_a_decline_is_counted_though_its_claim_was_taken(platform: Platform, buyer: Buyer) -> None:
+def test_a_decline_is_counted_although_its_claim_was_taken(
+    platform: Platform, buyer: Buyer
+) -> None:
     def taken() -> None:
         (claim,) = platform.claims()
         platform.put(claim.model_copy(update={"owner": "another owner"}))
@@ -335,13 +343,13 @@ def test_a_decline_is_counted_though_its_claim_was_taken(platform: Platform, buy
     assert buyer.standing == (3, True)
 
 
-def test_a_customer_that_never_holds_still_does_not_keep_an_outcome_from_being_booked(
+def test_a_constantly_changing_customer_does_not_prevent_an_outcome_from_being_booked(
     platform: Platform, buyer: Buyer
 ) -> None:
     flips = 0
 
     def flip(model: Any, **_: Any) -> None:
-        """Between any two attempts the customer is locked, or a lock has run out."""
+        """Before every attempt the customer is locked, or a lock expires."""
         nonlocal flips
         flips += 1
         until = "2999-01-01T00:00:00.000Z" if flips % 2 else "2000-01-01T00:00:00.000Z"
@@ -362,7 +370,7 @@ def test_a_customer_that_never_holds_still_does_not_keep_an_outcome_from_being_b
     assert platform.payment().status is PaymentStatus.FAILED
 
 
-# ------------------------------------------------------------ who finds it, and what fails
+# ------------------------------------------------------------ recovery and faults
 
 
 @pytest.mark.parametrize(
@@ -378,7 +386,7 @@ def test_a_customer_that_never_holds_still_does_not_keep_an_outcome_from_being_b
         (OUTCOME, Fault.KILLED_AFTER, "user"),
     ],
 )
-def test_a_decline_whose_request_died_is_counted_once_if_it_was_one(
+def test_a_decline_whose_request_died_is_counted_once_by_the_resolver(
     platform: Platform, buyer: Buyer, commit: int, when: Fault, counted: str | None
 ) -> None:
     buyer.fail(2)
@@ -398,7 +406,7 @@ def test_a_decline_whose_request_died_is_counted_once_if_it_was_one(
         buyer.pay()
 
 
-def test_a_success_that_the_resolver_finds_ends_the_count(platform: Platform, buyer: Buyer) -> None:
+def test_a_success_found_by_the_resolver_resets_the_count(platform: Platform, buyer: Buyer) -> None:
     buyer.fail(2)
     assert buyer.pay("tok_timeout").status == 202
     assert buyer.standing == (2, False)
@@ -408,7 +416,7 @@ def test_a_success_that_the_resolver_finds_ends_the_count(platform: Platform, bu
 
 
 @pytest.mark.parametrize("commit", [INTENT, CHARGE, FIRST_OUTCOME, OUTCOME])
-def test_an_answer_that_is_lost_changes_no_count(
+def test_a_lost_answer_does_not_change_the_count(
     platform: Platform, buyer: Buyer, commit: int
 ) -> None:
     buyer.fail(2)
@@ -419,7 +427,7 @@ def test_an_answer_that_is_lost_changes_no_count(
     assert buyer.standing == (3, True)
 
 
-def test_an_answer_lost_for_longer_than_its_token_is_known_is_counted_once(
+def test_an_answer_lost_beyond_the_token_lifetime_is_counted_once(
     platform: Platform, buyer: Buyer
 ) -> None:
     buyer.fail(2)
@@ -435,7 +443,7 @@ def test_an_answer_lost_for_longer_than_its_token_is_known_is_counted_once(
     assert buyer.standing == (3, True)
 
 
-def test_whatever_fails_every_decline_is_counted_exactly_once(engine: Any, seed: str) -> None:
+def test_every_decline_is_counted_exactly_once_whatever_fails(engine: Any, seed: str) -> None:
     timing = TIMING.model_copy(update={"lock_after_failures": MANY_FAILURES})
     platform = Platform(engine, timing)
     buyer = Buyer(platform)
@@ -471,7 +479,7 @@ def seed() -> str:
 # ------------------------------------------------------------ through the functions
 
 
-def test_a_locked_customer_is_a_423_until_an_operator_unlocks_it(stage: Stage) -> None:
+def test_a_locked_customer_gets_423_until_an_operator_unlocks_it(stage: Stage) -> None:
     shop = stage.shop()
     who = token_of(shop["id"])
     person = {"name": "Jane", "email": "jane@example.com"}
@@ -501,7 +509,7 @@ def test_a_locked_customer_is_a_423_until_an_operator_unlocks_it(stage: Stage) -
     assert pay("tok_approved", "k").status == 201
 
 
-def test_declines_that_the_resolver_finds_lock_through_its_function(stage: Stage) -> None:
+def test_declines_found_by_the_resolvers_function_lock(stage: Stage) -> None:
     shop: dict[str, Any] = stage.shop()
     who = token_of(shop["id"])
     person = {"name": "Jane", "email": "jane@example.com"}

@@ -1,8 +1,8 @@
-"""The meter's units beside those that the engines report, for every shape of a call.
+"""The meter's units compared with those that the engines report, for every kind of call.
 
 The emulator reports transactions as AWS does, DynamoDB Local does not; DynamoDB Local reports reads
-by their size, the emulator does not. So each is believed where it is right. The engine in memory
-is held to the same.
+by size, the emulator does not. So each engine is trusted where it is correct. The in-memory engine
+is compared with both.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Bench:
             self.reader.delete_table(TableName=table)
 
     def must_agree(self, call: Callable[..., Any], **request: Any) -> None:
-        """The units that the engine reports of a call are the meter's."""
+        """The units that the engine reports for a call match the meter's."""
         self.meter.reset()
         answer = call(**request, **ASK)
         counted = {place: float(units) for place, units in self.meter.written.items() if units}
@@ -203,7 +203,7 @@ def test_a_put_in_a_transaction_is_priced_as_the_engine_does(
 
 
 @CASES
-def test_a_plain_put_into_a_bare_table_is_priced_as_amazons_engine_does(
+def test_a_plain_put_into_a_bare_table_is_priced_as_aws_does(
     amazon: Bench, before: Attributes | None, after: Attributes
 ) -> None:
     if before is not None:
@@ -285,7 +285,7 @@ def test_a_mixed_transaction_is_priced_by_table_and_index(writer: Bench) -> None
     assert writer.meter.items_written == 4
 
 
-def test_a_transaction_that_is_sent_again_under_its_token_costs_reads(writer: Bench) -> None:
+def test_a_transaction_repeated_under_its_token_costs_reads(writer: Bench) -> None:
     request = {
         "TransactItems": [{"Put": {"TableName": writer.indexed, "Item": WHOLE}}],
         "ClientRequestToken": uuid.uuid4().hex,
@@ -316,15 +316,15 @@ def test_reads_are_priced_by_size_and_consistency(
         amazon.client.query,
         TableName=table,
         KeyConditionExpression="#i = :i",
-        FilterExpression="#o = :nobody",
+        FilterExpression="#o = :missing",
         ExpressionAttributeNames={"#i": "id", "#o": "owner"},
-        ExpressionAttributeValues={":i": {"S": "1"}, ":nobody": {"S": "?"}},
+        ExpressionAttributeValues={":i": {"S": "1"}, ":missing": {"S": "?"}},
         **how,
     )
     amazon.must_agree(amazon.client.scan, TableName=table, Select="COUNT", **how)
 
 
-def test_keys_of_a_batch_that_are_not_there_cost_the_smallest_read(either: Bench) -> None:
+def test_missing_keys_of_a_batch_cost_the_smallest_read(either: Bench) -> None:
     keys = [key("none"), key("neither")]
     either.client.batch_get_item(RequestItems={either.bare: {"Keys": keys}})
     assert either.meter.read == {(either.bare, None): 1.0}
@@ -370,13 +370,13 @@ def test_a_refused_plain_write_is_charged_and_a_canceled_transaction_is_not(eith
     assert either.meter.items_written == 0
 
 
-def test_what_it_cannot_price_is_refused(either: Bench) -> None:
+def test_a_call_that_cannot_be_priced_is_refused(either: Bench) -> None:
     writes: Any = {either.bare: [{"PutRequest": {"Item": item()}}]}
     with pytest.raises(NotMetered, match="BatchWriteItem"):
         either.client.batch_write_item(RequestItems=writes)
 
 
-def test_traffic_counts_what_a_sale_does_and_every_conflict(platform: Platform) -> None:
+def test_traffic_counts_the_calls_of_a_sale_and_every_conflict(platform: Platform) -> None:
     merchant = platform.merchant()
     client = platform.engine.dynamodb()
     traffic, meter = Traffic(), Meter(platform.client)
@@ -393,7 +393,7 @@ def test_traffic_counts_what_a_sale_does_and_every_conflict(platform: Platform) 
     }
     assert traffic.round_trips == meter.round_trips
     assert (traffic.items_written, traffic.items_read) == (meter.items_written, meter.items_read)
-    assert traffic.items_written == 2 + 4 + 1  # the intent, the outcome, the sandbox's memory
+    assert traffic.items_written == 2 + 4 + 1  # the intent, the outcome, the sandbox's charge
     traffic.reset()
     with suppress(client.exceptions.ResourceNotFoundException):
         client.get_item(TableName="no-such-table", Key=key())

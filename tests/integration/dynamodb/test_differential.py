@@ -1,6 +1,6 @@
-"""The engine in memory answers as AWS's own engine does, and where not, as AWS does.
+"""The in-memory engine answers like AWS's own engine, and where that is wrong, like AWS.
 
-`make differential` asks as many random requests as one likes.
+`make differential` sends any number of random requests.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def both(dynamodb_local_engine: Engine) -> Iterator[Comparison]:
 
 
 def ask(both: Comparison, operation: str, **body: Any) -> tuple[Answer, Answer]:
-    """What AWS's local engine says, and what the one in memory."""
+    """The responses of AWS's local engine and of the in-memory one."""
     return both.local.ask(operation, body), both.memory.ask(operation, body)
 
 
@@ -54,7 +54,7 @@ def must_agree(both: Comparison, operation: str, **body: Any) -> Answer:
 
 
 def filled(key: dict[str, Any], size: int) -> dict[str, Any]:
-    """An item of exactly so many bytes."""
+    """An item of exactly this many bytes."""
     used = sum(len(name) + len(value["S"]) for name, value in key.items()) + len("x")
     return key | {"x": {"S": "x" * (size - used)}}
 
@@ -113,7 +113,7 @@ def test_a_page_ends_with_the_item_that_reaches_a_megabyte(both: Comparison, siz
     must_agree(both, "Scan", TableName=INDEXED)
 
 
-def test_a_batch_answers_what_fits_into_16_mb(both: Comparison) -> None:
+def test_a_batch_returns_what_fits_into_16_mb(both: Comparison) -> None:
     keys = [place("p", f"{number:03}") for number in range(45)]
     for key in keys:
         must_agree(both, "PutItem", TableName=INDEXED, Item=filled(key, MAX_ITEM - 1))
@@ -195,10 +195,10 @@ update the secondary index key to unsupported type", "… beyond allowed size li
 
 
 @pytest.mark.parametrize("name", DIFFERENCES)
-def test_the_local_engine_still_differs_from_aws_as_it_is_known_to(
+def test_the_local_engine_still_has_its_known_differences_from_aws(
     both: Comparison, name: str
 ) -> None:
-    """What does not differ any more must be compared with everything else."""
+    """A difference that has gone must be compared like everything else."""
     operation, body, of_local, of_aws = DIFFERENCES[name]
     local, memory = ask(both, operation, **body)
     assert (local.code, memory.code) == (of_local, of_aws), (local, memory)

@@ -1,4 +1,4 @@
-"""Every expression that the repositories can build, run by AWS's own engine and by the others."""
+"""Every expression that the repositories build, run on AWS's own engine and on the others."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def either_world(request: pytest.FixtureRequest) -> Iterator[Platform]:
 
 
 def fresh() -> str:
-    """A token of its own: engines know tokens across tables, as AWS does across an account."""
+    """A unique token: engines know tokens across tables, as AWS does across an account."""
     return uuid.uuid4().hex
 
 
@@ -159,10 +159,10 @@ def test_each_condition_holds_and_fails_as_its_name_says(
         with pytest.raises(TransactionRefused) as refused:
             store.transact([write(fails)], token=fresh())
         (item,) = refused.value.failed.values()
-        assert item["wrapped"] == {"S": "m"}, "the item as it stood comes with the refusal"
+        assert item["wrapped"] == {"S": "m"}, "the refusal contains the stored item"
 
 
-def test_an_update_adds_takes_away_assigns_and_removes_at_once(either_world: Platform) -> None:
+def test_one_update_adds_subtracts_assigns_and_removes(either_world: Platform) -> None:
     platform, key = either_world, {"id": "acc_x", "shard": "00"}
     account = Account(
         id="acc_x",
@@ -191,7 +191,7 @@ def test_an_update_adds_takes_away_assigns_and_removes_at_once(either_world: Pla
     assert (row.cause, row.locked_until) == ("trf_x", None)
 
 
-def test_members_join_a_set_once_with_the_row_that_holds_it_until_it_is_full(
+def test_members_are_added_once_to_a_set_and_its_row_until_it_is_full(
     either_world: Platform,
 ) -> None:
     platform, key = either_world, {"id": "velocity#cus_1"}
@@ -203,7 +203,7 @@ def test_members_join_a_set_once_with_the_row_that_holds_it_until_it_is_full(
 
     assert join("b", "a")
     assert join("a")
-    assert join("c", "d"), "it had room for one when it was asked"
+    assert join("c", "d"), "the condition checks only that there is room for one"
     assert not join("e")
     (row,) = platform.store.get_many(LimitCounter, [key], CustomerMinute, UNRESTRICTED)
     assert row == CustomerMinute(id=key["id"], payments=frozenset("abcd"), expires_at=7)
@@ -211,7 +211,7 @@ def test_members_join_a_set_once_with_the_row_that_holds_it_until_it_is_full(
         update(LimitCounter, key).include(payments=frozenset())
 
 
-def test_a_refusal_names_exactly_the_writes_that_were_refused(either_world: Platform) -> None:
+def test_a_refusal_identifies_exactly_the_refused_writes(either_world: Platform) -> None:
     store = either_world.store
     rows = [ROW.model_copy(update={"key_id": f"k{n}"}) for n in range(5)]
     store.transact([put(rows[1]), put(rows[3])], token=fresh())
@@ -230,7 +230,7 @@ def test_a_hundred_writes_are_one_transaction(either_world: Platform) -> None:
     assert [row.key_id for row in read] == [row.key_id for row in reversed(rows)]
 
 
-def test_a_batch_leaves_out_what_does_not_exist_and_keeps_the_asked_order(
+def test_a_batch_omits_missing_items_and_keeps_the_requested_order(
     either_world: Platform,
 ) -> None:
     store = either_world.store
@@ -243,7 +243,7 @@ def test_a_batch_leaves_out_what_does_not_exist_and_keeps_the_asked_order(
     ]
 
 
-def test_a_token_makes_a_repeated_transaction_one(either_world: Platform) -> None:
+def test_a_token_makes_a_repeated_transaction_take_effect_once(either_world: Platform) -> None:
     same_token, write = fresh(), put(ROW).when(absent("subject"))
     either_world.store.transact([write], token=same_token)
     either_world.store.transact([write], token=same_token)
@@ -251,7 +251,7 @@ def test_a_token_makes_a_repeated_transaction_one(either_world: Platform) -> Non
         either_world.store.transact([write], token=fresh())
 
 
-def test_another_transaction_under_a_used_token_is_a_bug_that_shows(platform: Platform) -> None:
+def test_reusing_a_token_for_another_transaction_is_an_error(platform: Platform) -> None:
     same_token = fresh()
     platform.store.transact([put(ROW)], token=same_token)
     other = ROW.model_copy(update={"key_id": "other"})
@@ -284,8 +284,8 @@ def test_reads_of_every_kind_survive_transient_faults(platform: Platform, fault:
     }
 
 
-def test_a_settled_read_waits_for_the_commit_that_it_meets(either_world: Platform) -> None:
-    """And what it is then told is what the commit has made of the row."""
+def test_a_settled_read_waits_for_a_concurrent_commit(either_world: Platform) -> None:
+    """It then returns what the commit has written."""
     platform = either_world
     mark: Key = {"id": "mer_1", "item": MARK_ITEM}
     platform.store.transact([update(Total, mark).count(version=1)], token=uuid.uuid4().hex)
@@ -299,7 +299,7 @@ def test_a_settled_read_waits_for_the_commit_that_it_meets(either_world: Platfor
     assert TotalsRepository(reader).mark("mer_2") == 0
 
 
-def test_a_read_that_never_succeeds_ends_as_unavailable(platform: Platform) -> None:
+def test_a_read_that_never_succeeds_raises_unavailable(platform: Platform) -> None:
     faults = Faults(lambda *_: Fault.THROTTLED)
     store = platform.store_on(
         faults.attach(platform.engine.dynamodb()), remaining_seconds=lambda: 0.3
@@ -308,7 +308,7 @@ def test_a_read_that_never_succeeds_ends_as_unavailable(platform: Platform) -> N
         PaymentRepository(store).get("pay_1", UNRESTRICTED)
 
 
-# ------------------------------------------------------------ each repository's own
+# ------------------------------------------------------------ expressions of each repository
 
 
 def claim(platform: Platform, **changes: Any) -> IdempotencyRecord:
@@ -348,18 +348,18 @@ def test_a_claim_is_taken_completed_kept_and_taken_again(either_world: Platform)
 
     assert not refused(claims.take(one, now))
     assert refused(claims.take(two, now)), "in progress"
-    assert refused(claims.take(two, now + timedelta(days=9))), "never expires unfinished"
+    assert refused(claims.take(two, now + timedelta(days=9))), "an unfinished claim never expires"
     assert refused(claims.complete(done.model_copy(update={"owner": "two"}))), "not its own"
     assert not refused(claims.complete(done))
     assert refused(claims.complete(done)), "completed once"
     assert ClaimRepository(store).read(one.key) == done
-    assert refused(claims.take(two, now + timedelta(seconds=99))), "still kept"
-    assert refused(claims.take(two, now + timedelta(seconds=100))), "to its last second"
+    assert refused(claims.take(two, now + timedelta(seconds=99))), "not yet expired"
+    assert refused(claims.take(two, now + timedelta(seconds=100))), "not expired in its last second"
     assert not refused(claims.take(two, now + timedelta(seconds=102)))
-    assert ClaimRepository(store).read("nobody's") is None
+    assert ClaimRepository(store).read("unknown") is None
 
 
-def test_a_payments_step_needs_its_version_its_status_and_its_lease(either_world: Platform) -> None:
+def test_a_payments_step_is_conditional_on_version_status_and_lease(either_world: Platform) -> None:
     platform = either_world
     merchant = platform.merchant()
     platform.pay(merchant, payment_method="tok_timeout")
@@ -397,7 +397,7 @@ def test_an_intent_never_overwrites_a_payment_of_the_same_id(platform: Platform)
     assert len(platform.claims()) == 1
 
 
-def test_due_payments_are_read_by_their_time_and_only_while_open(either_world: Platform) -> None:
+def test_due_payments_are_listed_by_time_while_open(either_world: Platform) -> None:
     platform = either_world
     merchant = platform.merchant()
     for token in ("tok_timeout", "tok_approved", "tok_timeout", "tok_declined"):
@@ -407,12 +407,10 @@ def test_due_payments_are_read_by_their_time_and_only_while_open(either_world: P
     assert queue.due(Payment, platform.clock()) == open_ids
     assert len(open_ids) == 2
     assert queue.due(Payment, platform.clock() - timedelta(hours=1)) == []
-    assert queue.owners(Payment, [*open_ids, "pay_of_nobody"]) == dict.fromkeys(
-        open_ids, merchant.id
-    )
+    assert queue.owners(Payment, [*open_ids, "pay_unknown"]) == dict.fromkeys(open_ids, merchant.id)
 
 
-def test_a_rows_repeated_creation_returns_the_first(either_world: Platform) -> None:
+def test_a_repeated_creation_returns_the_first_row(either_world: Platform) -> None:
     platform = either_world
     keys = DataKeyRepository(platform.store)
     assert keys.get("s", "k") is None
@@ -437,7 +435,7 @@ def test_a_rows_repeated_creation_returns_the_first(either_world: Platform) -> N
     assert charges.recall("pay_1") == charge
 
 
-def test_views_read_only_what_they_need(either_world: Platform) -> None:
+def test_projections_read_only_the_attributes_that_they_need(either_world: Platform) -> None:
     platform = either_world
     merchant = platform.merchant(features=frozenset({"a", "b"}))
     customer = platform.customer(merchant)
@@ -448,8 +446,8 @@ def test_views_read_only_what_they_need(either_world: Platform) -> None:
     assert owner is not None
     assert (profile.features, owner.merchant_id) == ({"a", "b"}, merchant.id)
     assert platform.kms.decrypted == opened
-    assert MerchantRepository(platform.store).profile("mer_nobody", UNRESTRICTED) is None
-    assert CustomerRepository(platform.store).owner("cus_nobody", UNRESTRICTED) is None
+    assert MerchantRepository(platform.store).profile("mer_unknown", UNRESTRICTED) is None
+    assert CustomerRepository(platform.store).owner("cus_unknown", UNRESTRICTED) is None
 
 
 # ------------------------------------------------------------ creations, with and without a key
@@ -501,7 +499,7 @@ def _json(body: Any) -> str:
 
 @pytest.mark.parametrize("create", [_merchant, _customer, _account])
 @pytest.mark.parametrize("times", [8])
-def test_the_same_creation_many_times_at_once_creates_one(
+def test_many_concurrent_copies_of_one_creation_create_one_row(
     platform: Platform, create: Create, times: int
 ) -> None:
     merchant = platform.merchant()
@@ -524,7 +522,9 @@ def test_a_creation_without_a_key_creates_each_time(platform: Platform, create: 
     assert one.replayed is other.replayed is False
 
 
-def test_an_account_number_is_won_by_one_of_many_at_once(platform: Platform) -> None:
+def test_an_account_number_is_assigned_to_one_of_many_concurrent_requests(
+    platform: Platform,
+) -> None:
     merchant = platform.merchant()
     results = at_once(*[lambda: _account(platform, merchant, None, account_number="A-1234")] * 8)
     refused = [each for each in results if isinstance(each, Exception)]
@@ -534,7 +534,7 @@ def test_an_account_number_is_won_by_one_of_many_at_once(platform: Platform) -> 
     assert sorted("guards" in item for item in accounts) == [False, True]
 
 
-def test_an_account_of_a_foreign_customer_is_not_found_and_nothing_is_taken(
+def test_an_account_for_a_foreign_customer_is_not_found_and_reserves_nothing(
     platform: Platform,
 ) -> None:
     merchant, other = platform.merchant(), platform.merchant()
@@ -547,20 +547,20 @@ def test_an_account_of_a_foreign_customer_is_not_found_and_nothing_is_taken(
     assert made.status == 201
 
 
-def test_two_that_make_a_data_key_at_once_end_with_one(platform: Platform) -> None:
-    rings = [
+def test_two_concurrent_creations_of_a_data_key_end_with_one(platform: Platform) -> None:
+    key_rings = [
         KeyRing(
             platform.kms, DataKeyRepository(platform.store), {"pii": "arn:pii"}, platform.outside
         )  # type: ignore[arg-type]
         for _ in range(16)
     ]
-    keys = at_once(*[lambda r=ring: r.key_for_writing("pii", "cus_1") for ring in rings])
+    keys = at_once(*[lambda r=each: r.key_for_writing("pii", "cus_1") for each in key_rings])
     assert len(set(keys)) == 1  # type: ignore[arg-type]
     stored = [row for row in platform.rows(DataKey) if row.subject == "pii#cus_1"]
     assert [row.key_id for row in stored] == [FIRST_KEY_ID]
 
 
-def test_a_taken_claim_is_judged_before_everything_else(platform: Platform) -> None:
+def test_a_taken_claim_takes_precedence_over_every_other_refusal(platform: Platform) -> None:
     merchant = platform.merchant()
     now = platform.clock()
     repository = AccountRepository(platform.store)
@@ -583,7 +583,7 @@ def _count(platform: Platform, table: str) -> int:
     return len(platform.client.scan(TableName=platform.tables[table])["Items"])
 
 
-def test_payments_and_transactions_stand_in_the_indexes_that_the_model_promises(
+def test_payments_and_transactions_are_in_the_indexes_that_the_model_declares(
     either_world: Platform,
 ) -> None:
     platform = either_world

@@ -36,7 +36,7 @@ HOLD_SECONDS = 0.2
 
 
 class Clock:
-    """Stands still but when it is told to go."""
+    """A clock that only moves when a test moves it."""
 
     now = 0.0
 
@@ -91,14 +91,14 @@ def test_a_commit_locks_its_items_for_every_client_and_for_no_other_item(
     assert refused.value.response["Error"]["Code"] == "TransactionCanceledException"
     reasons = refused.value.response["CancellationReasons"]  # type: ignore[typeddict-item]
     assert [reason["Code"] for reason in reasons] == ["None", "TransactionConflict"]
-    assert not read(platform, "c"), "what is refused locks nothing and writes nothing"
+    assert not read(platform, "c"), "a refused commit locks nothing and writes nothing"
     commit(platform, other, "c")
     clock.now += HOLD_SECONDS
     commit(platform, other, "b")
     assert (locks.commits, locks.conflicts) == (4, 1)
 
 
-def test_a_plain_write_that_meets_a_lock_gets_a_transaction_conflict_and_does_nothing(
+def test_a_plain_write_of_a_locked_item_gets_a_transaction_conflict_and_does_nothing(
     platform: Platform, locks: ItemLocks, client: Any, clock: Clock
 ) -> None:
     commit(platform, client, "a")
@@ -114,7 +114,7 @@ def test_a_plain_write_that_meets_a_lock_gets_a_transaction_conflict_and_does_no
     assert not read(platform, "a")
 
 
-def test_a_plain_write_stops_a_commit_only_while_it_runs_and_no_other_plain_write(
+def test_a_plain_write_blocks_only_transactions_and_only_while_it_runs(
     platform: Platform, locks: ItemLocks, client: Any
 ) -> None:
     inside, go_on = threading.Event(), threading.Event()
@@ -140,7 +140,7 @@ def test_a_plain_write_stops_a_commit_only_while_it_runs_and_no_other_plain_writ
 
 @pytest.mark.parametrize("faults_first", [True, False])
 @pytest.mark.parametrize("fault", [each for each in Fault if each is not Fault.MIXED])
-def test_no_fault_leaves_an_item_locked_for_ever_in_whatever_order_they_are_attached(
+def test_no_fault_leaves_an_item_locked_in_either_order_of_attachment(
     platform: Platform, fault: Fault, faults_first: bool
 ) -> None:
     locks = ItemLocks(platform.key_names, hold_seconds=0.0)
@@ -153,13 +153,13 @@ def test_no_fault_leaves_an_item_locked_for_ever_in_whatever_order_they_are_atta
         commit(platform, client, "a")
     done = fault in (Fault.ANSWER_LOST, Fault.KILLED_AFTER)
     assert read(platform, "a") == done
-    assert locks.commits == int(done), "what never arrives locks nothing"
+    assert locks.commits == int(done), "a request that never arrives locks nothing"
     commit(platform, client, "a")
     client.put_item(TableName=table(platform), Item={"key": {"S": "a"}})
     assert locks.conflicts == locks.plain_conflicts == 0
 
 
-def test_a_mixed_refusal_keeps_a_failed_condition_and_hides_another_or_adds_an_item_in_conflict(
+def test_a_mixed_refusal_keeps_one_failed_condition_and_hides_another_or_adds_a_conflict(
     platform: Platform,
 ) -> None:
     def reasons(client: Any, *keys: str) -> tuple[str, ...]:
@@ -182,7 +182,7 @@ def test_a_mixed_refusal_keeps_a_failed_condition_and_hides_another_or_adds_an_i
     failed = "ConditionalCheckFailed"
     client = Faults(every_commit(Fault.MIXED)).attach(platform.engine.dynamodb())
     commit(platform, client, "a", "b")
-    assert read(platform, "a"), "what is not refused is done"
+    assert read(platform, "a"), "a commit that is not refused takes effect"
     for _ in range(12):
         one_failed, two_failed = reasons(client, "a", "new"), reasons(client, "a", "b")
         assert one_failed[0] == failed
@@ -191,10 +191,10 @@ def test_a_mixed_refusal_keeps_a_failed_condition_and_hides_another_or_adds_an_i
         assert sum(code in TRANSIENT_REASONS for code in two_failed) == 1
     both = {reasons(client, "a", "b").index(failed) for _ in range(12)}
     assert both == {0, 1}, "any of them may be hidden"
-    assert reasons(client, "a") == (failed,), "there is nothing to mix"
+    assert reasons(client, "a") == (failed,), "a single failed condition is reported alone"
 
 
-def test_a_process_can_be_killed_at_any_step_and_at_the_nth_call_of_any_operation(
+def test_a_process_can_be_killed_before_or_after_the_nth_call_of_any_operation(
     platform: Platform,
 ) -> None:
     def calls(plan: Any) -> int:
@@ -209,7 +209,7 @@ def test_a_process_can_be_killed_at_any_step_and_at_the_nth_call_of_any_operatio
                 step()
             except ProcessKilled:
                 return done
-        raise AssertionError("nobody was killed")
+        raise AssertionError("the process was not killed")
 
     for step in range(1, 10):
         assert calls(at_step(step, Fault.KILLED_BEFORE)) == step - 1
@@ -231,7 +231,7 @@ def test_a_plain_write_is_never_canceled_and_a_read_never_conflicts() -> None:
     assert reported[COMMIT] - reported["GetItem"] == {Fault.CONFLICT, *of_commits_alone}
 
 
-def test_each_clients_faults_are_the_same_again_however_the_threads_take_turns(
+def test_each_clients_faults_are_reproducible_whatever_the_order_of_threads(
     platform: Platform, dice: Random
 ) -> None:
     seed, reported = str(dice.random()), []

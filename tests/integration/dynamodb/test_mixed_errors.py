@@ -1,7 +1,7 @@
-"""Of one canceled transaction, a condition that failed beside an item that was in conflict.
+"""A canceled transaction with a failed condition and another item in conflict.
 
-DynamoDB did not judge the condition of the item in conflict. Where that is the claim, or whatever
-else is judged before the condition that failed, the verdict is not known yet.
+DynamoDB did not evaluate the condition of the item in conflict. If that is the claim, or whatever
+else takes precedence over the failed condition, the outcome is not known yet.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def ledger(platform: Platform, engine: Any) -> Iterator[LedgerPlatform]:
 
 
 def busy_claim(platform: Platform, position: int) -> tuple[BusyItem, Any]:
-    """A desk that meets a claim which another request's commit is just taking."""
+    """Dependencies whose claim is just being taken by another request's commit."""
     busy = BusyItem(position, hidden=platform.tables["idempotency"])
     return busy, platform.deps(platform.store_on(busy.attach(platform.engine.dynamodb())))
 
 
-def test_a_payment_sent_again_while_its_first_is_committing_is_not_refused_for_the_limit(
+def test_a_payment_repeated_while_its_first_request_commits_is_not_refused_for_the_limit(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant(rate_limits=ONE_A_MINUTE)
@@ -49,7 +49,7 @@ def test_a_payment_sent_again_while_its_first_is_committing_is_not_refused_for_t
 @pytest.mark.parametrize(
     ("what", "body"), [("capture", MANUAL), ("cancel", MANUAL), ("refund", {})]
 )
-def test_an_operation_sent_again_while_its_first_is_committing_gets_its_answer(
+def test_an_operation_repeated_while_its_first_request_commits_gets_its_answer(
     platform: Platform, what: str, body: dict[str, Any]
 ) -> None:
     merchant = platform.merchant()
@@ -67,7 +67,7 @@ def test_an_operation_sent_again_while_its_first_is_committing_gets_its_answer(
     platform.must_agree()
 
 
-def test_what_was_claimed_is_final_whatever_else_is_in_conflict(platform: Platform) -> None:
+def test_a_taken_claim_is_final_whatever_else_is_in_conflict(platform: Platform) -> None:
     merchant = platform.merchant(rate_limits=ONE_A_MINUTE)
     first = platform.pay(merchant, "k")
     busy = BusyItem(position=2)
@@ -100,7 +100,7 @@ def test_a_hold_conflict_is_reported_as_already_resolved(
     ledger.must_balance()
 
 
-def test_a_transfer_sent_again_while_its_first_is_committing_gets_its_answer(
+def test_a_transfer_repeated_while_its_first_request_commits_gets_its_answer(
     ledger: LedgerPlatform,
 ) -> None:
     pair = ledger.open(opening=1_000), ledger.open()

@@ -1,4 +1,4 @@
-"""KMS away: before money moves nothing begins; afterwards everything is booked all the same."""
+"""KMS outages: no money movement begins without keys, and a movement under way is still booked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runtime.payments.models import PaymentStatus
 from tests.support.platform import Hooked, Platform
 
 
-def test_without_keys_no_payment_is_begun_and_nothing_is_charged(platform: Platform) -> None:
+def test_without_keys_no_payment_begins_and_nothing_is_charged(platform: Platform) -> None:
     merchant = platform.merchant()
     platform.lose_keys()
     with pytest.raises(KeysUnavailable, match="not available"):
@@ -21,7 +21,7 @@ def test_without_keys_no_payment_is_begun_and_nothing_is_charged(platform: Platf
 
 
 @pytest.mark.parametrize(("token", "status"), [("tok_approved", 201), ("tok_declined", 402)])
-def test_keys_that_go_away_during_the_charge_do_not_keep_it_from_being_booked(
+def test_a_charge_is_booked_although_keys_become_unavailable_during_it(
     platform: Platform, token: str, status: int
 ) -> None:
     merchant = platform.merchant()
@@ -35,7 +35,7 @@ def test_keys_that_go_away_during_the_charge_do_not_keep_it_from_being_booked(
     platform.must_agree()
 
 
-def test_the_resolver_books_what_it_learns_also_without_keys(platform: Platform) -> None:
+def test_the_resolver_books_outcomes_without_keys(platform: Platform) -> None:
     merchant = platform.merchant()
     assert platform.pay(merchant, "k", payment_method="tok_timeout").status == 202
     platform.lose_keys()

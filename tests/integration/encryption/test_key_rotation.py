@@ -1,4 +1,4 @@
-"""Keys that change: nothing is lost, nothing is not found, wherever the change is interrupted."""
+"""Key rotation: nothing is lost and everything is found, wherever the rotation is interrupted."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_row_untouched_for_a_year_is_re_encrypted_with_the_same_content(
 _PERSONAL = {"email", "name", "phone", "payment_methods", "payment_tokens", "email_index"}
 
 
-def test_a_sweep_stopped_after_every_page_goes_on_and_misses_nothing(
+def test_a_sweep_stopped_after_every_page_continues_and_misses_nothing(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encrypted_rows, "SWEEP_PAGE", 2)
@@ -122,13 +122,13 @@ def test_a_sweep_stopped_after_every_page_goes_on_and_misses_nothing(
     runs = 0
     while not sweep(deps(platform, lambda: True), "r").finished:
         runs += 1
-        assert runs < 10, "a sweep comes to an end"
+        assert runs < 10, "the sweep ends"
     assert runs >= 2
     assert key_ids(platform, Customer) == {"k000000002"}
     assert {row.version for row in platform.rows(Customer)} == {3}, "each was written once"
 
 
-def test_a_finished_sweep_rests_for_a_week_unless_it_is_asked_for(platform: Platform) -> None:
+def test_the_next_sweep_starts_after_a_week_unless_requested(platform: Platform) -> None:
     platform.merchant()
     first = sweep(deps(platform), "r").progress["customers"]
     assert sweep(deps(platform), "r").progress["customers"] == first
@@ -140,7 +140,7 @@ def test_a_finished_sweep_rests_for_a_week_unless_it_is_asked_for(platform: Plat
     assert sweep(deps(platform), "r").progress["customers"].started_at > last.started_at
 
 
-def test_a_key_used_after_a_year_gets_a_successor_and_both_open(platform: Platform) -> None:
+def test_a_key_gets_a_successor_after_a_year_and_both_decrypt(platform: Platform) -> None:
     merchant = platform.merchant()
     one = platform.customer(merchant)
     platform.clock.advance(YEAR_SECONDS)
@@ -155,7 +155,7 @@ def test_a_key_used_after_a_year_gets_a_successor_and_both_open(platform: Platfo
     assert (row.email, list(row.payment_tokens.values())) == ("who@example.com", ["tok_new"])
 
 
-def test_two_that_make_a_successor_at_once_end_with_one(platform: Platform) -> None:
+def test_two_concurrent_successors_of_a_key_end_with_one(platform: Platform) -> None:
     merchant = platform.merchant()
     platform.customer(merchant)
     platform.clock.advance(YEAR_SECONDS)
@@ -169,7 +169,7 @@ def test_two_that_make_a_successor_at_once_end_with_one(platform: Platform) -> N
     assert sorted(stored) == ["k000000001", "k000000002"]
 
 
-def test_customers_are_found_at_every_moment_while_the_index_key_changes(
+def test_customers_are_found_throughout_a_change_of_the_index_key(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()
@@ -194,7 +194,7 @@ def test_customers_are_found_at_every_moment_while_the_index_key_changes(
     old["after@example.com"] = platform.customer(merchant, "after@example.com")
     all_are_found()
     early = sweep(deps(platform), "r", again=True)
-    assert early.retired == (), "too early: somebody may still write by the old one"
+    assert early.retired == (), "too early: other functions may still write with the old one"
     all_are_found()
     platform.clock.advance(REST_SECONDS)
     platform.forget_keys()
@@ -206,29 +206,31 @@ def test_customers_are_found_at_every_moment_while_the_index_key_changes(
     all_are_found()
 
 
-def test_a_function_that_remembers_only_the_old_index_key_misses_nobody(platform: Platform) -> None:
+def test_a_function_that_knows_only_the_old_index_key_finds_every_customer(
+    platform: Platform,
+) -> None:
     merchant = platform.merchant()
     people(platform, merchant, 1)
     remembered = [key.key_id for key in platform.key_ring.keys_to_find_by(BLIND_INDEX_SUBJECT)]
     assert remembered == ["k000000001"]
     elsewhere = replace(deps(platform), ring=ring_of_another_function(platform))
     new_index_key(elsewhere)
-    # Another function that has just started knows both keys, and writes by the old one still.
+    # Another function that has just started knows both keys, and still writes with the old one.
     key_id, _ = ring_of_another_function(platform).key_for_writing("index", BLIND_INDEX_SUBJECT)
-    assert key_id in remembered, "what is written now is found by whoever remembers the old key"
+    assert key_id in remembered, "functions that know only the old key find new rows"
     platform.clock.advance(REST_SECONDS)
     key_id, _ = ring_of_another_function(platform).key_for_writing("index", BLIND_INDEX_SUBJECT)
-    assert key_id == "k000000002", "by now nobody remembers the old key alone"
+    assert key_id == "k000000002", "by now every function knows the new key"
 
 
 def ring_of_another_function(platform: Platform) -> KeyRing:
-    """Data keys as another function has them: none remembered."""
+    """Another function's key ring, with nothing cached."""
     arns: dict[KeyPurpose, str] = {"pii": "arn:pii", "pci": "arn:pci", "index": "arn:index"}
     keys = DataKeyRepository(platform.store)
     return KeyRing(platform.kms, keys, arns, platform.outside)  # type: ignore[arg-type]
 
 
-def test_a_row_that_cannot_be_opened_is_counted_and_keeps_the_old_index_key(
+def test_a_row_that_cannot_be_decrypted_is_counted_and_keeps_the_old_index_key(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()
@@ -246,7 +248,7 @@ def test_a_row_that_cannot_be_opened_is_counted_and_keeps_the_old_index_key(
     assert report.retired == ()
 
 
-def test_a_row_that_never_rests_is_left_for_the_next_sweep_without_an_alarm(
+def test_a_constantly_changing_row_is_left_for_the_next_sweep_without_an_alarm(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     merchant = platform.merchant()
@@ -273,7 +275,7 @@ def test_a_row_that_never_rests_is_left_for_the_next_sweep_without_an_alarm(
     assert sweep(deps(platform), "r", again=True).progress["customers"].renewed == 1
 
 
-def test_customers_changed_and_erased_during_a_sweep_are_neither_lost_nor_brought_back(
+def test_customers_changed_and_erased_during_a_sweep_are_neither_lost_nor_restored(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()

@@ -1,4 +1,4 @@
-"""The functions as they are deployed: settings from the environment, and clients of their own."""
+"""The functions as deployed: settings from the environment, and their own clients."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def line_of(stage: Stage, shop: dict[str, Any], payment_id: str) -> str:
     return f"{payment_id},{row['id']},settled,{row['amount']},{row['fee']},{net},USD,,"
 
 
-def test_a_shop_is_opened_paid_listed_summed_up_and_settled(stage: Stage) -> None:
+def test_a_shop_is_created_paid_listed_summarized_and_settled(stage: Stage) -> None:
     shop = stage.shop()
     who = token_of(shop["id"])
     tokens = ["tok_approved"] * 5 + ["tok_declined"] * 2 + ["tok_timeout"]
@@ -63,7 +63,7 @@ def test_a_shop_is_opened_paid_listed_summed_up_and_settled(stage: Stage) -> Non
     assert (wrong["line"], wrong["reason"]) == (8, "1 columns instead of 9")
 
 
-def test_the_uploaded_version_is_read_though_another_came_after(stage: Stage) -> None:
+def test_the_uploaded_version_is_read_although_a_newer_one_exists(stage: Stage) -> None:
     shop = stage.shop()
     payment = pay(stage, shop).body["id"]
     key = f"reconciliation/{shop['id']}/2026-03-16.csv"
@@ -77,7 +77,7 @@ def test_the_uploaded_version_is_read_though_another_came_after(stage: Stage) ->
     assert settlement["counts"] == {"matched": 1}
 
 
-def test_a_long_file_is_worked_in_chunks_through_the_queue_and_asks_to_be_continued(
+def test_a_long_file_is_processed_in_chunks_through_the_queue(
     stage: Stage,
 ) -> None:
     shop = stage.shop()
@@ -101,10 +101,10 @@ def test_a_long_file_is_worked_in_chunks_through_the_queue_and_asks_to_be_contin
     assert settlement["counts"] == {"unexpected": 1_500}
 
 
-def test_an_object_in_a_wrong_place_is_rejected_and_moved(stage: Stage) -> None:
+def test_an_object_under_a_wrong_key_is_rejected_and_moved(stage: Stage) -> None:
     key = f"elsewhere/{new_id('key', datetime.now(UTC))}.csv"
     version = stage.put(key, "x")["VersionId"]
-    for _ in range(2):  # the event may come twice
+    for _ in range(2):  # the event may arrive twice
         answer = stage.api.reconcile(key, **{"version-id": version})
         assert answer["batchItemFailures"] == []
     bucket = stage.aws.client("s3")
@@ -116,7 +116,7 @@ def test_an_object_in_a_wrong_place_is_rejected_and_moved(stage: Stage) -> None:
     ]
 
 
-def test_personal_data_rest_under_keys_that_kms_wrapped(stage: Stage) -> None:
+def test_personal_data_is_encrypted_with_keys_wrapped_by_kms(stage: Stage) -> None:
     shop = stage.shop()
     who = token_of(shop["id"])
     body = {"name": "Jane Doe", "email": "Jane@Example.com"}
@@ -126,7 +126,7 @@ def test_personal_data_rest_under_keys_that_kms_wrapped(stage: Stage) -> None:
     assert (seen.status, seen.body) == (200, made.body)
 
 
-def test_alerts_are_listed_to_their_merchant_and_all_of_them_to_an_operator(stage: Stage) -> None:
+def test_a_merchant_lists_its_own_alerts_and_an_operator_all(stage: Stage) -> None:
     shops = [stage.shop(), stage.shop()]
     for number in range(7):
         for shop in shops:
@@ -185,7 +185,7 @@ def listed_alerts(stage: Stage, who: dict[str, str], more: str = "") -> list[dic
         query = f"limit=3{more}&cursor={page.body['next_cursor']}"
 
 
-def test_an_audit_trail_is_read_and_verified_and_to_others_it_is_not_there(stage: Stage) -> None:
+def test_an_audit_trail_is_read_and_verified_and_not_found_by_others(stage: Stage) -> None:
     shop, other = stage.shop(), stage.shop()
     trail = AuditRows(lambda _: 1)
     image = {"id": {"S": f"acc_{shop['id']}"}, "merchant_id": {"S": shop["id"]}}
@@ -207,7 +207,7 @@ def test_an_audit_trail_is_read_and_verified_and_to_others_it_is_not_there(stage
     assert stage.api("GET", "/v1/audit", authorizer=who).status == 422
 
 
-def test_the_archive_takes_rows_rings_for_edits_and_closes_what_it_has(stage: Stage) -> None:
+def test_the_archive_stores_rows_alerts_on_edits_and_signs_roots(stage: Stage) -> None:
     entity = f"acc_{uuid.uuid4().hex}"
     image = {"id": {"S": entity}, "version": {"N": "1"}, "changed_by": {"S": "user"}}
     image["updated_at"] = {"S": "2026-03-14T09:00:00.000Z"}

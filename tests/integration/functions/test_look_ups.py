@@ -1,6 +1,6 @@
-"""Look-ups: what can be found by what, and that nobody finds what is another merchant's.
+"""Look-ups: by which attributes rows can be found, and that other merchants cannot find them.
 
-Every read goes through a client that is held to the rights of the function behind GET.
+Every read goes through a client with the permissions of the function behind GET.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from tests.support.platform import CURSOR_KEY, SETUP, Platform, pages
 
 @dataclass
 class LookUps:
-    """The reading side, by the rights of the function behind GET, on a world's tables."""
+    """Query dependencies with the permissions of the function behind GET, on a world's tables."""
 
     platform: Platform
 
@@ -161,14 +161,14 @@ def test_operators_find_merchants_by_address_and_in_a_list(
     newest_first = sorted(mine, reverse=True)
     assert listed(limit=2) == listed(limit=100) == newest_first
     assert listed(limit=2, email="shared@example.com") == newest_first
-    assert listed(email="nobody@example.com") == []
+    assert listed(email="unknown@example.com") == []
     assert listed(email="older@example.com") == [older.id]
     renamed = MerchantPatch(version=1, name="Older")
     change_merchant(older.id, renamed, platform.call(older, {}), platform.merchant_dependencies())
-    assert listed() == [older.id, *newest_first], "the next change has brought it in"
+    assert listed() == [older.id, *newest_first], "the next change has added it to the index"
 
 
-def test_an_account_is_found_by_its_number_by_its_owner_alone(
+def test_an_account_is_found_by_its_number_only_by_its_owner(
     deps: LookUps, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shops = [platform.merchant() for _ in range(3)]
@@ -195,7 +195,7 @@ def test_an_account_is_found_by_its_number_by_its_owner_alone(
     assert "account_number" in refused.value.detail
 
 
-def test_a_payment_is_found_by_the_key_it_was_made_under(deps: LookUps, platform: Platform) -> None:
+def test_a_payment_is_found_by_its_idempotency_key(deps: LookUps, platform: Platform) -> None:
     shop, other = platform.merchant(), platform.merchant()
     first = platform.paid(shop, "order#1", amount=700)
     platform.paid(shop, "order#2")
@@ -230,9 +230,9 @@ def test_recent_requests_are_listed_without_their_answers(
     platform.pay(other, "theirs")
     deps.account(None, "4711-0816", "platforms")
     at = platform.clock()
-    for name, expires_at in (("told", None), ("old", to_epoch_seconds(at) - 1)):
+    for name, expires_at in (("kept", None), ("old", to_epoch_seconds(at) - 1)):
         notified = event_key(shop.id, "sandbox", name)
-        key = notified if name == "told" else f"{shop.id}#POST#/v1/payments#{name}"
+        key = notified if name == "kept" else f"{shop.id}#POST#/v1/payments#{name}"
         platform.put(
             platform.claims()[0].model_copy(
                 update={
@@ -271,7 +271,7 @@ def test_recent_requests_are_listed_without_their_answers(
     assert listed(deps.operator(other.id)).keys() == {"theirs"}
 
 
-def test_requests_of_one_moment_are_each_listed_once(deps: LookUps, platform: Platform) -> None:
+def test_requests_of_the_same_time_are_each_listed_once(deps: LookUps, platform: Platform) -> None:
     shop = platform.merchant()
     moment = platform.call(shop).now
     for n in range(7):
@@ -338,7 +338,7 @@ def test_transactions_are_found_by_payment_processor_id_and_status(
         for status in TransactionStatus:
             mine = transactions(deps, platform.call(shop), status=status, limit=limit)
             assert mine == expected(shop, status=status), status
-            assert mine, f"there is one that has {status}"
+            assert mine, f"there is a transaction that is {status}"
         for payment in (first, authorized, refused):
             found = transactions(deps, platform.call(shop), payment_id=payment, limit=limit)
             assert found == expected(shop, payment_id=payment)
@@ -353,14 +353,14 @@ def test_transactions_are_found_by_payment_processor_id_and_status(
             page = list_transactions(
                 TransactionQuery(limit=1, **known), platform.call(stranger), deps.transactions
             )
-            assert (page.data, page.has_more) == ((), False), "not even that there is more"
+            assert (page.data, page.has_more) == ((), False), "not even whether there are more"
             assert transactions(deps, deps.operator(), **known) == found
     with pytest.raises(NotFound):
         transactions(deps, platform.call(shop), payment_id=theirs)
 
 
 @pytest.mark.parametrize("query", [{}, {"status": "failed", "processor_id": "ch_1"}])
-def test_transactions_are_looked_up_by_exactly_one_thing(
+def test_transactions_are_looked_up_by_exactly_one_filter(
     deps: LookUps, platform: Platform, query: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidValue) as refused:
@@ -368,7 +368,7 @@ def test_transactions_are_looked_up_by_exactly_one_thing(
     assert refused.value.param == "payment_id"
 
 
-def test_a_transaction_shows_its_own_merchants_settlement_lines(
+def test_a_transaction_shows_only_its_own_merchants_settlement_lines(
     deps: LookUps, platform: Platform
 ) -> None:
     shop, other = platform.merchant(), platform.merchant()
@@ -398,7 +398,7 @@ def test_a_transaction_shows_its_own_merchants_settlement_lines(
         get_transaction(row.id, platform.call(other), deps.transactions)
 
 
-def test_a_customer_erased_while_a_list_is_read_does_not_spoil_it(
+def test_a_customer_erased_while_a_list_is_read_does_not_fail_it(
     deps: LookUps, platform: Platform
 ) -> None:
     shop = platform.merchant()
@@ -406,7 +406,7 @@ def test_a_customer_erased_while_a_list_is_read_does_not_spoil_it(
     platform.forget_keys()
 
     def erase(**_: Any) -> None:
-        """As soon as the rows have been read, before their keys are."""
+        """Erases after the rows have been read, before their keys are."""
         deps.client.meta.events.unregister("after-call.dynamodb.BatchGetItem", erase)
         erase_customer(mine[1], platform.call(shop, {}), platform.customer_dependencies())
 

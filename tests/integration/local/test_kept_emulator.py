@@ -1,4 +1,4 @@
-"""An emulator that is stopped and kept goes on where it was, its change streams included."""
+"""An emulator that is stopped with its data kept continues, including its change streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merchants: changes under a version, secrets that change over, and what a merchant may not."""
+"""Merchants: conditional changes, rotated secrets, and what a merchant may not change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def send(stage: Stage, method: str, path: str, body: Any = None, **more: Any) ->
     return stage.api(method, path, body, authorizer=more.pop("who", OPERATOR), **more)
 
 
-def test_a_merchant_is_changed_under_the_version_that_was_read(stage: Stage) -> None:
+def test_a_merchant_is_changed_only_at_the_version_that_was_read(stage: Stage) -> None:
     shop = stage.shop()
     path = f"/v1/merchants/{shop['id']}"
     changes = {"name": "New", "features": ["b", "a"], "rate_limits": {"payments_per_day": 9}}
@@ -40,7 +40,7 @@ def test_a_merchant_is_changed_under_the_version_that_was_read(stage: Stage) -> 
     assert send(stage, "PATCH", path, {"version": 2, "email": None}).status == 422
 
 
-def test_terms_of_reconciliation_are_shown_and_changed_as_a_whole(stage: Stage) -> None:
+def test_reconciliation_settings_are_shown_and_replaced_as_a_whole(stage: Stage) -> None:
     shop = stage.shop(reconciliation={"tolerance_minor": 5})
     assert shop["reconciliation"] == {"tolerance_minor": 5, "sla_days": 7}
     change = {"version": 1, "reconciliation": {"sla_days": 3}}
@@ -48,7 +48,7 @@ def test_terms_of_reconciliation_are_shown_and_changed_as_a_whole(stage: Stage) 
     assert changed.body["reconciliation"] == {"tolerance_minor": 0, "sla_days": 3}
 
 
-def test_of_changes_to_one_version_at_once_exactly_one_wins(platform: Platform) -> None:
+def test_of_concurrent_changes_to_one_version_exactly_one_wins(platform: Platform) -> None:
     merchant = platform.merchant()
     deps = platform.merchant_dependencies()
 
@@ -77,7 +77,7 @@ def test_of_changes_to_one_version_at_once_exactly_one_wins(platform: Platform) 
         {"merchant_id": "mer_other"},
     ],
 )
-def test_a_merchant_does_not_set_its_own_limits(stage: Stage, reserved: dict[str, Any]) -> None:
+def test_a_merchant_cannot_set_its_own_limits(stage: Stage, reserved: dict[str, Any]) -> None:
     shop = stage.shop()
     own = token_of(shop["id"], "merchant")
     path = f"/v1/merchants/{shop['id']}"
@@ -99,7 +99,7 @@ def test_changing_a_webhook_url_needs_the_permission_merchant(stage: Stage) -> N
     assert send(stage, "PATCH", path, hook, who=token_of(shop["id"], "merchant")).status == 200
 
 
-def test_buckets_only_grow_and_webhooks_go_where_they_may(stage: Stage) -> None:
+def test_buckets_only_grow_and_webhook_urls_must_be_allowed(stage: Stage) -> None:
     path = f"/v1/merchants/{stage.shop(index_buckets=4)['id']}"
     for wrong in ({"index_buckets": 2}, {"webhook_url": "https://10.0.0.1/hook"}):
         refused = send(stage, "PATCH", path, {"version": 1, **wrong})
@@ -110,7 +110,7 @@ def test_buckets_only_grow_and_webhooks_go_where_they_may(stage: Stage) -> None:
     assert gone.body["webhook_url"] is None
 
 
-def test_an_inactive_merchant_takes_no_payments(stage: Stage) -> None:
+def test_an_inactive_merchant_cannot_take_payments(stage: Stage) -> None:
     shop = stage.shop()
     off = {"version": 1, "status": "inactive"}
     assert send(stage, "PATCH", f"/v1/merchants/{shop['id']}", off).status == 200
@@ -121,7 +121,7 @@ def test_an_inactive_merchant_takes_no_payments(stage: Stage) -> None:
     assert refused.body["code"] == "inactive_merchant"
 
 
-def test_a_webhook_secret_is_shown_once_and_the_one_before_is_kept_for_a_day(
+def test_a_webhook_secret_is_shown_once_and_the_previous_one_is_kept_for_a_day(
     stage: Stage,
 ) -> None:
     shop = stage.shop()
@@ -148,7 +148,7 @@ def test_a_webhook_secret_is_shown_once_and_the_one_before_is_kept_for_a_day(
         assert secret not in text
 
 
-def test_each_secret_that_was_replaced_signs_for_its_own_day_and_none_is_cut_short(
+def test_each_replaced_secret_signs_for_a_full_day(
     stage: Stage,
 ) -> None:
     shop = stage.shop()
@@ -173,7 +173,7 @@ def test_each_secret_that_was_replaced_signs_for_its_own_day_and_none_is_cut_sho
     assert send(stage, "GET", path).body["version"] == 1 + MAX_PREVIOUS_SECRETS
 
 
-def test_a_leaked_secret_is_cut_off_at_once_also_when_too_many_still_sign(stage: Stage) -> None:
+def test_a_leaked_secret_can_be_revoked_at_once_even_when_too_many_still_sign(stage: Stage) -> None:
     shop = stage.shop()
     path = f"/v1/merchants/{shop['id']}/rotate-webhook-secret"
     for _ in range(MAX_PREVIOUS_SECRETS):
@@ -195,7 +195,7 @@ def test_a_leaked_secret_is_cut_off_at_once_also_when_too_many_still_sign(stage:
     assert send(stage, "POST", path, {"revoke_old": "yes"}).body["param"] == "revoke_old"
 
 
-def test_a_processor_configuration_goes_in_and_never_comes_out(stage: Stage) -> None:
+def test_a_processor_configuration_is_never_returned(stage: Stage) -> None:
     shop = stage.shop(processor_config={"api_key": "sk_marked_one"})
     path = f"/v1/merchants/{shop['id']}"
     config = {"version": 1, "processor_config": {"api_key": "sk_marked_two"}}
@@ -206,7 +206,7 @@ def test_a_processor_configuration_goes_in_and_never_comes_out(stage: Stage) -> 
     assert "sk_marked" not in repr(items)
 
 
-def test_an_operator_moves_a_merchant_between_accounts_and_forgets_the_one_it_left(
+def test_an_operator_moves_a_merchant_between_accounts_and_removes_the_old_one(
     stage: Stage,
 ) -> None:
     with StripeProxy("http://127.0.0.1:9", stage.stripe_port) as stripe:

@@ -1,4 +1,4 @@
-"""The verification finds every tampering that was planted, at its place, and nothing else."""
+"""Audit verification finds every planted tampering at its position, and nothing else."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def hashed_again(rows: list[AuditRow], previous: str) -> list[AuditRow]:
     return made
 
 
-# -------------------------------------------------------------------- what holds
+# -------------------------------------------------------------------- valid logs
 
 
-def test_what_was_written_holds_with_figures(either_auditor: AuditHarness) -> None:
+def test_an_untampered_log_is_valid_and_counted(either_auditor: AuditHarness) -> None:
     auditor = either_auditor
     for _ in range(5):
         auditor.account(*STEPS)
@@ -68,14 +68,14 @@ def test_what_was_written_holds_with_figures(either_auditor: AuditHarness) -> No
 def test_one_entity_is_verified_alone_with_the_whole_archive(auditor: AuditHarness) -> None:
     good, bad = auditor.account(*STEPS), auditor.account(*STEPS)
     auditor.close()
-    auditor.platform.put(auditor.chain(bad.id)[1].model_copy(update={"user_id": "nobody"}))
+    auditor.platform.put(auditor.chain(bad.id)[1].model_copy(update={"user_id": "intruder"}))
     assert auditor.found(only=good.id) == []
     assert auditor.verify(only=good.id).rows == 5
     assert auditor.found(only=bad.id) == [(bad.id, 2, version_key(2))]
     assert auditor.found() == [(bad.id, 2, version_key(2))]
 
 
-def test_an_empty_log_holds(auditor: AuditHarness) -> None:
+def test_an_empty_log_is_valid(auditor: AuditHarness) -> None:
     report = auditor.verify()
     assert (report.holds, report.rows, report.roots) == (True, 0, 0)
 
@@ -96,9 +96,7 @@ def test_an_edited_row_is_found(either_auditor: AuditHarness) -> None:
 
 
 @pytest.mark.parametrize("position", [1, 3, 5])
-def test_a_deleted_row_is_found_be_it_the_first_or_the_last(
-    auditor: AuditHarness, position: int
-) -> None:
+def test_a_deleted_row_is_found_whether_first_or_last(auditor: AuditHarness, position: int) -> None:
     entity = auditor.account(*STEPS).id
     auditor.close()
     auditor.platform.delete(auditor.chain(entity)[position - 1])
@@ -108,14 +106,14 @@ def test_a_deleted_row_is_found_be_it_the_first_or_the_last(
     assert "deleted" in finding.reason
 
 
-def test_a_whole_chain_that_was_deleted_is_found(auditor: AuditHarness) -> None:
+def test_a_deleted_chain_is_found(auditor: AuditHarness) -> None:
     entity = auditor.account(*STEPS).id
     for row in auditor.chain(entity):
         auditor.platform.delete(row)
     assert auditor.found() == [(entity, 1, version_key(1))]
 
 
-def test_two_rows_that_were_swapped_are_found_at_the_first(either_auditor: AuditHarness) -> None:
+def test_two_swapped_rows_are_found_at_the_first(either_auditor: AuditHarness) -> None:
     auditor = either_auditor
     entity = auditor.account(*STEPS).id
     auditor.close()
@@ -125,15 +123,15 @@ def test_two_rows_that_were_swapped_are_found_at_the_first(either_auditor: Audit
     assert auditor.found() == [(entity, 2, version_key(2))]
 
 
-def test_an_inserted_row_is_found_whatever_it_says_of_itself(auditor: AuditHarness) -> None:
+def test_an_inserted_row_is_found_whatever_it_contains(auditor: AuditHarness) -> None:
     entity = auditor.account(*STEPS).id
     auditor.close()
     rows = auditor.chain(entity)
     loose = rows[1].model_copy(update={"sequence": version_key(2) + "#" + "7".zfill(40)})
     auditor.platform.put(sealed(loose))
     assert auditor.found() == [(entity, 3, loose.sequence)]
-    # Made to follow the row before, it tells a version twice, or a change without an alert; and
-    # with an alert, it is the next one that does not follow it.
+    # A row that follows the one before it repeats a version, or is a change without an alert; and
+    # with an alert, the next row does not follow it.
     fitting = loose.model_copy(update={"prev_hash": rows[1].hash})
     from_outside = sealed(fitting.model_copy(update={"action": OUT_OF_BAND_ACTION}))
     for forged in (sealed(fitting), from_outside):
@@ -144,14 +142,14 @@ def test_an_inserted_row_is_found_whatever_it_says_of_itself(auditor: AuditHarne
     assert auditor.found() == [(entity, 4, version_key(3))]
 
 
-def test_a_tail_that_was_hashed_again_after_an_edit_is_found_by_the_archive(
+def test_a_tail_rehashed_after_an_edit_is_found_through_the_archive(
     either_auditor: AuditHarness,
 ) -> None:
     auditor = either_auditor
     entity = auditor.account(*STEPS).id
     auditor.close()
     rows = auditor.chain(entity)
-    edited = rows[2].model_copy(update={"user_id": "nobody"})
+    edited = rows[2].model_copy(update={"user_id": "intruder"})
     for row in hashed_again([edited, *rows[3:]], rows[1].hash):
         auditor.platform.put(row)
     auditor.chain(entity)  # the chain alone holds
@@ -160,11 +158,11 @@ def test_a_tail_that_was_hashed_again_after_an_edit_is_found_by_the_archive(
     assert "hashed again" in finding.reason
 
 
-def test_a_tail_that_was_deleted_and_put_anew_was_archived_twice(auditor: AuditHarness) -> None:
+def test_a_tail_deleted_and_written_again_was_archived_twice(auditor: AuditHarness) -> None:
     entity = auditor.account(*STEPS).id
     auditor.close()
     rows = auditor.chain(entity)
-    edited = rows[3].model_copy(update={"user_id": "nobody"})
+    edited = rows[3].model_copy(update={"user_id": "intruder"})
     anew = hashed_again([edited, *rows[4:]], rows[2].hash)
     for row in anew:
         auditor.platform.put(row)
@@ -174,7 +172,7 @@ def test_a_tail_that_was_deleted_and_put_anew_was_archived_twice(auditor: AuditH
     assert "2 contents" in finding.reason
 
 
-def test_a_row_that_is_no_audit_row_any_more_is_found(auditor: AuditHarness) -> None:
+def test_a_row_that_cannot_be_parsed_is_found(auditor: AuditHarness) -> None:
     entity = auditor.account(*STEPS).id
     auditor.platform.client.update_item(
         TableName=auditor.platform.tables["audit_log"],
@@ -185,12 +183,12 @@ def test_a_row_that_is_no_audit_row_any_more_is_found(auditor: AuditHarness) -> 
     assert auditor.found() == [(entity, 4, version_key(4))]
 
 
-def test_each_entitys_first_bad_link_is_named_in_order(auditor: AuditHarness) -> None:
+def test_each_entitys_first_invalid_link_is_reported_in_order(auditor: AuditHarness) -> None:
     entities = sorted(auditor.account(*STEPS).id for _ in range(3))
     for entity in entities:
         rows = auditor.chain(entity)
         for row in rows[2:4]:
-            auditor.platform.put(row.model_copy(update={"user_id": "nobody"}))
+            auditor.platform.put(row.model_copy(update={"user_id": "intruder"}))
     expected = [(entity, 3, version_key(3)) for entity in entities]
     assert auditor.found() == expected
     assert auditor.found() == expected
@@ -199,7 +197,7 @@ def test_each_entitys_first_bad_link_is_named_in_order(auditor: AuditHarness) ->
 # -------------------------------------------------------------------- the entities
 
 
-def test_an_entity_that_was_changed_without_a_row_is_found(auditor: AuditHarness) -> None:
+def test_an_entity_changed_without_a_row_is_found(auditor: AuditHarness) -> None:
     state = auditor.account(*STEPS)
     auditor.store(state.model_copy(update={"status": "closed"}))
     finding = auditor.only_finding()
@@ -207,7 +205,7 @@ def test_an_entity_that_was_changed_without_a_row_is_found(auditor: AuditHarness
     assert "no row records its values" in finding.reason
 
 
-def test_an_entity_that_was_put_back_to_what_it_was_is_found(auditor: AuditHarness) -> None:
+def test_an_entity_restored_to_earlier_values_is_found(auditor: AuditHarness) -> None:
     state = auditor.account(status="active")
     later = next_version(state, status="inactive")
     assert (
@@ -218,7 +216,7 @@ def test_an_entity_that_was_put_back_to_what_it_was_is_found(auditor: AuditHarne
     assert "put back" in auditor.only_finding().reason
 
 
-def test_an_entity_that_is_gone_or_was_never_told_of_is_found(auditor: AuditHarness) -> None:
+def test_a_missing_entity_and_one_without_rows_are_found(auditor: AuditHarness) -> None:
     gone = auditor.account(*STEPS)
     auditor.platform.delete(gone)
     untold = gone.model_copy(update={"id": new_id("acc", auditor.platform.clock())})
@@ -229,7 +227,7 @@ def test_an_entity_that_is_gone_or_was_never_told_of_is_found(auditor: AuditHarn
     assert "no row records its creation" in found[untold.id]
 
 
-def test_a_row_that_comes_while_it_is_waited_for_is_no_finding(auditor: AuditHarness) -> None:
+def test_a_row_that_arrives_while_it_is_waited_for_is_not_a_finding(auditor: AuditHarness) -> None:
     platform = auditor.platform
     state = auditor.account(*STEPS)
     later = next_version(state, status="closed")
@@ -247,7 +245,7 @@ def test_a_row_that_comes_while_it_is_waited_for_is_no_finding(auditor: AuditHar
 # -------------------------------------------------------------------- the archive
 
 
-def test_a_row_that_is_too_old_to_be_missing_in_the_archive_is_found_and_a_young_one_not(
+def test_an_old_row_missing_in_the_archive_is_found_and_a_recent_one_is_not(
     auditor: AuditHarness,
 ) -> None:
     entity = auditor.account(*STEPS, archive=False).id
@@ -257,14 +255,14 @@ def test_a_row_that_is_too_old_to_be_missing_in_the_archive_is_found_and_a_young
     assert (young.findings, young.young) == ((), 1)
 
 
-def test_a_segment_that_is_written_over_hidden_or_forged_is_found(auditor: AuditHarness) -> None:
+def test_an_overwritten_hidden_or_forged_segment_is_found(auditor: AuditHarness) -> None:
     entities = [auditor.account(*STEPS).id for _ in range(2)]
     auditor.close()
     over, hidden = sorted(auditor.stage.segments())
     s3, bucket = auditor.stage.s3, auditor.stage.bucket
     s3.put_object(Bucket=bucket, Key=over, Body=b"{}\n")
     s3.delete_object(Bucket=bucket, Key=hidden)
-    row = auditor.chain(entities[0])[0].model_copy(update={"user_id": "nobody"})
+    row = auditor.chain(entities[0])[0].model_copy(update={"user_id": "intruder"})
     body = canonical_json(sealed(row).model_dump(mode="json")) + b"\n"
     wrong = segment_name(auditor.platform.clock().date(), "9", 1, b"other")
     s3.put_object(Bucket=bucket, Key=wrong, Body=body)
@@ -276,7 +274,7 @@ def test_a_segment_that_is_written_over_hidden_or_forged_is_found(auditor: Audit
     assert (found[entities[0]].position, found[entities[0]].sequence) == (1, version_key(1))
 
 
-def test_a_segment_that_no_root_covers_although_later_ones_were_signed_is_found(
+def test_an_uncovered_segment_older_than_signed_ones_is_found(
     auditor: AuditHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     auditor.account()
@@ -297,7 +295,7 @@ def test_no_root_for_two_days_is_found(auditor: AuditHarness) -> None:
     assert auditor.found() == [(segment, 0, "")]
 
 
-def test_a_root_that_was_not_signed_by_the_archive_or_does_not_follow_is_found(
+def test_a_root_with_a_wrong_signature_or_predecessor_is_found(
     auditor: AuditHarness,
 ) -> None:
     auditor.account()
@@ -318,7 +316,7 @@ def test_a_root_that_was_not_signed_by_the_archive_or_does_not_follow_is_found(
     assert "does not follow" in reasons[1]
 
 
-def test_a_root_with_a_right_signature_over_names_that_were_not_signed_is_found(
+def test_a_root_with_a_valid_signature_over_other_names_is_found(
     auditor: AuditHarness,
 ) -> None:
     auditor.account()
@@ -344,7 +342,7 @@ def test_a_root_with_a_right_signature_over_names_that_were_not_signed_is_found(
     assert "tree" in finding.reason
 
 
-def test_a_segment_that_a_root_covers_and_that_is_gone_is_found(auditor: AuditHarness) -> None:
+def test_a_missing_segment_that_a_root_covers_is_found(auditor: AuditHarness) -> None:
     auditor.account()
     auditor.close()
     (root,) = auditor.stage.roots()

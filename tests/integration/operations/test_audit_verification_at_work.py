@@ -1,4 +1,4 @@
-"""A verification while the platform goes on: what is only young is no finding, all else is one."""
+"""Verification while the platform runs: recent changes are not findings, everything else is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.audit.rows import audit_projection, next_version, reported
 
 
 class WatchedArchive(AuditArchive):
-    """An archive that knows what was read of it; `then` happens once, after a listing of rows."""
+    """An archive that records its reads; `then` is called once, after a listing of rows."""
 
     def __init__(self, auditor: AuditHarness, then: Callable[[], Any] = lambda: None) -> None:
         super().__init__(auditor.stage.s3, auditor.stage.bucket)
@@ -41,7 +41,7 @@ class WatchedArchive(AuditArchive):
 
 
 def when(phase: Phase, then: Callable[[], Any]) -> Callable[[Phase, int], None]:
-    """Do something at the first news of a phase."""
+    """Call a function at the first progress message of a phase."""
     left = [then]
 
     def progress(now: Phase, _: int) -> None:
@@ -51,7 +51,7 @@ def when(phase: Phase, then: Callable[[], Any]) -> Callable[[Phase, int], None]:
     return progress
 
 
-def test_an_archive_that_is_closed_while_it_is_read_holds(auditor: AuditHarness) -> None:
+def test_an_archive_that_is_closed_while_it_is_read_is_valid(auditor: AuditHarness) -> None:
     auditor.account()
     auditor.close()
 
@@ -64,19 +64,19 @@ def test_an_archive_that_is_closed_while_it_is_read_holds(auditor: AuditHarness)
     assert len(auditor.stage.roots()) == 2
 
 
-def test_however_many_appear_between_two_scans_each_is_looked_at_again(
+def test_entities_that_appear_between_two_scans_are_read_again(
     auditor: AuditHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit_verification, "LOOKED_AT_TOGETHER", 2)
     states = [auditor.account() for _ in range(5)]
     for state in states:
         auditor.platform.delete(state)
-    # Rows are read after the entities: these have come, and their rows, in between.
+    # Rows are read after the entities: these entities and their rows have appeared in between.
     appear = when(Phase.ROWS, lambda: [auditor.store(state) for state in states])
     assert auditor.verify(progress=appear).findings == ()
 
 
-def test_what_is_looked_at_again_has_the_whole_patience_to_come(auditor: AuditHarness) -> None:
+def test_a_second_read_waits_the_full_time_for_late_rows(auditor: AuditHarness) -> None:
     platform, state = auditor.platform, auditor.account()
     later = next_version(state, status="inactive")
     auditor.store(later)
@@ -90,7 +90,7 @@ def test_what_is_looked_at_again_has_the_whole_patience_to_come(auditor: AuditHa
     assert auditor.verify(sleep=late).findings == ()
 
 
-def test_a_busy_entity_of_which_no_row_tells_any_more_is_found(auditor: AuditHarness) -> None:
+def test_a_busy_entity_whose_rows_have_stopped_is_found(auditor: AuditHarness) -> None:
     states = [auditor.account()]
 
     def change(_: float) -> None:
@@ -103,7 +103,7 @@ def test_a_busy_entity_of_which_no_row_tells_any_more_is_found(auditor: AuditHar
     assert "no row records its values" in finding.reason
 
 
-def test_a_busy_entity_whose_rows_come_late_is_no_finding(auditor: AuditHarness) -> None:
+def test_a_busy_entity_with_late_rows_is_not_a_finding(auditor: AuditHarness) -> None:
     platform, states = auditor.platform, [auditor.account()]
 
     def change() -> None:
@@ -119,17 +119,17 @@ def test_a_busy_entity_whose_rows_come_late_is_no_finding(auditor: AuditHarness)
     assert auditor.verify(sleep=change_and_tell_the_one_before).findings == ()
 
 
-# -------------------------------------------------------------------- changes from outside
+# -------------------------------------------------------------------- out-of-band changes
 
 
 def told_outside(auditor: AuditHarness, old: Account, new: Account | None) -> None:
-    """As the stream tells a change by hand, an hour later."""
+    """The record of an out-of-band change, an hour later."""
     auditor.platform.clock.advance(3600)
     audit_projection(auditor.platform)([reported(auditor.platform, old, new)])
     auditor.archive(auditor.chain(old.id)[-1:])
 
 
-def test_a_change_from_outside_that_was_told_holds(either_auditor: AuditHarness) -> None:
+def test_an_out_of_band_change_with_an_alert_is_valid(either_auditor: AuditHarness) -> None:
     auditor = either_auditor
     edited = (state := auditor.account()).model_copy(update={"status": "inactive"})
     auditor.store(edited)
@@ -139,7 +139,7 @@ def test_a_change_from_outside_that_was_told_holds(either_auditor: AuditHarness)
     assert auditor.found() == []
 
 
-def test_a_change_from_outside_that_nobody_was_alerted_to_is_found(
+def test_an_out_of_band_change_without_an_alert_is_found(
     either_auditor: AuditHarness,
 ) -> None:
     auditor = either_auditor
@@ -167,7 +167,7 @@ def test_a_change_from_outside_that_nobody_was_alerted_to_is_found(
     assert all("alert" in finding.reason for finding in findings)
 
 
-def test_an_entity_that_was_put_back_after_a_told_change_from_outside_is_found(
+def test_an_entity_restored_after_a_logged_out_of_band_change_is_found(
     auditor: AuditHarness,
 ) -> None:
     edited = (state := auditor.account()).model_copy(update={"status": "inactive"})
@@ -180,7 +180,7 @@ def test_an_entity_that_was_put_back_after_a_told_change_from_outside_is_found(
 # -------------------------------------------------------------------- how much is read
 
 
-def test_a_second_look_lists_only_the_days_that_may_have_changed(auditor: AuditHarness) -> None:
+def test_a_second_read_lists_only_days_that_may_have_changed(auditor: AuditHarness) -> None:
     state = auditor.account(archive=False)
     archive = WatchedArchive(auditor)
     today = auditor.platform.clock().date()
@@ -194,7 +194,7 @@ def test_a_second_look_lists_only_the_days_that_may_have_changed(auditor: AuditH
     assert set(archive.listed[2:]) == days
 
 
-def test_of_one_entity_no_segment_is_read_that_is_older_than_it(auditor: AuditHarness) -> None:
+def test_segments_older_than_the_entity_are_not_read(auditor: AuditHarness) -> None:
     auditor.account()
     auditor.close()
     (old,) = auditor.stage.segments()

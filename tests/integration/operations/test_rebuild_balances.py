@@ -1,4 +1,4 @@
-"""`make rebuild-balances`: what the stream lost of hot accounts is named, and added once."""
+"""`make rebuild-balances`: transfers that the stream lost are listed, and added once."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Losses:
         return {row.id for row in self.ledger.platform.rows(Transfer)} - before
 
     def lose(self, *amounts: int) -> set[str]:
-        """Sales that the stream never tells of, all older than the cut."""
+        """Sales whose stream records are lost, all older than the cut."""
         self.losing = True
         lost = self.sell(*amounts)
         self.losing = False
@@ -112,7 +112,7 @@ def state_of(losses: Losses) -> tuple[list[Account], list[Entry]]:
     )
 
 
-def test_transfers_that_the_stream_lost_are_named_added_and_proved(losses: Losses) -> None:
+def test_lost_transfers_are_reported_added_and_verified(losses: Losses) -> None:
     losses.sell(1_000, 2_000)
     before = losses.balance()
     lost = losses.lose(3_000, 500, 70)
@@ -139,7 +139,7 @@ def test_a_second_repair_changes_nothing(losses: Losses) -> None:
     assert state_of(losses) == before
 
 
-def test_what_the_stream_brings_after_a_repair_is_not_added_twice(losses: Losses) -> None:
+def test_a_stream_record_that_arrives_after_a_repair_is_not_added_twice(losses: Losses) -> None:
     for amount in (3_000, 500):
         losses.ledger.platform.paid(losses.merchant, amount=amount)
     losses.ledger.platform.clock.advance(3_600)
@@ -150,7 +150,7 @@ def test_what_the_stream_brings_after_a_repair_is_not_added_twice(losses: Losses
     losses.ledger.must_be_verified()
 
 
-def test_younger_transfers_are_left_to_the_stream(losses: Losses) -> None:
+def test_recent_transfers_are_left_to_the_stream(losses: Losses) -> None:
     losses.ledger.platform.paid(losses.merchant, amount=900)
     assert losses.check(repair=True).differences == []
     losses.ledger.platform.clock.advance(timedelta(hours=1).total_seconds())
@@ -158,7 +158,7 @@ def test_younger_transfers_are_left_to_the_stream(losses: Losses) -> None:
 
 
 @pytest.mark.parametrize("round_", range(3))
-def test_a_repair_that_is_killed_and_run_again_is_right(
+def test_a_repair_that_is_killed_and_run_again_is_correct(
     losses: Losses, dice: Random, round_: int
 ) -> None:
     losses.sell(50)
@@ -199,13 +199,13 @@ def test_a_repair_runs_while_money_moves(losses: Losses) -> None:
     losses.ledger.must_be_verified()
 
 
-def test_entries_of_debit_shards_that_the_stream_lost_are_written_again(losses: Losses) -> None:
+def test_lost_entries_of_debit_shards_are_written_again(losses: Losses) -> None:
     platform, merchant = losses.ledger.platform, losses.merchant
     losses.sell(50)
     payment_id = platform.paid(merchant, amount=20_000)
     losses.ledger.poller.drain()
     losses.tables, losses.losing = ("accounts", "transfers"), True
-    for amount in range(100, 180):  # more than there are shards: some are lowered twice
+    for amount in range(100, 180):  # more than there are shards: some are debited twice
         assert platform.operate(merchant, payment_id, "refund", amount=amount).status == 200
     losses.ledger.poller.drain()
     losses.losing = False

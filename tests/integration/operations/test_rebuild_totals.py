@@ -1,4 +1,4 @@
-"""`make rebuild-totals`: what is wrong is named and put right; what is in flight is neither."""
+"""`make rebuild-totals`: errors are reported and repaired; payments in flight are not errors."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def populated(platform: Platform, dice: Random, buckets: int = 4) -> tuple[Merch
 
 
 def named(report: CheckReport) -> dict[Group, dict[str, int]]:
-    """What the rows have too much, by group."""
+    """The surplus of the rows, by group."""
     return {each.group: each.found.minus(each.expected).not_zero() for each in report.differences}
 
 
@@ -104,7 +104,7 @@ def doubled(platform: Platform) -> dict[Group, dict[str, int]]:
 
 
 def not_counted(platform: Platform) -> dict[Group, dict[str, int]]:
-    """A payment whose record was given up."""
+    """A payment whose record was dropped."""
     first = platform.payments()[0]
     lost = a_like(first, first.id[:-3] + "ZZZ")
     platform.put(lost)
@@ -133,7 +133,7 @@ def a_like(payment: Payment, payment_id: str) -> Payment:
 
 
 def counted_wrong(platform: Platform) -> dict[Group, dict[str, int]]:
-    """What a payment is counted with was edited, and the sum of its group as well."""
+    """The counted state of a payment was edited, and the sum of its group as well."""
     counted = next(row for row in counted_rows(platform).values() if row.captured)
     platform.put(counted.model_copy(update={"captured": counted.captured + 9}))
     row = next(row for row in total_rows(platform) if row.group == counted.group)
@@ -142,7 +142,7 @@ def counted_wrong(platform: Platform) -> dict[Group, dict[str, int]]:
 
 
 def edited(platform: Platform) -> dict[Group, dict[str, int]]:
-    """A payment was edited by hand, without a step of its version."""
+    """A payment was edited out of band, without a new version."""
     payment = next(row for row in platform.payments() if row.amount_captured > 1)
     platform.put(payment.model_copy(update={"amount_captured": payment.amount_captured - 1}))
     group = Group(payment.merchant_id, payment.created_at[:10], payment.currency)
@@ -150,7 +150,7 @@ def edited(platform: Platform) -> dict[Group, dict[str, int]]:
 
 
 def moved(platform: Platform) -> dict[Group, dict[str, int]]:
-    """The currency of a payment was edited by hand."""
+    """The currency of a payment was edited out of band."""
     counted = next(row for row in counted_rows(platform).values() if row.currency == "USD")
     payment = next(row for row in platform.payments() if row.id == counted.id)
     platform.put(payment.model_copy(update={"currency": "JPY"}))
@@ -169,7 +169,7 @@ def moved(platform: Platform) -> dict[Group, dict[str, int]]:
 
 
 def deleted(platform: Platform) -> dict[Group, dict[str, int]]:
-    """A payment was deleted by hand; what it is counted with stands there still."""
+    """A payment was deleted out of band; its counted state remains."""
     counted = next(row for row in counted_rows(platform).values() if row.captured)
     platform.delete(next(row for row in platform.payments() if row.id == counted.id))
     too_much = Figures(
@@ -186,9 +186,7 @@ DAMAGES = [wrong, missing, doubled, not_counted, counted_wrong, edited, moved, d
 Damage = Callable[[Platform], dict[Group, dict[str, int]]]
 
 
-def test_totals_that_are_right_are_found_right_by_one_reading(
-    either_world: Platform, dice: Random
-) -> None:
+def test_correct_totals_are_verified_by_one_read(either_world: Platform, dice: Random) -> None:
     platform = either_world
     populated(platform, dice)
     waits: list[float] = []
@@ -204,7 +202,7 @@ def test_totals_that_are_right_are_found_right_by_one_reading(
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_each_difference_is_named_and_repaired_to_the_unit(
+def test_each_difference_is_reported_and_repaired_exactly(
     platform: Platform, dice: Random, damage: Damage
 ) -> None:
     shops = populated(platform, dice)
@@ -226,7 +224,7 @@ def test_each_difference_is_named_and_repaired_to_the_unit(
 def test_miscounted_payments_are_counted_again_in_the_order_of_their_ids(
     platform: Platform, dice: Random
 ) -> None:
-    """The order of a set is another one in each process; what is asked of DynamoDB is not."""
+    """A set's order differs between processes; the requests to DynamoDB must not."""
     populated(platform, dice)
     group = platform.payments()[0].merchant_id
     lost = [
@@ -247,7 +245,9 @@ def test_miscounted_payments_are_counted_again_in_the_order_of_their_ids(
     assert read == sorted(payment.id for payment in lost)
 
 
-def test_more_groups_than_memory_holds_are_read_in_shares(platform: Platform, dice: Random) -> None:
+def test_more_groups_than_fit_into_memory_are_read_in_parts(
+    platform: Platform, dice: Random
+) -> None:
     shops = populated(platform, dice)
     groups = {row.group for row in total_rows(platform)}
     most = 2 * max(len([g for g in groups if g.merchant_id == shop.id]) for shop in shops)
@@ -258,14 +258,14 @@ def test_more_groups_than_memory_holds_are_read_in_shares(platform: Platform, di
     assert named(report) == expected
 
 
-def test_payments_in_flight_are_no_difference(platform: Platform, dice: Random) -> None:
+def test_payments_in_flight_are_not_differences(platform: Platform, dice: Random) -> None:
     shops = populated(platform, dice)
     waiting = [a_payment(shops[0], platform.clock(), amount_captured=n) for n in range(30)]
     for payment in waiting:
         platform.put(payment)
 
     def meanwhile(_: float) -> None:
-        """The stream comes, and brings others."""
+        """The stream delivers, and new payments arrive."""
         assert projection(platform)([a_change(None, each) for each in waiting]) == frozenset()
         waiting[:] = [a_payment(shops[0], platform.clock()) for _ in range(3)]
         for payment in waiting:
@@ -275,7 +275,7 @@ def test_payments_in_flight_are_no_difference(platform: Platform, dice: Random) 
     assert (report.differences, report.unsettled) == ([], [])
 
 
-def test_a_wrong_total_is_found_and_repaired_while_payments_and_folding_go_on(
+def test_a_wrong_total_is_repaired_while_payments_and_folding_continue(
     platform: Platform, dice: Random
 ) -> None:
     shops = populated(platform, dice, buckets=8)
@@ -311,7 +311,7 @@ def test_a_wrong_total_is_found_and_repaired_while_payments_and_folding_go_on(
                 )
                 if any(each.repaired for each in report.differences):
                     return report
-            raise AssertionError("it was never repaired")
+            raise AssertionError("the total was never repaired")
         finally:
             done.set()
 
@@ -322,10 +322,10 @@ def test_a_wrong_total_is_found_and_repaired_while_payments_and_folding_go_on(
     totals_must_be_exact(platform)
 
 
-def test_a_merchant_that_gets_more_buckets_during_a_check_is_not_repaired(
+def test_a_merchant_whose_buckets_grow_during_a_check_is_not_repaired(
     platform: Platform, dice: Random
 ) -> None:
-    """A payment of the first bucket is counted in the third, with another one of its batch."""
+    """A payment of the first bucket is counted in the third, in a batch with another one."""
     shop = platform.merchant(index_buckets=1)
     checking = deps(platform)
     assert check_totals(checking, repair=True).holds
@@ -346,7 +346,7 @@ def test_a_merchant_that_gets_more_buckets_during_a_check_is_not_repaired(
     totals_must_be_exact(platform)
 
 
-def test_two_repairs_at_once_correct_once(platform: Platform, dice: Random) -> None:
+def test_two_concurrent_repairs_correct_once(platform: Platform, dice: Random) -> None:
     populated(platform, dice)
     wrong(platform)
     barrier = threading.Barrier(2)

@@ -1,4 +1,4 @@
-"""What the streams gave up is derived after all, and nothing is deleted before it was taken."""
+"""Failed batches are projected after all, and nothing is deleted before it was processed."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Stand:
         return ids
 
     def give_up(self, **options: Any) -> StreamPoller:
-        """The streams until they are quiet; what is given up lies where Lambda puts it."""
+        """Run the streams until quiet; failed batches are stored where Lambda puts them."""
         table = self.platform.tables["payments"]
         poller = StreamPoller(
             self.platform.engine, [table], self.handler, settings=GIVES_UP, **options
@@ -156,7 +156,7 @@ def stand(request: pytest.FixtureRequest, ministack_engine: Engine) -> Iterator[
     stand.platform.drop()
 
 
-def test_what_was_given_up_is_derived_when_the_cause_is_gone_and_the_bucket_is_empty(
+def test_failed_batches_are_projected_once_the_cause_is_fixed_and_the_bucket_is_emptied(
     stand: Stand,
 ) -> None:
     ids = stand.pay(40)
@@ -176,7 +176,9 @@ def test_what_was_given_up_is_derived_when_the_cause_is_gone_and_the_bucket_is_e
     assert stand.redrive() == RedriveReport(0, {})
 
 
-def test_what_still_fails_stays_and_says_why_and_the_others_go(stand: Stand) -> None:
+def test_batches_that_still_fail_stay_with_their_reason_and_the_others_are_removed(
+    stand: Stand,
+) -> None:
     ids = stand.pay(20)
     stand.breaks = lambda payment: payment.amount in (1_003, 1_011)
     stand.give_up(seed="stays")
@@ -195,7 +197,7 @@ def test_what_still_fails_stays_and_says_why_and_the_others_go(stand: Stand) -> 
     assert stand.reported() == sorted(ids)
 
 
-def test_a_function_that_fails_leaves_everything_and_a_second_run_finishes(stand: Stand) -> None:
+def test_a_failing_function_leaves_everything_and_a_second_run_finishes(stand: Stand) -> None:
     ids = stand.pay(6)
     stand.breaks = lambda _: True
     stand.give_up(seed="function")
@@ -211,13 +213,13 @@ def test_a_function_that_fails_leaves_everything_and_a_second_run_finishes(stand
     assert set(report.remaining) == set(given_up) == set(stand.keys())
     assert all("out of memory" in why for why in report.remaining.values())
     stand.lambdas = InProcess({FUNCTION: lambda *_: None})
-    assert set(stand.redrive().remaining) == set(given_up), "no answer is no success"
+    assert set(stand.redrive().remaining) == set(given_up), "without an answer the batch stays"
     stand.lambdas = InProcess({FUNCTION: stand.handler})
     assert stand.redrive().remaining == {}
     assert stand.reported() == sorted(ids)
 
 
-def test_a_run_that_is_stopped_anywhere_loses_nothing(stand: Stand) -> None:
+def test_a_run_stopped_anywhere_loses_nothing(stand: Stand) -> None:
     ids = stand.pay(8)
     stand.breaks = lambda _: True
     stand.give_up(seed="stopped")
@@ -240,7 +242,7 @@ def test_a_run_that_is_stopped_anywhere_loses_nothing(stand: Stand) -> None:
     assert stand.reported() == sorted(ids)
 
 
-def test_a_parked_record_that_still_cannot_be_read_is_parked_again_and_stays(
+def test_a_parked_record_that_still_cannot_be_read_is_parked_again(
     stand: Stand,
 ) -> None:
     table, key = stand.platform.tables["payments"], {"id": {"S": "pay_1"}}
@@ -256,7 +258,7 @@ def test_a_parked_record_that_still_cannot_be_read_is_parked_again_and_stays(
     assert "parked again" in report.remaining[parked]
 
 
-def test_what_is_no_failed_batch_is_left_where_it_is(stand: Stand) -> None:
+def test_other_objects_are_left_in_place(stand: Stand) -> None:
     foreign = {"dynamodb": {"SequenceNumber": "1"}, "eventSourceARN": "arn:x:table/other/stream/y"}
     audit = {
         **foreign,
@@ -286,7 +288,7 @@ def test_what_is_no_failed_batch_is_left_where_it_is(stand: Stand) -> None:
     assert stand.lambdas.payloads == []
 
 
-def test_the_audit_logs_records_go_to_its_archive_in_invocations_of_lambdas_size(
+def test_audit_records_go_to_the_archive_in_invocations_of_lambdas_size(
     stand: Stand,
 ) -> None:
     arn = f"arn:aws:dynamodb:eu-west-1:1:table/{stand.platform.tables['audit_log']}/stream/x"

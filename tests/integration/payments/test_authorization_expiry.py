@@ -1,4 +1,4 @@
-"""Authorizations that were not captured in time are voided once, also at the processor."""
+"""Authorizations that are not captured in time are voided once, also at the processor."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shop(platform: Platform) -> MerchantProfile:
 
 
 def until_expiry(platform: Platform) -> float:
-    """Seconds from authorization to its expiry, and one more."""
+    """Seconds from an authorization to one second past its expiry."""
     return platform.timing.authorization_seconds + 1
 
 
@@ -39,7 +39,7 @@ def voids(platform: Platform) -> list[Transaction]:
     return sorted(rows, key=lambda row: row.id)
 
 
-def test_an_authorization_is_voided_after_its_week_and_not_before(
+def test_an_authorization_is_voided_after_a_week_and_not_before(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     platform.paid(shop, **MANUAL)
@@ -62,9 +62,7 @@ def test_an_authorization_is_voided_after_its_week_and_not_before(
     platform.must_agree()
 
 
-def test_what_was_captured_stays_and_only_the_rest_is_voided(
-    platform: Platform, shop: MerchantProfile
-) -> None:
+def test_only_the_uncaptured_rest_is_voided(platform: Platform, shop: MerchantProfile) -> None:
     payment = platform.paid(shop, **MANUAL)
     platform.operate(shop, payment, "capture", amount=300, final=False)
     platform.operate(shop, payment, "refund", amount=100)
@@ -78,7 +76,7 @@ def test_what_was_captured_stays_and_only_the_rest_is_voided(
 
 
 @pytest.mark.parametrize("what", ["capture", "cancel"])
-def test_what_was_ended_in_time_does_not_expire(
+def test_an_authorization_that_ended_in_time_does_not_expire(
     platform: Platform, shop: MerchantProfile, what: str
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
@@ -90,7 +88,7 @@ def test_what_was_ended_in_time_does_not_expire(
 
 
 @pytest.mark.parametrize("final", [True, False])
-def test_while_a_capture_is_pending_its_own_outcome_decides(
+def test_a_pending_captures_own_outcome_takes_precedence(
     platform: Platform, shop: MerchantProfile, final: bool
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
@@ -112,7 +110,7 @@ def test_while_a_capture_is_pending_its_own_outcome_decides(
     platform.must_agree()
 
 
-def test_a_capture_that_is_at_the_processor_when_the_week_ends_is_not_disturbed(
+def test_a_capture_at_the_processor_when_the_week_ends_is_not_disturbed(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
@@ -131,7 +129,7 @@ def test_a_capture_that_is_at_the_processor_when_the_week_ends_is_not_disturbed(
     platform.must_agree()
 
 
-def test_a_capture_that_comes_while_the_expiry_is_at_the_processor_is_refused(
+def test_a_capture_during_the_expiry_at_the_processor_is_refused(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
@@ -148,7 +146,7 @@ def test_a_capture_that_comes_while_the_expiry_is_at_the_processor_is_refused(
     platform.must_agree()
 
 
-def test_several_runs_at_once_void_each_authorization_once(
+def test_concurrent_runs_void_each_authorization_once(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     for _ in range(8):
@@ -165,7 +163,7 @@ def test_several_runs_at_once_void_each_authorization_once(
     platform.must_agree()
 
 
-def test_a_void_that_the_processor_refuses_rings_and_is_tried_again_later(
+def test_a_void_that_the_processor_refuses_raises_an_alert_and_is_retried_later(
     platform: Platform, shop: MerchantProfile, caplog: pytest.LogCaptureFixture
 ) -> None:
     platform.paid(shop, **MANUAL)
@@ -186,7 +184,7 @@ def test_a_void_that_the_processor_refuses_rings_and_is_tried_again_later(
 
 
 @pytest.mark.parametrize("stumbling", [unheard, unreached])
-def test_a_void_without_an_answer_is_finished_as_an_operation(
+def test_a_void_without_an_answer_is_finished_like_an_operation(
     platform: Platform, shop: MerchantProfile, stumbling: Callable[[Any], Hooked]
 ) -> None:
     platform.paid(shop, **MANUAL)

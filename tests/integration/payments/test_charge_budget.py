@@ -1,4 +1,4 @@
-"""What a sale may cost on the request's path: round trips, and units by the sizes of its items."""
+"""The cost of a sale on the request's path: round trips, and units by the sizes of its items."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def test_every_kind_of_sale_stays_within_its_budget(workload: ChargeWorkload) ->
     for name in ("sale", "sale to a customer", "sale by a stored method"):
         tables = {each.table.rpartition("-")[2] for each in prices[name].ours.writes}
         assert {"payments", "transactions", "transfers", "idempotency"} <= tables
-        assert prices[name].ours.derived.total() > 0, "the booking is folded later"
+        assert prices[name].ours.derived.total() > 0, (
+            "the stream adds the booking to balances later"
+        )
     assert prices["sale by a stored method"].ours.read_units == 1
 
 
@@ -73,7 +75,7 @@ def test_each_exact_limit_adds_one_counter_and_no_round_trip(workload: ChargeWor
     ],
     ids=["plain", "customer"],
 )
-def test_a_browsers_name_and_a_long_subject_leave_the_budget_as_it_is(
+def test_a_long_user_agent_and_subject_do_not_change_the_cost(
     workload: ChargeWorkload, most_units: int, sell: Callable[[ChargeWorkload], object]
 ) -> None:
     subject = "5f0c1c1e-7a43-4d2c-9a52-0f6f5a1b7f3e"

@@ -1,4 +1,4 @@
-"""Death, silence and delay at every step of a payment; then the resolver. Never two charges."""
+"""Crashes, lost answers and delays at every step of a payment; never two charges."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_process_killed_at_any_commit_never_charges_twice_and_is_finished_by_t
 
 @pytest.mark.parametrize("fault", TRANSIENT)
 @pytest.mark.parametrize("commit", COMMITS)
-def test_one_transient_fault_at_any_commit_is_not_seen_by_the_caller(
+def test_a_transient_fault_at_any_commit_is_hidden_from_the_caller(
     platform: Platform, commit: int, fault: Fault
 ) -> None:
     merchant = platform.merchant()
@@ -70,7 +70,7 @@ def test_one_transient_fault_at_any_commit_is_not_seen_by_the_caller(
 
 
 @pytest.mark.parametrize("commit", COMMITS)
-def test_a_lost_answer_is_busy_when_time_runs_out_and_the_resolver_finishes_it(
+def test_lost_answers_time_out_as_busy_and_the_resolver_finishes_the_payment(
     platform: Platform, commit: int
 ) -> None:
     merchant = platform.merchant()
@@ -92,7 +92,7 @@ def test_a_lost_answer_is_busy_when_time_runs_out_and_the_resolver_finishes_it(
     platform.must_agree()
 
 
-def test_a_database_that_stays_busy_before_the_intent_leaves_nothing_behind(
+def test_a_database_that_stays_busy_before_the_intent_stores_nothing(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()
@@ -110,7 +110,7 @@ def test_a_database_that_stays_busy_before_the_intent_leaves_nothing_behind(
     assert platform.pay(merchant, "k").status == 201
 
 
-def test_a_death_between_the_charge_and_its_outcome_is_resolved_with_the_charge_that_was_made(
+def test_a_crash_between_the_charge_and_its_outcome_is_resolved_with_that_charge(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()
@@ -118,14 +118,14 @@ def test_a_death_between_the_charge_and_its_outcome_is_resolved_with_the_charge_
     with pytest.raises(ProcessKilled):
         platform.pay(merchant, "k", deps=deps, amount=12345)
     assert platform.payment().status is PaymentStatus.PROCESSING
-    assert platform.resolve().due == 0, "the lease still runs"
+    assert platform.resolve().due == 0, "the lease has not expired"
     platform.resolve_until_quiet()
     assert json.loads(platform.pay(merchant, "k", amount=12345).body)["amount_captured"] == 12345
     assert len(platform.charges()) == 1
     platform.must_agree()
 
 
-def test_a_slow_request_that_comes_back_after_the_resolver_is_applied_once(
+def test_a_slow_request_that_returns_after_the_resolver_is_applied_once(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()
@@ -144,7 +144,7 @@ def test_a_slow_request_that_comes_back_after_the_resolver_is_applied_once(
     platform.must_agree()
 
 
-def test_a_charge_that_arrives_after_its_reference_was_called_off_is_refused_there(
+def test_a_charge_that_arrives_after_its_reference_was_forbidden_is_refused_there(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()
@@ -161,7 +161,7 @@ def test_a_charge_that_arrives_after_its_reference_was_called_off_is_refused_the
     platform.must_agree()
 
 
-def test_a_late_outcome_that_meets_the_resolvers_lease_leaves_the_payment_to_it(
+def test_a_late_outcome_during_the_resolvers_lease_leaves_the_payment_to_it(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()
@@ -200,7 +200,9 @@ def test_a_resolver_killed_at_any_commit_is_replaced_by_the_next_run(
     except ProcessKilled:
         assert faults.injected
     else:
-        assert (commit, charged) == (3, True), "lease and outcome are all; else also the call-off"
+        assert (commit, charged) == (3, True), (
+            "the lease and the outcome; otherwise also forbidding the charge"
+        )
     platform.resolve_until_quiet()
     _must_be_finished(platform, begun=True)
     answer = platform.pay(merchant, "k", payment_method=token)
@@ -209,7 +211,7 @@ def test_a_resolver_killed_at_any_commit_is_replaced_by_the_next_run(
     platform.must_agree()
 
 
-def test_two_runs_of_the_resolver_at_once_finish_each_payment_once(platform: Platform) -> None:
+def test_two_concurrent_resolver_runs_finish_each_payment_once(platform: Platform) -> None:
     merchant = platform.merchant()
     for n in range(12):
         platform.pay(merchant, f"k{n}", payment_method="tok_timeout")
@@ -220,7 +222,7 @@ def test_two_runs_of_the_resolver_at_once_finish_each_payment_once(platform: Pla
 
 
 @pytest.mark.parametrize("token", ["tok_timeout", "tok_error"])
-def test_a_charge_whose_answer_was_lost_is_unknown_until_the_resolver_asked(
+def test_a_charge_with_a_lost_answer_is_unknown_until_the_resolver_asks(
     platform: Platform, token: str
 ) -> None:
     merchant = platform.merchant()
@@ -279,7 +281,7 @@ def test_a_payment_that_cannot_be_resolved_does_not_stop_the_others(platform: Pl
     assert [row.status for row in stuck] == [PaymentStatus.UNKNOWN]
 
 
-def test_the_resolver_stops_in_time_and_goes_on_in_the_next_run(platform: Platform) -> None:
+def test_the_resolver_stops_in_time_and_continues_in_the_next_run(platform: Platform) -> None:
     merchant = platform.merchant()
     for n in range(4):
         platform.pay(merchant, f"k{n}", payment_method="tok_timeout")
@@ -295,7 +297,7 @@ def test_a_payment_for_another_merchants_customer_is_not_found_and_charges_nothi
 ) -> None:
     merchant, other = platform.merchant(), platform.merchant()
     foreign = platform.customer(other)
-    for customer in (foreign, "cus_nobody"):
+    for customer in (foreign, "cus_unknown"):
         with pytest.raises(NotFound) as refused:
             platform.pay(merchant, "k", customer_id=customer)
         assert refused.value.param == "customer_id"

@@ -1,4 +1,4 @@
-"""One Idempotency-Key, one payment, one charge: whoever asks, however often, at whatever moment."""
+"""One Idempotency-Key, one payment, one charge, however often and whenever it is repeated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DAY = 24 * 3600
 
 
 @pytest.mark.parametrize("times", [8, 32])
-def test_the_same_request_many_times_at_once_makes_one_payment_and_one_charge(
+def test_many_concurrent_copies_of_a_request_make_one_payment_and_one_charge(
     either_world: Platform, times: int
 ) -> None:
     platform = either_world
@@ -43,7 +43,7 @@ def test_the_same_request_many_times_at_once_makes_one_payment_and_one_charge(
     platform.must_agree()
 
 
-def test_conflicts_between_the_same_requests_change_nothing_for_the_callers(
+def test_conflicts_between_copies_of_a_request_are_hidden_from_the_callers(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()
@@ -67,7 +67,7 @@ def _short(seconds: float) -> None:
     time.sleep(min(seconds, 0.05))
 
 
-def test_a_repetition_gets_the_exact_stored_answer_of_a_success(platform: Platform) -> None:
+def test_a_repetition_gets_the_stored_answer_of_a_success_verbatim(platform: Platform) -> None:
     merchant = platform.merchant()
     first = platform.pay(merchant, "k")
     again = platform.pay(merchant, "k")
@@ -76,7 +76,7 @@ def test_a_repetition_gets_the_exact_stored_answer_of_a_success(platform: Platfo
     assert len(platform.charges()) == 1
 
 
-def test_a_repetition_gets_the_exact_stored_answer_of_a_decline(platform: Platform) -> None:
+def test_a_repetition_gets_the_stored_answer_of_a_decline_verbatim(platform: Platform) -> None:
     merchant = platform.merchant()
     first = platform.pay(merchant, "k", payment_method="tok_insufficient_funds")
     assert first.status == 402
@@ -87,7 +87,7 @@ def test_a_repetition_gets_the_exact_stored_answer_of_a_decline(platform: Platfo
     assert platform.charges() == []
 
 
-def test_a_business_refusal_is_stored_and_repeated_even_after_the_limit_was_raised(
+def test_a_business_refusal_is_stored_and_repeated_even_after_the_limit_is_raised(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant(rate_limits=RateLimits(max_payment_amount=500))
@@ -118,14 +118,14 @@ def test_another_body_is_refused_while_the_first_request_is_still_running(
         platform.pay(merchant, "k")
 
 
-def test_two_merchants_may_use_the_same_key_for_different_things(platform: Platform) -> None:
+def test_two_merchants_may_use_the_same_key_for_different_requests(platform: Platform) -> None:
     one, other = platform.merchant(), platform.merchant()
     assert platform.pay(one, "k", amount=1).replayed is False
     assert platform.pay(other, "k", amount=2).replayed is False
     assert sorted(charge.amount for charge in platform.charges()) == [1, 2]
 
 
-def test_a_completed_key_can_be_taken_again_when_its_answer_was_kept_long_enough(
+def test_a_completed_key_can_be_reused_after_its_answer_expires(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()
@@ -147,7 +147,9 @@ def test_an_unfinished_claim_never_expires(platform: Platform) -> None:
         platform.pay(merchant, "k")
 
 
-def test_an_expired_key_is_taken_by_exactly_one_of_many_at_once(platform: Platform) -> None:
+def test_an_expired_key_is_taken_by_exactly_one_of_many_concurrent_requests(
+    platform: Platform,
+) -> None:
     merchant = platform.merchant()
     platform.pay(merchant, "k", amount=1)
     platform.clock.advance(DAY + 60)
@@ -175,7 +177,7 @@ def test_an_outcome_is_booked_even_if_its_claim_was_taken_away(platform: Platfor
 
 
 @pytest.mark.parametrize("commit", [1, 2, 3])
-def test_an_answer_lost_for_longer_than_dynamodb_knows_its_token_is_still_ours(
+def test_an_answer_lost_beyond_the_token_lifetime_is_still_recognized(
     platform: Platform, commit: int
 ) -> None:
     merchant = platform.merchant()
@@ -192,7 +194,7 @@ def test_an_answer_lost_for_longer_than_dynamodb_knows_its_token_is_still_ours(
     platform.must_agree()
 
 
-def test_the_claim_is_judged_before_the_customer(platform: Platform) -> None:
+def test_the_claim_takes_precedence_over_the_customer(platform: Platform) -> None:
     merchant = platform.merchant()
     customer = platform.customer(merchant)
     platform.pay(merchant, "k", customer_id=customer)
@@ -200,7 +202,7 @@ def test_the_claim_is_judged_before_the_customer(platform: Platform) -> None:
     assert platform.pay(merchant, "k", customer_id=customer).replayed
 
 
-def test_a_claim_that_committed_with_its_answer_lost_beyond_all_retries_is_finished_later(
+def test_a_committed_claim_with_a_lost_answer_beyond_all_retries_is_finished_later(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()
@@ -226,7 +228,7 @@ def test_answers_are_stored_encrypted(platform: Platform) -> None:
     assert b"private" not in item["response_body"]["B"]
 
 
-def test_taking_a_claim_tells_who_has_it(platform: Platform) -> None:
+def test_taking_a_claim_returns_its_owner(platform: Platform) -> None:
     merchant = platform.merchant()
     payment, claim = _die_after_the_intent(platform, merchant)
     second = claim.model_copy(update={"owner": "second"})

@@ -1,4 +1,4 @@
-"""Lists: every payment exactly once, newest first, whatever page size and number of buckets."""
+"""Lists: every payment exactly once, newest first, for any page size and number of buckets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def listed(platform: Platform, merchant: MerchantProfile, **query: Any) -> list[
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, HOW_MANY - 1, HOW_MANY, HOW_MANY + 1, 100])
-def test_pages_of_any_size_visit_every_payment_once_newest_first(
+def test_pages_of_any_size_contain_every_payment_once_newest_first(
     either_world: Platform, limit: int
 ) -> None:
     for buckets in (1, 16):
@@ -53,7 +53,7 @@ def test_pages_of_any_size_visit_every_payment_once_newest_first(
         assert listed(either_world, merchant, limit=limit) == sorted(mine, reverse=True)
 
 
-def test_payments_made_while_a_list_is_read_neither_repeat_nor_hide_the_older_ones(
+def test_payments_made_while_a_list_is_read_neither_repeat_nor_hide_older_ones(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     for _ in range(HOW_MANY):
@@ -73,7 +73,7 @@ def test_payments_made_while_a_list_is_read_neither_repeat_nor_hide_the_older_on
     assert older <= set(ids)
 
 
-def test_filters_by_status_amount_date_and_customer_give_what_a_scan_gives(
+def test_filters_by_status_amount_date_and_customer_match_a_full_scan(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     customers = [platform.customer(shop, f"c{n}@example.com") for n in range(2)]
@@ -123,7 +123,7 @@ def test_filters_by_status_amount_date_and_customer_give_what_a_scan_gives(
 def test_a_foreign_or_unknown_customer_is_not_found(platform: Platform) -> None:
     shop, other = platform.merchant(), platform.merchant()
     foreign = platform.customer(other)
-    for customer in (foreign, "cus_nobody"):
+    for customer in (foreign, "cus_unknown"):
         with pytest.raises(NotFound):
             listed(platform, shop, customer_id=customer)
 
@@ -139,7 +139,7 @@ def test_another_merchants_payments_are_in_no_list_and_are_not_found(platform: P
     assert seen.id == foreign
 
 
-def test_an_operator_lists_the_merchant_it_names_and_must_name_one(platform: Platform) -> None:
+def test_an_operator_must_name_the_merchant_of_a_list(platform: Platform) -> None:
     shop = platform.merchant()
     platform.pay(shop)
     call = platform.call(None, operator=True, acting_for=shop.id)
@@ -149,7 +149,7 @@ def test_an_operator_lists_the_merchant_it_names_and_must_name_one(platform: Pla
     assert refused.value.param == "merchant_id"
 
 
-def test_a_cursor_fits_only_its_own_merchant_and_filters(platform: Platform) -> None:
+def test_a_cursor_is_valid_only_for_its_own_merchant_and_filters(platform: Platform) -> None:
     shop, other = platform.merchant(), platform.merchant()
     for merchant in (shop, shop, other, other):
         platform.pay(merchant)
@@ -180,7 +180,7 @@ def test_a_payment_read_by_id_shows_its_transactions_at_once(platform: Platform)
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "1970-01-01", "9999-12-31"])
-def test_the_ends_of_the_calendar_are_days_like_others(platform: Platform, day: str) -> None:
+def test_the_first_and_last_days_of_the_calendar_are_accepted(platform: Platform, day: str) -> None:
     shop = platform.merchant()
     platform.pay(shop)
     past = day < "2000"
@@ -188,7 +188,7 @@ def test_the_ends_of_the_calendar_are_days_like_others(platform: Platform, day: 
     assert len(listed(platform, shop, end_date=day)) == (0 if past else 1)
 
 
-def test_a_day_that_does_not_exist_is_refused_by_name(platform: Platform) -> None:
+def test_a_nonexistent_day_is_refused_by_name(platform: Platform) -> None:
     shop = platform.merchant()
     for name in ("start_date", "end_date"):
         with pytest.raises(InvalidValue) as refused:
@@ -231,7 +231,7 @@ def test_the_summary_equals_a_recount_by_status_and_currency(
     )
 
 
-def test_a_summary_that_ends_long_ago_needs_no_start_date(
+def test_a_summary_of_the_distant_past_needs_no_start_date(
     platform: Platform,
 ) -> None:
     shop = platform.merchant()
@@ -242,7 +242,7 @@ def test_a_summary_that_ends_long_ago_needs_no_start_date(
     assert summary.start_date < summary.end_date
 
 
-def test_settlements_and_their_lines_are_paged_in_the_promised_order(platform: Platform) -> None:
+def test_settlements_and_their_lines_are_paged_in_the_documented_order(platform: Platform) -> None:
     shop = platform.merchant()
     platform.pay(shop)
     (transaction,) = platform.rows(Transaction)
@@ -284,7 +284,7 @@ def test_settlements_and_their_lines_are_paged_in_the_promised_order(platform: P
         list_lines(newest.id, LineQuery(), platform.call(platform.merchant()), payment_reads)
 
 
-def test_lines_beyond_one_partition_are_read_in_the_order_of_the_file(platform: Platform) -> None:
+def test_lines_in_several_partitions_are_read_in_the_order_of_the_file(platform: Platform) -> None:
     shop = platform.merchant()
     key = settlement_key(shop)
     platform.s3.objects[key] = settlement_file(["broken"])

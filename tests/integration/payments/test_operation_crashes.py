@@ -1,4 +1,4 @@
-"""Death, silence and delay at every step of a capture, cancel or refund: one effect, one answer."""
+"""Crashes, lost answers and delays at every step of an operation: one effect, one answer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ OPERATIONS = {
     "cancel": {"capture_method": "manual"},
     "refund": {},
 }
-"""What is asked, and of which payment."""
+"""The requested operation, and its payment."""
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def operation_of(platform: Platform, payment: str) -> Transaction:
 def must_be_done_once(
     platform: Platform, shop: MerchantProfile, payment: str, what: str
 ) -> StoredAnswer:
-    """The resolver has been there: one effect at the processor, and one answer ever after."""
+    """After the resolver: one effect at the processor, and the same answer from then on."""
     done_there = [row.charge or row.reference for row in platform.rows(SandboxCharge)]
     assert done_there.count(payment) == 2, "the charge and one operation"
     (row,) = [each for each in platform.payments() if each.id == payment]
@@ -90,7 +90,7 @@ def must_be_done_once(
     return answer
 
 
-# ------------------------------------------------------------ a request dies
+# ------------------------------------------------------------ a request crashes
 
 
 @pytest.mark.parametrize("when", KILLS)
@@ -111,13 +111,13 @@ def test_a_process_killed_at_any_commit_is_finished_by_the_resolver_with_one_eff
         elif (commit, when) != (OUTCOME, Fault.KILLED_AFTER):
             with pytest.raises(IdempotencyInFlight):
                 platform.operate(shop, payment, what, "k")
-            assert platform.resolve().due == 0, "the lease still runs"
+            assert platform.resolve().due == 0, "the lease has not expired"
         platform.resolve_until_quiet()
         must_be_done_once(platform, shop, payment, what)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_death_around_the_processors_call_is_finished_by_the_resolver_with_one_effect(
+def test_a_crash_around_the_processors_call_is_finished_by_the_resolver_with_one_effect(
     platform: Platform, shop: MerchantProfile, moment: str
 ) -> None:
     deps = platform.deps(processor=Hooked(platform.sandbox(), **{moment: dying}))
@@ -131,7 +131,7 @@ def test_a_death_around_the_processors_call_is_finished_by_the_resolver_with_one
 
 
 @pytest.mark.parametrize("commit", COMMITS)
-def test_one_transient_fault_at_any_commit_is_not_seen_by_the_caller(
+def test_a_transient_fault_at_any_commit_is_hidden_from_the_caller(
     platform: Platform, shop: MerchantProfile, commit: int
 ) -> None:
     for fault, (what, body) in product(TRANSIENT, OPERATIONS.items()):
@@ -144,7 +144,7 @@ def test_one_transient_fault_at_any_commit_is_not_seen_by_the_caller(
 
 
 @pytest.mark.parametrize("commit", COMMITS)
-def test_an_answer_lost_for_longer_than_dynamodb_knows_its_token_is_still_ours(
+def test_an_answer_lost_beyond_the_token_lifetime_is_still_recognized(
     platform: Platform, shop: MerchantProfile, commit: int
 ) -> None:
     def forget_tokens(params: dict[str, object], **_: object) -> dict[str, object]:
@@ -162,7 +162,7 @@ def test_an_answer_lost_for_longer_than_dynamodb_knows_its_token_is_still_ours(
 
 
 @pytest.mark.parametrize("commit", COMMITS)
-def test_a_lost_answer_is_busy_when_time_runs_out_and_the_resolver_finishes_it(
+def test_lost_answers_time_out_as_busy_and_the_resolver_finishes_the_operation(
     platform: Platform, shop: MerchantProfile, commit: int
 ) -> None:
     for what, body in OPERATIONS.items():
@@ -179,7 +179,7 @@ def test_a_lost_answer_is_busy_when_time_runs_out_and_the_resolver_finishes_it(
         must_be_done_once(platform, shop, payment, what)
 
 
-def test_a_database_that_is_busy_before_the_intent_leaves_nothing_behind(
+def test_a_database_that_is_busy_before_the_intent_stores_nothing(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop)
@@ -197,11 +197,11 @@ def test_a_database_that_is_busy_before_the_intent_leaves_nothing_behind(
     assert platform.operate(shop, payment, "refund", "k").status == 200
 
 
-# ------------------------------------------------------------ a request comes late
+# ------------------------------------------------------------ a request is late
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_slow_request_that_comes_back_after_the_resolver_tells_the_answer_that_was_stored(
+def test_a_slow_request_that_returns_after_the_resolver_gets_the_stored_answer(
     platform: Platform, shop: MerchantProfile, moment: str
 ) -> None:
     hooks = {moment: platform.resolve_until_quiet}
@@ -213,7 +213,7 @@ def test_a_slow_request_that_comes_back_after_the_resolver_tells_the_answer_that
         assert must_be_done_once(platform, shop, payment, what).body == answer.body
 
 
-def test_an_answer_is_the_stored_one_though_the_payment_has_gone_on_since(
+def test_the_stored_answer_is_returned_although_the_payment_has_changed_since(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     def refunded_since(payment: Callable[[], str]) -> Callable[[], None]:
@@ -235,7 +235,7 @@ def test_an_answer_is_the_stored_one_though_the_payment_has_gone_on_since(
     platform.must_agree()
 
 
-def test_a_late_outcome_that_meets_the_resolvers_lease_leaves_the_operation_to_it(
+def test_a_late_outcome_during_the_resolvers_lease_leaves_the_operation_to_it(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     def the_resolver_dies_with_its_lease() -> None:
@@ -273,7 +273,7 @@ def test_an_outcome_is_booked_even_if_its_claim_was_taken_away(
     platform.must_agree()
 
 
-def test_keys_that_go_away_during_the_call_do_not_keep_the_outcome_from_being_booked(
+def test_an_outcome_is_booked_although_keys_become_unavailable_during_the_call(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop)
@@ -286,7 +286,7 @@ def test_keys_that_go_away_during_the_call_do_not_keep_the_outcome_from_being_bo
     platform.must_agree()
 
 
-# ------------------------------------------------------------ the resolver dies
+# ------------------------------------------------------------ the resolver crashes
 
 
 @pytest.mark.parametrize("heard", [True, False], ids=["done", "never arrived"])
@@ -307,7 +307,9 @@ def test_a_resolver_killed_at_any_commit_is_replaced_by_the_next_run(
         except ProcessKilled:
             assert faults.injected
         else:
-            assert (commit, heard) == (3, True), "lease and outcome are all; else also the call"
+            assert (commit, heard) == (3, True), (
+                "the lease and the outcome; otherwise also the call"
+            )
         platform.must_agree()
         platform.resolve_until_quiet()
         answer = platform.operate(shop, payment, what, f"{what}-k")
@@ -319,7 +321,7 @@ def test_a_resolver_killed_at_any_commit_is_replaced_by_the_next_run(
 
 @pytest.mark.parametrize("when", KILLS)
 @pytest.mark.parametrize("commit", [1, 2, 3, 4])
-def test_a_resolver_killed_while_it_voids_what_has_expired_voids_it_once_in_the_end(
+def test_a_resolver_killed_while_voiding_expired_authorizations_voids_each_once(
     platform: Platform, shop: MerchantProfile, commit: int, when: Fault
 ) -> None:
     platform.paid(shop, capture_method="manual")
@@ -336,7 +338,7 @@ def test_a_resolver_killed_while_it_voids_what_has_expired_voids_it_once_in_the_
     platform.must_agree()
 
 
-# ------------------------------------------------------------ the processor stays silent
+# ------------------------------------------------------------ the processor does not answer
 
 
 def open_row(platform: Platform) -> Payment | Transaction:
@@ -355,7 +357,7 @@ def _lost_refund(platform: Platform, shop: MerchantProfile) -> None:
 
 
 @pytest.mark.parametrize("lose", [_lost_charge, _lost_refund])
-def test_a_processor_that_stays_silent_is_asked_ever_more_rarely_and_reported_when_too_old(
+def test_a_processor_that_does_not_answer_is_asked_less_and_less_often_and_alerted_when_too_old(
     platform: Platform,
     shop: MerchantProfile,
     lose: Callable[[Platform, MerchantProfile], None],
@@ -402,7 +404,7 @@ class Faulty:
 
 
 @pytest.mark.parametrize("lose", [_lost_charge, _lost_refund])
-def test_a_row_that_fails_in_every_run_alerts_when_too_old_like_a_waiting_one(
+def test_a_row_that_fails_in_every_run_is_alerted_when_too_old(
     platform: Platform,
     shop: MerchantProfile,
     lose: Callable[[Platform, MerchantProfile], None],
@@ -423,7 +425,7 @@ def test_a_row_that_fails_in_every_run_alerts_when_too_old_like_a_waiting_one(
     assert (alert.type, alert.entity_id) == (AlertType.UNKNOWN_TOO_OLD, lost.id)
 
 
-def test_a_payment_past_its_lease_is_visibly_unknown_and_its_key_says_so(
+def test_a_payment_past_its_lease_is_shown_as_unknown_also_to_its_key(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     deps = platform.deps(processor=Hooked(platform.sandbox(), after=dying))
@@ -457,7 +459,7 @@ def test_an_operation_that_cannot_be_resolved_does_not_stop_the_others(
     assert refunded == {gone.id: 0, shop.id: 1000}
 
 
-def test_a_run_whose_time_is_short_looks_at_charges_and_operations_by_turns(
+def test_a_run_short_of_time_alternates_between_charges_and_operations(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Captures, cancels and refunds of one payment at once: no ceiling is passed, one closes it."""
+"""Concurrent captures, cancels and refunds of one payment: no limit is exceeded, one closes it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Outcome = StoredAnswer | Exception
 Order = tuple[str, dict[str, Any]]
 
 contended = pytest.mark.parametrize("conflicts", [False, True], ids=["", "conflicts"])
-"""As the engines are, and with the conflicts that DynamoDB has."""
+"""With and without DynamoDB's transaction conflicts."""
 
 
 def deps_of(platform: Platform, conflicts: bool) -> tuple[PaymentDependencies, ItemLocks]:
@@ -85,7 +85,7 @@ def closers(transactions: list[Transaction]) -> list[Transaction]:
 
 @contended
 @pytest.mark.parametrize("what", ["capture", "refund"])
-def test_of_fifty_that_want_a_tenth_at_once_exactly_ten_get_it(
+def test_of_fifty_concurrent_requests_for_a_tenth_exactly_ten_succeed(
     either_world: Platform, what: str, conflicts: bool
 ) -> None:
     platform = either_world
@@ -107,7 +107,7 @@ def test_of_fifty_that_want_a_tenth_at_once_exactly_ten_get_it(
 
 
 @contended
-def test_of_final_captures_and_cancels_at_once_one_wins_and_the_processor_agrees(
+def test_of_concurrent_final_captures_and_cancels_one_wins_and_the_processor_agrees(
     platform: Platform, dice: Random, conflicts: bool
 ) -> None:
     merchant = platform.merchant()
@@ -135,7 +135,7 @@ def test_of_final_captures_and_cancels_at_once_one_wins_and_the_processor_agrees
 
 
 @contended
-def test_parts_final_captures_cancels_and_refunds_at_once_close_the_payment_once_at_most(
+def test_concurrent_captures_cancels_and_refunds_close_the_payment_at_most_once(
     platform: Platform, dice: Random, conflicts: bool
 ) -> None:
     merchant = platform.merchant()
@@ -170,7 +170,7 @@ def test_parts_final_captures_cancels_and_refunds_at_once_close_the_payment_once
 
 
 @contended
-def test_refunds_during_a_capture_never_give_back_more_than_was_captured(
+def test_refunds_during_a_capture_never_exceed_the_captured_amount(
     platform: Platform, dice: Random, conflicts: bool
 ) -> None:
     merchant = platform.merchant()
@@ -191,7 +191,7 @@ def test_refunds_during_a_capture_never_give_back_more_than_was_captured(
     platform.must_agree()
 
 
-def test_a_detail_that_is_read_meanwhile_shows_a_payment_and_its_transactions_of_one_moment(
+def test_a_detail_read_concurrently_shows_a_payment_and_its_transactions_consistently(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()
@@ -223,7 +223,7 @@ def test_a_detail_that_is_read_meanwhile_shows_a_payment_and_its_transactions_of
 
 
 @contended
-def test_an_expiry_and_a_capture_at_once_leave_one_of_them(
+def test_of_a_concurrent_expiry_and_capture_one_wins(
     platform: Platform, dice: Random, conflicts: bool
 ) -> None:
     merchant = platform.merchant()

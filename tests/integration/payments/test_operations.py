@@ -1,4 +1,4 @@
-"""Captures, cancels and refunds: what each changes, answers, and answers again."""
+"""Captures, cancels and refunds: what each changes and answers, also when repeated."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def amounts(answer: StoredAnswer) -> tuple[str, int, int, int]:
 
 
 def done(answer: StoredAnswer) -> list[tuple[str, int, str]]:
-    """What was done for the payment, oldest first."""
+    """The payment's operations, oldest first."""
     return [(t["type"], t["amount"], t["status"]) for t in reported(answer)["transactions"]]
 
 
 # ------------------------------------------------------------ captures
 
 
-def test_an_authorization_captured_in_full_has_succeeded_and_is_booked(
+def test_an_authorization_captured_in_full_succeeds_and_is_booked(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
@@ -83,7 +83,7 @@ def test_an_authorization_captured_in_full_has_succeeded_and_is_booked(
     platform.must_agree()
 
 
-def test_a_part_that_is_captured_finally_gives_the_rest_back(
+def test_a_final_partial_capture_releases_the_rest(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
@@ -100,7 +100,7 @@ def test_a_part_that_is_captured_finally_gives_the_rest_back(
     platform.must_agree()
 
 
-def test_parts_that_are_not_final_are_captured_until_nothing_is_left(
+def test_partial_captures_are_allowed_until_the_whole_amount_is_captured(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
@@ -114,7 +114,7 @@ def test_parts_that_are_not_final_are_captured_until_nothing_is_left(
     platform.must_agree()
 
 
-def test_parts_and_then_a_final_one_end_with_what_was_captured(
+def test_a_final_capture_after_partial_ones_releases_the_rest(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
@@ -129,12 +129,12 @@ def test_parts_and_then_a_final_one_end_with_what_was_captured(
 
 
 @pytest.mark.parametrize("retriable", [True, False])
-def test_a_capture_that_the_processor_declines_leaves_the_authorization_as_it_was(
+def test_a_declined_capture_leaves_the_authorization_unchanged(
     platform: Platform, shop: MerchantProfile, retriable: bool
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
     code = "insufficient_funds" if retriable else "generic_decline"
-    deps = platform.deps(processor=Answering(Refused("p", code, "The bank said no")))  # type: ignore[arg-type]
+    deps = platform.deps(processor=Answering(Refused("p", code, "The bank declined")))  # type: ignore[arg-type]
     first = platform.operate(shop, payment, "capture", "k", deps=deps, amount=10)
     problem = reported(first)
     assert (first.status, problem["code"], problem["decline_code"]) == (402, "declined", code)
@@ -149,9 +149,7 @@ def test_a_capture_that_the_processor_declines_leaves_the_authorization_as_it_wa
 # ------------------------------------------------------------ cancels
 
 
-def test_an_authorization_that_is_canceled_moves_nothing(
-    platform: Platform, shop: MerchantProfile
-) -> None:
+def test_a_canceled_authorization_moves_no_money(platform: Platform, shop: MerchantProfile) -> None:
     payment = platform.paid(shop, **MANUAL)
     answer = platform.operate(shop, payment, "cancel")
     assert amounts(answer) == ("canceled", 0, 0, 0)
@@ -161,7 +159,7 @@ def test_an_authorization_that_is_canceled_moves_nothing(
     platform.must_agree()
 
 
-def test_a_cancel_after_a_part_was_captured_voids_the_rest_and_the_payment_has_succeeded(
+def test_a_cancel_after_a_partial_capture_voids_the_rest_and_the_payment_succeeds(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
@@ -176,7 +174,7 @@ def test_a_cancel_after_a_part_was_captured_voids_the_rest_and_the_payment_has_s
 # ------------------------------------------------------------ refunds
 
 
-def test_a_payment_is_refunded_in_parts_until_nothing_is_left(
+def test_a_payment_is_refunded_in_parts_up_to_the_whole_amount(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop)
@@ -192,7 +190,7 @@ def test_a_payment_is_refunded_in_parts_until_nothing_is_left(
     platform.must_agree()
 
 
-def test_what_was_captured_can_be_refunded_before_the_rest_is(
+def test_a_captured_part_can_be_refunded_before_the_rest_is_captured(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
@@ -261,7 +259,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("make", "operations", "status"), WRONG, ids=[each[2] for each in WRONG])
-def test_what_the_status_does_not_allow_is_refused_with_it_and_takes_no_key(
+def test_an_operation_that_the_status_does_not_allow_is_refused_without_taking_its_key(
     platform: Platform, shop: MerchantProfile, make: Any, operations: tuple[str, ...], status: str
 ) -> None:
     payment = make(platform, shop)
@@ -274,7 +272,7 @@ def test_what_the_status_does_not_allow_is_refused_with_it_and_takes_no_key(
     assert len(platform.claims()) == keys
 
 
-def test_a_key_that_was_refused_for_the_state_works_once_the_state_allows_it(
+def test_a_key_refused_because_of_the_status_works_once_the_status_allows_it(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
@@ -285,7 +283,7 @@ def test_a_key_that_was_refused_for_the_state_works_once_the_state_allows_it(
 
 
 @pytest.mark.parametrize("what", ["capture", "refund"])
-def test_more_than_there_is_is_refused_and_the_refusal_is_repeated_whatever_happens_since(
+def test_an_amount_above_the_rest_is_refused_and_the_refusal_is_repeated(
     platform: Platform, shop: MerchantProfile, what: str
 ) -> None:
     payment = platform.paid(shop, **(MANUAL if what == "capture" else {}))
@@ -309,14 +307,14 @@ def test_a_payment_of_another_merchant_is_not_found(
 ) -> None:
     payment = platform.paid(platform.merchant(), **({} if what == "refund" else MANUAL))
     before, keys = platform.payments(), len(platform.claims())
-    for id_ in (payment, "pay_nobody"):
+    for id_ in (payment, "pay_unknown"):
         with pytest.raises(NotFound):
             platform.operate(shop, id_, what, "k")
     assert platform.payments() == before
     assert len(platform.claims()) == keys
 
 
-def test_an_inactive_merchant_gives_back_and_takes_nothing(
+def test_an_inactive_merchant_can_refund_but_not_capture(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     charged, held = platform.paid(shop), platform.paid(shop, **MANUAL)
@@ -342,7 +340,7 @@ def _set_status(platform: Platform, shop: MerchantProfile, status: MerchantStatu
     )
 
 
-def test_a_payment_takes_no_more_transactions_than_are_read_at_once_and_can_still_be_voided(
+def test_a_payment_with_the_most_transactions_can_still_be_voided(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
@@ -381,7 +379,7 @@ ASKED = [
 
 
 @pytest.mark.parametrize(("kind", "amount", "final"), ASKED)
-def test_the_condition_of_the_write_refuses_exactly_what_the_rule_refuses(
+def test_the_write_condition_refuses_exactly_what_the_rule_refuses(
     platform: Platform, kind: TransactionType, amount: int, final: bool
 ) -> None:
     platform.paid(platform.merchant(), amount=100, **MANUAL)
@@ -422,11 +420,11 @@ def _pending(
 
 
 OPERATIONS = {"capture": MANUAL, "cancel": MANUAL, "refund": {}}
-"""What is asked, and of which payment."""
+"""The requested operation, and its payment."""
 
 
 @pytest.mark.parametrize("what", OPERATIONS)
-def test_a_repetition_gets_the_exact_answer_though_the_payment_has_gone_on(
+def test_a_repetition_gets_the_exact_answer_although_the_payment_has_changed(
     platform: Platform, shop: MerchantProfile, what: str
 ) -> None:
     payment = platform.paid(shop, **OPERATIONS[what])
@@ -440,7 +438,7 @@ def test_a_repetition_gets_the_exact_answer_though_the_payment_has_gone_on(
 
 
 @pytest.mark.parametrize("what", ["capture", "refund"])
-def test_the_same_key_with_another_body_is_refused_and_does_nothing(
+def test_the_same_key_with_another_body_is_refused_without_an_effect(
     platform: Platform, shop: MerchantProfile, what: str
 ) -> None:
     payment = platform.paid(shop, **OPERATIONS[what])
@@ -451,7 +449,7 @@ def test_the_same_key_with_another_body_is_refused_and_does_nothing(
     assert sorted(row.amount for row in platform.rows(SandboxCharge)) == [400, 1000]
 
 
-def test_a_key_is_one_payments_and_one_merchants_and_one_operations(platform: Platform) -> None:
+def test_a_key_belongs_to_one_merchant_payment_and_operation(platform: Platform) -> None:
     one, other = platform.merchant(), platform.merchant()
     payments = [
         platform.paid(one, **MANUAL),
@@ -467,7 +465,7 @@ def test_a_key_is_one_payments_and_one_merchants_and_one_operations(platform: Pl
 
 
 @pytest.mark.parametrize("what", OPERATIONS)
-def test_the_same_request_many_times_at_once_has_one_effect(
+def test_many_concurrent_copies_of_a_request_have_one_effect(
     either_world: Platform, what: str
 ) -> None:
     platform = either_world
@@ -486,12 +484,12 @@ def test_the_same_request_many_times_at_once_has_one_effect(
     platform.must_agree()
 
 
-# ------------------------------------------------------------ while the answer is unknown
+# ------------------------------------------------------------ while the outcome is unknown
 
 
 @pytest.mark.parametrize("heard", [True, False], ids=["done", "never arrived"])
 @pytest.mark.parametrize("what", OPERATIONS)
-def test_an_operation_without_an_answer_is_202_and_pending_until_the_resolver_has_asked(
+def test_an_operation_without_an_answer_is_202_and_pending_until_the_resolver_asks(
     platform: Platform, shop: MerchantProfile, what: str, heard: bool
 ) -> None:
     payment = platform.paid(shop, **OPERATIONS[what])
@@ -516,7 +514,7 @@ def test_an_operation_without_an_answer_is_202_and_pending_until_the_resolver_ha
     platform.must_agree()
 
 
-def test_while_a_refund_is_unknown_the_rest_can_be_refunded_and_no_more(
+def test_during_an_unknown_refund_only_the_rest_can_be_refunded(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop)
@@ -530,7 +528,7 @@ def test_while_a_refund_is_unknown_the_rest_can_be_refunded_and_no_more(
     platform.must_agree()
 
 
-def test_while_a_capture_is_unknown_it_is_not_canceled_and_only_parts_are_captured(
+def test_during_an_unknown_capture_only_partial_captures_are_allowed(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
@@ -547,7 +545,7 @@ def test_while_a_capture_is_unknown_it_is_not_canceled_and_only_parts_are_captur
     platform.must_agree()
 
 
-def test_while_a_cancel_is_unknown_nothing_is_captured(
+def test_during_an_unknown_cancel_no_capture_is_allowed(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
@@ -561,9 +559,7 @@ def test_while_a_cancel_is_unknown_nothing_is_captured(
     platform.must_agree()
 
 
-def test_a_refund_is_done_while_a_capture_is_under_way(
-    platform: Platform, shop: MerchantProfile
-) -> None:
+def test_a_refund_is_allowed_during_a_capture(platform: Platform, shop: MerchantProfile) -> None:
     payment = platform.paid(shop, **MANUAL)
     platform.operate(shop, payment, "capture", amount=400, final=False)
 
@@ -576,7 +572,7 @@ def test_a_refund_is_done_while_a_capture_is_under_way(
     platform.must_agree()
 
 
-# ------------------------------------------------------------ what is read afterwards
+# ------------------------------------------------------------ reading afterwards
 
 
 def test_lists_and_details_show_each_step(platform: Platform, shop: MerchantProfile) -> None:
@@ -604,7 +600,7 @@ def test_lists_and_details_show_each_step(platform: Platform, shop: MerchantProf
     assert capture.processor_id is not None
 
 
-def test_captures_are_settled_one_by_one_and_a_settled_payment_can_be_refunded(
+def test_captures_are_settled_separately_and_a_settled_payment_can_be_refunded(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, **MANUAL)

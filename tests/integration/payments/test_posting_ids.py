@@ -1,4 +1,4 @@
-"""The key of a posting refuses a second one of the same fact, even without any other condition."""
+"""The key of a posting prevents a second one of the same fact, even without other conditions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runtime.payments.transaction_models import Transaction
 from tests.support.platform import Platform
 
 
-def test_a_charge_that_another_attempt_books_again_is_refused_by_the_key(
+def test_a_second_posting_of_a_charge_is_refused_by_its_key(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()

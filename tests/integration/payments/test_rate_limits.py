@@ -1,4 +1,4 @@
-"""Payments per minute and day: never one above the limit, whoever asks, at once or again."""
+"""Payments per minute and day: never above the limit, also under concurrency and repetition."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def shop(platform: Platform) -> Callable[..., MerchantProfile]:
 
 
 def counters(platform: Platform) -> dict[str, int]:
-    """What is used, by merchant's limit and window, without the merchant."""
+    """Used permits by the merchant's limit and window, without the merchant."""
     return {row.id.partition("#")[2]: row.used for row in platform.rows(LimitCounter)}
 
 
@@ -66,7 +66,7 @@ def outcomes(results: list[StoredAnswer | Exception]) -> Counter[object]:
 # ------------------------------------------------------------ counted one by one
 
 
-def test_exactly_as_many_payments_as_allowed_pass_of_many_at_once(
+def test_of_many_concurrent_payments_exactly_the_limit_pass(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=10, payments_per_day=100)
@@ -78,7 +78,7 @@ def test_exactly_as_many_payments_as_allowed_pass_of_many_at_once(
     platform.must_agree()
 
 
-def test_a_refusal_names_limit_and_window_and_says_how_long_to_wait(
+def test_a_refusal_names_the_limit_and_window_and_the_time_to_wait(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=1)
@@ -89,10 +89,10 @@ def test_a_refusal_names_limit_and_window_and_says_how_long_to_wait(
     ) as reported:
         platform.pay(merchant)
     assert reported.value.retry_after_seconds == 40
-    assert len(platform.claims()) == 1, "it is not stored: the same key may succeed later"
+    assert len(platform.claims()) == 1, "the refusal is not stored: the same key may succeed later"
 
 
-def test_the_next_minute_begins_anew_and_the_day_goes_on(
+def test_a_new_minute_starts_at_zero_and_the_day_continues(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=2, payments_per_day=3)
@@ -129,7 +129,7 @@ def test_counters_expire_some_time_after_their_window(
     assert expiries == {to_epoch_seconds(end + COUNTER_RETENTION) for end in ends}
 
 
-def test_a_limit_counts_a_payment_in_the_two_round_trips_of_the_sale(
+def test_a_limit_is_counted_in_the_two_round_trips_of_the_sale(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     store = platform.store_on(platform.engine.dynamodb())
@@ -141,7 +141,7 @@ def test_a_limit_counts_a_payment_in_the_two_round_trips_of_the_sale(
 
 
 @pytest.mark.parametrize("limit", [1, EXACT_UP_TO + 1])
-def test_a_repetition_neither_counts_nor_is_refused_when_the_limit_is_used_up(
+def test_a_repetition_neither_counts_nor_is_refused_at_an_exhausted_limit(
     platform: Platform, shop: Callable[..., MerchantProfile], limit: int
 ) -> None:
     merchant = shop(payments_per_minute=limit)
@@ -163,7 +163,7 @@ def test_a_repetition_neither_counts_nor_is_refused_when_the_limit_is_used_up(
 
 
 def use_up(platform: Platform, *merchants: MerchantProfile) -> None:
-    """Nothing is left of their present minute."""
+    """The current minute is exhausted."""
     for merchant in merchants:
         (limit,) = limits_of(merchant.id, merchant.rate_limits, platform.clock())
         used = limit.payments
@@ -180,7 +180,7 @@ def test_a_repetition_does_not_count(
 
 
 @pytest.mark.parametrize("limit", [1, EXACT_UP_TO + 1])
-def test_what_is_refused_before_it_begins_does_not_count(
+def test_a_payment_refused_before_it_begins_does_not_count(
     platform: Platform, shop: Callable[..., MerchantProfile], limit: int
 ) -> None:
     merchant = shop(payments_per_minute=limit)
@@ -193,7 +193,7 @@ def test_what_is_refused_before_it_begins_does_not_count(
 
 
 @pytest.mark.parametrize("limit", [2, EXACT_UP_TO + 1])
-def test_a_death_after_the_intent_counts_and_one_before_it_does_not_go_over(
+def test_a_crash_after_the_intent_counts_and_the_limit_is_never_exceeded(
     platform: Platform, shop: Callable[..., MerchantProfile], limit: int
 ) -> None:
     merchant = shop(payments_per_minute=limit)
@@ -211,7 +211,7 @@ def test_a_death_after_the_intent_counts_and_one_before_it_does_not_go_over(
     assert len(platform.payments()) == 1
 
 
-def test_an_answer_of_the_intent_that_is_lost_counts_once(
+def test_an_intent_with_a_lost_answer_counts_once(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=2)
@@ -222,7 +222,7 @@ def test_an_answer_of_the_intent_that_is_lost_counts_once(
     assert platform.pay(merchant).status == 201
 
 
-def test_a_limit_that_was_raised_is_asked_for_again_in_the_same_minute(
+def test_a_raised_limit_takes_effect_in_the_same_minute(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=1)
@@ -245,7 +245,7 @@ def changed(platform: Platform, merchant: MerchantProfile, limits: RateLimits) -
     return after
 
 
-def test_a_used_up_window_is_refused_without_another_write(
+def test_an_exhausted_window_is_refused_without_another_write(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=1)
@@ -302,7 +302,7 @@ def test_workers_grant_nearly_all_of_a_limit_and_never_more(
     assert counter.held <= MANY // HELD_PART
 
 
-def test_whoever_goes_idle_keeps_less_than_a_tenth_from_the_others(
+def test_an_idle_worker_keeps_less_than_a_tenth_of_the_limit(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=1_000)
@@ -315,7 +315,7 @@ def test_whoever_goes_idle_keeps_less_than_a_tenth_from_the_others(
     assert 900 <= granted <= 1_000
 
 
-def test_payments_by_leased_permits_pass_up_to_the_limit_and_no_further(
+def test_payments_with_leased_permits_pass_up_to_the_limit_and_no_further(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=EXACT_UP_TO + 1)
@@ -336,7 +336,7 @@ def test_payments_by_leased_permits_pass_up_to_the_limit_and_no_further(
     platform.must_agree()
 
 
-def test_a_warm_leased_sale_takes_two_round_trips_and_most_lease_nothing(
+def test_a_warm_leased_sale_takes_two_round_trips_and_rarely_leases(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=MANY, payments_per_day=10 * MANY)
@@ -352,7 +352,7 @@ def test_a_warm_leased_sale_takes_two_round_trips_and_most_lease_nothing(
     assert max(trips) <= 4
 
 
-def test_a_window_of_leased_permits_ends_with_its_minute(
+def test_leased_permits_end_with_their_minute(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=1_000)
@@ -368,7 +368,7 @@ def test_a_window_of_leased_permits_ends_with_its_minute(
     assert counters(platform)[MINUTE] == leased, "no permit of the old window was spent or returned"
 
 
-def test_the_pace_goes_on_into_the_next_window(
+def test_the_pace_continues_in_the_next_window(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=1_000)
@@ -394,7 +394,7 @@ def test_a_late_request_of_the_last_minute_is_counted_there(
     assert counters(platform) == {MINUTE: 1, "minute#2026-03-14T09:01": 1}
 
 
-def test_a_permit_comes_back_when_nothing_was_begun_and_only_then(
+def test_a_permit_is_returned_only_if_nothing_was_begun(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=1_000)
@@ -414,7 +414,7 @@ def test_a_permit_comes_back_when_nothing_was_begun_and_only_then(
             assert counters(platform)[MINUTE] == before + expected
 
 
-def test_a_day_permit_comes_back_when_the_minute_is_used_up(
+def test_a_day_permit_is_returned_when_the_minute_is_exhausted(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=EXACT_UP_TO + 1, payments_per_day=MANY)
@@ -430,7 +430,7 @@ def test_a_day_permit_comes_back_when_the_minute_is_used_up(
     assert counters(platform)["day#2026-03-14"] == 1
 
 
-def test_a_lease_whose_answer_is_lost_costs_permits_and_never_goes_over(
+def test_a_lease_with_a_lost_answer_costs_permits_and_never_exceeds_the_limit(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=EXACT_UP_TO + 1)
@@ -442,7 +442,7 @@ def test_a_lease_whose_answer_is_lost_costs_permits_and_never_goes_over(
     assert EXACT_UP_TO - 10 <= granted < EXACT_UP_TO + 1
 
 
-def test_a_counter_that_counted_one_by_one_goes_on_with_leases(
+def test_a_counter_continues_when_leases_are_enabled(
     platform: Platform, shop: Callable[..., MerchantProfile]
 ) -> None:
     merchant = shop(payments_per_minute=EXACT_UP_TO)
@@ -462,7 +462,7 @@ def test_a_counter_that_counted_one_by_one_goes_on_with_leases(
     assert counters(platform) == {MINUTE: 9}
 
 
-def test_what_is_remembered_of_windows_is_bounded(
+def test_the_cache_of_windows_is_bounded(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.payments.rate_limits.rate_limiter.MAX_REMEMBERED", 4)
@@ -475,7 +475,7 @@ def test_what_is_remembered_of_windows_is_bounded(
     assert len(worker._windows) == 4
 
 
-def test_an_exhausted_daily_limit_is_a_429_with_the_time_to_wait(
+def test_an_exhausted_daily_limit_is_429_with_the_time_to_wait(
     stage: Stage,
 ) -> None:
     shop: dict[str, Any] = stage.shop(rate_limits={"payments_per_day": 1})

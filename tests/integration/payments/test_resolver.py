@@ -1,4 +1,4 @@
-"""Many merchants' payments in one run: side by side, by turns, each resolved once."""
+"""Many merchants' payments in one run: in parallel, taking turns, each resolved once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LONGEST_WAIT_SECONDS = 60.0
 
 
 class Counted:
-    """A processor that counts by merchant who asks at once; the first waits for a second."""
+    """A processor that counts concurrent requests by merchant; the first waits for a second."""
 
     def __init__(self, inner: Processor, owners: dict[str, str]) -> None:
         self._inner, self._owners = inner, owners
@@ -73,7 +73,7 @@ def merchants(platform: Platform) -> list[MerchantProfile]:
 
 
 def unheard(platform: Platform) -> PaymentDependencies:
-    """What an operation's answer is lost with."""
+    """The processor loses the answer to an operation."""
 
     def lose() -> None:
         raise ProcessorUnknown("the answer was lost")
@@ -82,7 +82,7 @@ def unheard(platform: Platform) -> PaymentDependencies:
 
 
 def open_things(platform: Platform, merchants: list[MerchantProfile]) -> dict[str, str]:
-    """Payments and refunds whose answers were lost: the id of each, and its merchant's."""
+    """Payments and refunds with lost answers: the id of each, and its merchant's."""
     for merchant in merchants:
         for number in range(EACH):
             if number % 3:
@@ -99,7 +99,7 @@ def _pending(platform: Platform) -> list[Transaction]:
     return [e for e in platform.rows(Transaction) if e.status is TransactionStatus.PENDING]
 
 
-def test_all_are_resolved_once_side_by_side_and_of_each_merchant_only_so_many(
+def test_all_payments_are_resolved_once_in_parallel_with_a_limit_per_merchant(
     platform: Platform, merchants: list[MerchantProfile]
 ) -> None:
     owners = open_things(platform, merchants)
@@ -115,7 +115,7 @@ def test_all_are_resolved_once_side_by_side_and_of_each_merchant_only_so_many(
     platform.must_agree()
 
 
-def test_two_runs_at_once_resolve_each_once(
+def test_two_concurrent_runs_resolve_each_payment_once(
     platform: Platform, merchants: list[MerchantProfile]
 ) -> None:
     owners = open_things(platform, merchants)
@@ -132,7 +132,7 @@ def test_two_runs_at_once_resolve_each_once(
     platform.must_agree()
 
 
-def test_faults_of_one_merchants_payments_do_not_keep_others_from_being_resolved(
+def test_faults_of_one_merchants_payments_do_not_block_others(
     platform: Platform, merchants: list[MerchantProfile]
 ) -> None:
     owners = open_things(platform, merchants)
@@ -144,10 +144,10 @@ def test_faults_of_one_merchants_payments_do_not_keep_others_from_being_resolved
     assert report.due == len(owners)
 
 
-def test_more_stuck_payments_than_a_run_once_took_do_not_hide_another_merchants(
+def test_many_stuck_payments_do_not_hide_another_merchants(
     platform: Platform,
 ) -> None:
-    """Older ones, a hundred and more, whose processor says of each that it does not know."""
+    """More than a hundred older payments that are unknown to their processor."""
     stuck, other = platform.merchant(), platform.merchant()
     platform.pay(stuck, payment_method="tok_timeout")
     template = platform.payment()
@@ -162,7 +162,7 @@ def test_more_stuck_payments_than_a_run_once_took_do_not_hide_another_merchants(
     class Failing(Hooked):
         def find(self, request: Any) -> Any:
             if request.reference < wanted.id:
-                raise ProcessorUnknown("a 500 that is kept under the key")
+                raise ProcessorUnknown("a 500 that is stored under the key")
             return self._inner.find(request)
 
     (wanted,) = (each for each in platform.payments() if each.merchant_id == other.id)
@@ -172,7 +172,7 @@ def test_more_stuck_payments_than_a_run_once_took_do_not_hide_another_merchants(
     assert wanted.status is PaymentStatus.SUCCEEDED
 
 
-def test_what_becomes_due_during_a_run_is_resolved_in_it(platform: Platform) -> None:
+def test_a_payment_that_becomes_due_during_a_run_is_resolved_in_it(platform: Platform) -> None:
     merchant, late = platform.merchant(), platform.merchant()
     platform.pay(merchant, payment_method="tok_timeout")
     first = platform.payment().id
@@ -208,7 +208,7 @@ def test_a_newly_due_row_is_found_behind_very_many_of_one_merchant(
     assert queue.owners(Payment, due)[wanted] == other.id
 
 
-def test_a_stage_may_raise_the_number_of_buckets_and_nothing_is_left_behind(
+def test_a_stage_may_raise_the_number_of_buckets_and_leaves_no_row_behind(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()
@@ -250,10 +250,10 @@ def test_a_row_written_out_of_band_does_not_delay_others(
 # -------------------------------------------------------------------- an index that is throttled
 
 
-OUTCOME = 3  # after the intent, and the sandbox's own memory of the charge
+OUTCOME = 3  # after the intent, and the sandbox's own record of the charge
 
 
-def test_an_outcome_whose_index_is_throttled_is_written_while_there_is_time(
+def test_an_outcome_with_a_throttled_index_is_written_while_there_is_time(
     platform: Platform,
 ) -> None:
     """A request's time ends before its lease, so no other process has taken the payment."""
@@ -278,7 +278,7 @@ def test_an_outcome_whose_index_is_throttled_is_written_while_there_is_time(
     platform.must_agree()
 
 
-def test_an_outcome_whose_index_is_throttled_to_the_end_is_finished_by_the_resolver(
+def test_an_outcome_whose_index_stays_throttled_is_finished_by_the_resolver(
     platform: Platform,
 ) -> None:
     merchant, seconds = platform.merchant(), [29.0]
@@ -300,10 +300,10 @@ def test_an_outcome_whose_index_is_throttled_to_the_end_is_finished_by_the_resol
     platform.must_agree()
 
 
-def test_a_run_tries_a_throttled_outcome_again_until_its_lease_ends_and_then_goes_on(
+def test_a_run_retries_a_throttled_outcome_until_its_lease_ends_and_then_continues(
     platform: Platform,
 ) -> None:
-    """And not until the run's own time ends, two minutes later: others wait."""
+    """It does not retry until the run's own time ends, two minutes later: others wait."""
     for _ in range(2):
         platform.pay(platform.merchant(), payment_method="tok_timeout")
     lease, seconds = 2 * platform.timing.processor_timeout_seconds, [0.0]

@@ -1,4 +1,4 @@
-"""Batches of settlement lines on DynamoDB: settled and posted once, whoever else is at work."""
+"""Batches of settlement lines on DynamoDB: settled and posted once, also under concurrency."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def nothing_is_left(platform: Platform) -> bool:
 
 
 def forget_fees(platform: Platform, payment_id: str) -> None:
-    """As if the processor had not said its fee: nothing of it is booked."""
+    """As if the processor had not reported its fee: none of it is booked."""
     for row in platform.rows(Transaction):
         if row.payment_id == payment_id and row.fee:
             platform.put(row.model_copy(update={"fee": 0}))
@@ -74,7 +74,7 @@ def forget_fees(platform: Platform, payment_id: str) -> None:
     platform.put(payment.model_copy(update={"fee": 0}))
 
 
-def test_one_file_with_lines_of_every_type_leaves_nothing_in_the_books(
+def test_a_file_with_lines_of_every_type_leaves_clearing_and_fees_at_zero(
     platform: Platform, shop: Shop
 ) -> None:
     sale = shop.paid(amount=1000)
@@ -127,9 +127,7 @@ def test_one_file_with_lines_of_every_type_leaves_nothing_in_the_books(
     assert shop.verify_ledger() == {}
 
 
-def test_the_same_lines_again_change_no_line_and_post_nothing(
-    platform: Platform, shop: Shop
-) -> None:
+def test_repeated_lines_change_no_line_and_post_nothing(platform: Platform, shop: Shop) -> None:
     shop.paid(amount=1000)
     (capture,) = of_type(platform, TransactionType.CAPTURE)
     lines = [line_of(2, capture), line_of(3, capture, identity="x"), UnreadableLine(4, "broken")]
@@ -144,7 +142,7 @@ def test_the_same_lines_again_change_no_line_and_post_nothing(
     assert (delta.counts, delta.by_type, delta.open_exceptions) == ({}, {}, 0)
 
 
-def test_a_corrected_file_takes_back_what_was_posted_and_posts_what_is_right(
+def test_a_corrected_file_reverses_wrong_postings_and_posts_correct_ones(
     platform: Platform, shop: Shop
 ) -> None:
     shop.paid(amount=1000)
@@ -172,16 +170,16 @@ def test_a_corrected_file_takes_back_what_was_posted_and_posts_what_is_right(
     assert shop.verify_ledger() == {}
 
 
-# -------------------------------------------------------------------- others at work
+# -------------------------------------------------------------------- concurrency
 
 
-def test_what_a_file_at_work_could_not_read_is_superseded_by_a_later_one(
+def test_an_unreadable_line_of_a_file_in_progress_is_superseded_by_a_later_file(
     platform: Platform, shop: Shop
 ) -> None:
     payment_id = shop.paid(amount=1000)
     (capture,) = shop.transactions("capture")
     first = file_of(platform, shop.merchant)
-    settle(platform, shop.merchant, first, [UnreadableLine(2, "fee '1,0O' is no number")])
+    settle(platform, shop.merchant, first, [UnreadableLine(2, "fee '1,0O' is not a number")])
     settle(platform, shop.merchant, file_of(platform, shop.merchant), [line_of(2, capture)])
     found = {row.status: row for row in platform.rows(SettlementLine)}
     assert set(found) == {LineStatus.SUPERSEDED, LineStatus.MATCHED}
@@ -205,7 +203,7 @@ def test_of_two_workers_on_one_chunk_one_settles_it(platform: Platform, shop: Sh
     assert nothing_is_left(platform)
 
 
-def test_two_chunks_that_share_payments_settle_each_of_them_once(
+def test_two_chunks_with_the_same_payments_settle_each_payment_once(
     platform: Platform, shop: Shop
 ) -> None:
     sales(platform, shop, 8)
@@ -253,7 +251,7 @@ def sales(platform: Platform, shop: Shop, count: int) -> list[ImportedLine]:
 
 
 class Meddling(Store):
-    """A store on which something happens just before its first commit of more than one write."""
+    """A store that calls a function just before its first commit of more than one write."""
 
     meddle: Callable[[], None] | None = None
 
@@ -274,10 +272,10 @@ def meddling(platform: Platform, meddle: Callable[[], None]) -> Store:
 
 
 @pytest.mark.parametrize("model", [Transaction, Payment, SettlementLine, SettlementIdentity])
-def test_what_changes_after_it_was_read_is_read_and_judged_again(
+def test_rows_that_change_after_they_were_read_are_read_and_evaluated_again(
     platform: Platform, shop: Shop, model: type[Any]
 ) -> None:
-    """Each row of the commit in turn; a line that comes again changes all of them."""
+    """Each row of the commit in turn; for a repeated line, all of them."""
     sale = shop.paid(amount=1000)
     forget_fees(platform, sale)
     (capture,) = of_type(platform, TransactionType.CAPTURE)
@@ -302,7 +300,7 @@ def test_what_changes_after_it_was_read_is_read_and_judged_again(
     assert [booking.flows.fee for booking in row.bookings] == [20, 10]
 
 
-def test_another_worker_that_has_passed_the_checkpoint_stops_this_one(
+def test_a_worker_stops_when_another_has_passed_its_checkpoint(
     platform: Platform, shop: Shop
 ) -> None:
     lines = sales(platform, shop, 2)
@@ -318,7 +316,7 @@ def test_another_worker_that_has_passed_the_checkpoint_stops_this_one(
     assert nothing_is_left(platform)
 
 
-def test_more_lines_than_one_transaction_holds_are_settled_in_several(
+def test_more_lines_than_fit_into_one_transaction_are_settled_in_several(
     platform: Platform, shop: Shop
 ) -> None:
     lines = sales(platform, shop, 50)
@@ -332,7 +330,7 @@ def test_more_lines_than_one_transaction_holds_are_settled_in_several(
     assert settlement.file_ids == (chunk.file_id,)
 
 
-def test_rows_of_another_merchant_are_not_met(platform: Platform, shop: Shop) -> None:
+def test_rows_of_another_merchant_are_not_matched(platform: Platform, shop: Shop) -> None:
     other = Shop(platform)
     other.paid(amount=1000)
     (capture,) = of_type(platform, TransactionType.CAPTURE)

@@ -1,4 +1,4 @@
-"""Files, chunks and closings: every expression once, and what a stale row is refused."""
+"""Files, chunks and closing: every expression once, and the refusal of stale rows."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def writes(*lines: tuple[SettlementLine, SettlementLine]) -> SettlementWrites:
     return SettlementWrites(lines=lines)
 
 
-def test_a_file_is_put_once_and_advances_by_version(either_world: Platform) -> None:
+def test_a_file_is_created_once_and_advances_by_version(either_world: Platform) -> None:
     platform = either_world
     rows = SettlementChunkRepository(platform.store)
     first = a_file()
@@ -98,7 +98,9 @@ def test_a_file_is_put_once_and_advances_by_version(either_world: Platform) -> N
     assert rows.file("fil_2") is None
 
 
-def test_chunks_are_replaced_only_while_their_file_is_as_it_was_planned(platform: Platform) -> None:
+def test_chunks_are_replaced_only_while_their_file_is_unchanged_since_planning(
+    platform: Platform,
+) -> None:
     rows = SettlementChunkRepository(platform.store)
     file = rows.put_new_file(a_file())
     rows.put_chunks(file, [a_chunk(0), a_chunk(1)], token=fresh(platform))
@@ -112,7 +114,7 @@ def test_chunks_are_replaced_only_while_their_file_is_as_it_was_planned(platform
     assert rows.chunk("fil_1", 7) is None
 
 
-def test_a_chunk_that_is_done_is_counted_by_its_file_once(platform: Platform) -> None:
+def test_a_completed_chunk_is_counted_once_by_its_file(platform: Platform) -> None:
     rows = SettlementChunkRepository(platform.store)
     rows.put_new_file(a_file(FileStatus.PROCESSING))
     total = TypeTotal(amount=5, net=5, count=1)
@@ -134,7 +136,7 @@ def test_a_chunk_that_is_done_is_counted_by_its_file_once(platform: Platform) ->
     assert (file.chunks_done, file.version, file.cause) == (1, 2, "chk_1")
 
 
-def test_a_chunk_of_a_file_that_is_not_at_work_is_not_finished(platform: Platform) -> None:
+def test_a_chunk_is_finished_only_while_its_file_is_in_progress(platform: Platform) -> None:
     rows = SettlementChunkRepository(platform.store)
     rows.put_new_file(a_file(FileStatus.COMPLETED))
     platform.put(a_chunk())

@@ -1,4 +1,4 @@
-"""The published settlement files through the whole engine: all errors found, nothing else."""
+"""The published settlement files through the whole engine: exactly the errors are found."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ ACCOUNTS = ("receivable", "clearing", "fees", "written_off")
 
 @dataclass
 class Case:
-    """Files about the same books, in their order, with their truths, and whose they are."""
+    """Files about the same payments, in order, with expected results and their merchant."""
 
     shop: MerchantProfile
     files: list[tuple[Path, dict[str, Any]]]
 
     @property
     def books(self) -> list[dict[str, Any]]:
-        """What is booked before the first file."""
+        """Balances before the first file."""
         books: list[dict[str, Any]] = self.files[0][1]["books"]
         return books
 
 
 def cases(platform: Platform) -> list[Case]:
-    """All cases, with their books in the world."""
+    """All cases, with their payments stored in the world."""
     truths = {path: json.loads(path.read_text()) for path in FOLDER.glob("*.truth.json")}
     by_first: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
     for path, truth in sorted(truths.items(), key=lambda each: (len(each[1]["after"]), each[0])):
@@ -84,7 +84,7 @@ MODELS = (SettlementFile, SettlementIdentity, SettlementLine, Settlement, Transf
 
 
 def rows_by_merchant(platform: Platform) -> dict[str, Rows]:
-    """Every row of what files change, by merchant."""
+    """All rows that files change, by merchant."""
     found: dict[str, Rows] = defaultdict(lambda: {model: [] for model in MODELS})
     for model in MODELS:
         for row in platform.rows(model):
@@ -93,7 +93,7 @@ def rows_by_merchant(platform: Platform) -> dict[str, Rows]:
 
 
 def differing(case: Case, truth: dict[str, Any], mine: Rows) -> Iterator[str]:
-    """Where the tables differ from the truth."""
+    """Differences between the tables and the expected results."""
     file = max(mine[SettlementFile], key=lambda each: each.id)
     if str(file.status) != truth["status"]:
         yield f"the file is {file.status} ({file.reason}), not {truth['status']}"
@@ -152,7 +152,7 @@ def settlements_differing(settlements: list[Settlement], truth: dict[str, Any]) 
 
 
 def balances(case: Case, transfers: list[Transfer]) -> dict[str, dict[str, int]]:
-    """Of the facts in the books, and of all postings of settlements, by currency."""
+    """Balances from the recorded facts and all postings of settlements, by currency."""
     sums: dict[str, Counter[str]] = {}
     for paid in case.books:
         of_currency = sums.setdefault(paid["currency"], Counter())
@@ -174,7 +174,7 @@ def balances(case: Case, transfers: list[Transfer]) -> dict[str, dict[str, int]]
 
 
 def facts(paid: dict[str, Any]) -> Iterator[tuple[int, int]]:
-    """Signed amounts and fees that were booked of a payment."""
+    """Signed amounts and fees that were booked for a payment."""
     for capture in paid["captures"]:
         if capture["status"] == "succeeded":
             yield capture["amount"], capture["fee"]

@@ -1,4 +1,4 @@
-"""The list of open exceptions, what is expected, and suggestions."""
+"""The list of open exceptions, expected transactions, and suggestions."""
 
 from __future__ import annotations
 
@@ -104,7 +104,9 @@ def test_open_exceptions_of_all_settlements_are_listed_newest_day_first(platform
     assert len(every(platform, merchant, type="capture", limit=5)) == len(wanted)
 
 
-def test_a_merchant_sees_its_own_exceptions_and_an_operator_names_whose(platform: Platform) -> None:
+def test_a_merchant_sees_only_its_own_exceptions_and_an_operator_names_the_merchant(
+    platform: Platform,
+) -> None:
     mine, other = platform.merchant(), platform.merchant()
     settlement = settlement_of(mine, "mine", day(platform, 0))
     put_lines(platform, settlement, line_of(mine, settlement, 2, LineStatus.INVALID))
@@ -117,14 +119,14 @@ def test_a_merchant_sees_its_own_exceptions_and_an_operator_names_whose(platform
     assert listed(platform, mine).data[0].actions == ("accept", "link", "ignore")
     with pytest.raises(InvalidValue):
         list_exceptions(query, platform.call(None, operator=True), reads(platform))
-    nobody = platform.call(None, operator=True, acting_for="mer_nobody")
+    unknown = platform.call(None, operator=True, acting_for="mer_unknown")
     with pytest.raises(NotFound):
-        list_exceptions(query, nobody, reads(platform))
+        list_exceptions(query, unknown, reads(platform))
     with pytest.raises(Forbidden):
         list_exceptions(query, platform.call(mine, acting_for=other.id), reads(platform))
 
 
-def test_a_cursor_is_bound_to_the_merchant_and_the_filters(platform: Platform) -> None:
+def test_a_cursor_is_valid_only_for_its_merchant_and_filters(platform: Platform) -> None:
     mine, other = platform.merchant(), platform.merchant()
     settlement = settlement_of(mine, "mine", day(platform, 0))
     lines = [line_of(mine, settlement, number, LineStatus.INVALID) for number in (2, 3)]
@@ -140,7 +142,7 @@ def test_a_cursor_is_bound_to_the_merchant_and_the_filters(platform: Platform) -
             listed(platform, merchant, cursor=cursor, **query)
 
 
-def test_a_line_that_was_resolved_after_the_index_was_read_is_left_out(platform: Platform) -> None:
+def test_a_line_resolved_after_the_index_was_read_is_omitted(platform: Platform) -> None:
     merchant = platform.merchant()
     settlement = settlement_of(merchant, "one", day(platform, 0))
     lines = [line_of(merchant, settlement, number, LineStatus.INVALID) for number in (2, 3, 4)]
@@ -165,7 +167,7 @@ def test_a_line_that_was_resolved_after_the_index_was_read_is_left_out(platform:
     assert names(list(page.data)) == [("set_one", 4), ("set_one", 2)]
 
 
-def test_what_is_within_its_deadline_is_expected_and_no_row_is_written(
+def test_transactions_within_their_deadline_are_expected_without_a_stored_row(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terms = ReconciliationTerms(sla_days=3)
@@ -195,7 +197,7 @@ def test_what_is_within_its_deadline_is_expected_and_no_row_is_written(
     ]
 
 
-def test_an_unexpected_line_suggests_what_has_its_amount_and_day(platform: Platform) -> None:
+def test_an_unexpected_line_gets_suggestions_by_amount_and_day(platform: Platform) -> None:
     merchant = platform.merchant()
     settlement = settlement_of(merchant, "one", day(platform, 0))
     before = [platform.paid(merchant, amount=777), platform.paid(merchant, amount=500)]

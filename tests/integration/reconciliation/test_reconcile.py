@@ -1,4 +1,4 @@
-"""Settlement files on real tables: every line judged once, matched ones settled once."""
+"""Settlement files on real tables: every line evaluated once, matched ones settled once."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def paid(
 def copies(
     platform: Platform, merchant: MerchantProfile, count: int, dice: Random
 ) -> list[Transaction]:
-    """`count` transactions made after one that was paid: their captures are not in the books."""
+    """`count` transactions made after one that was paid: their captures are not booked."""
     (template,) = paid(platform, merchant, 1)
     made, requests = [], []
     for n in range(count):
@@ -92,7 +92,7 @@ def statuses(platform: Platform) -> list[LineStatus]:
 
 
 def state(platform: Platform, merchant: MerchantProfile) -> Any:
-    """What must be the same however it came about: no ids, no times, no versions of files."""
+    """What must be the same in every run: no ids, no times, no versions of files."""
 
     def mine(model: Any) -> list[Any]:
         return [row for row in platform.rows(model) if row.merchant_id == merchant.id]
@@ -183,7 +183,7 @@ def test_a_file_of_matched_lines_is_completed_and_takes_clearing_and_fees_to_zer
     assert set(platform.balances().values()) == {0}
 
 
-def test_the_same_file_again_settles_nothing_again(platform: Platform) -> None:
+def test_a_repeated_file_settles_nothing_again(platform: Platform) -> None:
     shop = platform.merchant()
     mine = paid(platform, shop, 5)
     lines = [settlement_line(row) for row in mine] + ["broken"]
@@ -216,14 +216,14 @@ def test_the_same_transactions_in_another_days_file_are_duplicates(platform: Pla
 
 
 def mixed(own: list[Transaction]) -> list[str]:
-    """Their lines, with a broken one and a repeated one among them."""
+    """Their lines, including an unreadable one and a repeated one."""
     lines = [settlement_line(row) for row in own]
     lines.insert(4, "broken")
     lines.insert(CHUNK + 3, lines[0])
     return lines
 
 
-def test_killed_at_twenty_random_calls_and_resumed_it_ends_the_same_to_the_unit(
+def test_processing_killed_at_twenty_random_calls_gives_the_same_result(
     platform: Platform, dice: Random
 ) -> None:
     seed = dice.random()
@@ -250,7 +250,7 @@ def test_killed_at_twenty_random_calls_and_resumed_it_ends_the_same_to_the_unit(
         assert state(platform, shop) == expected, faults.injected
 
 
-def test_a_queue_or_bucket_that_fails_half_way_changes_nothing_of_the_end(
+def test_a_queue_or_bucket_failing_half_way_does_not_change_the_result(
     platform: Platform,
 ) -> None:
     shop = platform.merchant()
@@ -267,9 +267,7 @@ def test_a_queue_or_bucket_that_fails_half_way_changes_nothing_of_the_end(
         assert state(platform, shop) == expected, f"killed after call {number}"
 
 
-def test_transient_faults_at_random_change_nothing_of_the_end(
-    platform: Platform, dice: Random
-) -> None:
+def test_random_transient_faults_do_not_change_the_result(platform: Platform, dice: Random) -> None:
     seed = dice.random()
     states = []
     for rate in (0.0, 0.5):
@@ -283,7 +281,7 @@ def test_transient_faults_at_random_change_nothing_of_the_end(
     assert states[0] == states[1]
 
 
-def test_every_message_twice_at_once_judges_every_line_once(platform: Platform) -> None:
+def test_every_message_twice_concurrently_evaluates_every_line_once(platform: Platform) -> None:
     shop = platform.merchant()
     mine = paid(platform, shop, 2 * CHUNK)
     key = put(platform, shop, mixed(mine))
@@ -300,7 +298,7 @@ def test_every_message_twice_at_once_judges_every_line_once(platform: Platform) 
     assert set(platform.balances().values()) == {0}
 
 
-def test_a_transaction_listed_in_two_files_at_once_is_settled_by_one_of_them(
+def test_a_transaction_in_two_concurrent_files_is_settled_by_one_of_them(
     platform: Platform, dice: Random
 ) -> None:
     shop = platform.merchant()
@@ -328,7 +326,7 @@ def test_a_transaction_listed_in_two_files_at_once_is_settled_by_one_of_them(
     assert set(platform.balances().values()) == {0}
 
 
-def test_a_long_file_is_worked_off_in_short_runs_with_totals_of_an_independent_recount(
+def test_a_long_file_is_processed_in_short_runs_with_correct_totals(
     platform: Platform, dice: Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.reconciliation.files.plan.CHUNK_LINES", 100)

@@ -1,4 +1,4 @@
-"""Decisions about exceptions: what each books and settles, and that it can be undone."""
+"""Resolutions of exceptions: what each books and settles, and that it can be undone."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def decisions(shop: Shop) -> Decisions:
 
 
 def unknown(number: int, **changes: Any) -> Any:
-    references = References(transaction_id="txn_of_somebody")
+    references = References(transaction_id="txn_unknown")
     return read_line(number, **{"references": references, **changes})
 
 
@@ -61,7 +61,7 @@ def difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
 
 
 def store_with(platform: Platform, commit: int, fault: Fault) -> Store:
-    """A store on which something goes wrong at one commit."""
+    """A store that fails at one commit."""
     return platform.store_on(Faults(at_commit(commit, fault)).attach(platform.engine.dynamodb()))
 
 
@@ -100,11 +100,11 @@ def mixed(shop: Shop, decisions: Decisions) -> dict[int, SettlementLine]:
 
 
 CAPTURE = {"receivable USD": -941, "acc_clearing_USD": 1000, "acc_fees_USD": -59}
-"""What settling one does, with no difference."""
+"""The effect of settling one transaction without a difference."""
 
 
 def with_written_off(settled: dict[str, int], amount: int, currency: str = "USD") -> dict[str, int]:
-    """What settling does when the platform takes `amount`."""
+    """The effect of settling when the platform bears `amount`."""
     receivable, written_off = f"receivable {currency}", f"written off {currency}"
     moved = {
         **settled,
@@ -133,9 +133,7 @@ BOOKED: dict[int, tuple[LineStatus, dict[str, int], dict[str, int]]] = {
 """By line: its status, and what accept and write_off move, in minor units."""
 
 
-def test_every_decision_books_to_the_unit_and_is_undone_to_the_unit(
-    shop: Shop, decisions: Decisions
-) -> None:
+def test_every_resolution_books_and_is_undone_exactly(shop: Shop, decisions: Decisions) -> None:
     lines = mixed(shop, decisions)
     remainder = decisions.settlement(lines[12].settlement_id).remainder["USD"]
     booked = {
@@ -166,7 +164,7 @@ def test_every_decision_books_to_the_unit_and_is_undone_to_the_unit(
 
 
 @pytest.mark.parametrize("action", ["accept", "write_off"])
-def test_a_settlement_whose_exceptions_are_all_resolved_is_completed_and_the_books_hold(
+def test_a_settlement_with_all_exceptions_resolved_is_completed_and_balanced(
     shop: Shop, decisions: Decisions, action: str
 ) -> None:
     lines = mixed(shop, decisions)
@@ -202,7 +200,7 @@ def test_a_settlement_whose_exceptions_are_all_resolved_is_completed_and_the_boo
     decisions.must_count()
 
 
-def test_what_is_missing_is_accepted_or_written_off_and_missing_again_when_undone(
+def test_a_missing_transaction_is_accepted_or_written_off_and_missing_again_when_undone(
     shop: Shop, decisions: Decisions
 ) -> None:
     platform = shop.platform
@@ -298,7 +296,7 @@ def test_a_line_is_linked_to_the_transaction_that_it_matches_and_to_no_other(
     assert shop.verify_ledger() == {}
 
 
-def test_a_line_that_is_linked_teaches_a_fee_that_nobody_knew(platform: Platform) -> None:
+def test_linking_a_line_learns_a_fee_that_was_unknown(platform: Platform) -> None:
     free = platform.merchant(reconciliation=ReconciliationTerms(tolerance_minor=0))
     decisions = Decisions(platform, free)
     payment_id = platform.paid(free, amount=1000)
@@ -315,9 +313,7 @@ def test_a_line_that_is_linked_teaches_a_fee_that_nobody_knew(platform: Platform
     assert payment_id == payment.id
 
 
-def test_a_decision_about_what_was_missing_closes_the_missing_line_as_well(
-    shop: Shop, decisions: Decisions
-) -> None:
+def test_linking_a_late_line_also_closes_the_missing_line(shop: Shop, decisions: Decisions) -> None:
     platform = shop.platform
     for _ in range(2):
         shop.paid(amount=1000)
@@ -338,7 +334,7 @@ def test_a_decision_about_what_was_missing_closes_the_missing_line_as_well(
     assert shop.verify_ledger() == {}
 
 
-def test_what_was_missing_and_comes_late_is_matched_and_its_day_completed(
+def test_a_late_transaction_is_matched_and_its_missing_day_completed(
     shop: Shop, decisions: Decisions
 ) -> None:
     platform = shop.platform
@@ -367,7 +363,7 @@ def test_what_was_missing_and_comes_late_is_matched_and_its_day_completed(
     assert shop.verify_ledger() == {}
 
 
-def test_of_lines_that_wait_for_each_other_one_is_decided_and_the_other_stays(
+def test_of_two_dependent_lines_one_is_resolved_and_the_other_stays_open(
     shop: Shop, decisions: Decisions
 ) -> None:
     payment_id = shop.paid(amount=1000, capture_method="manual")
@@ -381,7 +377,7 @@ def test_of_lines_that_wait_for_each_other_one_is_decided_and_the_other_stays(
     assert decisions.transaction(capture.id).status is TransactionStatus.SETTLED
     decisions.resolve(line, "undo")
     assert decisions.balances() == before
-    # It waits again: the reversal of the rest makes both fit.
+    # It depends on the other again: after the reversal both fit.
     reversal = read_line(3, amount=-400, category="reversal", references=of_it)
     decisions.close([read_line(2, amount=1000, fee=capture.fee, references=of_it), reversal])
     assert {row.status for row in decisions.lines().values()} == {LineStatus.MATCHED}
@@ -391,7 +387,7 @@ def test_of_lines_that_wait_for_each_other_one_is_decided_and_the_other_stays(
     assert shop.verify_ledger() == {}
 
 
-def test_a_line_that_was_exchanged_is_settled_in_the_payments_currency(
+def test_a_line_with_currency_conversion_is_settled_in_the_payments_currency(
     shop: Shop, decisions: Decisions
 ) -> None:
     shop.paid(amount=1000)
@@ -411,7 +407,7 @@ def test_a_line_that_was_exchanged_is_settled_in_the_payments_currency(
         assert decisions.balances() == before
 
 
-def test_a_line_in_our_currency_for_what_a_customer_paid_in_another_settles_both(
+def test_a_line_in_our_currency_for_a_payment_in_another_settles_both(
     shop: Shop, decisions: Decisions
 ) -> None:
     shop.paid(amount=1000)
@@ -426,7 +422,7 @@ def test_a_line_in_our_currency_for_what_a_customer_paid_in_another_settles_both
     assert shop.verify_ledger() == {}
 
 
-def test_a_decision_whose_answer_was_lost_or_whose_process_died_is_made_once(
+def test_a_resolution_with_a_lost_answer_or_a_dead_process_is_applied_once(
     shop: Shop, decisions: Decisions
 ) -> None:
     decisions.close([unknown(2, amount=70), unknown(3, amount=30)])
@@ -441,7 +437,7 @@ def test_a_decision_whose_answer_was_lost_or_whose_process_died_is_made_once(
     decisions.must_count()
 
 
-def test_many_decisions_whose_process_died_at_any_commit_are_made_once(
+def test_a_batch_of_resolutions_killed_at_any_commit_is_applied_once(
     shop: Shop, decisions: Decisions
 ) -> None:
     decisions.close([unknown(number, amount=number) for number in (2, 3, 4)])
@@ -462,7 +458,7 @@ def test_many_decisions_whose_process_died_at_any_commit_are_made_once(
     decisions.must_count()
 
 
-def test_of_decisions_at_once_one_wins_and_the_others_are_told(
+def test_of_concurrent_resolutions_one_wins_and_the_others_get_a_conflict(
     shop: Shop, decisions: Decisions
 ) -> None:
     shop.paid(amount=1000)
@@ -486,7 +482,7 @@ def test_of_decisions_at_once_one_wins_and_the_others_are_told(
         decisions.resolve(lines[2], "undo")
 
 
-def test_the_same_request_is_answered_again_and_another_one_under_its_key_is_refused(
+def test_a_repeated_request_is_answered_again_and_a_different_one_under_its_key_is_refused(
     shop: Shop, decisions: Decisions
 ) -> None:
     shop.paid(amount=1000)
@@ -502,7 +498,9 @@ def test_the_same_request_is_answered_again_and_another_one_under_its_key_is_ref
         decisions.resolve(line, "write_off", key="once")
 
 
-def test_what_a_later_file_has_superseded_is_not_resolved(shop: Shop, decisions: Decisions) -> None:
+def test_a_line_superseded_by_a_later_file_cannot_be_resolved(
+    shop: Shop, decisions: Decisions
+) -> None:
     shop.paid(amount=1000)
     (capture,) = shop.transactions("capture")
     decisions.close([line_of(2, capture, amount=900)])
@@ -520,7 +518,7 @@ def test_what_a_later_file_has_superseded_is_not_resolved(shop: Shop, decisions:
     decisions.must_count()
 
 
-def test_a_remainder_that_a_later_file_explains_is_not_booked_any_more(
+def test_a_remainder_explained_by_a_later_file_is_not_booked(
     shop: Shop, decisions: Decisions
 ) -> None:
     shop.paid(amount=1000)
@@ -560,7 +558,9 @@ def test_a_line_may_be_resolved_before_its_file_is_closed(shop: Shop, decisions:
     decisions.must_count()
 
 
-def test_of_many_decisions_each_is_judged_alone(shop: Shop, decisions: Decisions) -> None:
+def test_each_resolution_of_a_batch_is_evaluated_separately(
+    shop: Shop, decisions: Decisions
+) -> None:
     shop.paid(amount=1000)
     (capture,) = shop.transactions("capture")
     decisions.close([line_of(2, capture, amount=900), unknown(3, amount=5), unknown(4, amount=6)])
@@ -577,7 +577,7 @@ def test_of_many_decisions_each_is_judged_alone(shop: Shop, decisions: Decisions
         item(3, "accept"),
         item(99, "accept"),
         item(4, "undo"),
-        {**item(4, "accept"), "settlement_id": "set_of_somebody"},
+        {**item(4, "accept"), "settlement_id": "set_unknown"},
     )
     reported = decisions.bulk(*items)
     codes = [
@@ -601,7 +601,7 @@ def test_of_many_decisions_each_is_judged_alone(shop: Shop, decisions: Decisions
     assert decisions.balances() == after
 
 
-def test_many_decisions_that_were_cut_go_on_when_the_request_comes_again(
+def test_an_interrupted_batch_of_resolutions_continues_when_it_is_repeated(
     shop: Shop, decisions: Decisions
 ) -> None:
     decisions.close([unknown(number, amount=number) for number in range(2, 6)])
@@ -621,7 +621,7 @@ def test_many_decisions_that_were_cut_go_on_when_the_request_comes_again(
     decisions.must_count()
 
 
-def test_nobody_decides_about_another_merchants_line(shop: Shop, decisions: Decisions) -> None:
+def test_another_merchants_line_cannot_be_resolved(shop: Shop, decisions: Decisions) -> None:
     decisions.close([unknown(2, amount=5)])
     (line,) = decisions.lines().values()
     other = Decisions(decisions.platform, decisions.platform.merchant())
@@ -634,7 +634,7 @@ def test_nobody_decides_about_another_merchants_line(shop: Shop, decisions: Deci
         decisions.resolve((line.settlement_id, 10**15), "ignore")
 
 
-def test_a_merchant_decides_at_its_own_cost_only(shop: Shop, decisions: Decisions) -> None:
+def test_a_merchant_may_only_resolve_at_its_own_cost(shop: Shop, decisions: Decisions) -> None:
     platform = shop.platform
     refunded, missing = shop.paid(amount=1000), shop.paid(amount=1000)
     shop.operate(refunded, "refund", amount=400)
@@ -674,7 +674,7 @@ def test_a_merchant_decides_at_its_own_cost_only(shop: Shop, decisions: Decision
     assert shop.verify_ledger() == {}
 
 
-def test_what_is_missing_again_on_the_day_it_was_found_gets_a_line_of_its_own(
+def test_a_transaction_missing_again_on_the_same_day_gets_a_line_of_its_own(
     platform: Platform,
 ) -> None:
     shop = Shop(platform)

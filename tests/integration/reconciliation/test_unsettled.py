@@ -1,4 +1,4 @@
-"""The sweep for captures and refunds that no settlement file has named in time."""
+"""The sweep for captures and refunds that no settlement file has contained in time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.platform import Platform, at_once
 
 
 class Countdown:
-    """Is over when it has been asked so often."""
+    """A deadline that has passed once it was read this often."""
 
     def __init__(self, times: int) -> None:
         self._left = times
@@ -71,7 +71,7 @@ def must_agree(platform: Platform) -> None:
         assert settlement.open_exceptions == settlement.lines_done == len(of_it)
 
 
-def test_what_is_in_no_file_after_the_deadline_becomes_a_missing_line_once(
+def test_a_transaction_in_no_file_after_the_deadline_becomes_one_missing_line(
     platform: Platform,
 ) -> None:
     merchant = shop(platform)
@@ -101,7 +101,7 @@ def test_what_is_in_no_file_after_the_deadline_becomes_a_missing_line_once(
     must_agree(platform)
 
 
-def test_what_is_settled_meanwhile_is_not_missing(
+def test_a_transaction_settled_during_the_sweep_is_not_missing(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     merchant = shop(platform, sla_days=0)
@@ -123,7 +123,7 @@ def test_what_is_settled_meanwhile_is_not_missing(
     must_agree(platform)
 
 
-def test_two_sweeps_at_once_write_each_line_once(platform: Platform) -> None:
+def test_two_concurrent_sweeps_write_each_line_once(platform: Platform) -> None:
     merchant = shop(platform, sla_days=0)
     for _ in range(5):
         platform.paid(merchant)
@@ -133,7 +133,7 @@ def test_two_sweeps_at_once_write_each_line_once(platform: Platform) -> None:
     must_agree(platform)
 
 
-def test_a_sweep_that_is_cut_goes_on_where_it_stopped(
+def test_an_interrupted_sweep_continues_where_it_stopped(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unsettled, "LINES_PER_COMMIT", 1)
@@ -151,12 +151,12 @@ def test_a_sweep_that_is_cut_goes_on_where_it_stopped(
         must_agree(platform)
         if report.finished and found == 4:
             break
-        assert runs < 20, "the sweep does not come to an end"
+        assert runs < 20, "the sweep does not end"
     assert runs > 1
     assert len(platform.rows(SettlementLine)) == 4
 
 
-def test_a_deadline_that_is_shortened_reaches_days_that_were_passed_over(
+def test_a_shortened_deadline_covers_days_that_were_skipped(
     platform: Platform,
 ) -> None:
     merchant = shop(platform, sla_days=30)
@@ -168,7 +168,7 @@ def test_a_deadline_that_is_shortened_reaches_days_that_were_passed_over(
     assert sweep(platform).missing == 1
 
 
-def test_a_number_that_another_transaction_has_is_passed_over(
+def test_a_line_number_in_use_is_skipped(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     merchant = shop(platform, sla_days=0)

@@ -1,4 +1,4 @@
-"""Exported entries are the statements; exported books are proved by Beancount, to the unit."""
+"""Exported entries match the statements; exported ledger files are verified by Beancount."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tests.support.simulation.ledger import LedgerPlatform
 OPERATOR = None
 
 
-class Town:
-    """A merchant with every kind of account and posting, and another one that it was paid by."""
+class ExportCase:
+    """A merchant with every kind of account and posting, and another one that paid it."""
 
     def __init__(self, engine: Engine) -> None:
         self.ledger = LedgerPlatform(engine, seed="books")
@@ -104,8 +104,8 @@ class Town:
 
 
 @pytest.fixture(scope="module")
-def simulation(engine: Engine) -> Iterator[Town]:
-    simulation = Town(engine)
+def simulation(engine: Engine) -> Iterator[ExportCase]:
+    simulation = ExportCase(engine)
     yield simulation
     simulation.platform.drop()
 
@@ -116,8 +116,8 @@ def closing(content: bytes) -> dict[str, str]:
     return {name.decode(): f"{number.decode()} {code.decode()}" for name, number, code in found}
 
 
-def test_beancount_proves_the_books_and_their_balances_are_ours(
-    simulation: Town, tmp_path: Path
+def test_beancount_accepts_the_ledger_and_its_balances_match_ours(
+    simulation: ExportCase, tmp_path: Path
 ) -> None:
     for owner, merchant in ((simulation.shop.id, simulation.shop), ("platform", OPERATOR)):
         content, transactions = simulation.books(merchant)
@@ -134,7 +134,7 @@ def test_beancount_proves_the_books_and_their_balances_are_ours(
     assert closing(content)[books_account(simulation.dinars[1])] == "0.999 KWD"
 
 
-def test_exported_entries_and_transfers_are_those_of_the_lists(simulation: Town) -> None:
+def test_exported_entries_and_transfers_match_the_lists(simulation: ExportCase) -> None:
     call = simulation.platform.call(simulation.shop)
     account_reads = simulation.account_reads()
     everything = simulation.exporting.made(simulation.shop, kind="entries")
@@ -158,7 +158,7 @@ def test_exported_entries_and_transfers_are_those_of_the_lists(simulation: Town)
     assert clearing_account("USD") not in {row["account_id"] for row in everything}
 
 
-def test_beancount_finds_what_is_wrong_by_one_minor_unit(simulation: Town, tmp_path: Path) -> None:
+def test_beancount_finds_an_error_of_one_minor_unit(simulation: ExportCase, tmp_path: Path) -> None:
     (row,) = (row for row in simulation.platform.rows(Account) if row.id == simulation.poor)
     simulation.platform.put(row.model_copy(update={"balance": row.balance + 1}))
     content, _ = simulation.books(simulation.shop)
@@ -166,8 +166,8 @@ def test_beancount_finds_what_is_wrong_by_one_minor_unit(simulation: Town, tmp_p
     assert f"Balance failed for '{books_account(simulation.poor)}'" in bean_check(content, tmp_path)
 
 
-def test_books_are_the_same_however_often_they_are_handed_over(
-    simulation: Town, tmp_path: Path
+def test_the_ledger_file_is_the_same_however_often_workers_are_replaced(
+    simulation: ExportCase, tmp_path: Path
 ) -> None:
     whole, transactions = simulation.books(simulation.shop)
     body = {"kind": "entries", "format": "beancount"}
@@ -185,7 +185,7 @@ def test_books_are_the_same_however_often_they_are_handed_over(
     assert bean_check(simulation.exporting.file(export), tmp_path) == ""
 
 
-def test_books_wait_until_what_began_before_is_committed(simulation: Town) -> None:
+def test_the_export_waits_until_earlier_requests_are_committed(simulation: ExportCase) -> None:
     simulation.exporting.settle = timedelta(seconds=60)
     export_id = simulation.exporting.ask(simulation.shop, kind="entries", format="beancount")
     wait = simulation.exporting.turn(export_id).next_in_seconds
@@ -196,8 +196,8 @@ def test_books_wait_until_what_began_before_is_committed(simulation: Town) -> No
     simulation.exporting.done(export_id)
 
 
-def test_books_of_one_account_have_the_others_in_their_transactions_alone(
-    simulation: Town, tmp_path: Path
+def test_an_export_of_one_account_has_other_accounts_only_in_its_transactions(
+    simulation: ExportCase, tmp_path: Path
 ) -> None:
     content, transactions = simulation.books(simulation.shop, account_id=simulation.poor)
     assert bean_check(content, tmp_path) == ""
@@ -206,8 +206,8 @@ def test_books_of_one_account_have_the_others_in_their_transactions_alone(
     assert books_account(simulation.rich).encode() in content
 
 
-def test_all_accounts_are_cut_at_the_instant_of_the_request(
-    simulation: Town, tmp_path: Path
+def test_all_accounts_end_at_the_time_of_the_request(
+    simulation: ExportCase, tmp_path: Path
 ) -> None:
     before, _ = simulation.books(simulation.shop)
     export_id = simulation.exporting.ask(simulation.shop, kind="entries", format="beancount")
@@ -219,8 +219,10 @@ def test_all_accounts_are_cut_at_the_instant_of_the_request(
     assert bean_check(content, tmp_path) == ""
 
 
-def test_what_another_owner_has_moved_is_elsewhere(simulation: Town, tmp_path: Path) -> None:
-    """An operator pays the merchant out of another one's account: its id is not for this one."""
+def test_a_transfer_by_another_owner_hides_the_other_account(
+    simulation: ExportCase, tmp_path: Path
+) -> None:
+    """An operator pays the merchant from another merchant's account, whose id must stay hidden."""
     stranger = simulation.platform.merchant()
     theirs = simulation.ledger.open()
     simulation.send(simulation.rich, theirs, 500)

@@ -1,4 +1,4 @@
-"""Exported settlement lines and audit rows: those of the lists, in any number of turns."""
+"""Exported settlement lines and audit rows match the lists, in any number of turns."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def exporting(platform: Platform) -> Exporting:
 
 
 def in_turns(exporting: Exporting, export_id: str) -> list[dict[str, Any]]:
-    """The rows of an export that hands over after every chunk."""
+    """The rows of an export whose worker is replaced after every chunk."""
     for _ in range(100):
         turn = exporting.turn(export_id, remaining_seconds=lambda: 1.0)
         if turn.next_in_seconds is None:
             content = exporting.file(exporting.row(export_id))
             return [json.loads(line) for line in content.splitlines()]
-    raise AssertionError("the export does not come to an end")
+    raise AssertionError("the export does not end")
 
 
-def test_lines_come_by_settlement_the_newest_first_and_in_the_order_of_their_files(
+def test_lines_are_ordered_by_settlement_newest_first_and_then_by_file_order(
     platform: Platform, exporting: Exporting
 ) -> None:
     shop, other = platform.merchant(), platform.merchant()
@@ -58,7 +58,7 @@ def test_lines_come_by_settlement_the_newest_first_and_in_the_order_of_their_fil
     wrong = [("set_new", 1_500), ("set_old", 1_500)]
     assert places(exporting.made(shop, status="fee_mismatch", **kind)) == wrong
     assert places(exporting.made(shop, type="refund", **kind)) == wrong
-    # The clock of the tests stands at 2026-03-14: the older settlement is 72 days old.
+    # The clock of the tests is set to 2026-03-14: the older settlement is 72 days old.
     assert places(exporting.made(shop, min_age_days=71, **kind)) == wrong
     assert places(exporting.made(shop, min_age_days=72, **kind)) == wrong[1:]
     aged = {"min_age_days": 72, "settlement_id": "set_new"}
@@ -68,7 +68,7 @@ def test_lines_come_by_settlement_the_newest_first_and_in_the_order_of_their_fil
     assert places(exporting.made(shop, **day, **kind)) == everything[104:]
 
 
-def test_audit_rows_come_newest_first_of_everything_or_of_what_is_named(
+def test_audit_rows_are_exported_newest_first_with_and_without_a_filter(
     platform: Platform, exporting: Exporting
 ) -> None:
     shop, other = platform.merchant(), platform.merchant()
@@ -94,7 +94,7 @@ def test_audit_rows_come_newest_first_of_everything_or_of_what_is_named(
     of_one = exporting.made(shop, entity_id=entities[0], **kind)
     assert [row["version"] for row in of_one] == [3, 2, 1]
     assert len(exporting.made(shop, action="balance_debited", **kind)) == 4
-    assert exporting.made(shop, user_id="nobody", **kind) == []
+    assert exporting.made(shop, user_id="unknown", **kind) == []
     theirs = exporting.ask(shop, entity_id=entities[1], **kind)
     exporting.turn(theirs)
     assert exporting.row(theirs).failure_reason == f"No such entity: {entities[1]}"

@@ -1,4 +1,4 @@
-"""Exports are exactly the rows of their lists, whatever happens to the workers that write them."""
+"""Exports contain exactly the rows of their lists, whatever happens to their workers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PAYMENTS = 230
 
 
 def stored(platform: Platform, shop: MerchantProfile, count: int, **changes: Any) -> list[Payment]:
-    """Payments as they stand after their charge, newest first."""
+    """Payments after their charge, newest first."""
     rows = []
     for number in range(count):
         now = platform.clock()
@@ -64,7 +64,7 @@ def exporting(platform: Platform) -> Exporting:
 
 
 def expected_lines(rows: list[Payment], exporting: Exporting, shop: MerchantProfile) -> bytes:
-    """What an undisturbed worker writes, whose rows are compared with the stored ones."""
+    """What an undisturbed worker writes; its rows are compared with the stored ones."""
     export = exporting.done(exporting.ask(shop, kind="payments", format="jsonl"))
     content = exporting.file(export)
     reported = [json.loads(line) for line in content.splitlines()]
@@ -75,7 +75,7 @@ def expected_lines(rows: list[Payment], exporting: Exporting, shop: MerchantProf
 
 
 class Killer:
-    """Ends the process at the n-th call of all, to the tables or to S3."""
+    """Ends the process at the n-th call, to the tables or to S3."""
 
     def __init__(self, platform: Platform, number: int, fault: Fault) -> None:
         self._plan = at_step(number, fault)
@@ -97,7 +97,7 @@ class Killer:
 
 
 @pytest.mark.parametrize("life", [LIFE_SECONDS, 1.0], ids=["with time", "without time"])
-def test_a_worker_that_dies_at_any_call_leaves_a_job_that_becomes_the_same_file(
+def test_a_worker_killed_at_any_call_leaves_a_job_that_gives_the_same_file(
     platform: Platform, exporting: Exporting, life: float
 ) -> None:
     shop = platform.merchant(index_buckets=2)
@@ -121,10 +121,10 @@ def test_a_worker_that_dies_at_any_call_leaves_a_job_that_becomes_the_same_file(
         export = exporting.done(export_id)
         assert exporting.file(export) == expected, f"killed at call {number}"
         assert export.rows == len(rows)
-    assert died >= (15 if life == LIFE_SECONDS else 6), "reads, parts, and their notes"
+    assert died >= (15 if life == LIFE_SECONDS else 6), "reads, parts, and their records"
 
 
-def test_time_that_runs_out_after_every_chunk_makes_the_same_file(
+def test_running_out_of_time_after_every_chunk_gives_the_same_file(
     platform: Platform, exporting: Exporting
 ) -> None:
     shop = platform.merchant()
@@ -135,16 +135,14 @@ def test_time_that_runs_out_after_every_chunk_makes_the_same_file(
     while exporting.turn(export_id, remaining_seconds=lambda: 1.0).next_in_seconds is not None:
         turns += 1
         row = exporting.row(export_id)
-        assert row.lease_owner is None, "the next worker may begin at once"
-    assert turns == 4, "three chunks, of which each was left for another, and the digest"
+        assert row.lease_owner is None, "the next worker may start at once"
+    assert turns == 4, "three chunks, each by another worker, and the digest"
     export = exporting.row(export_id)
     assert exporting.file(export) == expected
     assert export.rows == PAYMENTS
 
 
-def test_two_workers_at_once_are_one_worker_and_one_that_is_told_so(
-    platform: Platform, exporting: Exporting
-) -> None:
+def test_of_two_concurrent_workers_only_one_works(platform: Platform, exporting: Exporting) -> None:
     shop = platform.merchant()
     expected = expected_lines(stored(platform, shop, 3), exporting, shop)
     export_id = exporting.ask(shop, kind="payments", format="jsonl")
@@ -160,15 +158,13 @@ def test_two_workers_at_once_are_one_worker_and_one_that_is_told_so(
     exporting.turn(export_id)
     assert len(refused) == 1
     assert exporting.file(exporting.row(export_id)) == expected
-    assert exporting.turn(export_id).next_in_seconds is None, (
-        "a message that comes late does nothing"
-    )
+    assert exporting.turn(export_id).next_in_seconds is None, "a late message has no effect"
 
 
-def test_a_part_of_a_worker_that_was_given_up_is_not_in_the_file(
+def test_a_part_of_a_replaced_worker_is_not_in_the_file(
     platform: Platform, exporting: Exporting
 ) -> None:
-    """The first worker stands still before it sends a part, is succeeded, and sends it then."""
+    """The first worker pauses before it sends a part, is replaced, and sends it then."""
     shop = platform.merchant()
     rows = stored(platform, shop, PAYMENTS)
     expected = expected_lines(rows, exporting, shop)
@@ -198,9 +194,7 @@ def test_a_part_of_a_worker_that_was_given_up_is_not_in_the_file(
     assert len(changed) == 1
 
 
-def test_an_export_that_comes_no_further_fails_visibly(
-    platform: Platform, exporting: Exporting
-) -> None:
+def test_an_export_without_progress_fails_visibly(platform: Platform, exporting: Exporting) -> None:
     shop = platform.merchant()
     stored(platform, shop, 1)
     export_id = exporting.ask(shop, kind="payments")
@@ -221,7 +215,7 @@ def test_an_export_that_comes_no_further_fails_visibly(
     assert export.open_status is None
 
 
-def test_the_same_filters_as_in_the_list(platform: Platform, exporting: Exporting) -> None:
+def test_exports_have_the_filters_of_the_list(platform: Platform, exporting: Exporting) -> None:
     shop, other = platform.merchant(index_buckets=2), platform.merchant()
     rows = stored(platform, shop, 5)
     stored(platform, other, 2)
@@ -242,7 +236,7 @@ def test_the_same_filters_as_in_the_list(platform: Platform, exporting: Exportin
     assert exporting.done(acted).rows == 7
 
 
-def test_what_was_made_after_the_export_was_asked_for_is_not_in_it(
+def test_rows_created_after_the_request_are_not_exported(
     platform: Platform, exporting: Exporting
 ) -> None:
     shop = platform.merchant()
@@ -253,7 +247,7 @@ def test_what_was_made_after_the_export_was_asked_for_is_not_in_it(
     assert json.loads(line)["id"] == before.id
 
 
-def test_csv_has_the_fields_of_the_list_and_no_formula(
+def test_csv_has_the_fields_of_the_list_and_no_formulas(
     platform: Platform, exporting: Exporting
 ) -> None:
     shop = platform.merchant()
@@ -269,7 +263,7 @@ def test_csv_has_the_fields_of_the_list_and_no_formula(
     assert exact["description"] == formula
 
 
-def test_nothing_to_export_is_a_file_all_the_same(platform: Platform, exporting: Exporting) -> None:
+def test_an_export_without_rows_still_has_a_file(platform: Platform, exporting: Exporting) -> None:
     shop = platform.merchant()
     for format_, content in (("jsonl", b""), ("csv", None)):
         export = exporting.done(exporting.ask(shop, kind="payments", format=format_))
@@ -332,7 +326,7 @@ def test_transactions_transfers_entries_and_audit_rows_of_a_merchant(
         ),
     ],
 )
-def test_what_cannot_be_exported_is_refused_at_once(
+def test_an_invalid_export_is_refused_at_once(
     platform: Platform,
     exporting: Exporting,
     ask: Callable[[Exporting, MerchantProfile, MerchantProfile], str],
@@ -343,7 +337,7 @@ def test_what_cannot_be_exported_is_refused_at_once(
         ask(exporting, shop, other)
 
 
-def test_an_unknown_filter_is_told_which_there_are(
+def test_an_unknown_filter_is_refused_with_the_known_ones(
     platform: Platform, exporting: Exporting
 ) -> None:
     with pytest.raises(InvalidValue, match="use payment_id, processor_id, status") as said:
@@ -351,7 +345,7 @@ def test_an_unknown_filter_is_told_which_there_are(
     assert said.value.param == "min_amount"
 
 
-def test_the_same_request_again_is_the_same_export(
+def test_a_repeated_request_returns_the_same_export(
     platform: Platform, exporting: Exporting
 ) -> None:
     shop = platform.merchant()
@@ -359,7 +353,7 @@ def test_the_same_request_again_is_the_same_export(
     assert exporting.ask(shop, key="k", kind="payments") == first
 
 
-def test_so_many_exports_of_one_owner_are_open_and_a_repetition_is_none_more(
+def test_open_exports_per_owner_are_limited_and_a_repetition_does_not_count(
     platform: Platform, exporting: Exporting
 ) -> None:
     shop = platform.merchant()
@@ -372,7 +366,7 @@ def test_so_many_exports_of_one_owner_are_open_and_a_repetition_is_none_more(
     exporting.ask(shop, kind="payments")
 
 
-def test_another_merchants_settlement_or_entity_fails_without_a_row(
+def test_an_export_of_another_merchants_settlement_or_entity_fails_without_rows(
     platform: Platform, exporting: Exporting
 ) -> None:
     shop = platform.merchant()
@@ -390,14 +384,14 @@ def test_another_merchants_settlement_or_entity_fails_without_a_row(
     assert isinstance(exporting.s3, FakeUploads)
 
 
-def test_an_emulated_s3_takes_what_is_uploaded_as_the_fake_does(ministack_engine: Engine) -> None:
+def test_an_emulated_s3_accepts_the_same_uploads_as_the_fake(ministack_engine: Engine) -> None:
     s3 = ministack_engine.client("s3")
     bucket = f"exports-{uuid.uuid4().hex}"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     files = ExportFiles(s3, bucket)
     key, whole = "exports/mer_1/exp_1/export.jsonl", [b"x" * 5 * 1024 * 1024, b"y" * 10]
     upload = files.begin(key, ExportFormat.JSONL)
-    # The number between them was kept free for a worker that was given up, and sends it late.
+    # The part number in between was reserved for the replaced worker, which sends it late.
     parts = [files.upload(key, upload, n, part) for n, part in zip((1, 3), whole, strict=True)]
     files.upload(key, upload, 2, b"late")
     files.complete(key, upload, parts)

@@ -1,4 +1,4 @@
-"""Totals: each payment adds once to its merchant's day, whatever the stream does to its changes."""
+"""Totals: each payment adds once to its merchant's day, whatever happens in the stream."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def handler(platform: Platform, seed: str) -> Handler:
 
 
 def fold_until(stop: threading.Event, platform: Platform, seed: str) -> int:
-    """Fold again and again, on a bad connection, by a process that dies; rows that were folded."""
+    """Fold repeatedly, with a bad connection and crashes; rows that were folded."""
     folded, numbers = 0, itertools.count()
     while not stop.is_set():
         try:
@@ -104,7 +104,7 @@ def fold_until(stop: threading.Event, platform: Platform, seed: str) -> int:
 # ------------------------------------------------------------ counting and folding
 
 
-def test_totals_are_a_recount_though_the_stream_is_late_doubled_rewound_and_killed_while_folding(
+def test_totals_match_a_recount_after_late_repeated_and_interrupted_processing(
     streaming: Platform, dice: Random
 ) -> None:
     platform, seed = streaming, str(dice.random())
@@ -141,7 +141,7 @@ def test_totals_are_a_recount_though_the_stream_is_late_doubled_rewound_and_kill
         must_say(summary_of(platform, shop), truth_of(payments.rows.values(), shop))
 
 
-def test_changes_that_come_again_at_once_and_in_any_order_add_once(
+def test_repeated_concurrent_and_unordered_changes_add_once(
     either_world: Platform, dice: Random
 ) -> None:
     platform = either_world
@@ -162,7 +162,7 @@ def test_changes_that_come_again_at_once_and_in_any_order_add_once(
     totals_must_be_exact(platform)
 
 
-def test_folding_while_payments_are_counted_and_refunded_loses_nothing(
+def test_folding_during_payments_and_refunds_loses_nothing(
     either_world: Platform, dice: Random
 ) -> None:
     platform = either_world
@@ -201,7 +201,7 @@ def test_folding_while_payments_are_counted_and_refunded_loses_nothing(
     assert row.unfolded is None
 
 
-def test_a_folding_that_dies_between_or_after_its_commits_is_finished_by_the_next(
+def test_folding_killed_between_commits_is_finished_by_the_next_run(
     platform: Platform, dice: Random
 ) -> None:
     shop = platform.merchant(index_buckets=64)
@@ -221,7 +221,7 @@ def test_a_folding_that_dies_between_or_after_its_commits_is_finished_by_the_nex
     assert {row.id for row in total_rows(platform)} == {shop.id}
 
 
-def test_a_run_of_folding_stops_in_time_and_goes_on_next_time(platform: Platform) -> None:
+def test_a_folding_run_stops_in_time_and_continues_next_time(platform: Platform) -> None:
     shops = [platform.merchant() for _ in range(4)]
     for shop in shops:
         platform.put(a_payment(shop, platform.clock() - timedelta(days=1)))
@@ -233,10 +233,10 @@ def test_a_run_of_folding_stops_in_time_and_goes_on_next_time(platform: Platform
     assert {row.id for row in total_rows(platform)} == {shop.id for shop in shops}
 
 
-# ------------------------------------------------------------ what is no step of the platform
+# ------------------------------------------------------------ out-of-band changes
 
 
-def test_an_edit_without_a_step_and_a_deletion_count_for_nothing(platform: Platform) -> None:
+def test_an_edit_without_a_new_version_and_a_deletion_are_not_counted(platform: Platform) -> None:
     shop = platform.merchant()
     payment = a_payment(shop, platform.clock(), amount_captured=1000)
     edited = payment.model_copy(update={"amount_captured": 5000})
@@ -246,7 +246,9 @@ def test_an_edit_without_a_step_and_a_deletion_count_for_nothing(platform: Platf
     assert stored(platform) == recounted([payment])
 
 
-def test_an_edit_with_a_step_moves_the_payment_to_another_currency(platform: Platform) -> None:
+def test_an_edit_with_a_new_version_moves_the_payment_to_another_currency(
+    platform: Platform,
+) -> None:
     shop = platform.merchant()
     payment = a_payment(shop, platform.clock(), amount_captured=1000)
     moved = payment.model_copy(update={"currency": "JPY", "version": 2})
@@ -277,7 +279,7 @@ def test_a_batch_of_new_payments_of_one_day_is_one_commit_and_no_read(platform: 
     assert (row.count_succeeded, row.version) == (99, 1)
 
 
-def test_a_damaged_total_parks_its_own_payments_and_holds_up_no_others(platform: Platform) -> None:
+def test_a_damaged_total_parks_its_own_payments_and_blocks_no_others(platform: Platform) -> None:
     good, bad = platform.merchant(), platform.merchant()
     payments = [a_payment(shop, platform.clock()) for shop in (good, bad, good)]
     parking, codec = ParkingLot(), platform.store.codec
@@ -303,7 +305,7 @@ def test_a_damaged_total_parks_its_own_payments_and_holds_up_no_others(platform:
 # ------------------------------------------------------------ reading
 
 
-def test_a_summary_that_is_read_while_days_are_folded_is_exact(either_world: Platform) -> None:
+def test_a_summary_read_while_days_are_folded_is_exact(either_world: Platform) -> None:
     platform = either_world
     shop = platform.merchant(index_buckets=32)
     payments = [
@@ -334,7 +336,7 @@ def test_a_summary_that_is_read_while_days_are_folded_is_exact(either_world: Pla
     must_say(summary_of(platform, shop), truth)
 
 
-def test_a_summary_that_is_read_while_payments_move_on_never_shows_half_of_a_step(
+def test_a_summary_read_during_changes_never_shows_half_of_a_step(
     platform: Platform, dice: Random
 ) -> None:
     shop = platform.merchant(index_buckets=16)
@@ -406,7 +408,7 @@ def test_a_year_of_a_merchant_with_many_buckets_is_a_few_hundred_items(platform:
         ("2020-01-01", "2026-03-09T00:00:00Z"),
     ],
 )
-def test_days_come_from_totals_and_parts_of_days_from_the_list(
+def test_whole_days_are_read_from_totals_and_parts_of_days_from_the_list(
     platform: Platform, start: str, end: str
 ) -> None:
     shop = platform.merchant(index_buckets=2)
@@ -418,7 +420,7 @@ def test_days_come_from_totals_and_parts_of_days_from_the_list(
     must_say(reported, truth_of(platform.payments(), shop, start_of(start), end_of(end)))
 
 
-def test_parts_of_days_are_refused_beyond_a_bound_and_whole_days_never(
+def test_parts_of_days_are_refused_beyond_a_limit_and_whole_days_never(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(summary, "MAX_PART_PAYMENTS", 5)
@@ -432,7 +434,7 @@ def test_parts_of_days_are_refused_beyond_a_bound_and_whole_days_never(
         summary_of(platform, shop, start_date=f"{day}T00:00:01Z", end_date=day)
 
 
-def test_a_summary_whose_rows_move_all_the_time_says_so_instead_of_a_wrong_sum(
+def test_a_constantly_changing_summary_is_refused_instead_of_wrong(
     platform: Platform,
 ) -> None:
     shop = platform.merchant()

@@ -1,4 +1,4 @@
-"""Everything derived from the change streams, under a storm: nothing forgotten, nothing twice."""
+"""Everything derived from the change streams under faults: nothing is lost, nothing is repeated."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def simulation(streaming_stage: Stage, dice: Random) -> DerivedDataSimulation:
     return DerivedDataSimulation(streaming_stage, str(dice.random()), shops)
 
 
-def test_what_is_derived_is_whole_after_any_storm(simulation: DerivedDataSimulation) -> None:
+def test_everything_derived_is_complete_after_any_faults(simulation: DerivedDataSimulation) -> None:
     simulation.run(OPERATIONS)
     simulation.come_to_rest()
     rows = audit_must_be_whole(simulation.stage)
@@ -74,7 +74,7 @@ def everything_was_taken(
     office: WebhookWorker,
     reported: Mapping[str, AuditableChange],
 ) -> None:
-    """Each webhook arrived at least once, under one id with one body, and its row says so."""
+    """Each webhook arrived at least once, with one id and one body, and its row is consistent."""
     assert set(office.receiver.taken) == set(reported)
     assert all(len(bodies) == 1 for bodies in office.receiver.bodies.values())
     statuses = {
@@ -92,7 +92,7 @@ def fold_the_day(office: WebhookWorker) -> None:
 
 
 def must_be_quiet(simulation: DerivedDataSimulation) -> None:
-    """No alert but those that the town gave reason for, and nothing given up."""
+    """Only alerts with a cause in the simulation, and no dropped records."""
     alerts = Counter(item["type"]["S"] for item in items(simulation.stage, "alerts"))
     assert set(alerts) <= {"large_transaction", "suspicious_velocity", "lock_out"}, alerts
     assert simulation.poller.sink == []

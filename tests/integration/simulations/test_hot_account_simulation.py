@@ -1,7 +1,7 @@
-"""One merchant's receivable under everything at once, with a projector that lags and stops.
+"""One merchant's receivable under concurrent load, with a projector that lags and stops.
 
 Sales, refunds, chargebacks, payouts, holds from it and towards it, and consolidations, by clients
-whose connections fail and who die. After each accepted debit its total is looked at.
+whose connections fail and who die. After each accepted debit its total is checked.
 
 `TEST_SEED=… OPERATIONS=…` repeats a run, or makes a longer one.
 """
@@ -52,7 +52,7 @@ SECONDS_BETWEEN = 0.08
 
 
 class Bank(SandboxProcessor):
-    """The sandbox, and disputes as the customer's bank has them now."""
+    """The sandbox, with disputes set by the test."""
 
     disputes: dict[str, DisputeState]
 
@@ -69,7 +69,7 @@ class Bank(SandboxProcessor):
 
 @dataclass
 class Market:
-    """The merchant, two accounts that money is paid out to, and all that was asked for."""
+    """The merchant, two accounts that money is paid out to, and all requests."""
 
     ledger: LedgerPlatform
     bank: Bank
@@ -88,14 +88,14 @@ class Market:
         receivable = receivable_account(ledger.merchant.id, "USD")
         market = cls(ledger, bank, receivable, [ledger.open(opening=5_000), ledger.open()])
         deps = market._dependencies(ledger.calm)
-        for amount in (20_000, 9_000, 3_000):  # nobody takes these back
+        for amount in (20_000, 9_000, 3_000):  # these are never refunded
             ledger.platform.pay(ledger.merchant, market._key(), deps=deps, amount=amount)
         market.sell(ledger.calm, Random(1))
         ledger.poller.drain()
         return market
 
     def work(self, client: LedgerClient, dice: Random) -> None:
-        """One thing that somebody wants, of all that touches the receivable."""
+        """One random request that involves the receivable."""
         wishes: list[tuple[Callable[[LedgerClient, Random], None], int]] = [
             (self.sell, 24),
             (self.refund, 20),
@@ -132,7 +132,7 @@ class Market:
         self.done["refund"] += 1
 
     def charge_back(self, client: LedgerClient, dice: Random) -> None:
-        """A customer's bank takes money back, or the merchant has won it."""
+        """A customer's bank charges back, or the merchant has won the dispute."""
         payment, amount = self._any_payment(dice)
         won, at = dice.random() < 0.3, self.ledger.platform.clock()
         row = PaymentRepository(self.ledger.platform.store).get(payment, UNRESTRICTED)
@@ -166,10 +166,10 @@ class Market:
         outcome = apply_dispute(event, deps)
         self.done[f"dispute {outcome.result}"] += 1
 
-    # ------------------------------------------------------------ what is asked for
+    # ------------------------------------------------------------ requests
 
     def pay_out(self, client: LedgerClient, dice: Random) -> None:
-        """A payout or a hold for one: a little, or all that there is."""
+        """A payout or a hold for one, of a small amount or of everything."""
         there = ShardRepository(client.store).balance_of(self.receivable).total
         share = dice.choice([there, there + 1, there, *[there // part for part in (2, 5, 13)]])
         amount = max(1, share)
@@ -204,7 +204,7 @@ class Market:
         self.ask(order, client)
 
     def ask(self, order: Order, client: LedgerClient) -> None:
-        """Ask until it is answered, or leave it open after some tries."""
+        """Repeat until there is an answer, or give up after some tries."""
         for _ in range(TRIES_OF_ONE_ORDER):
             try:
                 answer = client.send(order)
@@ -218,7 +218,7 @@ class Market:
                     self.holds.append(document["id"])
             return
 
-    # ------------------------------------------------------------ what stands behind
+    # ------------------------------------------------------------ infrastructure
 
     def _dependencies(self, client: LedgerClient) -> Any:
         return self.ledger.platform.deps(client.store, self.bank)
@@ -232,7 +232,7 @@ class Market:
 
 
 class _Slow(ShardRepository):
-    """Takes its time between the look at a balance and the commit, so that others come between."""
+    """Pauses between the read of a balance and the commit, so that other requests interleave."""
 
     def balance_of(self, account_id: str) -> HotBalance:
         seen = super().balance_of(account_id)
@@ -266,7 +266,7 @@ def run(market: Market, clients: list[LedgerClient], operations: int, part: str)
 
 
 def settle(market: Market) -> None:
-    """Everybody comes back on a line that works; what was open is resolved, and holds end."""
+    """All clients retry over a working connection; open payments are resolved, and holds end."""
     calm = market.ledger.calm
     for order in {order.key: order for order in market.orders}.values():
         try:
@@ -278,7 +278,7 @@ def settle(market: Market) -> None:
     assert calm.expire().failed == 0
 
 
-def test_no_accepted_debit_takes_the_total_of_a_hot_account_below_its_floor(
+def test_no_accepted_debit_takes_a_hot_account_below_its_floor(
     market: Market,
 ) -> None:
     ledger = market.ledger
@@ -298,7 +298,7 @@ def test_no_accepted_debit_takes_the_total_of_a_hot_account_below_its_floor(
     shards = {row.shard for row in ledger.platform.rows(Account) if row.id == market.receivable}
     became = Counter(row.status.value for row in books.transfers.values())
     print(dict(market.done), dict(became), dict(watch.looked), dict(market.story.troubles))
-    # A market in which nothing happens would prove nothing.
+    # A run in which nothing happens would not test anything.
     assert watch.looked[market.receivable] > 0
     assert min(became["processed"], became["failed"], became["canceled"] + became["expired"]) > 0
     assert min(market.done[each] for each in ("sale", "refund", "dispute applied")) > 0

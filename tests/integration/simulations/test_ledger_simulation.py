@@ -1,4 +1,4 @@
-"""Many clients move the money of a few accounts while everything fails; in the end all agrees.
+"""Many clients move the money of a few accounts under faults; at the end everything agrees.
 
 `make test-faults SEED=… OPERATIONS=…` repeats a run, or makes a longer one.
 """
@@ -50,8 +50,8 @@ def ledger(request: pytest.FixtureRequest, dice: Random) -> Iterator[LedgerPlatf
 
 
 @dataclass
-class Town:
-    """Ten accounts, and everything that was ordered."""
+class LedgerSimulation:
+    """Ten accounts, and all requests."""
 
     ledger: LedgerPlatform
     immediate: list[str]
@@ -59,12 +59,12 @@ class Town:
     foreign: list[str]
     orders: list[Order] = field(default_factory=list)
     holds: list[tuple[str, int, int]] = field(default_factory=list)
-    """(id, amount, legs) of each hold that a client was told of."""
+    """(id, amount, legs) of each hold that a client has received."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def built(cls, ledger: LedgerPlatform) -> Town:
-        """Six accounts that change at once, two folded ones, two of another currency."""
+    def built(cls, ledger: LedgerPlatform) -> LedgerSimulation:
+        """Six accounts that change at once, two hot ones, two of another currency."""
         openings = (500_000, 100_000, 20_000, 5_000, 0)
         immediate = [ledger.open(opening=opening) for opening in openings]
         immediate.append(ledger.open(credit=10_000))
@@ -73,14 +73,14 @@ class Town:
         return cls(ledger, immediate, folded, foreign)
 
     def invent(self, dice: Random) -> Order:
-        """What a client wants next; half of all money goes through the hot account."""
+        """A client's next request; half of all money goes through the hot account."""
         throw = dice.random()
         with self.lock:
             holds, orders = self.holds, self.orders
             if throw < 0.30 and holds:
                 order = self._end_of(dice.choice(holds[-40:]), dice)
             elif throw < 0.36 and orders:
-                order = dice.choice(orders[-60:])  # somebody asks again, maybe at this instant
+                order = dice.choice(orders[-60:])  # a repetition, possibly concurrent
             else:
                 order = self._beginning(dice)
             self.orders.append(order)
@@ -126,7 +126,7 @@ class Town:
         }
 
     def learn(self, order: Order, answer: Any) -> None:
-        """A hold that somebody may post or cancel from now on."""
+        """A hold that any client may post or cancel from now on."""
         if answer.status != 201 or not order.body.get("hold") or answer.replayed:
             return
         document = json.loads(answer.body)
@@ -134,8 +134,8 @@ class Town:
             self.holds.append((document["id"], document["amount"], len(document["legs"])))
 
 
-def ask(simulation: Town, order: Order, client: LedgerClient, story: Story) -> None:
-    """Ask until it is answered, or leave it open after some tries."""
+def ask(simulation: LedgerSimulation, order: Order, client: LedgerClient, story: Story) -> None:
+    """Repeat until there is an answer, or give up after some tries."""
     for _ in range(TRIES_OF_ONE_ORDER):
         try:
             answer = client.send(order)
@@ -150,7 +150,9 @@ def ask(simulation: Town, order: Order, client: LedgerClient, story: Story) -> N
             return
 
 
-def _something_else(simulation: Town, client: LedgerClient, dice: Random, story: Story) -> None:
+def _something_else(
+    simulation: LedgerSimulation, client: LedgerClient, dice: Random, story: Story
+) -> None:
     """Time passes, holds expire, an account is closed to transfers for a moment."""
     throw = dice.random()
     try:
@@ -166,7 +168,9 @@ def _something_else(simulation: Town, client: LedgerClient, dice: Random, story:
         story.operational_alerts(error)
 
 
-def run(simulation: Town, story: Story, clients: list[LedgerClient], operations: int) -> None:
+def run(
+    simulation: LedgerSimulation, story: Story, clients: list[LedgerClient], operations: int
+) -> None:
     def work(number: int) -> None:
         dice = Random(f"{simulation.ledger.seed}-work-{number}")
         for _ in range(operations):
@@ -177,8 +181,8 @@ def run(simulation: Town, story: Story, clients: list[LedgerClient], operations:
         list(pool.map(work, range(len(clients))))
 
 
-def settle(simulation: Town, story: Story) -> None:
-    """Who was told to come back comes back, on a line that works; and time ends all holds."""
+def settle(simulation: LedgerSimulation, story: Story) -> None:
+    """Open requests are repeated over a working connection; and time ends all holds."""
     for account in simulation.immediate:
         simulation.ledger.calm.set_active(account, True)
     for order in {order.key: order for order in simulation.orders}.values():
@@ -188,10 +192,10 @@ def settle(simulation: Town, story: Story) -> None:
     assert (report.failed, report.finished) == (0, True)
 
 
-def test_sixteen_clients_under_faults_and_deaths_lose_nothing_and_apply_each_request_once(
+def test_sixteen_clients_under_faults_and_crashes_lose_nothing_and_apply_each_request_once(
     ledger: LedgerPlatform,
 ) -> None:
-    simulation, story = Town.built(ledger), Story()
+    simulation, story = LedgerSimulation.built(ledger), Story()
     clients = [
         ledger.client(f"client-{n}", FAULT_RATE, KILL_RATE, PATIENCE) for n in range(CLIENTS)
     ]
@@ -206,7 +210,7 @@ def test_sixteen_clients_under_faults_and_deaths_lose_nothing_and_apply_each_req
     print(dict(reported), dict(became), dict(story.troubles), dict(injected))
     locks = ledger.locks
     print(Counter(ledger.poller.injected), locks.commits, locks.conflicts, locks.plain_conflicts)
-    # A storm that is none, or a run in which everything is refused, would prove nothing.
+    # A run without faults, or one in which everything is refused, would not test anything.
     assert set(Fault) <= set(injected)
     assert min(became[each] for each in ("processed", "failed", "canceled", "expired")) > 0
     assert min(reported[201], reported[200], reported[422]) > 0

@@ -1,4 +1,4 @@
-"""Any sequence of requests, one after the other, does what a ledger in plain dictionaries does."""
+"""Any sequence of requests has the same results as a ledger in plain dictionaries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.simulation.ledger import LedgerPlatform, Order
 
 EXAMPLES, STEPS = 8, 30
 PLACES = 5
-"""Two wallets with money, one with credit, one empty, one folded; the last in other money."""
+"""Two wallets with money, one with credit, one empty, one hot; the last in another currency."""
 
 places = st.integers(0, PLACES - 1)
 amounts = st.one_of(st.integers(1, 60), st.integers(1, 2_000))
@@ -40,7 +40,7 @@ legs_of_many = st.lists(st.tuples(pairs, amounts), min_size=2, max_size=4)
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Every rule asks the services and the model, and both must say the same."""
+    """Every rule calls the services and the model, and both must agree."""
 
     engine: Engine
 
@@ -143,12 +143,12 @@ class LedgerMachine(RuleBasedStateMachine):
         name = self.names[place]
         self.ledger.calm.set_active(name, active)
         self.model.accounts[name].active = active
-        # A folded account's state may be remembered for seconds; here everybody knows it at once.
+        # A hot account's status may be cached for seconds; here it is known at once.
         self.ledger.calm.forget_folded()
 
     @rule()
     def project(self) -> None:
-        """A guarded debit of a folded account can use what has been folded until then."""
+        """A guarded debit of a hot account can use everything projected so far."""
         self.ledger.poller.drain()
 
     @precondition(lambda self: self.reported)
@@ -160,7 +160,7 @@ class LedgerMachine(RuleBasedStateMachine):
     # ------------------------------------------------------------ both sides
 
     def _begin(self, order: Order, hold: bool) -> None:
-        self.ledger.poller.drain()  # so that the model knows what a folded account may give away
+        self.ledger.poller.drain()  # so that the model knows the spendable balance of a hot account
         legs = legs_in({"legs": [order.body]} if "legs" not in order.body else order.body)
         verdict = self._verdict(legs)
         answer = self.ledger.calm.send(order)
@@ -206,7 +206,9 @@ class LedgerMachine(RuleBasedStateMachine):
             assert (row.held_out, row.held_in) == (wanted.held_out, wanted.held_in), row.id
             assert row.status == ("active" if wanted.active else "inactive")
             assert row.spendable == row.balance - row.held_out + row.credit_limit
-            if wanted.folded:  # what its shards hold is spendable too: row 00 may be below zero
+            if (
+                wanted.folded
+            ):  # the balances of its shards are spendable too: row 00 may be below zero
                 rows = self.ledger.calm.deps.shard_rows.rows_of(row.id)
                 assert row.spendable + sum(each.balance for each in rows[1:]) >= 0
             else:
@@ -221,7 +223,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ledger.platform.drop()
 
 
-def test_any_sequence_of_requests_is_answered_as_by_a_ledger_in_plain_dictionaries(
+def test_any_sequence_of_requests_has_the_results_of_a_ledger_in_plain_dictionaries(
     engine: Engine,
 ) -> None:
     LedgerMachine.engine = engine
@@ -241,7 +243,7 @@ def test_any_sequence_of_requests_is_answered_as_by_a_ledger_in_plain_dictionari
 
 
 def _asked(ask: Callable[[], StoredAnswer]) -> tuple[str | None, StoredAnswer | None]:
-    """The code of a refusal, None when it was done; and the answer, if it is one that is stored."""
+    """The code of a refusal, None for a success; and the answer, if it is stored."""
     try:
         answer = ask()
     except PlatformError as refusal:

@@ -1,4 +1,4 @@
-"""Many clients charge, capture, cancel and refund while everything fails; in the end all agrees.
+"""Many clients charge, capture, cancel and refund under faults; at the end everything agrees.
 
 `make test-faults SEED=… OPERATIONS=…` repeats a run, or makes a longer one.
 """
@@ -33,9 +33,9 @@ from tests.support.simulation.payment_story import PAY, Order
 from tests.support.simulation.payments import LOCK_SECONDS, TIMING, Client, PaymentSimulation
 
 HALVES = 2
-"""Towns of their own, so that two workers share the operations."""
+"""Separate simulations, so that two workers share the operations."""
 OPERATIONS = int(os.environ.get("OPERATIONS") or 800)
-"""Orders under keys of their own, of all halves together."""
+"""Requests with their own keys, of all halves together."""
 ENOUGH = 5_000
 """A shorter run need not meet everything that can happen."""
 CLIENTS = 6
@@ -46,7 +46,7 @@ FINAL = {PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELED}
 
 
 def ask(simulation: PaymentSimulation, order: Order, client: Client) -> None:
-    """Ask until it is answered, or leave it open after some tries."""
+    """Repeat until there is an answer, or give up after some tries."""
     for _ in range(TRIES_OF_ONE_ORDER):
         try:
             outcome = simulation.story.send(order, simulation.platform, client.deps)
@@ -59,7 +59,7 @@ def ask(simulation: PaymentSimulation, order: Order, client: Client) -> None:
 
 
 def something_else(simulation: PaymentSimulation, client: Client, dice: Random) -> None:
-    """Time passes, the resolver runs and may die, mail arrives that nobody waits for any more."""
+    """Time passes, the resolver runs and may die, and delayed requests arrive at the processor."""
     throw = dice.random()
     if throw < 0.03:
         simulation.platform.clock.advance(dice.choice([1, 30, 90, 400]))
@@ -76,7 +76,7 @@ def something_else(simulation: PaymentSimulation, client: Client, dice: Random) 
 
 
 def run(simulation: PaymentSimulation, operations: int) -> None:
-    """Every client does its share of the operations; some orders are sent again meanwhile."""
+    """Every client does its share of the operations; some requests are repeated meanwhile."""
 
     def work(number: int) -> None:
         dice = Random(f"{simulation.seed}-work-{number}")
@@ -92,7 +92,7 @@ def run(simulation: PaymentSimulation, operations: int) -> None:
 
 
 def settle(simulation: PaymentSimulation) -> None:
-    """Time passes until the resolver has nothing to do; late mail arrives before and after it."""
+    """Time passes until the resolver has nothing to do; delayed requests arrive around it."""
     dice, platform = Random(f"{simulation.seed}-settle"), simulation.platform
     while dice.random() < 0.8 and simulation.mail.deliver(dice):
         pass
@@ -103,13 +103,13 @@ def settle(simulation: PaymentSimulation) -> None:
         if report.due == 0 and not any(row.open_bucket for row in platform.payments()):
             break
     else:
-        raise AssertionError("the resolver does not come to an end")
+        raise AssertionError("the resolver does not end")
     while simulation.mail.deliver(dice):
         pass
 
 
 def everybody_asks_again(simulation: PaymentSimulation) -> None:
-    """Who was told to come back comes back, on a line that works, until there is an answer."""
+    """Open requests are repeated over a working connection until there is an answer."""
     calm, waiting = simulation.deps(), list(simulation.story.orders.values())
     for _ in range(2):
         for order in waiting:
@@ -125,7 +125,7 @@ def simulation(engine: Engine, dice: Random) -> Iterator[PaymentSimulation]:
     merchants = [ledger.platform.merchant(index_buckets=buckets) for buckets in (1, 4)]
     limits = RateLimits(payments_per_minute=200, max_payment_amount=5 * 10**8)
     merchants.append(ledger.platform.merchant(rate_limits=limits))
-    ledger.open()  # the engine loses a stream of which nothing came for long
+    ledger.open()  # the engine loses a stream without records after a while
     simulation = PaymentSimulation(ledger, seed, merchants)
     logging.disable(logging.WARNING)  # thousands of expected failures
     logging.getLogger().addHandler(simulation.log)
@@ -136,7 +136,7 @@ def simulation(engine: Engine, dice: Random) -> Iterator[PaymentSimulation]:
 
 
 @pytest.mark.parametrize("half", range(HALVES))
-def test_payments_under_faults_and_deaths_agree_with_the_processor_the_books_and_every_client(
+def test_payments_under_faults_and_crashes_agree_with_the_processor_the_ledger_and_every_client(
     simulation: PaymentSimulation, half: int
 ) -> None:
     began = time.monotonic()
@@ -169,7 +169,7 @@ def nothing_is_open(platform: Platform) -> None:
 
 
 def report(simulation: PaymentSimulation, reported: Counter[str], half: int) -> None:
-    """The figures; a storm that was none, or one that let nothing through, proves nothing."""
+    """Prints figures; a run without faults, or without any success, tests nothing."""
     injected = Counter(
         str(fault) for client in simulation.clients for _, _, fault in client.faults.injected
     )
@@ -189,7 +189,7 @@ def report(simulation: PaymentSimulation, reported: Counter[str], half: int) -> 
         dict(story.troubles),
         dict(simulation.log.caught),
     )
-    assert set(simulation.log.caught) <= {"Unavailable", UNKNOWN_TOO_OLD}, "no fault of ours"
+    assert set(simulation.log.caught) <= {"Unavailable", UNKNOWN_TOO_OLD}, "no internal error"
     assert len(story.orders) >= OPERATIONS / HALVES
     assert set(reported) >= USUAL_ANSWERS
     assert set(became) == {status.value for status in FINAL}
@@ -207,7 +207,7 @@ def report(simulation: PaymentSimulation, reported: Counter[str], half: int) -> 
 
 
 @pytest.mark.parametrize("round_", range(2))
-def test_one_client_alone_under_a_seeded_storm_replays_the_same_way(
+def test_one_client_under_seeded_faults_replays_identically(
     platform: Platform, dice: Random, round_: int
 ) -> None:
     seed, runs = f"{dice.random()}-{round_}", []
@@ -229,7 +229,7 @@ def test_one_client_alone_under_a_seeded_storm_replays_the_same_way(
 def _alone(
     platform: Platform, merchant: MerchantProfile, deps: PaymentDependencies, own: Random
 ) -> list[str]:
-    """What one client hears that pays, captures and refunds, one after the other."""
+    """The answers to one client that pays, captures and refunds, one after the other."""
     heard: list[str] = []
     paid: list[str] = []
     for number in range(30):

@@ -1,4 +1,4 @@
-"""Payments and payouts of every kind, files in any order: money is settled once, and all of it."""
+"""Payments and payouts of every kind, files in any order: all money is settled exactly once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.proved_shop import Shop
 from tests.support.simulation.settlements import SettlementSimulation
 
 NO_CUT = timedelta(0)
-"""Nothing is under way when the books are proved."""
+"""No request is in progress when the ledger is verified."""
 ROUNDS = int(os.environ.get("OPERATIONS") or 2)
 TRADES = 9
 
@@ -36,14 +36,14 @@ def simulation(
 
 
 def must_balance(simulation: SettlementSimulation) -> None:
-    """After every step: nothing is created or lost, and the books agree with the lines."""
+    """After every step: no money is created or lost, and the ledger agrees with the lines."""
     assert sum(simulation.shop.platform.balances().values()) == 0
     simulation.shop.platform.clock.advance(1)
     assert simulation.shop.verify_ledger(NO_CUT, page=250) == {}
 
 
 def must_be_paid_out(simulation: SettlementSimulation) -> None:
-    """Once all files are right: what was paid out has left nothing behind, all else is there."""
+    """Once all files are correct: paid out transactions are settled, all others are open."""
     platform = simulation.shop.platform
     done = {LineStatus.MATCHED, LineStatus.SUPERSEDED}
     others = [row for row in platform.rows(SettlementLine) if row.status not in done]
@@ -63,7 +63,7 @@ def must_be_paid_out(simulation: SettlementSimulation) -> None:
 
 
 @pytest.mark.parametrize("simulation", [290, 0], indirect=True, ids=["fees known", "fees learned"])
-def test_whatever_comes_in_whichever_order_all_is_settled_once(
+def test_payouts_and_files_in_any_order_settle_everything_once(
     simulation: SettlementSimulation, dice: Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(ROUNDS):
@@ -80,7 +80,7 @@ def test_whatever_comes_in_whichever_order_all_is_settled_once(
         must_balance(simulation)
         simulation.undo()
         must_balance(simulation)
-        # The corrected files come at once, one of them with both payouts.
+        # The corrected files arrive at once, one of them with both payouts.
         simulation.drop(payouts)
         simulation.drop(payouts[:1])
         simulation.reconciler.work(dice)
@@ -102,7 +102,7 @@ def test_whatever_comes_in_whichever_order_all_is_settled_once(
     print(dict(simulation.seen))
 
 
-def test_a_capture_and_its_full_refund_in_one_file_leave_nothing_behind(platform: Platform) -> None:
+def test_a_capture_and_its_full_refund_in_one_file_leave_no_balance(platform: Platform) -> None:
     simulation = SettlementSimulation(Shop(platform), Random(7))
     simulation.sale()
     (payment,) = platform.payments()

@@ -1,4 +1,4 @@
-"""Records whose projection DynamoDB refuses as invalid are parked, and all others projected."""
+"""Records that DynamoDB refuses as invalid when projected are parked, and all others projected."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ from tests.support.platform import SETUP, Platform
 from tests.support.stages.running_stage import Stage, running_stage
 
 TOO_LONG_FOR_A_KEY = "x" * 2_100
-"""DynamoDB takes 2,048 bytes in a partition key (Developer Guide, "Constraints")."""
+"""DynamoDB limits a partition key to 2,048 bytes (Developer Guide, "Constraints")."""
 DONE: frozenset[str] = frozenset()
 
 
 @pytest.fixture(scope="module")
 def stage(ministack_engine: Engine, engine: Engine) -> Iterator[Stage]:
-    """Not on the emulator's tables: they take keys of any length."""
+    """Not on the emulator's tables: they accept keys of any length."""
     with running_stage(ministack_engine, engine) as running:
         yield running
 
@@ -84,7 +84,7 @@ def among(poison: StreamRecord, good: Sequence[StreamRecord]) -> list[StreamReco
 
 
 def must_park_only(platform: Platform, poison: StreamRecord, good: Sequence[StreamRecord]) -> None:
-    """Also when all of them come again, as they do after a crash."""
+    """Also when all of them are delivered again, as after a crash."""
     parking = ParkingLot()
     for _ in range(2):
         assert projector(platform, parking).apply(among(poison, good)) == DONE
@@ -137,7 +137,7 @@ def transfer(platform: Platform, amount: int, **more: Any) -> Transfer:
     return Transfer(**values)
 
 
-def test_a_name_that_is_too_long_for_the_audit_logs_index_does_not_block_others(
+def test_a_name_too_long_for_the_audit_logs_index_does_not_block_others(
     platform: Platform,
 ) -> None:
     good = [account(platform) for _ in range(9)]
@@ -153,7 +153,7 @@ def test_a_name_that_is_too_long_for_the_audit_logs_index_does_not_block_others(
 
 
 def test_an_audit_row_that_is_too_large_does_not_block_others(platform: Platform) -> None:
-    """An item has at most 400 KB, and an audit row has the values of two."""
+    """An item has at most 400 KB, and an audit row contains two versions of the values."""
     good = [account(platform) for _ in range(5)]
     before = account(platform)
     records = [reported(platform, None, row) for row in (*good, before)]
@@ -170,7 +170,7 @@ def test_an_audit_row_that_is_too_large_does_not_block_others(platform: Platform
     assert audited(platform) == {row.id for row in (*good, before)}
 
 
-def test_an_entry_whose_key_would_be_too_long_holds_up_no_others(platform: Platform) -> None:
+def test_an_entry_with_too_long_a_key_does_not_block_others(platform: Platform) -> None:
     good = [account(platform) for _ in range(9)]
     poison = account(platform, id="acc_" + "x" * 2_042)
     must_park_only(
@@ -190,7 +190,7 @@ def test_an_entry_whose_key_would_be_too_long_holds_up_no_others(platform: Platf
     ],
     ids=["sequence", "account"],
 )
-def test_a_transfer_that_cannot_be_folded_holds_up_none_of_its_shard(
+def test_a_transfer_that_cannot_be_added_to_balances_does_not_block_its_shard(
     flaw: dict[str, Any], platform: Platform
 ) -> None:
     platform.put(account(platform, id="acc_f", posting="folded"))
@@ -212,7 +212,7 @@ def test_a_transfer_that_cannot_be_folded_holds_up_none_of_its_shard(
     ],
     ids=["merchant", "customer"],
 )
-def test_a_payment_of_which_nothing_can_be_counted_holds_up_no_others(
+def test_a_payment_that_cannot_be_counted_does_not_block_others(
     flaw: dict[str, Any], platform: Platform
 ) -> None:
     good = [payment(platform, n) for n in range(9)]
@@ -227,7 +227,7 @@ def test_a_payment_of_which_nothing_can_be_counted_holds_up_no_others(
     assert {row.id for row in good} <= minute.payments
 
 
-def test_the_stage_parks_a_poison_record_in_its_bucket_and_its_stream_goes_on(
+def test_the_stage_parks_a_poison_record_in_its_bucket_and_its_stream_continues(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     shop = stage.shop()
@@ -252,7 +252,7 @@ def test_the_stage_parks_a_poison_record_in_its_bucket_and_its_stream_goes_on(
         settings=SourceSettings(max_retries=1),
     )
     poller.drain()
-    assert (poller.errors, poller.sink) == ([], []), "nothing was retried until it was given up"
+    assert (poller.errors, poller.sink) == ([], []), "no record was retried until it was dropped"
     listed = stage.aws.client("s3").list_objects_v2(Bucket=stage.bucket, Prefix=PARKED_PREFIX)
     (parked,) = listed["Contents"]
     assert parked["Key"].startswith(f"{PARKED_PREFIX}accounts/")

@@ -1,4 +1,4 @@
-"""Projections of the change streams: each change counts once, however often it comes."""
+"""Projections of the change streams: each change counts once, however often it arrives."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def projector(
 
 
 def record(platform: Platform, number: int, old: Any, new: Any) -> StreamRecord:
-    """One record, as the stream would tell it."""
+    """One record as in the stream."""
     kind = Kind.INSERT if old is None else Kind.REMOVE if new is None else Kind.MODIFY
     to_item = platform.store.codec.to_item
     return StreamRecord(
@@ -107,7 +107,7 @@ def account(platform: Platform, account_id: str = "acc_f", **more: Any) -> Accou
 
 
 def folded_sum(platform: Platform, account_id: str = "acc_f") -> int:
-    """The account's balance, which must be that of its entries, row by row."""
+    """The account's balance, which must equal the sum of its entries, row by row."""
     rows = [row for row in platform.rows(Account) if row.id == account_id and row.shard != "00"]
     entries = platform.rows(Entry)
     for row in rows:
@@ -119,7 +119,7 @@ def folded_sum(platform: Platform, account_id: str = "acc_f") -> int:
 
 
 def shuffled(dice: random.Random, records: Sequence[StreamRecord]) -> list[list[StreamRecord]]:
-    """Batches in which every record comes once or more often, in any order."""
+    """Batches in which every record occurs once or more often, in any order."""
     several = [each for each in records for _ in range(dice.randint(1, 3))]
     dice.shuffle(several)
     batches = []
@@ -130,10 +130,10 @@ def shuffled(dice: random.Random, records: Sequence[StreamRecord]) -> list[list[
     return batches
 
 
-# ------------------------------------------------------------ folding
+# ------------------------------------------------------------ hot accounts
 
 
-def test_transfers_that_come_again_and_in_any_order_are_folded_once(
+def test_repeated_and_unordered_transfers_are_added_to_balances_once(
     either_world: Platform, dice: random.Random
 ) -> None:
     platform = either_world
@@ -174,7 +174,7 @@ def test_a_projector_with_a_bad_connection_reports_and_later_finishes(
     assert folded_sum(platform) == 7 * 60
 
 
-def test_only_what_becomes_processed_is_folded_and_a_posted_part_as_a_part(
+def test_only_processed_transfers_are_added_and_a_partial_post_with_its_amount(
     platform: Platform,
 ) -> None:
     platform.store.transact(
@@ -193,7 +193,7 @@ def test_only_what_becomes_processed_is_folded_and_a_posted_part_as_a_part(
     assert folded_sum(platform) == 30
 
 
-def test_the_charts_accounts_are_opened_when_they_are_first_met(platform: Platform) -> None:
+def test_the_charts_accounts_are_opened_when_first_used(platform: Platform) -> None:
     captured = transfer(
         platform,
         1000,
@@ -227,7 +227,7 @@ def test_the_charts_accounts_are_opened_when_they_are_first_met(platform: Platfo
 # ------------------------------------------------------------ consolidating
 
 
-def test_consolidations_and_folds_at_once_neither_make_nor_lose_money(
+def test_concurrent_consolidations_and_projections_preserve_the_balance(
     either_world: Platform,
 ) -> None:
     platform = either_world
@@ -267,7 +267,7 @@ def test_consolidations_and_folds_at_once_neither_make_nor_lose_money(
 
 
 @pytest.mark.parametrize(("posting", "shown"), [("folded", [70]), ("immediate", [-5, 70])])
-def test_a_statement_leaves_out_sweeps_of_fold_rows_and_nothing_that_only_is_called_so(
+def test_a_statement_omits_consolidations_but_not_transfers_with_a_similar_id(
     posting: str, shown: list[int], platform: Platform
 ) -> None:
     row = account(platform, posting=posting)
@@ -290,7 +290,7 @@ def test_a_statement_leaves_out_sweeps_of_fold_rows_and_nothing_that_only_is_cal
     assert [entry.amount for entry in page.data] == shown
 
 
-def test_the_chart_profile_is_stored_once_and_never_over_another(platform: Platform) -> None:
+def test_the_chart_profile_is_stored_once_and_never_overwritten(platform: Platform) -> None:
     chart = chart_account("acc_fees_USD", "mer_1", "USD")
     assert isinstance(chart, ChartAccount)
     at_once(
@@ -309,7 +309,7 @@ def test_the_chart_profile_is_stored_once_and_never_over_another(platform: Platf
 # ------------------------------------------------------------ entries
 
 
-def test_each_version_of_an_account_has_one_entry_whatever_the_order(
+def test_each_version_of_an_account_has_one_entry_in_any_order(
     either_world: Platform, dice: random.Random
 ) -> None:
     platform = either_world
@@ -339,7 +339,7 @@ def test_each_version_of_an_account_has_one_entry_whatever_the_order(
     assert [entry.transfer_id for entry in entries] == [None, "trf_1", "trf_2", "trf_3", "trf_4"]
 
 
-def test_an_edited_entry_is_left_as_it_is_and_told_in_the_log(
+def test_an_edited_entry_is_left_unchanged_and_logged(
     platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
     row = account(platform, "acc_i", balance=5)
@@ -353,7 +353,7 @@ def test_an_edited_entry_is_left_as_it_is_and_told_in_the_log(
     assert "entry_conflict" in caplog.messages
 
 
-def test_a_change_made_outside_makes_no_entry_and_is_told_in_the_log(
+def test_an_out_of_band_change_makes_no_entry_and_is_logged(
     platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
     row = account(platform, "acc_i")
@@ -364,7 +364,7 @@ def test_a_change_made_outside_makes_no_entry_and_is_told_in_the_log(
     assert caplog.messages.count("out_of_band") == 2
 
 
-def test_an_unreadable_record_is_parked_with_its_payload_and_the_others_are_done(
+def test_an_unreadable_record_is_parked_with_its_payload_and_the_others_are_processed(
     platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
     good = record(platform, 1, None, account(platform, "acc_i"))
@@ -379,7 +379,7 @@ def test_an_unreadable_record_is_parked_with_its_payload_and_the_others_are_done
     assert len(platform.rows(Entry)) == 1
 
 
-def test_an_unreadable_record_that_cannot_be_parked_comes_again(
+def test_an_unreadable_record_that_cannot_be_parked_is_retried(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:
@@ -420,7 +420,7 @@ def test_rows_of_every_stream_are_read_by_its_view(platform: Platform) -> None:
     assert [type(change.new) for change in seen] == [CustomerState, MerchantProfile]
 
 
-def test_a_transfer_to_an_account_that_does_not_exist_is_parked_and_the_others_are_folded(
+def test_a_transfer_to_an_unknown_account_is_parked_and_the_others_are_added(
     platform: Platform,
 ) -> None:
     platform.put(account(platform, "acc_f", posting="folded"))
@@ -435,11 +435,11 @@ def test_a_transfer_to_an_account_that_does_not_exist_is_parked_and_the_others_a
     assert folded_sum(platform) == 5
 
 
-def test_a_fault_of_our_own_in_reading_parks_nothing_and_comes_again(
+def test_an_error_in_our_own_reading_code_parks_nothing_and_is_retried(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:
-        raise AttributeError("a fault of ours")
+        raise AttributeError("a bug")
 
     monkeypatch.setattr(platform.store.codec, "to_row", broken)
     parking = ParkingLot()

@@ -1,4 +1,4 @@
-"""The stand-in for Lambda's event source mapping keeps Lambda's promises, and no others."""
+"""The simulated event source mapping has Lambda's guarantees, and no others."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def sequence(record: dict[str, Any]) -> str:
 
 @dataclass
 class Reader:
-    """A toy handler that remembers what it saw, in order."""
+    """A handler that records what it receives, in order."""
 
     seen: list[tuple[str, int]] = field(default_factory=list)
     batches: list[list[tuple[str, int]]] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Reader:
         return list(dict.fromkeys(version for seen, version in self.seen if seen == item))
 
 
-def test_an_event_has_the_very_shape_of_lambdas(table: Table) -> None:
+def test_an_event_has_the_form_of_lambdas_events(table: Table) -> None:
     events: list[dict[str, Any]] = []
     poller = table.poller(lambda event, _: events.append(event))
     table.write("a", 1)
@@ -119,7 +119,7 @@ def test_an_event_has_the_very_shape_of_lambdas(table: Table) -> None:
     assert sorted(map(sequence, records)) == [sequence(record) for record in records]
 
 
-def test_a_quiet_poller_delivers_every_record_once_and_each_items_in_order(
+def test_a_poller_without_faults_delivers_every_record_once_and_each_items_in_order(
     table: Table, dice: Random
 ) -> None:
     reader = Reader()
@@ -135,7 +135,7 @@ def test_a_quiet_poller_delivers_every_record_once_and_each_items_in_order(
     assert len(reader.seen) == CHANGES + 1
 
 
-def test_a_stormy_poller_loses_nothing_and_never_overtakes_within_an_item(
+def test_a_poller_with_faults_loses_nothing_and_keeps_the_order_within_an_item(
     table: Table, dice: Random
 ) -> None:
     reader = Reader()
@@ -147,7 +147,7 @@ def test_a_stormy_poller_loses_nothing_and_never_overtakes_within_an_item(
         assert reader.first_sights(item) == list(range(1, last + 1))
 
 
-def test_each_fault_of_the_stream_really_happens(table: Table, dice: Random) -> None:
+def test_each_fault_of_the_stream_occurs(table: Table, dice: Random) -> None:
     versions = table.change_often(dice)
     for name in ("doubled", "late", "repeated", "rewound", "killed"):
         reader = Reader()
@@ -172,9 +172,7 @@ def test_the_same_seed_delivers_the_same_batches(table: Table, dice: Random) -> 
     assert reported[0] == reported[1]
 
 
-def test_a_reported_record_and_all_after_it_come_again_and_nothing_before_it(
-    table: Table, dice: Random
-) -> None:
+def test_a_reported_record_and_all_after_it_are_delivered_again(table: Table, dice: Random) -> None:
     for version in range(1, 11):
         table.write("a", version)
     batches: list[list[int]] = []
@@ -211,7 +209,7 @@ def test_an_unknown_identifier_fails_the_whole_batch(table: Table, answer: dict[
     assert [len(batch) for batch in reader.batches] == [4, 4]
 
 
-def test_an_error_halves_the_batch_until_only_the_bad_record_goes_to_the_sink_with_its_payload(
+def test_an_error_halves_the_batch_until_only_the_bad_record_goes_to_the_sink(
     table: Table,
 ) -> None:
     for version in range(1, 9):
@@ -251,7 +249,7 @@ def test_a_handler_that_dies_is_called_again_with_the_same_records(table: Table)
     assert [type(error) for error in poller.errors] == [ProcessKilled, ValueError]
 
 
-def test_a_handler_that_never_succeeds_is_told_as_such_and_not_waited_for(table: Table) -> None:
+def test_a_handler_that_never_succeeds_fails_the_test(table: Table) -> None:
     def broken(event: dict[str, Any], context: Any) -> dict[str, Any]:
         raise ValueError("always")
 

@@ -1,4 +1,4 @@
-"""Webhooks as merchants see them, through the functions: lists, one, and once more by hand."""
+"""Webhooks as merchants see them, through the functions: lists, details, and redelivery."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 @pytest.fixture
 def receiver(stage: Stage) -> Iterator[Receiver]:
-    """An endpoint on this machine; for the test, the stage may call it."""
+    """An endpoint on this machine, which the stage is allowed to call in tests."""
     deps = deliver_services().deps
     object.__setattr__(deps, "http", WebhookHttp(allow_local=True, total_seconds=3.0))
     with Receiver().running() as running:
@@ -69,7 +69,7 @@ def placed(stage: Stage, merchant: dict[str, Any], number: int = 0, **changes: A
 
 
 def drained(stage: Stage) -> list[tuple[str, str]]:
-    """The messages that wait in the queue, taken out of it."""
+    """The messages in the queue, removed from it."""
     sqs = stage.aws.client("sqs")
     found: list[tuple[str, str]] = []
     while True:
@@ -102,7 +102,7 @@ def pages_of(stage: Stage, who: dict[str, str], query: str) -> list[str]:
             return found
 
 
-def test_a_list_is_newest_first_over_all_types_and_buckets(stage: Stage) -> None:
+def test_a_list_is_newest_first_across_types_and_buckets(stage: Stage) -> None:
     shop = stage.shop(index_buckets=4)
     who = token_of(shop["id"])
     kinds = ("payment.succeeded", "refund.failed", "account.locked")
@@ -142,7 +142,7 @@ def test_a_list_is_newest_first_over_all_types_and_buckets(stage: Stage) -> None
     assert (bad.status, bad.body["param"]) == (422, "event_type")
 
 
-def test_one_is_the_merchants_own_alone(stage: Stage) -> None:
+def test_a_webhook_is_visible_only_to_its_merchant(stage: Stage) -> None:
     shop, other = stage.shop(), stage.shop()
     row = placed(stage, shop)
     path = f"/v1/webhooks/{row.id}"
@@ -155,7 +155,7 @@ def test_one_is_the_merchants_own_alone(stage: Stage) -> None:
     assert refused.status == 404
 
 
-def test_a_final_one_whose_time_is_over_is_gone_before_the_table_forgets_it(stage: Stage) -> None:
+def test_an_expired_final_webhook_is_hidden_before_dynamodb_deletes_it(stage: Stage) -> None:
     shop = stage.shop()
     who = token_of(shop["id"])
     past = to_epoch_seconds(NOW - timedelta(seconds=5))
@@ -167,7 +167,7 @@ def test_a_final_one_whose_time_is_over_is_gone_before_the_table_forgets_it(stag
     assert again.status == 404
 
 
-def test_one_that_failed_is_delivered_again_by_hand_under_its_id(
+def test_a_failed_webhook_is_redelivered_on_request_under_its_id(
     stage: Stage, receiver: Receiver
 ) -> None:
     secret = "whsec_" + "c2VjcmV0" * 6
@@ -203,7 +203,7 @@ def test_one_that_failed_is_delivered_again_by_hand_under_its_id(
     assert shown["url"] == receiver.url
 
 
-def test_what_is_due_is_queued_by_the_schedule_and_one_bad_message_hinders_none(
+def test_due_webhooks_are_queued_by_the_schedule_and_a_bad_message_blocks_none(
     stage: Stage, receiver: Receiver
 ) -> None:
     shop = stage.shop()
@@ -229,10 +229,8 @@ def test_what_is_due_is_queued_by_the_schedule_and_one_bad_message_hinders_none(
     assert set(pages_of(stage, who, f"status={WebhookStatus.DELIVERED}")) == mine
 
 
-def test_a_slow_endpoint_in_a_batch_costs_its_own_time_alone(
-    stage: Stage, receiver: Receiver
-) -> None:
-    """Nine webhooks of one merchant are delivered while another's endpoint says nothing."""
+def test_a_slow_endpoint_in_a_batch_delays_only_itself(stage: Stage, receiver: Receiver) -> None:
+    """Nine webhooks of one merchant are delivered while another's endpoint does not answer."""
     quick, slow = stage.shop(), stage.shop()
     seen: list[float] = []
     receiver.before_answer = lambda _: seen.append(time.monotonic())

@@ -1,4 +1,4 @@
-"""Deliveries to endpoints that fail, rest, come back, are gone; and senders that die half-way."""
+"""Deliveries to endpoints that fail, pause, recover or are gone; and senders that crash."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def change_merchant(platform: Platform, merchant_id: str, **changes: Any) -> Non
     repository.alter(before, after, None, token=f"t-{before.version}", now=platform.clock())
 
 
-# ------------------------------------------------------------ trying again
+# ------------------------------------------------------------ retries
 
 
-def test_an_endpoint_that_fails_three_times_gets_it_at_the_fourth_attempt_in_time(
+def test_an_endpoint_that_fails_three_times_receives_the_fourth_attempt_on_time(
     either_world: Platform,
 ) -> None:
     platform = either_world
@@ -85,7 +85,7 @@ def test_an_endpoint_that_fails_three_times_gets_it_at_the_fourth_attempt_in_tim
     assert waited[0] < 1
     assert 5 <= waited[1] - waited[0] < 6
     assert 300 <= waited[2] - waited[1] < 301
-    assert 1800 <= waited[3] - waited[2] < 1800 + 61  # beyond what SQS delays: the sweep's minute
+    assert 1800 <= waited[3] - waited[2] < 1800 + 61  # beyond SQS's delay: plus the sweep's minute
     after = post.row(row.id)
     assert (after.status, after.attempts, after.response_code) == ("delivered", 4, 200)
     assert after.retry_bucket is after.next_retry is after.failure_reason is None
@@ -96,7 +96,7 @@ def test_an_endpoint_that_fails_three_times_gets_it_at_the_fourth_attempt_in_tim
     assert stamps == [to_epoch_seconds(time) for time in times]
 
 
-def test_what_is_asked_for_by_retry_after_is_waited_for(either_world: Platform) -> None:
+def test_retry_after_is_respected(either_world: Platform) -> None:
     platform = either_world
     with Receiver(script=[(429, {"retry-after": "600"})]).running() as receiver:
         merchant = platform.merchant(webhook_url=receiver.url)
@@ -131,11 +131,11 @@ def test_an_invalid_retry_after_is_treated_as_an_ordinary_failure(
     assert health.failures == 1
 
 
-def test_an_attempt_that_raises_is_written_down_and_held_against_the_endpoint(
+def test_an_attempt_that_raises_is_recorded_as_a_failure_of_the_endpoint(
     platform: Platform,
 ) -> None:
     def breaks(_: str) -> Reply:
-        raise RuntimeError("of some library's own")
+        raise RuntimeError("an unexpected error")
 
     post = Post(platform, FakeHttp(breaks))
     merchant = platform.merchant(webhook_url=URL)
@@ -147,7 +147,7 @@ def test_an_attempt_that_raises_is_written_down_and_held_against_the_endpoint(
     assert after.failure_reason == "the attempt was not completed"
 
 
-def test_after_the_deadline_it_is_expired_and_nothing_more_is_sent(platform: Platform) -> None:
+def test_a_delivery_expires_at_its_deadline_and_is_not_sent_again(platform: Platform) -> None:
     http = FakeHttp(lambda _: Reply(failure="no answer within 10 s"), clock=platform.clock)
     merchant = platform.merchant(webhook_url=URL)
     post = Post(platform, http)
@@ -162,7 +162,7 @@ def test_after_the_deadline_it_is_expired_and_nothing_more_is_sent(platform: Pla
     assert after.retry_bucket is None
 
 
-def test_one_whose_time_is_over_before_its_turn_is_expired_unsent(either_world: Platform) -> None:
+def test_a_delivery_past_its_deadline_expires_unsent(either_world: Platform) -> None:
     platform = either_world
     http = FakeHttp()
     post = Post(platform, http)
@@ -173,10 +173,10 @@ def test_one_whose_time_is_over_before_its_turn_is_expired_unsent(either_world: 
     assert http.sent == []
 
 
-# ------------------------------------------------------------ who sends
+# ------------------------------------------------------------ senders
 
 
-def test_of_two_who_hold_one_order_one_sends(either_world: Platform) -> None:
+def test_of_two_senders_with_one_message_one_sends(either_world: Platform) -> None:
     platform = either_world
     http = FakeHttp()
     post = Post(platform, http)
@@ -187,7 +187,7 @@ def test_of_two_who_hold_one_order_one_sends(either_world: Platform) -> None:
     assert post.row(row.id).attempts == 1
 
 
-def test_an_order_that_comes_again_or_late_or_of_nothing_is_void(platform: Platform) -> None:
+def test_a_repeated_late_or_unknown_message_is_ignored(platform: Platform) -> None:
     http = failing(500)
     post = Post(platform, http)
     row = post.placed(platform.merchant(webhook_url=URL))
@@ -198,7 +198,7 @@ def test_an_order_that_comes_again_or_late_or_of_nothing_is_void(platform: Platf
 
 
 @pytest.mark.parametrize("step", range(1, 12))
-def test_a_sender_that_dies_anywhere_loses_nothing_and_sends_the_same_again(
+def test_a_sender_killed_anywhere_loses_nothing_and_repeats_the_same_webhook(
     platform: Platform, step: int
 ) -> None:
     http = FakeHttp()
@@ -231,7 +231,7 @@ def test_a_sender_that_dies_anywhere_loses_nothing_and_sends_the_same_again(
     assert {body for _, _, body in http.sent} == {row.payload.encode()}
 
 
-def test_a_crash_after_the_claim_is_waited_for_as_long_as_the_lease(platform: Platform) -> None:
+def test_after_a_crash_following_the_claim_the_lease_is_waited_for(platform: Platform) -> None:
     def dies(_: str) -> Reply:
         raise ProcessKilled
 
@@ -251,7 +251,7 @@ def test_a_crash_after_the_claim_is_waited_for_as_long_as_the_lease(platform: Pl
     assert post.row(row.id).attempts == 2
 
 
-def test_with_faults_of_the_database_everything_arrives(platform: Platform) -> None:
+def test_every_webhook_arrives_despite_database_faults(platform: Platform) -> None:
     http = failing(500, 200, 503, None)
     post = Post(platform, http)
     merchant = platform.merchant(webhook_url=URL)
@@ -265,7 +265,7 @@ def test_with_faults_of_the_database_everything_arrives(platform: Platform) -> N
     assert {headers["webhook-id"] for _, headers, _ in http.sent} == {row.id for row in rows}
 
 
-def test_a_claim_whose_answer_was_lost_is_still_ours(platform: Platform) -> None:
+def test_a_claim_with_a_lost_answer_is_recognized(platform: Platform) -> None:
     http = FakeHttp()
     post = Post(platform, http)
     row = post.placed(platform.merchant(webhook_url=URL))
@@ -278,7 +278,7 @@ def test_a_claim_whose_answer_was_lost_is_still_ours(platform: Platform) -> None
     assert len(http.sent) == 1
 
 
-def test_an_invocation_without_time_sends_nothing_and_takes_nothing(platform: Platform) -> None:
+def test_an_invocation_without_time_sends_and_claims_nothing(platform: Platform) -> None:
     http = FakeHttp()
     post = Post(platform, http)
     row = post.placed(platform.merchant(webhook_url=URL))
@@ -293,7 +293,7 @@ def test_an_invocation_without_time_sends_nothing_and_takes_nothing(platform: Pl
 # ------------------------------------------------------------ the sweep
 
 
-def test_a_lost_message_is_made_up_for_within_two_minutes(either_world: Platform) -> None:
+def test_a_lost_message_is_replaced_within_two_minutes(either_world: Platform) -> None:
     platform = either_world
     post = Post(platform, FakeHttp())
     row = post.placed(platform.merchant(webhook_url=URL))
@@ -309,7 +309,7 @@ def test_a_lost_message_is_made_up_for_within_two_minutes(either_world: Platform
     assert post.sweep().due == 0
 
 
-def test_what_could_not_be_queued_is_queued_by_a_later_sweep(platform: Platform) -> None:
+def test_a_delivery_that_could_not_be_queued_is_queued_by_a_later_sweep(platform: Platform) -> None:
     post = Post(platform, FakeHttp())
     post.placed(platform.merchant(webhook_url=URL))
     post.queue.waiting.clear()
@@ -322,7 +322,7 @@ def test_what_could_not_be_queued_is_queued_by_a_later_sweep(platform: Platform)
     assert post.pump() == [DeliveryOutcome.DELIVERED]
 
 
-def test_sweeps_at_once_and_a_late_message_make_one_attempt(either_world: Platform) -> None:
+def test_concurrent_sweeps_and_a_late_message_make_one_attempt(either_world: Platform) -> None:
     platform = either_world
     http = FakeHttp()
     post = Post(platform, http)
@@ -336,12 +336,12 @@ def test_sweeps_at_once_and_a_late_message_make_one_attempt(either_world: Platfo
 
 
 def resting(post: Post, merchant: MerchantProfile, count: int) -> list[Webhook]:
-    """Deliveries that were put off because their endpoint rests, and are due now."""
+    """Deliveries that were postponed because their endpoint is paused, and are due now."""
     rest = rest_bucket(bucket_for(merchant.id, "", 1))
     return [post.placed(merchant, retry_bucket=rest) for _ in range(count)]
 
 
-def test_what_rests_stands_in_a_lane_of_its_own_until_it_is_queued_again(
+def test_postponed_deliveries_have_their_own_index_shards_until_queued_again(
     either_world: Platform,
 ) -> None:
     platform = either_world
@@ -365,7 +365,7 @@ def test_what_rests_stands_in_a_lane_of_its_own_until_it_is_queued_again(
     assert len([row for row in after if row.retry_bucket == retry_bucket(row.id)]) == 1
 
 
-def test_a_dead_endpoint_with_a_mountain_waiting_delays_no_ordinary_retry(
+def test_a_dead_endpoint_with_many_deliveries_delays_no_ordinary_retry(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(due_deliveries, "MAX_RESTED", 60)
@@ -382,13 +382,11 @@ def test_a_dead_endpoint_with_a_mountain_waiting_delays_no_ordinary_retry(
     assert {row.id for row in ordinary} < ids
     assert len(ids & {row.id for row in mountain}) == 60
     platform.clock.advance(60)
-    assert post.sweep().queued == 60  # the mountain wears off, run by run
+    assert post.sweep().queued == 60  # the backlog shrinks with every run
 
 
 @pytest.mark.parametrize("minute", range(3))
-def test_of_a_run_that_ends_early_every_bucket_has_had_its_turn(
-    platform: Platform, minute: int
-) -> None:
+def test_a_run_that_ends_early_has_read_every_bucket(platform: Platform, minute: int) -> None:
     post = Post(platform, FakeHttp())
     dead, well = platform.merchant(webhook_url=DEAD), platform.merchant(webhook_url=URL)
     resting(post, dead, DUE_PAGE * 3)
@@ -404,7 +402,7 @@ def test_of_a_run_that_ends_early_every_bucket_has_had_its_turn(
 # ------------------------------------------------------------ endpoints
 
 
-def test_a_dead_endpoint_is_rested_and_does_not_hold_up_another(either_world: Platform) -> None:
+def test_a_dead_endpoint_is_paused_and_does_not_block_another(either_world: Platform) -> None:
     platform = either_world
     http = FakeHttp(lambda url: Reply(status=200 if url == URL else None, failure="dead"))
     post = Post(platform, http)
@@ -426,10 +424,10 @@ def test_a_dead_endpoint_is_rested_and_does_not_hold_up_another(either_world: Pl
     tries = len([1 for url, _, _ in http.sent if url == DEAD])
     post.pass_time(platform.clock() + timedelta(minutes=4))
     after = len([1 for url, _, _ in http.sent if url == DEAD])
-    assert after - tries <= 3  # one at the end of each rest
+    assert after - tries <= 3  # one at the end of each pause
 
 
-def test_an_endpoint_that_is_well_again_gets_all_that_waited(platform: Platform) -> None:
+def test_a_recovered_endpoint_receives_everything_that_waited(platform: Platform) -> None:
     alive = False
     http = FakeHttp(lambda _: Reply(status=200 if alive else 500))
     post = Post(platform, http)
@@ -444,7 +442,7 @@ def test_an_endpoint_that_is_well_again_gets_all_that_waited(platform: Platform)
     assert (health.failures, health.open_until, health.opened) == (0, None, 0)
 
 
-def test_after_a_rest_one_alone_finds_out(platform: Platform) -> None:
+def test_after_a_pause_one_delivery_probes_the_endpoint(platform: Platform) -> None:
     http = FakeHttp(lambda _: Reply(status=500))
     post = Post(platform, http)
     merchant = platform.merchant(webhook_url=URL)
@@ -460,8 +458,8 @@ def test_after_a_rest_one_alone_finds_out(platform: Platform) -> None:
     assert len(http.sent) == sent + 1
 
 
-def test_who_cannot_make_its_attempt_leaves_the_finding_out_to_the_next(platform: Platform) -> None:
-    """Without time it takes nothing; with an order that is void meanwhile it gives it back."""
+def test_a_probe_that_cannot_be_attempted_is_left_to_the_next_delivery(platform: Platform) -> None:
+    """Without time it claims nothing; with a void message it releases the probe."""
     http = FakeHttp(lambda _: Reply(status=500))
     post = Post(platform, http)
     merchant = platform.merchant(webhook_url=URL)
@@ -488,7 +486,7 @@ def test_who_cannot_make_its_attempt_leaves_the_finding_out_to_the_next(platform
     assert len(http.sent) == FAILURES_TO_OPEN + 1
 
 
-def test_of_an_invocation_one_alone_finds_out_and_the_endpoint_is_read_once(
+def test_one_delivery_of_an_invocation_probes_and_the_endpoint_is_read_once(
     platform: Platform,
 ) -> None:
     http = FakeHttp(lambda _: Reply(status=500))
@@ -516,7 +514,7 @@ def test_of_an_invocation_one_alone_finds_out_and_the_endpoint_is_read_once(
     assert (reads["mer"], reads["endpoint"]) == (2, 2)
 
 
-def test_410_stops_the_endpoint_until_one_by_hand_arrives(either_world: Platform) -> None:
+def test_410_stops_the_endpoint_until_a_redelivery_succeeds(either_world: Platform) -> None:
     platform = either_world
     http = failing(410)
     post = Post(platform, http)
@@ -534,7 +532,7 @@ def test_410_stops_the_endpoint_until_one_by_hand_arrives(either_world: Platform
     assert post.row(fourth.id).status is WebhookStatus.DELIVERED
 
 
-def test_an_older_attempt_that_is_answered_after_a_410_does_not_open_the_endpoint_again(
+def test_an_older_attempt_answered_after_a_410_does_not_reactivate_the_endpoint(
     platform: Platform,
 ) -> None:
     def answered_late(_: str) -> Reply:
@@ -553,7 +551,7 @@ def test_an_older_attempt_that_is_answered_after_a_410_does_not_open_the_endpoin
     assert post.row(following.id).failure_reason == GONE
 
 
-def test_410_is_not_forgotten_when_nothing_is_sent_for_long(platform: Platform) -> None:
+def test_410_is_kept_when_nothing_is_sent_for_long(platform: Platform) -> None:
     http = failing(410)
     post = Post(platform, http)
     merchant = platform.merchant(webhook_url=URL)
@@ -568,7 +566,7 @@ def test_410_is_not_forgotten_when_nothing_is_sent_for_long(platform: Platform) 
     assert len(http.sent) == 1
 
 
-def test_a_rest_that_is_long_over_is_none_though_its_row_is_still_there(platform: Platform) -> None:
+def test_an_expired_pause_has_no_effect_although_its_row_remains(platform: Platform) -> None:
     post = Post(platform, FakeHttp(lambda _: Reply(status=500)))
     merchant = platform.merchant(webhook_url=URL)
     for _ in range(FAILURES_TO_OPEN):
@@ -577,14 +575,14 @@ def test_a_rest_that_is_long_over_is_none_though_its_row_is_still_there(platform
     platform.clock.advance(HEALTH_KEPT.total_seconds() + 1)
     post.queue.waiting.clear()
     rows = [post.placed(merchant) for _ in range(2)]
-    assert post.pump() == [DeliveryOutcome.TO_RETRY] * 2  # and not one that finds out for the other
+    assert post.pump() == [DeliveryOutcome.TO_RETRY] * 2  # without one probing for the other
     assert [post.row(row.id).attempts for row in rows] == [1, 1]
     health = post.health(merchant, URL)
     assert health is not None
     assert (health.failures, health.opened, health.open_until) == (2, 0, None)
 
 
-def test_another_url_of_the_merchant_is_another_endpoint_and_gets_what_waits(
+def test_another_url_of_the_merchant_is_another_endpoint_and_receives_what_waits(
     platform: Platform,
 ) -> None:
     http = FakeHttp(lambda url: Reply(status=410 if url == DEAD else 200))
@@ -602,7 +600,7 @@ def test_another_url_of_the_merchant_is_another_endpoint_and_gets_what_waits(
     assert post.row(late.id).failure_reason == NO_ENDPOINT
 
 
-def test_while_a_secret_changes_over_both_verify_and_then_the_new_one_alone(
+def test_during_a_secret_rotation_both_verify_and_then_only_the_new_one(
     platform: Platform,
 ) -> None:
     http = FakeHttp()
@@ -632,7 +630,7 @@ def signatures(sent: tuple[str, Mapping[str, str], bytes], *secrets: str) -> lis
     return [Verifier(each).sign(headers["webhook-id"], at, body.decode()) for each in secrets]
 
 
-def test_a_payload_that_does_not_open_ends_the_delivery_and_rings(
+def test_a_payload_that_cannot_be_decrypted_ends_the_delivery_with_an_alert(
     platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
     post = Post(platform, FakeHttp())
@@ -655,7 +653,7 @@ def test_a_payload_that_does_not_open_ends_the_delivery_and_rings(
     assert "integrity_error" in caplog.messages
 
 
-def test_rows_of_endpoints_are_no_deliveries(platform: Platform) -> None:
+def test_endpoint_rows_are_not_deliveries(platform: Platform) -> None:
     post = Post(platform, failing(500))
     merchant = platform.merchant(webhook_url=URL)
     post.placed(merchant)
@@ -669,7 +667,7 @@ def test_rows_of_endpoints_are_no_deliveries(platform: Platform) -> None:
     assert isinstance(post.deliveries()[0], Webhook)
 
 
-def test_a_webhook_that_arrives_at_once_costs_two_writes_and_three_reads(
+def test_a_webhook_delivered_at_once_costs_two_writes_and_three_reads(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant(webhook_url=URL)
@@ -695,7 +693,7 @@ def test_a_webhook_that_arrives_at_once_costs_two_writes_and_three_reads(
     assert price.requested == 6, price.units
 
 
-def test_a_rest_costs_who_waits_three_units_to_be_put_off_and_three_to_be_queued_again(
+def test_postponing_a_delivery_costs_three_units_and_queuing_it_again_three(
     platform: Platform,
 ) -> None:
     post = Post(platform, FakeHttp(lambda _: Reply(status=500)))
@@ -705,8 +703,8 @@ def test_a_rest_costs_who_waits_three_units_to_be_put_off_and_three_to_be_queued
     post.pump()
     client = platform.engine.dynamodb()
     store = platform.store_on(client)
-    post.webhooks.get(post.placed(merchant).id)  # the key is in memory
-    for _ in range(2):  # the second time it comes out of the lane of what rests
+    post.webhooks.get(post.placed(merchant).id)  # the key is cached
+    for _ in range(2):  # the second time it is read from the index shard of postponed deliveries
         order = post.queue.due()
         assert order is not None
         turn = price_of(lambda o=order: deliver(o, post.deps(store)), client, platform.client)
@@ -725,7 +723,7 @@ def test_a_rest_costs_who_waits_three_units_to_be_put_off_and_three_to_be_queued
         post.queue.send(DeliveryOrder.of(post.row(order.id)))
 
 
-def test_a_merchant_whose_secret_does_not_open_is_reported_and_waits_until_it_is_put_right(
+def test_a_merchant_whose_secret_cannot_be_decrypted_is_reported_and_waits_until_fixed(
     platform: Platform,
 ) -> None:
     http = FakeHttp()
@@ -750,7 +748,7 @@ def test_a_merchant_whose_secret_does_not_open_is_reported_and_waits_until_it_is
     assert post.row(row.id).status is WebhookStatus.DELIVERED
 
 
-def test_a_delivery_that_does_not_open_is_ended_and_reported(platform: Platform) -> None:
+def test_a_delivery_that_cannot_be_decrypted_is_ended_and_reported(platform: Platform) -> None:
     http = FakeHttp()
     post = Post(platform, http)
     merchant = platform.merchant(webhook_url=URL)

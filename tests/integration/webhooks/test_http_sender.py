@@ -1,4 +1,4 @@
-"""Endpoints that cannot be trusted: over real sockets of this machine."""
+"""Untrusted endpoints, over real sockets of this machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOCAL = WebhookHttp(allow_local=True, total_seconds=1.0)
 
 
 class Network:
-    """Names and addresses: every address that is connected to is really this machine."""
+    """DNS for tests: every address that is connected to is really this machine."""
 
     def __init__(self, *answers: Sequence[str], port: int = 1) -> None:
         self._answers = list(answers)
@@ -76,14 +76,14 @@ def test_a_redirect_is_not_followed() -> None:
     assert len(receiver.received) == 1
 
 
-def test_what_an_endpoint_asks_for_is_told() -> None:
+def test_retry_after_of_an_endpoint_is_reported() -> None:
     with Receiver(usual=(429, {"Retry-After": "120"})).running() as receiver:
         reply = LOCAL.post(receiver.url, HEADERS, b"{}")
     assert reply == Reply(status=429, retry_after="120")
 
 
 @pytest.mark.parametrize("serve", [never_answers, drips_headers])
-def test_who_does_not_answer_is_hung_up_on_at_the_deadline(
+def test_an_endpoint_that_does_not_answer_is_disconnected_at_the_deadline(
     serve: Callable[[socket.socket], None],
 ) -> None:
     started = time.monotonic()
@@ -93,7 +93,7 @@ def test_who_does_not_answer_is_hung_up_on_at_the_deadline(
     assert time.monotonic() - started > 0.9
 
 
-def test_a_body_without_end_does_not_take_the_answer_back() -> None:
+def test_an_endless_body_does_not_invalidate_the_answer() -> None:
     with misbehaving(drips_body) as port:
         reply = LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}")
     assert reply == Reply(status=200)
@@ -106,12 +106,12 @@ CHUNKED = "transfer-encoding: chunked\r\n\r\n"
     "framing",
     [f"content-length: {1024**3}\r\n\r\n", CHUNKED + "-1\r\n", CHUNKED + "-2\r\n", "\r\n"],
 )
-def test_of_a_gigabyte_nothing_is_read_however_it_is_announced(framing: str) -> None:
+def test_none_of_a_gigabyte_body_is_read_whatever_its_framing(framing: str) -> None:
     flood = Flood(framing)
     with misbehaving(flood) as port:
         assert LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}") == Reply(status=200)
         assert flood.ended.wait(timeout=10)
-    assert flood.sent < 32 * 1024 * 1024  # what the buffers of two sockets hold
+    assert flood.sent < 32 * 1024 * 1024  # the capacity of two sockets' buffers
 
 
 HINTS = b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n"
@@ -119,7 +119,7 @@ FINAL = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\n\r\n"
 
 
 @pytest.mark.parametrize("number", [b"100", b"102", b"103", b"199"])
-def test_an_interim_answer_is_none_and_the_next_one_counts(number: bytes) -> None:
+def test_an_interim_response_is_skipped_and_the_next_one_counts(number: bytes) -> None:
     interim = HINTS.replace(b"103", number)
     with misbehaving(says(interim, interim, FINAL)) as port:
         reply = LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}")
@@ -127,33 +127,33 @@ def test_an_interim_answer_is_none_and_the_next_one_counts(number: bytes) -> Non
 
 
 @pytest.mark.parametrize("number", [b"100", b"103"])
-def test_interim_answers_without_end_are_not_listened_to(number: bytes) -> None:
+def test_endless_interim_responses_are_refused(number: bytes) -> None:
     with misbehaving(says(HINTS.replace(b"103", number) * 1_000, FINAL)) as port:
         reply = LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}")
     assert reply == Reply(failure="the server sent too many interim responses (1xx)")
 
 
-def test_who_changes_the_protocol_unasked_has_answered_with_that() -> None:
+def test_an_unrequested_protocol_switch_is_the_response() -> None:
     with misbehaving(says(HINTS.replace(b"103", b"101"), FINAL)) as port:
         assert LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}") == Reply(status=101)
 
 
-def test_interim_answers_do_not_stop_the_clock() -> None:
+def test_interim_responses_do_not_extend_the_deadline() -> None:
     with misbehaving(says(HINTS)) as port:
         reply = LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}")
     assert reply == Reply(failure="no answer within 1 s")
 
 
-def test_what_the_library_raises_unforeseen_is_a_failure_too() -> None:
+def test_an_unexpected_error_of_the_library_is_a_failure_too() -> None:
     def odd(address: Address, port: int, seconds: float) -> socket.socket:
-        raise ValueError("of the library's own")
+        raise ValueError("an unexpected error")
 
     http = WebhookHttp(resolve=Network([PUBLIC]).resolve, connect=odd)
     reply = http.post("https://hooks.example/", HEADERS, b"{}")
     assert reply == Reply(failure="the attempt was not completed")
 
 
-def test_other_failures_have_a_reason_that_merchants_understand() -> None:
+def test_other_failures_have_a_clear_reason() -> None:
     with misbehaving(hangs_up) as port:
         reply = LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}")
     assert reply.failure == "the connection was closed without a response"
@@ -179,7 +179,7 @@ def test_other_failures_have_a_reason_that_merchants_understand() -> None:
         "https://hooks.example:22/",
     ],
 )
-def test_a_url_that_must_not_be_called_is_not_even_looked_up(url: str) -> None:
+def test_a_forbidden_url_is_not_even_resolved(url: str) -> None:
     network = Network([PUBLIC])
     reply = over(network).post(url, HEADERS, b"{}")
     assert reply.status is None
@@ -199,14 +199,14 @@ def test_a_url_that_must_not_be_called_is_not_even_looked_up(url: str) -> None:
         "224.0.0.1",
     ],
 )
-def test_one_bad_address_among_good_ones_spoils_the_name(bad: str) -> None:
+def test_one_private_address_among_public_ones_is_refused(bad: str) -> None:
     network = Network([PUBLIC, bad, OTHER])
     reply = over(network).post("https://hooks.example/", HEADERS, b"{}")
     assert reply == Reply(failure="the host name has an address that is not public")
     assert network.connected == []
 
 
-def test_a_name_that_points_inside_at_the_second_look_is_looked_up_once_alone(
+def test_a_name_is_resolved_only_once_so_that_it_cannot_change_to_a_private_address(
     tmp_path: Path,
 ) -> None:
     authority = authority_for(["hooks.example"], tmp_path)
@@ -222,7 +222,7 @@ def test_a_name_that_points_inside_at_the_second_look_is_looked_up_once_alone(
     assert request.headers["host"] == "hooks.example"
 
 
-def test_the_certificate_is_that_of_the_name_and_not_of_the_address(tmp_path: Path) -> None:
+def test_the_certificate_must_match_the_name_and_not_the_address(tmp_path: Path) -> None:
     authority = authority_for(["somebody-else.example"], tmp_path)
     with Receiver().running(authority.server) as receiver:
         network = Network([PUBLIC], port=receiver.port)
@@ -235,7 +235,7 @@ def test_the_certificate_is_that_of_the_name_and_not_of_the_address(tmp_path: Pa
     assert receiver.received == []
 
 
-def test_the_next_address_is_tried_where_one_does_not_connect(tmp_path: Path) -> None:
+def test_the_next_address_is_tried_if_one_does_not_connect(tmp_path: Path) -> None:
     authority = authority_for(["hooks.example"], tmp_path)
     with Receiver().running(authority.server) as receiver:
         network = Network([PUBLIC, "2606:4700::1111", OTHER], port=receiver.port)
@@ -245,14 +245,14 @@ def test_the_next_address_is_tried_where_one_does_not_connect(tmp_path: Path) ->
     assert network.connected == [f"{PUBLIC}:8443", f"{OTHER}:8443"]
 
 
-def test_an_endpoint_that_stops_in_the_middle_of_the_handshake_is_hung_up_on() -> None:
+def test_an_endpoint_that_stalls_during_the_handshake_is_disconnected() -> None:
     with misbehaving(never_answers) as port:
         network = Network([PUBLIC], port=port)
         reply = over(network, total_seconds=0.5).post("https://hooks.example/", HEADERS, b"{}")
     assert reply == Reply(failure="no answer within 0.5 s")
 
 
-def test_a_look_up_that_takes_too_long_ends_the_attempt() -> None:
+def test_a_slow_name_resolution_ends_the_attempt() -> None:
     free = threading.Event()
 
     def slow(host: str, port: int) -> list[Address]:
@@ -265,7 +265,7 @@ def test_a_look_up_that_takes_too_long_ends_the_attempt() -> None:
     assert reply == Reply(failure="the host name could not be resolved in time")
 
 
-def test_a_look_up_that_was_given_up_before_it_began_never_begins() -> None:
+def test_a_name_resolution_canceled_before_its_start_never_starts() -> None:
     asked: list[str] = []
     free = threading.Event()
 
@@ -283,11 +283,11 @@ def test_a_look_up_that_was_given_up_before_it_began_never_begins() -> None:
         assert replies == [late] * len(urls)
     finally:
         free.set()
-    time.sleep(0.2)  # those that still stood in line would have had their turn
+    time.sleep(0.2)  # queued look-ups would have run by now
     assert len(asked) <= LOOKUP_THREADS
 
 
-def test_a_name_without_an_address_is_told() -> None:
+def test_a_name_without_an_address_is_reported() -> None:
     def unknown(host: str, port: int) -> list[Address]:
         raise socket.gaierror
 
@@ -296,7 +296,7 @@ def test_a_name_without_an_address_is_told() -> None:
     assert reply == Reply(failure="the host name has no address")
 
 
-def test_proxies_of_the_machine_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_settings_of_the_machine_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)

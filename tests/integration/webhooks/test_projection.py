@@ -1,4 +1,4 @@
-"""Events of the change streams become deliveries, each once, however often its record comes."""
+"""Events of the change streams become deliveries, each once, however often its record arrives."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def orders(platform: Platform) -> list[DeliveryOrder]:
 
 
 def records_of(platform: Platform, payment: Payment) -> list[StreamRecord]:
-    """A payment's two versions, as its stream tells them."""
+    """A payment's two versions as records of its stream."""
     intent = payment.model_copy(
         update={"version": payment.version - 1, "status": "processing", "merchant_bucket": None}
     )
@@ -120,11 +120,11 @@ def test_a_payment_becomes_one_encrypted_delivery_and_one_message(either_world: 
     assert "4711" not in str(stored)
 
 
-def test_a_merchant_whose_data_key_does_not_open_is_reported_and_its_record_comes_again(
+def test_a_merchant_whose_data_key_cannot_be_decrypted_is_reported_and_its_record_is_retried(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant(webhook_url=URL)
-    platform.merchant(webhook_url=URL)  # of another, whose key will stand in its place
+    platform.merchant(webhook_url=URL)  # another merchant, whose key is copied over the first one's
     platform.paid(merchant)
     keys = {row.subject: row for row in platform.rows(DataKey)}
     mine = keys.pop(f"pii#{merchant.id}")
@@ -139,7 +139,7 @@ def test_a_merchant_whose_data_key_does_not_open_is_reported_and_its_record_come
     assert platform.rows(Webhook) == []
 
 
-def test_records_that_come_again_in_any_order_and_at_once_make_one_row_each(
+def test_repeated_unordered_and_concurrent_records_make_one_row_each(
     either_world: Platform, dice: random.Random
 ) -> None:
     platform = either_world
@@ -162,7 +162,7 @@ def test_records_that_come_again_in_any_order_and_at_once_make_one_row_each(
     assert {order.id for order in orders(platform)} == {row.id for row in rows}
 
 
-def test_an_outage_of_the_queue_holds_up_no_stream_and_the_sweep_sends_what_was_not(
+def test_an_outage_of_the_queue_blocks_no_stream_and_the_sweep_sends_the_rest(
     platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
     merchant = platform.merchant(webhook_url=URL)
@@ -187,7 +187,7 @@ def test_an_outage_of_the_queue_holds_up_no_stream_and_the_sweep_sends_what_was_
     assert {order.id for order in orders(platform)} == {row.id for row in rows}
 
 
-def test_a_merchant_that_cannot_be_read_holds_up_no_other(platform: Platform) -> None:
+def test_a_merchant_that_cannot_be_read_does_not_block_others(platform: Platform) -> None:
     broken, well = platform.merchant(webhook_url=URL), platform.merchant(webhook_url=URL)
     for merchant in (broken, well, broken):
         platform.paid(merchant)
@@ -207,8 +207,8 @@ def test_a_merchant_that_cannot_be_read_holds_up_no_other(platform: Platform) ->
     }
 
 
-def test_a_merchant_whose_id_is_too_long_for_a_key_holds_up_no_other(platform: Platform) -> None:
-    """DynamoDB takes 2,048 bytes in a partition key; such a row was put by hand."""
+def test_a_merchant_with_an_id_too_long_for_a_key_does_not_block_others(platform: Platform) -> None:
+    """DynamoDB limits a partition key to 2,048 bytes; such a row was written out of band."""
     merchant = platform.merchant(webhook_url=URL)
     platform.paid(merchant)
     payment = platform.payment()
@@ -222,7 +222,7 @@ def test_a_merchant_whose_id_is_too_long_for_a_key_holds_up_no_other(platform: P
     assert len(orders(platform)) == 1
 
 
-def test_a_merchant_that_cannot_be_asked_for_now_makes_its_own_records_come_again(
+def test_a_merchant_that_is_temporarily_unreadable_has_its_own_records_retried(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     busy, well = platform.merchant(webhook_url=URL), platform.merchant(webhook_url=URL)
@@ -246,7 +246,7 @@ def test_a_merchant_that_cannot_be_asked_for_now_makes_its_own_records_come_agai
     assert len(platform.rows(Webhook)) == len({order.id for order in orders(platform)}) == 2
 
 
-def test_with_faults_of_the_database_nothing_is_lost(platform: Platform) -> None:
+def test_nothing_is_lost_under_database_faults(platform: Platform) -> None:
     merchant = platform.merchant(webhook_url=URL)
     for number in range(5):
         platform.paid(merchant, amount=100 + number)
@@ -260,7 +260,7 @@ def test_with_faults_of_the_database_nothing_is_lost(platform: Platform) -> None
     assert len(orders(platform)) == 5
 
 
-def test_a_put_whose_answer_was_lost_is_found_to_be_there(platform: Platform) -> None:
+def test_a_put_with_a_lost_answer_is_recognized(platform: Platform) -> None:
     merchant = platform.merchant(webhook_url=URL)
     platform.paid(merchant)
     client = platform.engine.dynamodb()
@@ -270,7 +270,7 @@ def test_a_put_whose_answer_was_lost_is_found_to_be_there(platform: Platform) ->
     assert len(platform.rows(Webhook)) == len(orders(platform)) == 1
 
 
-def test_a_row_that_was_tried_already_is_not_ordered_again(platform: Platform) -> None:
+def test_a_delivery_that_was_attempted_is_not_queued_again(platform: Platform) -> None:
     merchant = platform.merchant(webhook_url=URL)
     platform.paid(merchant)
     records = records_of(platform, platform.payment())
@@ -282,7 +282,7 @@ def test_a_row_that_was_tried_already_is_not_ordered_again(platform: Platform) -
     assert len(orders(platform)) == 1
 
 
-def test_who_has_no_endpoint_or_does_not_exist_is_not_told(platform: Platform) -> None:
+def test_a_merchant_without_an_endpoint_gets_no_delivery(platform: Platform) -> None:
     silent = platform.merchant()
     platform.paid(silent)
     records = records_of(platform, platform.payment())
@@ -293,7 +293,7 @@ def test_who_has_no_endpoint_or_does_not_exist_is_not_told(platform: Platform) -
     assert orders(platform) == []
 
 
-def test_a_refund_a_lock_and_an_alert_are_told_too(platform: Platform) -> None:
+def test_a_refund_a_lock_and_an_alert_are_delivered_too(platform: Platform) -> None:
     merchant = platform.merchant(webhook_url=URL)
     payment_id = platform.paid(merchant)
     platform.operate(merchant, payment_id, "refund", amount=100)

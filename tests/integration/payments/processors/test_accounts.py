@@ -1,4 +1,4 @@
-"""A merchant moves between accounts at a processor: nothing is asked where it was not sent."""
+"""A merchant moves between processor accounts: each payment is asked about where it was sent."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ from tests.support.processors.unreliable import unheard, unreached
 
 A1, A2, B, LIVE = "sk_test_A_1", "sk_test_A_2", "sk_test_B_1", "sk_live_A_1"
 
-REVOKED = {"api_key": "sk_test_nobody_1"}
+REVOKED = {"api_key": "sk_test_unknown_1"}
 
 
 class Account(Hooked):
-    """One account at a processor: a sandbox with a memory of its own, known by any of its keys."""
+    """One account at a processor: a sandbox with its own charges, known by any of its keys."""
 
     def __init__(self, inner: Processor, name: str, key: str) -> None:
         super().__init__(inner)
@@ -68,7 +68,7 @@ class Account(Hooked):
 
 @dataclass
 class Bank:
-    """A processor with several accounts; which one a request reaches is up to its key."""
+    """A processor with several accounts; a request's key decides which one it reaches."""
 
     platform: Platform
     memories: dict[str, Platform]
@@ -105,7 +105,7 @@ class Bank:
         return replace(self.platform.merchant_dependencies(), processors=processors)
 
     def done_at(self, name: str) -> list[str]:
-        """What the account has done."""
+        """The account's charges."""
         return sorted(each.kind for each in self.memories[name].rows(SandboxCharge))
 
     def resolve(self) -> None:
@@ -119,7 +119,7 @@ class Silent:
     mode = "test"
 
     def identify(self) -> ProcessorIdentity:
-        raise ProcessorUnknown("nothing was heard")
+        raise ProcessorUnknown("no response")
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def use_key(
 
 
 def unseeing(deps: MerchantDependencies) -> MerchantDependencies:
-    """As when the indexes lag: nothing that is open shows."""
+    """As when the indexes lag: no open payment is visible."""
 
     class Nothing:
         def newest_first(self, *_: Any, **__: Any) -> Any:
@@ -208,7 +208,7 @@ def tell(bank: Bank, shop: MerchantProfile, secret: str) -> None:
     receive_event(notification, bank.platform.event_dependencies(bank.payment_dependencies()))
 
 
-def test_a_merchant_has_the_account_that_its_key_belongs_to_and_so_have_its_payments(
+def test_a_merchant_and_its_payments_have_the_account_of_the_key(
     bank: Bank, platform: Platform
 ) -> None:
     shop = shop_of(bank)
@@ -222,7 +222,7 @@ def test_a_merchant_has_the_account_that_its_key_belongs_to_and_so_have_its_paym
     assert (plain["processor"], plain["processor_account"]) == ("sandbox", "sandbox")
 
 
-def test_a_charge_that_is_unknown_is_asked_about_where_it_was_sent_whatever_the_merchant_uses(
+def test_an_unknown_charge_is_asked_about_at_the_account_it_was_sent_to(
     bank: Bank, platform: Platform
 ) -> None:
     shop = shop_of(bank)
@@ -277,7 +277,7 @@ def test_open_payments_of_other_merchants_do_not_block_a_change(
     assert use_key(bank, shop, B).processor_account == "acct_B"
 
 
-def test_an_account_is_asked_with_its_latest_key(bank: Bank, platform: Platform) -> None:
+def test_an_account_is_queried_with_its_latest_key(bank: Bank, platform: Platform) -> None:
     shop = shop_of(bank)
     payment = platform.paid(shop, deps=bank.payment_dependencies())
     use_key(bank, shop, A2)
@@ -293,7 +293,7 @@ def test_an_account_is_asked_with_its_latest_key(bank: Bank, platform: Platform)
     assert "whsec_of" not in item
 
 
-def test_what_an_account_left_behind_tells_is_judged_by_its_own_secret(
+def test_a_notification_of_a_former_account_is_verified_with_its_own_secret(
     bank: Bank, platform: Platform
 ) -> None:
     shop = shop_of(bank)
@@ -311,7 +311,7 @@ def test_what_an_account_left_behind_tells_is_judged_by_its_own_secret(
     tell(bank, shop, stripe_keys(B)["webhook_secret"])
 
 
-def test_an_operator_forgets_an_account_that_nothing_needs(bank: Bank, platform: Platform) -> None:
+def test_an_operator_removes_an_account_that_is_not_needed(bank: Bank, platform: Platform) -> None:
     shop = shop_of(bank)
     payment = platform.paid(shop, deps=bank.payment_dependencies())
     with pytest.raises(ProcessorInUse, match="switch it to another one first"):
@@ -350,7 +350,7 @@ def test_a_payment_of_a_removed_account_stays_unknown_and_blocks_no_other(
     assert {row.status for row in platform.rows(Payment)} == {PaymentStatus.SUCCEEDED}
 
 
-def test_only_so_many_accounts_are_kept(bank: Bank) -> None:
+def test_the_number_of_accounts_is_limited(bank: Bank) -> None:
     shop = shop_of(bank)
     names = [f"C{number}" for number in range(MAX_EARLIER_ACCOUNTS + 1)]
     bank.memories |= dict.fromkeys(names, bank.memories["B"])
@@ -370,7 +370,9 @@ def test_only_so_many_accounts_are_kept(bank: Bank) -> None:
         ("test", {"processor": "stripe", "processor_config": stripe_keys(LIVE)}),
     ],
 )
-def test_test_and_live_never_meet(bank: Bank, mode: ProcessorMode, wrong: dict[str, Any]) -> None:
+def test_test_and_live_keys_are_never_mixed(
+    bank: Bank, mode: ProcessorMode, wrong: dict[str, Any]
+) -> None:
     with pytest.raises(WrongProcessorMode) as refused:
         register(bank, bank.merchant_dependencies(mode), **wrong)
     assert refused.value.status == HTTPStatus.UNPROCESSABLE_ENTITY
@@ -393,9 +395,7 @@ def test_a_live_stage_has_no_default_processor(bank: Bank) -> None:
     assert json.loads(made.body)["processor_account"] == "acct_A"
 
 
-def test_what_was_stored_in_the_other_mode_is_refused_at_the_charge(
-    bank: Bank, platform: Platform
-) -> None:
+def test_a_key_of_the_other_mode_is_refused_at_the_charge(bank: Bank, platform: Platform) -> None:
     shop = shop_of(bank)
     plain = platform.merchant()
     deps = bank.payment_dependencies()
@@ -410,7 +410,7 @@ def test_what_was_stored_in_the_other_mode_is_refused_at_the_charge(
 def test_a_revoked_key_of_an_unnamed_account_can_be_replaced(
     bank: Bank, platform: Platform
 ) -> None:
-    """What is open there cannot end any more; a merchant must not wait for that."""
+    """Its open payments cannot end any more; a merchant must not wait for that."""
     shop = shop_of(bank)
     bank.wrap = unheard
     platform.pay(shop, deps=bank.payment_dependencies())
@@ -426,7 +426,7 @@ def test_a_revoked_key_of_an_unnamed_account_can_be_replaced(
     assert still.status is not PaymentStatus.FAILED, "its outcome is unknown"
 
 
-def test_no_money_is_captured_in_the_other_mode_but_given_back(
+def test_in_the_other_mode_authorizations_are_voided_and_not_captured(
     bank: Bank, platform: Platform
 ) -> None:
     plain = platform.merchant()
@@ -442,7 +442,7 @@ def test_no_money_is_captured_in_the_other_mode_but_given_back(
 def test_keys_are_stored_only_if_the_processor_knows_them(bank: Bank, platform: Platform) -> None:
     shop = shop_of(bank)
     with pytest.raises(InvalidValue, match="refuses the key"):
-        use_key(bank, shop, "sk_test_nobody_1")
+        use_key(bank, shop, "sk_test_unknown_1")
     bank.silent = True
     with pytest.raises(Unavailable, match="nothing was changed"):
         use_key(bank, shop, A2)
@@ -452,14 +452,14 @@ def test_keys_are_stored_only_if_the_processor_knows_them(bank: Bank, platform: 
     change(bank, shop, name="No key changes, so the processor is not asked")
 
 
-def test_a_repetition_is_answered_though_the_processor_is_silent(bank: Bank) -> None:
+def test_a_repetition_is_answered_although_the_processor_does_not_respond(bank: Bank) -> None:
     body = {"processor": "stripe", "processor_config": stripe_keys(A1)}
     first = register(bank, key="once", **body)
     bank.silent = True
     assert register(bank, key="once", **body).body == first.body
 
 
-def test_a_merchant_from_before_accounts_were_stored_gets_new_keys_and_loses_nothing(
+def test_a_merchant_without_stored_accounts_gets_new_keys_and_loses_nothing(
     bank: Bank, platform: Platform
 ) -> None:
     shop = platform.merchant(processor="stripe", processor_config=stripe_keys(A1))

@@ -1,4 +1,4 @@
-"""Notifications of processors: genuine ones are applied once, whenever and however often they come.
+"""Notifications of processors: genuine ones are applied once, however often they arrive.
 
 Driven through the deployed function, signed as the sandbox signs.
 """
@@ -68,7 +68,7 @@ class Shop:
         return self.stage.api("POST", path, raw=body, query=query, headers=headers, authorizer=None)
 
     def kept(self, status: str = "unapplied") -> list[Any]:
-        """What of the merchant's could not be applied, for an operator."""
+        """The merchant's events that could not be applied, as an operator sees them."""
         query = f"merchant_id={self.merchant_id}&status={status}"
         answer = self.stage.api("GET", "/v1/processor-events", query=query)
         assert answer.status == 200, answer.text
@@ -76,12 +76,12 @@ class Shop:
         return rows
 
     def apply(self, event_id: str, headers: dict[str, str] | None = None) -> Answered:
-        """An operator has a kept event applied again."""
+        """An operator requests that a kept event be applied again."""
         path = f"/v1/processor-events/{event_id}/apply"
         return self.stage.api("POST", path, headers=headers)
 
     def balances(self) -> Counter[str]:
-        """Of the merchant's own bookings."""
+        """Balances from the merchant's own bookings."""
         found: Counter[str] = Counter()
         for item in self.items("transfers"):
             for leg in item["legs"]["L"]:
@@ -110,8 +110,8 @@ def dispute(payment: Any, kind: str = "dispute_opened", **more: Any) -> dict[str
     return {"kind": kind, **reported, "fee": 15, **more}
 
 
-def test_a_merchant_does_not_forge_what_its_processor_says(shop: Shop) -> None:
-    """It asks for a refund, and then says itself that the money came back."""
+def test_a_merchant_cannot_forge_its_processors_notifications(shop: Shop) -> None:
+    """It requests a refund, and then claims itself that the refund failed."""
     payment = shop.pay()
     refunded = shop.post(f"/v1/payments/{payment['id']}/refund", {}).body
     before = shop.balances()
@@ -131,7 +131,7 @@ def test_a_merchant_does_not_forge_what_its_processor_says(shop: Shop) -> None:
     assert shop.payment(payment["id"])["amount_refunded"] == payment["amount"]
 
 
-def test_a_dispute_is_withdrawn_noted_and_returned_when_it_is_won(shop: Shop) -> None:
+def test_a_dispute_is_withdrawn_recorded_and_returned_when_it_is_won(shop: Shop) -> None:
     payment = shop.pay()
     receivable = f"acc_receivable_{shop.merchant_id}_USD"
     before = shop.balances()[receivable]
@@ -148,7 +148,7 @@ def test_a_dispute_is_withdrawn_noted_and_returned_when_it_is_won(shop: Shop) ->
     assert shop.post(f"/v1/payments/{payment['id']}/refund", {}).status == 200
 
 
-def test_a_charge_can_be_named_by_the_processors_own_id(shop: Shop) -> None:
+def test_a_charge_can_be_identified_by_the_processors_own_id(shop: Shop) -> None:
     payment = shop.pay()
     charge_id = shop.payment(payment["id"])["transactions"][0]["processor_id"]
     reported = shop.tell(**dispute(payment, reference=None, charge_id=charge_id))
@@ -156,7 +156,7 @@ def test_a_charge_can_be_named_by_the_processors_own_id(shop: Shop) -> None:
     assert shop.payment(payment["id"])["dispute_status"] == "opened"
 
 
-def test_an_event_that_comes_again_changes_nothing(shop: Shop) -> None:
+def test_a_repeated_event_changes_nothing(shop: Shop) -> None:
     payment = shop.pay()
     assert shop.tell(**dispute(payment)).body["result"] == "applied"
     once = shop.balances()
@@ -168,7 +168,7 @@ def test_an_event_that_comes_again_changes_nothing(shop: Shop) -> None:
     assert shop.payment(payment["id"])["version"] == version
 
 
-def test_one_event_many_times_at_once_is_booked_once(shop: Shop) -> None:
+def test_many_concurrent_copies_of_an_event_are_booked_once(shop: Shop) -> None:
     payment = shop.pay()
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda _: shop.tell(**dispute(payment)), range(8)))
@@ -177,7 +177,7 @@ def test_one_event_many_times_at_once_is_booked_once(shop: Shop) -> None:
     assert shop.payment(payment["id"])["version"] == payment["version"] + 1
 
 
-def test_news_in_the_wrong_order_ends_as_in_the_right_one(shop: Shop) -> None:
+def test_events_in_the_wrong_order_give_the_same_result(shop: Shop) -> None:
     payment = shop.pay()
     before = shop.balances()
     assert shop.tell(**dispute(payment, "dispute_won")).body["result"] == "applied"
@@ -187,7 +187,7 @@ def test_news_in_the_wrong_order_ends_as_in_the_right_one(shop: Shop) -> None:
     assert (fees, shop.balances()["acc_clearing_USD"]) == (15, before["acc_clearing_USD"])
 
 
-def test_a_refund_that_comes_back_is_the_merchants_again(shop: Shop) -> None:
+def test_a_failed_refund_is_credited_to_the_merchant_again(shop: Shop) -> None:
     payment = shop.pay()
     path = f"/v1/payments/{payment['id']}/refund"
     refunded = shop.post(path, {"amount": 300}).body
@@ -209,7 +209,7 @@ def test_a_refund_that_comes_back_is_the_merchants_again(shop: Shop) -> None:
     assert shop.post(path, {"amount": 700}).status == 200
 
 
-def test_two_notifications_of_one_returned_refund_at_once_book_it_once(shop: Shop) -> None:
+def test_two_concurrent_notifications_of_one_failed_refund_book_it_once(shop: Shop) -> None:
     """The second is applied between the first one's reads of the refund and of its payment."""
     payment = shop.pay()
     refunded = shop.post(f"/v1/payments/{payment['id']}/refund", {}).body
@@ -233,7 +233,7 @@ def test_two_notifications_of_one_returned_refund_at_once_book_it_once(shop: Sho
     assert shop.balances()[receivable] - before[receivable] == payment["amount"]
 
 
-def test_a_hint_about_an_unknown_charge_has_the_processor_asked_at_once(shop: Shop) -> None:
+def test_a_notification_about_an_unknown_charge_queries_the_processor_at_once(shop: Shop) -> None:
     payment = shop.pay(payment_method="tok_timeout")
     assert payment["status"] == "unknown"
     reported = shop.tell("charge_changed", reference=payment["id"])
@@ -249,7 +249,7 @@ def test_a_hint_about_an_unknown_charge_has_the_processor_asked_at_once(shop: Sh
         {"signed_at": time.time() + 2 * HOUR},
     ],
 )
-def test_a_notification_that_is_not_signed_by_the_processor_now_is_refused(
+def test_a_notification_without_a_current_signature_of_the_processor_is_refused(
     shop: Shop, wrong: dict[str, Any]
 ) -> None:
     payment = shop.pay()
@@ -258,7 +258,7 @@ def test_a_notification_that_is_not_signed_by_the_processor_now_is_refused(
     assert shop.payment(payment["id"])["dispute_status"] is None
 
 
-def test_neither_an_unsigned_nor_a_changed_body_is_believed(shop: Shop) -> None:
+def test_an_unsigned_or_altered_body_is_refused(shop: Shop) -> None:
     payment = shop.pay()
     body = json.dumps({"id": "evt_1", "type": "dispute_opened", "created": int(time.time())})
     header = sign_sandbox_event(body.encode(), SECRET, int(time.time()))
@@ -267,18 +267,18 @@ def test_neither_an_unsigned_nor_a_changed_body_is_believed(shop: Shop) -> None:
     assert shop.payment(payment["id"])["dispute_status"] is None
 
 
-def test_who_cannot_sign_does_not_learn_which_merchants_there_are(shop: Shop) -> None:
+def test_a_caller_without_a_secret_does_not_learn_which_merchants_exist(shop: Shop) -> None:
     there = shop.send("{}", {SIGNATURE_HEADER: "t=1,v1=" + "0" * 64})
-    nobody = shop.send("{}", {SIGNATURE_HEADER: "t=1,v1=" + "0" * 64}, "merchant_id=mer_nobody")
+    unknown = shop.send("{}", {SIGNATURE_HEADER: "t=1,v1=" + "0" * 64}, "merchant_id=mer_unknown")
     unnamed = shop.send("{}", {}, "")
     elsewhere = shop.send("{}", {"stripe-signature": "t=1,v1=00"}, processor="stripe")
-    answers = (there, nobody, unnamed, elsewhere)
+    answers = (there, unknown, unnamed, elsewhere)
     assert {each.status for each in answers} == {401}
     assert {each.body["code"] for each in answers} == {"bad_signature"}
-    assert {each.body["detail"] for each in (there, nobody, elsewhere)} == {nobody.body["detail"]}
+    assert {each.body["detail"] for each in (there, unknown, elsewhere)} == {unknown.body["detail"]}
 
 
-def test_another_merchants_payment_is_not_reached_by_a_genuine_notification(
+def test_a_genuine_notification_cannot_reach_another_merchants_payment(
     stage: Stage, shop: Shop
 ) -> None:
     other = Shop(stage)
@@ -288,7 +288,9 @@ def test_another_merchants_payment_is_not_reached_by_a_genuine_notification(
     assert other.payment(theirs["id"])["dispute_status"] is None
 
 
-def test_what_is_not_known_yet_is_asked_for_again_while_it_is_young(shop: Shop) -> None:
+def test_an_event_about_an_unknown_payment_is_requested_again_while_it_is_recent(
+    shop: Shop,
+) -> None:
     unknown = {"id": "pay_01KKNS5TM4QP61VS8JRRZ78SN4"}
     young = shop.tell(**dispute(unknown))
     assert (young.status, young.headers["Retry-After"]) == (503, "1")
@@ -300,7 +302,7 @@ def test_what_is_not_known_yet_is_asked_for_again_while_it_is_young(shop: Shop) 
     assert unknown["id"] in kept["detail"]
 
 
-def test_a_dispute_in_another_currency_is_kept_and_alerted_and_books_nothing(shop: Shop) -> None:
+def test_a_dispute_in_another_currency_is_kept_alerted_and_not_booked(shop: Shop) -> None:
     payment = shop.pay()
     before = shop.balances()
     for event_id in ("evt_1", "evt_2"):
@@ -320,7 +322,7 @@ def test_a_dispute_in_another_currency_is_kept_and_alerted_and_books_nothing(sho
     assert shop.kept()[0]["attempts"] == 3
 
 
-def test_a_kept_dispute_is_applied_once_however_often_it_is_asked_for(shop: Shop) -> None:
+def test_a_kept_dispute_is_applied_once_however_often_it_is_requested(shop: Shop) -> None:
     payment = shop.pay()
     shop.tell(**dispute(payment, currency="EUR"))
     (kept,) = shop.kept()
@@ -339,7 +341,7 @@ def test_a_kept_dispute_is_applied_once_however_often_it_is_asked_for(shop: Shop
     assert [each["id"] for each in shop.kept("applied")] == [kept["id"]]
 
 
-def test_a_kept_event_is_settled_by_the_notification_that_can_be_applied(shop: Shop) -> None:
+def test_a_kept_event_is_resolved_by_a_notification_that_can_be_applied(shop: Shop) -> None:
     payment = shop.pay()
     shop.tell(**dispute(payment, currency="EUR"))
     assert len(shop.kept()) == 1
@@ -356,7 +358,7 @@ def test_an_eleventh_dispute_is_booked_like_the_ten_before(shop: Shop) -> None:
     assert refused.body["code"] == "amount_too_large"
 
 
-def test_another_merchants_refund_is_not_reached_by_a_genuine_notification(
+def test_a_genuine_notification_cannot_reach_another_merchants_refund(
     shop: Shop, stage: Stage
 ) -> None:
     other = Shop(stage)
@@ -371,7 +373,7 @@ def test_another_merchants_refund_is_not_reached_by_a_genuine_notification(
     assert other.payment(payment["id"])["amount_refunded"] == 300
 
 
-def test_kept_events_are_for_operators(shop: Shop) -> None:
+def test_only_operators_see_kept_events(shop: Shop) -> None:
     shop.tell(**dispute({"id": "pay_1"}), created=int(time.time()) - 2 * HOUR)
     (kept,) = shop.kept()
     listed = shop.stage.api("GET", "/v1/processor-events", authorizer=shop.token)
@@ -417,7 +419,7 @@ def test_the_poll_applies_events_without_a_notification(shop: Shop) -> None:
     assert shop.balances() == booked
 
 
-def test_the_poll_tries_what_is_kept_again(shop: Shop) -> None:
+def test_the_poll_retries_kept_events(shop: Shop) -> None:
     payment = shop.pay()
     shop.tell(**dispute(payment, currency="EUR"))
     (kept,) = shop.kept()
@@ -436,15 +438,15 @@ def test_a_signed_notification_that_cannot_be_parsed_is_refused(shop: Shop) -> N
     assert (answer.status, answer.body["code"]) == (400, "malformed_json")
 
 
-def test_a_processor_that_does_not_exist_and_a_body_that_is_too_large_are_refused(
+def test_an_unknown_processor_and_an_oversized_body_are_refused(
     shop: Shop,
 ) -> None:
-    assert shop.send("{}", {}, processor="nobody").status == 404
+    assert shop.send("{}", {}, processor="unknown").status == 404
     assert shop.send("x" * 300_000, {}).status == 413
     assert shop.send("{}", {}, "merchant_id=mer_1&more=1").status == 400
 
 
-def test_a_merchant_without_a_secret_believes_nothing(stage: Stage) -> None:
+def test_a_merchant_without_a_secret_accepts_no_notification(stage: Stage) -> None:
     shop = Shop(stage)
     merchant = stage.shop()["id"]
     body = json.dumps({"id": "evt_1", "type": "dispute_opened", "created": int(time.time())})

@@ -1,6 +1,6 @@
 """A notification is a hint: what is booked is the state that the processor reports when queried.
 
-They use the runtime's own dependencies, and a processor with arbitrary notifications.
+The tests use the runtime's own dependencies, and a processor with arbitrary notifications.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ OLD = timedelta(hours=2)
 
 @dataclass
 class Teller:
-    """The sandbox, but that a test says what its notifications are and what it knows of disputes.
+    """The sandbox with notifications, disputes and refunds set by a test.
 
-    `disputes` and `refunds` are its truth; None stands for a processor that cannot be reached.
+    `disputes` and `refunds` are its actual state; None stands for a processor that is unreachable.
     """
 
     inner: Any
@@ -60,7 +60,7 @@ class Teller:
     def find_dispute(self, dispute_id: str) -> DisputeState | None:
         self.asked += 1
         if self.disputes is None:
-            raise ProcessorUnknown("nothing was heard")
+            raise ProcessorUnknown("no response")
         state = self.disputes.get(dispute_id)
         self.before_answer()
         return state
@@ -68,7 +68,7 @@ class Teller:
     def find_refund(self, reference: str, refund_id: str | None) -> RefundState | None:
         self.asked += 1
         if self.refunds is None:
-            raise ProcessorUnknown("nothing was heard")
+            raise ProcessorUnknown("no response")
         return self.refunds.get(reference)
 
     def operate(self, request: Any) -> Any:
@@ -114,7 +114,7 @@ class EventWorld:
         return self.hear(EventKind.DISPUTE_CHANGED, event_id, **about)
 
     def dispute(self, status: DisputeStatus = DisputeStatus.OPENED, **more: Any) -> DisputeState:
-        """What the processor has of a dispute of 600 from now on."""
+        """Sets the processor's state of a dispute of 600."""
         state = DisputeState(
             id="dp_1",
             status=status,
@@ -131,7 +131,7 @@ class EventWorld:
         return state
 
     def returned(self, refund: Transaction, **more: Any) -> None:
-        """From now on the processor says that the refund failed, unless `more` says otherwise."""
+        """Sets the processor's state of the refund to failed, unless `more` changes it."""
         state = RefundState(
             "re_1", RefundOutcome.FAILED, self.platform.clock(), refund.amount, refund.currency
         )
@@ -139,13 +139,13 @@ class EventWorld:
         self.processor.refunds[refund.id] = replace(state, **more)
 
     def poll_dependencies(self) -> PollDependencies:
-        """What the daily poll works with; the tables end with a round by default."""
+        """Dependencies of the daily poll; by default a round ends with the tables."""
         events = self.platform.event_dependencies(self.deps)
         merchants = MerchantRepository(self.platform.store)
         return PollDependencies(events, merchants, timedelta(days=3), lambda: False)
 
     def processor_names(self) -> tuple[str, ...]:
-        """At all of which `processor` is asked for the shop's news, or for another merchant's."""
+        """Times at which `processor` was polled for events of the shop or another merchant."""
         kept = (self.deps.connectors.kept(self.shop.id, p) for p in ("sandbox", "stripe"))
         return tuple(str(account) for each in kept for account in each)
 
@@ -162,7 +162,7 @@ def simulation(platform: Platform) -> EventWorld:
 
 
 @pytest.mark.parametrize("outcome", [None, RefundOutcome.SUCCEEDED, RefundOutcome.PENDING])
-def test_a_forged_failure_of_a_refund_moves_nothing_unless_the_processor_says_so_too(
+def test_a_forged_failure_of_a_refund_has_no_effect_unless_the_processor_confirms_it(
     simulation: EventWorld, outcome: RefundOutcome | None
 ) -> None:
     refund = simulation.refund()
@@ -176,7 +176,7 @@ def test_a_forged_failure_of_a_refund_moves_nothing_unless_the_processor_says_so
     assert simulation.refunds() == [refund]
 
 
-def test_a_refund_that_the_processor_says_has_failed_is_reversed_once(
+def test_a_refund_that_the_processor_reports_as_failed_is_reversed_once(
     simulation: EventWorld,
 ) -> None:
     refund = simulation.refund()
@@ -200,10 +200,10 @@ def test_a_settled_refund_that_fails_later_is_reversed_too(simulation: EventWorl
 
 
 @pytest.mark.parametrize("reads", [1, 3, 1_000])
-def test_a_refund_that_is_seen_before_its_payment_is_taken_back_or_its_failure_comes_again(
+def test_a_refund_read_before_its_payment_is_reversed_or_its_failure_is_retried(
     simulation: EventWorld, monkeypatch: pytest.MonkeyPatch, reads: int
 ) -> None:
-    """A plain read may see one row of a commit while the other is still as it was before."""
+    """A plain read may return one row of a commit while another row still has its old values."""
     payments = simulation.deps.payments
     unrefunded = payments.get(simulation.payment_id, Scope(simulation.shop.id))
     refund, newest = simulation.refund(), payments.get
@@ -223,7 +223,7 @@ def test_a_refund_that_is_seen_before_its_payment_is_taken_back_or_its_failure_c
     assert simulation.receivable() == before + 400
 
 
-def test_while_the_processor_cannot_be_reached_nothing_is_booked_and_nothing_claimed(
+def test_nothing_is_booked_or_claimed_while_the_processor_is_unreachable(
     simulation: EventWorld,
 ) -> None:
     refund = simulation.refund()
@@ -240,10 +240,10 @@ def test_while_the_processor_cannot_be_reached_nothing_is_booked_and_nothing_cla
     assert simulation.platform.payment().disputes is None
 
 
-def test_a_failure_that_meets_the_lease_of_its_own_refund_waits_and_comes_again(
+def test_a_failure_during_the_lease_of_its_own_refund_waits_and_is_retried(
     simulation: EventWorld,
 ) -> None:
-    """The processor answers "succeeded" and says "failed" before the answer is written down."""
+    """The processor answers "succeeded" and reports "failed" before the answer is stored."""
     met: list[Exception] = []
 
     def hear_at_once() -> None:
@@ -280,7 +280,7 @@ def test_a_failure_finishes_a_refund_whose_request_died(simulation: EventWorld) 
     assert (payment.amount_refunded, payment.pending_refund_minor) == (0, 0)
 
 
-def test_a_refund_of_another_amount_than_ours_is_kept_and_not_reversed(
+def test_a_refund_with_a_different_amount_is_kept_and_not_reversed(
     simulation: EventWorld,
 ) -> None:
     refund = simulation.refund()
@@ -292,7 +292,7 @@ def test_a_refund_of_another_amount_than_ours_is_kept_and_not_reversed(
     assert (kept.reason, kept.payment_id) == (Unapplied.AMOUNT_MISMATCH, simulation.payment_id)
 
 
-def test_a_failed_refund_that_says_it_is_ours_and_is_unknown_for_an_hour_is_kept(
+def test_a_failed_refund_with_our_reference_that_stays_unknown_for_an_hour_is_kept(
     simulation: EventWorld,
 ) -> None:
     unknown = new_id("txn", simulation.platform.clock())
@@ -315,14 +315,14 @@ def test_a_failed_refund_that_says_it_is_ours_and_is_unknown_for_an_hour_is_kept
 # ----------------------------------------------------------------- disputes
 
 
-def test_a_dispute_that_the_processor_does_not_have_books_nothing(simulation: EventWorld) -> None:
+def test_a_dispute_unknown_to_the_processor_books_nothing(simulation: EventWorld) -> None:
     before = simulation.platform.balances()
     assert simulation.hear_of_dispute() is EventResult.IGNORED
     assert simulation.platform.balances() == before
     assert simulation.platform.payment().disputes is None
 
 
-def test_the_payment_is_the_one_that_the_processor_names_not_the_notification(
+def test_the_payment_is_identified_by_the_processor_not_by_the_notification(
     simulation: EventWorld,
 ) -> None:
     other = simulation.platform.paid(simulation.shop, amount=2000, deps=simulation.deps)
@@ -332,7 +332,7 @@ def test_the_payment_is_the_one_that_the_processor_names_not_the_notification(
     assert disputed == {simulation.payment_id: DisputeStatus.OPENED, other: None}
 
 
-def test_one_processor_disputes_no_payment_of_another(simulation: EventWorld) -> None:
+def test_a_processor_cannot_dispute_another_processors_payment(simulation: EventWorld) -> None:
     payment = simulation.platform.payment()
     simulation.platform.put(payment.model_copy(update={"processor": "stripe"}))
     before = simulation.receivable()
@@ -342,8 +342,8 @@ def test_one_processor_disputes_no_payment_of_another(simulation: EventWorld) ->
     assert simulation.receivable() == before
 
 
-def test_a_dispute_that_names_a_payment_and_another_charge_is_kept(simulation: EventWorld) -> None:
-    """Our reference stands in metadata, which whoever owns the processor account can edit."""
+def test_a_dispute_whose_reference_and_charge_differ_is_kept(simulation: EventWorld) -> None:
+    """Our reference is in metadata, which the owner of the processor account can edit."""
     before = simulation.receivable()
     simulation.dispute(charge_id="pi_of_something_else")
     assert simulation.hear_of_dispute() is EventResult.KEPT
@@ -352,7 +352,7 @@ def test_a_dispute_that_names_a_payment_and_another_charge_is_kept(simulation: E
     assert simulation.receivable() == before
 
 
-def test_amounts_and_status_are_the_processors_however_often_it_notifies(
+def test_amount_and_status_are_the_processors_however_often_it_notifies(
     simulation: EventWorld,
 ) -> None:
     before = simulation.receivable()
@@ -368,8 +368,8 @@ def test_amounts_and_status_are_the_processors_however_often_it_notifies(
     assert simulation.platform.payment().dispute_status is DisputeStatus.WON
 
 
-def test_a_concurrent_write_makes_the_processor_be_asked_again(simulation: EventWorld) -> None:
-    """One has read "opened" and is slow; another books "won". The slow one must not undo that."""
+def test_after_a_concurrent_write_the_processor_is_queried_again(simulation: EventWorld) -> None:
+    """One request has read "opened" and is slow; another books "won", which must remain."""
     before = simulation.receivable()
     simulation.dispute()
     overtaken: list[EventResult] = []
@@ -388,7 +388,7 @@ def test_a_concurrent_write_makes_the_processor_be_asked_again(simulation: Event
     assert simulation.receivable() == before - 15
 
 
-def test_a_dispute_that_comes_before_the_charge_is_written_down_comes_again(
+def test_a_dispute_that_arrives_before_the_charge_is_stored_is_retried(
     simulation: EventWorld,
 ) -> None:
     platform = simulation.platform
@@ -416,7 +416,7 @@ def test_a_dispute_that_comes_before_the_charge_is_written_down_comes_again(
     assert simulation.hear_of_dispute(reference=paid) is EventResult.APPLIED
 
 
-def test_one_dispute_more_than_a_payment_takes_is_kept_and_applied_when_it_may(
+def test_a_dispute_beyond_the_limit_per_payment_is_kept_and_applied_when_allowed(
     simulation: EventWorld,
 ) -> None:
     few = replace(
@@ -459,7 +459,7 @@ def test_a_payment_that_becomes_known_after_an_hour_gets_its_dispute_from_the_po
     assert disputed[unknown] is DisputeStatus.OPENED
 
 
-def test_a_processor_that_does_not_answer_the_poll_keeps_no_other_merchant_waiting(
+def test_a_processor_that_does_not_answer_the_poll_delays_no_other_merchant(
     simulation: EventWorld,
 ) -> None:
     simulation.platform.merchant()
@@ -467,7 +467,7 @@ def test_a_processor_that_does_not_answer_the_poll_keeps_no_other_merchant_waiti
 
     def recent_events(since: datetime) -> Iterator[ProcessorEvent]:
         asked.append(since)
-        raise ProcessorUnknown("nothing was heard")
+        raise ProcessorUnknown("no response")
 
     simulation.processor.recent_events = recent_events  # type: ignore[attr-defined]
     report = poll(simulation.poll_dependencies(), "poll-1")
@@ -477,7 +477,7 @@ def test_a_processor_that_does_not_answer_the_poll_keeps_no_other_merchant_waiti
     }
 
 
-def test_a_poll_that_runs_out_of_time_goes_on_where_it_was_and_the_next_round_overlaps(
+def test_an_interrupted_poll_continues_and_the_next_round_overlaps_with_it(
     simulation: EventWorld,
 ) -> None:
     def days_back(report: PollReport) -> int:
@@ -490,13 +490,13 @@ def test_a_poll_that_runs_out_of_time_goes_on_where_it_was_and_the_next_round_ov
     assert (resumed.finished, days_back(resumed)) == (True, 8), "the same round"
     simulation.platform.clock.advance(86_400)
     assert days_back(poll(simulation.poll_dependencies(), "poll-3")) == 6, (
-        "back to the last one's begin"
+        "back to the beginning of the last round"
     )
     simulation.platform.clock.advance(86_400)
     assert days_back(poll(simulation.poll_dependencies(), "poll-4")) == 3
 
 
-def test_a_merchant_with_endless_news_does_not_keep_the_poll_from_all_others(
+def test_a_merchant_with_endless_events_does_not_block_the_poll_of_others(
     simulation: EventWorld,
 ) -> None:
     heard: list[str] = []
@@ -517,7 +517,7 @@ def test_a_merchant_with_endless_news_does_not_keep_the_poll_from_all_others(
     assert poll(simulation.poll_dependencies(), "poll-2").failed == 0
 
 
-def test_a_page_of_merchants_that_the_time_did_not_suffice_for_comes_first_in_the_next_run(
+def test_a_page_of_merchants_without_time_is_first_in_the_next_run(
     simulation: EventWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.payments.disputes.poll.MERCHANTS_PER_PAGE", 1)

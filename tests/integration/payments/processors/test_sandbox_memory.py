@@ -1,4 +1,4 @@
-"""The sandbox's own ceilings: it would notice if we asked for more than there is."""
+"""The sandbox's own limits, which would detect requests for more than there is."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ CASES: list[tuple[Amounts, Effect, int, Amounts | None]] = [
     (GONE, "void", 1, None),
     (GONE, "refund", 60, (VOIDED, 0, 0)),
 ]
-"""State, capturable and refundable; what is asked; the same three afterwards, None: refused."""
+"""State, capturable and refundable; the request; the same three afterwards, None: refused."""
 
 
-def test_a_charge_allows_what_is_left_of_it_and_nothing_more(either_world: Platform) -> None:
+def test_a_charge_allows_its_remaining_amount_and_no_more(either_world: Platform) -> None:
     memory = SandboxChargeRepository(either_world.store)
     for number, (before, effect, amount, after) in enumerate(CASES):
         name = f"pay_{number}"
@@ -95,7 +95,7 @@ def test_a_charge_allows_what_is_left_of_it_and_nothing_more(either_world: Platf
         assert memory.recall(wanted.reference) == done
         if after is not None:
             other = wanted.model_copy(update={"amount": 1})
-            assert memory.operate(other, effect, token=fresh()) == wanted, "as it was remembered"
+            assert memory.operate(other, effect, token=fresh()) == wanted, "the stored answer"
             assert memory.recall(name) == charge
 
 
@@ -106,7 +106,7 @@ def test_a_charge_whose_refunds_fail_allows_none(either_world: Platform) -> None
     assert memory.operate(an_operation("txn_2", 1), "refund", token=fresh()) is None
 
 
-def test_a_charge_that_was_never_made_allows_nothing(either_world: Platform) -> None:
+def test_an_unknown_charge_allows_nothing(either_world: Platform) -> None:
     memory = SandboxChargeRepository(either_world.store)
     effects: tuple[Effect, ...] = ("capture", "final_capture", "refund", "void")
     for effect in effects:
@@ -114,7 +114,7 @@ def test_a_charge_that_was_never_made_allows_nothing(either_world: Platform) -> 
     assert either_world.rows(SandboxCharge) == []
 
 
-def test_many_operations_at_once_never_pass_the_sandboxs_ceiling(either_world: Platform) -> None:
+def test_concurrent_operations_never_exceed_the_sandboxs_limit(either_world: Platform) -> None:
     memory = SandboxChargeRepository(either_world.store)
     memory.remember(a_charge(*TAKEN), token=fresh())
     wanted = [an_operation(f"txn_{n % 12}", 10) for n in range(36)]
@@ -127,7 +127,7 @@ def test_many_operations_at_once_never_pass_the_sandboxs_ceiling(either_world: P
     assert charge.refundable == 0
 
 
-def test_a_list_grows_by_one_member_until_it_is_long_enough(either_world: Platform) -> None:
+def test_a_list_grows_by_one_member_up_to_its_limit(either_world: Platform) -> None:
     either_world.paid(either_world.merchant())
     payment = either_world.payment()
     key = {"id": payment.id}

@@ -1,4 +1,4 @@
-"""The Stripe connector over HTTP, against a server that keeps state (docs/processors.md)."""
+"""The Stripe connector over HTTP, against a stateful server (docs/processors.md)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StripeProxy]:
 @pytest.fixture
 def proxy(server: StripeProxy) -> Iterator[StripeProxy]:
     yield server
-    assert not server.faults, "a fault that the test set up did not come to pass"
+    assert not server.faults, "a fault set up by the test did not occur"
     server.search_shows_new = True
 
 
@@ -75,7 +75,7 @@ def operation(
 def eventually(ask: Callable[[], T | None]) -> T:
     deadline = time.monotonic() + PATIENT_SECONDS
     while not (found := ask()):
-        assert time.monotonic() < deadline, "it did not come to pass"
+        assert time.monotonic() < deadline, "it did not occur"
         time.sleep(0.05)
     return found
 
@@ -93,7 +93,7 @@ def charges_of(proxy: StripeProxy, request: ChargeRequest) -> list[dict[str, Any
     ]
 
 
-def test_each_key_is_of_the_account_and_mode_that_stripe_says(proxy: StripeProxy) -> None:
+def test_each_key_has_the_account_and_mode_that_stripe_reports(proxy: StripeProxy) -> None:
     proxy.accounts |= {"sk_test_first": "acct_1", "rk_test_second": "acct_1"}
     for key in ("sk_test_first", "rk_test_second"):
         assert connector(proxy, key).identify() == ProcessorIdentity("acct_1", "test")
@@ -128,7 +128,7 @@ def test_a_sale_is_charged_once_with_its_fee_and_carries_our_reference(
     assert (intent["status"], intent["amount"], intent["currency"]) == ("succeeded", 1000, "usd")
 
 
-def test_the_same_reference_is_answered_as_before(
+def test_a_repeated_reference_gets_the_same_answer(
     proxy: StripeProxy, stripe: StripeProcessor
 ) -> None:
     request = charge_request()
@@ -152,7 +152,7 @@ def test_the_same_reference_is_answered_as_before(
         ("pm_card_authenticationRequired", "authentication_required", False),
     ],
 )
-def test_a_declined_card_is_refused_at_once_and_found_refused_later(
+def test_a_declined_card_is_refused_at_once_and_found_as_refused_later(
     stripe: StripeProcessor, method: str, code: str, retriable: bool
 ) -> None:
     request = charge_request(method)
@@ -165,17 +165,19 @@ def test_a_declined_card_is_refused_at_once_and_found_refused_later(
     assert stripe.charge(request) == answer
 
 
-def test_a_method_that_stripe_does_not_know_is_refused_without_being_repeated(
+def test_an_unknown_method_is_refused_without_being_repeated(
     stripe: StripeProcessor,
 ) -> None:
-    answer = stripe.charge(charge_request("pm_nobodys"))
+    answer = stripe.charge(charge_request("pm_unknown"))
     assert isinstance(answer, Refused)
     assert answer.decline_code == "invalid_payment_method"
-    assert "pm_nobodys" not in answer.response_text
+    assert "pm_unknown" not in answer.response_text
 
 
 @pytest.mark.parametrize("key", [WRONG_KEY, RESTRICTED_KEY])
-def test_a_key_that_may_not_charge_is_refused_and_never_shown(proxy: StripeProxy, key: str) -> None:
+def test_a_key_without_permission_to_charge_is_refused_and_never_shown(
+    proxy: StripeProxy, key: str
+) -> None:
     stripe = connector(proxy, key)
     answer = stripe.charge(charge_request())
     assert isinstance(answer, Refused)
@@ -196,7 +198,7 @@ def test_a_key_that_may_not_charge_is_refused_and_never_shown(proxy: StripeProxy
         Fault(status=429),
     ],
 )
-def test_a_charge_whose_answer_did_not_arrive_is_unknown_and_found(
+def test_a_charge_with_a_lost_answer_is_unknown_and_found(
     proxy: StripeProxy, stripe: StripeProcessor, fault: Fault
 ) -> None:
     request = charge_request()
@@ -209,7 +211,7 @@ def test_a_charge_whose_answer_did_not_arrive_is_unknown_and_found(
     assert len(charges_of(proxy, request)) == 1
 
 
-def test_a_charge_that_takes_too_long_is_unknown_and_found(
+def test_a_charge_that_times_out_is_unknown_and_found(
     proxy: StripeProxy, stripe: StripeProcessor, impatient: StripeProcessor
 ) -> None:
     request = charge_request()
@@ -227,7 +229,7 @@ def test_a_refused_connection_is_unknown(proxy: StripeProxy) -> None:
         unreachable.charge(charge_request())
 
 
-def test_a_charge_that_never_arrived_is_forbidden_and_can_not_be_made_later(
+def test_a_charge_that_never_arrived_is_forbidden_and_cannot_be_made_later(
     proxy: StripeProxy, stripe: StripeProcessor
 ) -> None:
     request = charge_request()
@@ -236,7 +238,7 @@ def test_a_charge_that_never_arrived_is_forbidden_and_can_not_be_made_later(
         stripe.charge(request)
     assert stripe.find(request) is None
     assert stripe.forbid(request) is None
-    assert stripe.forbid(request) is None, "asked again, it answers as before"
+    assert stripe.forbid(request) is None, "a repeated request gets the same answer"
     with pytest.raises(ProcessorUnknown):
         stripe.charge(request)
     assert stripe.find(request) is None
@@ -259,7 +261,7 @@ def test_a_request_that_arrives_after_it_was_forbidden_charges_nothing(
     assert charges_of(proxy, request) == []
 
 
-def test_forbidding_a_charged_reference_tells_that_it_was_charged(
+def test_forbidding_a_charged_reference_reports_the_charge(
     stripe: StripeProcessor,
 ) -> None:
     request = charge_request()
@@ -267,7 +269,7 @@ def test_forbidding_a_charged_reference_tells_that_it_was_charged(
     assert stripe.forbid(request) == charged
 
 
-def test_forbidding_a_declined_reference_tells_that_it_was_declined(
+def test_forbidding_a_declined_reference_reports_the_decline(
     stripe: StripeProcessor,
 ) -> None:
     request = charge_request("pm_card_chargeDeclinedInsufficientFunds")
@@ -288,7 +290,7 @@ def test_while_the_search_lags_a_charged_reference_is_unknown_and_not_forbidden(
     assert stripe.forbid(request) == charged
 
 
-def test_a_lost_answer_to_forbidding_is_unknown_and_forbidden_by_asking_again(
+def test_a_lost_answer_to_forbidding_is_unknown_and_forbidden_at_the_next_request(
     proxy: StripeProxy, stripe: StripeProcessor
 ) -> None:
     request = charge_request()
@@ -326,7 +328,7 @@ def test_a_second_capture_is_refused(stripe: StripeProcessor) -> None:
     assert second.decline_code == "capture_rejected"
 
 
-def test_an_authorization_is_voided_and_then_not_captured(stripe: StripeProcessor) -> None:
+def test_a_voided_authorization_cannot_be_captured(stripe: StripeProcessor) -> None:
     request = charge_request(capture=False)
     authorized = stripe.charge(request)
     void = operation(TransactionType.VOID, request, authorized)
@@ -339,7 +341,7 @@ def test_an_authorization_is_voided_and_then_not_captured(stripe: StripeProcesso
     assert capture.decline_code == "capture_rejected"
 
 
-def test_what_was_captured_is_not_voided(stripe: StripeProcessor) -> None:
+def test_a_captured_amount_cannot_be_voided(stripe: StripeProcessor) -> None:
     request = charge_request()
     charged = stripe.charge(request)
     void = stripe.operate(operation(TransactionType.VOID, request, charged))
@@ -347,7 +349,7 @@ def test_what_was_captured_is_not_voided(stripe: StripeProcessor) -> None:
     assert void.decline_code == "void_rejected"
 
 
-def test_refunds_are_made_once_each_up_to_what_was_captured(stripe: StripeProcessor) -> None:
+def test_refunds_are_made_once_each_up_to_the_captured_amount(stripe: StripeProcessor) -> None:
     request = charge_request()
     charged = stripe.charge(request)
     part = operation(TransactionType.REFUND, request, charged, 400)
@@ -366,7 +368,7 @@ def test_refunds_are_made_once_each_up_to_what_was_captured(stripe: StripeProces
 
 
 @pytest.mark.parametrize("kind", [TransactionType.CAPTURE, TransactionType.VOID])
-def test_a_capture_or_void_whose_answer_was_lost_is_found(
+def test_a_capture_or_void_with_a_lost_answer_is_found(
     proxy: StripeProxy, stripe: StripeProcessor, kind: TransactionType
 ) -> None:
     request = charge_request(capture=False)
@@ -377,7 +379,7 @@ def test_a_capture_or_void_whose_answer_was_lost_is_found(
     assert isinstance(stripe.find_operation(asked), Approved)
 
 
-def test_a_refund_whose_answer_was_lost_is_found_and_not_made_twice(
+def test_a_refund_with_a_lost_answer_is_found_and_not_made_twice(
     proxy: StripeProxy, stripe: StripeProcessor
 ) -> None:
     request = charge_request()
@@ -391,7 +393,7 @@ def test_a_refund_whose_answer_was_lost_is_found_and_not_made_twice(
 
 
 @pytest.mark.parametrize("kind", list(TransactionType)[1:])
-def test_an_operation_that_stripe_has_done_is_answered_so_though_its_key_is_forgotten(
+def test_an_operation_already_done_is_recognized_although_its_key_is_forgotten(
     proxy: StripeProxy, stripe: StripeProcessor, kind: TransactionType
 ) -> None:
     request = charge_request(capture=kind is TransactionType.REFUND)
@@ -409,12 +411,12 @@ def test_an_operation_on_a_charge_of_another_account_is_refused(stripe: StripePr
         assert answer.decline_code == f"{kind}_rejected"
 
 
-def test_a_statement_descriptor_and_a_customer_go_along(
+def test_the_statement_descriptor_and_customer_are_sent(
     proxy: StripeProxy, stripe: StripeProcessor
 ) -> None:
     request = charge_request(statement_descriptor="SHOP 7")
     stripe.charge(request)
-    stripe.charge(replace(charge_request(), payment_method=f"cus_nobody/{VISA}"))
+    stripe.charge(replace(charge_request(), payment_method=f"cus_unknown/{VISA}"))
     described, with_customer = (params for _, _, params in proxy.requests[-2:])
     assert described["statement_descriptor_suffix"] == "SHOP 7"
-    assert (with_customer["customer"], with_customer["payment_method"]) == ("cus_nobody", VISA)
+    assert (with_customer["customer"], with_customer["payment_method"]) == ("cus_unknown", VISA)

@@ -1,4 +1,4 @@
-"""One merchant's Stripe connector, used by as many threads at once as the resolver has."""
+"""One merchant's Stripe connector, used by as many threads as the resolver has."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ASKED = 200
 
 
 class Stripe(BaseHTTPRequestHandler):
-    """Finds every reference, and shows the charge that has it; each answer takes a while."""
+    """Finds every reference, and returns its charge; each answer takes a while."""
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
