@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
@@ -23,43 +23,15 @@ from runtime.core.errors import (
     Unauthorized,
 )
 from runtime.core.observability import logger
-from runtime.functions.composition.services import FunctionServices
-from runtime.functions.http.request import Request, nothing_at, read_request
-from runtime.http.endpoint import Endpoint, Function
+from runtime.functions.http.request import nothing_at, read_request
+from runtime.functions.http.routes import Operation, Routes, ServicesT
+from runtime.http.endpoint import Endpoint
 from runtime.http.gateway_identity import caller_of
 from runtime.http.responses import StoredAnswer, problem, success
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 _OPEN = tuple(endpoint for endpoint in ENDPOINTS if endpoint.public)
-ServicesT = TypeVar("ServicesT", bound=FunctionServices)
-Answer = StoredAnswer | BaseModel | Response[str]
-Operation = Callable[[Request, ServicesT], Answer]
-"""The handler of one API operation."""
-OperationT = TypeVar("OperationT", bound=Callable[..., Answer])
-
-
-class Routes(Generic[ServicesT]):
-    """The operations of one API function, declared once for all of its environments."""
-
-    def __init__(self, function: Function) -> None:
-        self.endpoints = {e.operation: e for e in ENDPOINTS if e.function == function}
-        self.operations: dict[str, Operation[ServicesT]] = {}
-
-    def handles(self, operation: str) -> Callable[[OperationT], OperationT]:
-        """Register the handler of one operation."""
-        assert operation in self.endpoints, f"{operation} is not an operation of this function"
-
-        def register(work: OperationT) -> OperationT:
-            self.operations[operation] = work
-            return work
-
-        return register
-
-    @property
-    def missing(self) -> set[str]:
-        """Operations of this function without a handler."""
-        return set(self.endpoints) - set(self.operations)
 
 
 class HttpFunction(Generic[ServicesT]):

@@ -16,7 +16,8 @@ from runtime.api.endpoints import ENDPOINTS
 from runtime.api.openapi import openapi_document
 from runtime.functions import process, query
 from runtime.functions.composition.query_services import QueryServices, query_services
-from runtime.functions.http.function import HttpFunction, Routes
+from runtime.functions.http.function import HttpFunction
+from runtime.functions.http.routes import Routes
 from runtime.http.endpoint import Endpoint
 
 PINNED = Path(__file__).resolve().parents[3] / "docs" / "openapi.json"

@@ -15,8 +15,9 @@ from runtime.core.errors import NotFound
 from runtime.functions.composition.environments import per_environment
 from runtime.functions.composition.real_outside import real_outside
 from runtime.functions.composition.services import Invocation
-from runtime.functions.http.function import HttpFunction, Routes
+from runtime.functions.http.function import HttpFunction
 from runtime.functions.http.request import Request
+from runtime.functions.http.routes import Routes
 from runtime.http.problem import Health
 from tests.support.http import Context, StubServices, http_event, token_of
 
