@@ -131,8 +131,7 @@ def _refusals(times: int) -> dict[str, float]:
         issuer="i",
         audience="a",
         jwks_url="https://x.example",
-        api_keys_table="t",
-        keys_table="t",
+        tables={"api_keys": "t", "keys": "t"},
         index_key_arn="arn",
     )
     now = int(time.time())

@@ -24,16 +24,11 @@ def services_of() -> tuple[ProcessServices, str]:
     """The process function's services on the running emulator, and a new merchant's id."""
     kms = boto3.client("kms")
     key_arn = kms.create_key()["KeyMetadata"]["Arn"]
-    tables = {
-        name: name.removesuffix("_table")
-        for name in ProcessSettings.model_fields
-        if name.endswith("_table")
-    }
     settings = ProcessSettings.model_validate(
         {
-            **tables,
             "stage": "bench",
             "service": "bench",
+            "tables": {name: name for name in ProcessSettings.TABLE_USES},
             "pii_key_arn": key_arn,
             "pci_key_arn": key_arn,
             "index_key_arn": key_arn,

@@ -69,7 +69,7 @@ def run_ledger_verification(workspace: Workspace, progress: Progress, *, restart
     settings = _settings(stack, clients)
     store = Store(
         clients.dynamodb,
-        settings.table_names(),
+        settings.tables,
         Codec(NoCipher()),
         lambda: PATIENT_SECONDS,
         real_outside(),
@@ -108,13 +108,12 @@ def _watched(
     """Prove with a bar per phase; DynamoDB counts a table's rows only now and then."""
     tasks: dict[Phase, TaskID] = {}
     lock = threading.Lock()
-    tables = settings.table_names()
     with progress.rows() as bars:
 
         def counted(phase: Phase, rows: int) -> None:
             with lock:
                 if phase not in tasks:
-                    table = tables[TABLE_OF[phase]]
+                    table = settings.tables[TABLE_OF[phase]]
                     about = clients.dynamodb.describe_table(TableName=table)["Table"]["ItemCount"]
                     title = phase.value.replace("_", " ")
                     tasks[phase] = bars.add_task(title, total=about or None)

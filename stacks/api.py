@@ -18,7 +18,6 @@ from stacks.constructs.alarms import decryption_failure_alarm, refusals_alarm
 from stacks.constructs.http_api import HttpEndpoints
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.environment import settings_for
-from stacks.iam import permissions
 from stacks.iam.statements import data_key_statement, queue_statements, through_service
 
 QUERY_TIMEOUT_SECONDS: Final = 15
@@ -80,7 +79,6 @@ class ApiStack(FunctionsStack):
                 webhook_deadline_seconds=self._stage.webhooks.deadline_seconds,
             ),
             statements=[
-                *self._tables(permissions.PROCESS),
                 *queue_statements(
                     "Deliveries",
                     data.deliveries.queue.queue_arn,
@@ -124,7 +122,6 @@ class ApiStack(FunctionsStack):
                 export_bucket=data.export_bucket.bucket_name,
             ),
             statements=[
-                *self._tables(permissions.QUERY),
                 data_key_statement(data.pii_key, "pii", "Decrypt"),
                 data_key_statement(data.index_key, "index", "Decrypt", "GenerateDataKey"),
                 # Links are signed with this role: what it may not do, they do not either.
@@ -175,7 +172,6 @@ class ApiStack(FunctionsStack):
                 index_key_arn=self._data.index_key.key_arn,
             ),
             statements=[
-                *self._tables(permissions.AUTHORIZER),
                 data_key_statement(self._data.index_key, "index", "Decrypt"),
                 *(
                     _read_secret(sid, arn)

@@ -15,7 +15,6 @@ from stacks.constructs.alarms import iterator_age_alarm, log_alarm
 from stacks.constructs.service_function import FunctionSpec
 from stacks.constructs.stream_source import StreamSource
 from stacks.environment import settings_for
-from stacks.iam import permissions
 from stacks.iam.statements import failed_batches_statements, through_service
 
 ARCHIVE_TIMEOUT_SECONDS: Final = 900
@@ -84,7 +83,6 @@ class AuditStack(FunctionsStack):
                 audit_key_arn=data.audit_key.key_arn,
             ),
             statements=[
-                *self._tables(permissions.ARCHIVE),
                 iam.PolicyStatement(
                     sid="Segments",
                     actions=["s3:PutObject"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -15,7 +16,6 @@ from stacks.constructs.queues import DeadLetterQueue
 from stacks.constructs.schedule import Schedule
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DataStack
-from stacks.iam.permissions import TableUses
 from stacks.iam.statements import queue_statements, table_statements
 from stacks.stage import StageConfig
 
@@ -43,13 +43,18 @@ class FunctionsStack(Stack):
         self._key = kms.Key.from_key_arn(self, "TableKey", self._data.table_key.key_arn)
         self._schedules: dict[str, Schedule] = {}
 
-    def _tables(self, uses: TableUses) -> list[iam.PolicyStatement]:
-        """The right to `uses` of the tables."""
-        return table_statements(self._data.tables, uses, table_key_arn=self._key.key_arn)
-
     def _function(self, construct_id: str, spec: FunctionSpec) -> ServiceFunction:
+        """A function with the permissions of its spec, and those for the tables of its settings."""
+        on_tables = table_statements(
+            self._data.tables, spec.settings.TABLE_USES, table_key_arn=self._key.key_arn
+        )
         return ServiceFunction(
-            self, construct_id, spec=spec, stage=self._stage, asset=self._asset, log_key=self._key
+            self,
+            construct_id,
+            spec=replace(spec, statements=[*on_tables, *spec.statements]),
+            stage=self._stage,
+            asset=self._asset,
+            log_key=self._key,
         )
 
     def _scheduled(

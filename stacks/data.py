@@ -16,8 +16,7 @@ from stacks.constructs.customer_key import CustomerKey, SigningKey
 from stacks.constructs.private_bucket import PrivateBucket
 from stacks.constructs.queues import WorkQueue
 from stacks.constructs.schema_table import SchemaTable, pascal
-from stacks.iam import permissions
-from stacks.iam.key_users import only_listed_roles
+from stacks.iam.key_users import DATA_KEY_USERS, only_listed_roles
 from stacks.iam.resource_policies import append_only, one_archivist
 from stacks.stage import PROD, StageConfig
 
@@ -67,8 +66,8 @@ class DataStack(Stack):
         ).key
         self._let_services_use_the_table_key()
         for key, users in (
-            (self.pii_key, permissions.DATA_KEY_USERS["pii"]),
-            (self.pci_key, permissions.DATA_KEY_USERS["pci"]),
+            (self.pii_key, DATA_KEY_USERS["pii"]),
+            (self.pci_key, DATA_KEY_USERS["pci"]),
         ):
             for statement in only_listed_roles(users, stage):
                 key.add_to_resource_policy(statement)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from runtime.settings import PaymentTiming, Settings
 from stacks.constructs.schema_table import SchemaTable
 from stacks.stage import StageConfig
-
-_TABLE_SUFFIX: Final = "_table"
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -21,7 +19,7 @@ def settings_for(
     tables: Mapping[str, SchemaTable],
     **fields: str | bool | int | None,
 ) -> SettingsT:
-    """Settings with the physical name of every table that `model` names, and the stage's timing.
+    """Settings with the physical names of the tables that `model` declares, and the stage's timing.
 
     Raises:
         pydantic.ValidationError: `fields` lacks one of the model's, or has one too many.
@@ -29,19 +27,11 @@ def settings_for(
     return model.model_validate(
         {
             "stage": stage.name,
-            **_table_names(model, tables),
+            "tables": {name: tables[name].table.table_name for name in model.TABLE_USES},
             **(_timing(stage) if issubclass(model, PaymentTiming) else {}),
             **fields,
         }
     )
-
-
-def _table_names(model: type[Settings], tables: Mapping[str, SchemaTable]) -> dict[str, str]:
-    return {
-        field: tables[field.removesuffix(_TABLE_SUFFIX)].table.table_name
-        for field in model.model_fields
-        if field.endswith(_TABLE_SUFFIX)
-    }
 
 
 def _timing(stage: StageConfig) -> dict[str, int | str]:

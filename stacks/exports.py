@@ -15,7 +15,6 @@ from stacks.constructs.queues import CONSUMER_ACTIONS, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import EXPORT_TIMEOUT_SECONDS
 from stacks.environment import settings_for
-from stacks.iam import permissions
 from stacks.iam.statements import queue_statements, through_service
 
 EXPORT_MEMORY_MB: Final = 1769
@@ -68,7 +67,6 @@ class ExportsStack(FunctionsStack):
                 settle_seconds=self._stage.proof_patience_seconds,
             ),
             statements=[
-                *self._tables(permissions.EXPORT),
                 iam.PolicyStatement(
                     sid="Files",
                     actions=["s3:GetObject", "s3:PutObject"],

@@ -22,7 +22,6 @@ from stacks.constructs.alarms import (
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.constructs.stream_source import StreamSource
 from stacks.environment import settings_for
-from stacks.iam import permissions
 from stacks.iam.statements import (
     data_key_statement,
     default_bus_statement,
@@ -139,7 +138,6 @@ class LedgerStack(FunctionsStack):
                 webhook_deadline_seconds=self._stage.webhooks.deadline_seconds,
             ),
             statements=[
-                *self._tables(permissions.PROJECT),
                 *failed_batches_statements(data.failed_batches_bucket_arn),
                 through_service(self._key.key_arn, "s3", ("kms:GenerateDataKey",)),
                 data_key_statement(data.pii_key, "pii", "Decrypt", "GenerateDataKey"),
@@ -172,7 +170,7 @@ class LedgerStack(FunctionsStack):
             settings=settings_for(
                 HoldsSettings, stage=self._stage, tables=self._data.tables, service="holds"
             ),
-            statements=[*self._tables(permissions.HOLDS), *dead_letter_rights],
+            statements=dead_letter_rights,
             no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
             timeout_seconds=HOLDS_TIMEOUT_SECONDS,
         )
@@ -184,7 +182,7 @@ class LedgerStack(FunctionsStack):
             settings=settings_for(
                 TotalsSettings, stage=self._stage, tables=self._data.tables, service="totals"
             ),
-            statements=[*self._tables(permissions.TOTALS), *dead_letter_rights],
+            statements=dead_letter_rights,
             no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
             timeout_seconds=TOTALS_TIMEOUT_SECONDS,
         )
@@ -201,7 +199,7 @@ class LedgerStack(FunctionsStack):
                 cut_seconds=self._stage.proof_cut_seconds,
                 patience_seconds=self._stage.proof_patience_seconds,
             ),
-            statements=[*self._tables(permissions.PROOF), *dead_letter_rights],
+            statements=dead_letter_rights,
             no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
             memory_mb=PROOF_MEMORY_MB,
             timeout_seconds=PROOF_TIMEOUT_SECONDS,

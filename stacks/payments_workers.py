@@ -29,7 +29,6 @@ from stacks.constructs.alarms import decryption_failure_alarm, log_alarm
 from stacks.constructs.queues import CONSUMER_ACTIONS, WorkQueue, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.environment import settings_for
-from stacks.iam import permissions
 from stacks.iam.statements import data_key_statement, queue_statements, through_service
 from stacks.stage import StageConfig
 
@@ -169,7 +168,6 @@ class WorkersStack(FunctionsStack):
                 settlement_queue_url=files.queue.queue_url,
             ),
             statements=[
-                *self._tables(permissions.RECONCILE),
                 *self._settlement_objects(),
                 *queue_statements(
                     "FileQueue",
@@ -233,7 +231,6 @@ class WorkersStack(FunctionsStack):
                 begin_seconds=_begin_seconds(self._stage),
             ),
             statements=[
-                *self._tables(permissions.RESOLVER),
                 data_key_statement(data.pii_key, "pii", "Decrypt", "GenerateDataKey"),
                 *dead_letter_rights,
             ],
@@ -256,7 +253,6 @@ class WorkersStack(FunctionsStack):
                 poll_days=self._stage.processor_events.poll_days,
             ),
             statements=[
-                *self._tables(permissions.POLL),
                 data_key_statement(data.pii_key, "pii", "Decrypt", "GenerateDataKey"),
                 *dead_letter_rights,
             ],
@@ -271,7 +267,7 @@ class WorkersStack(FunctionsStack):
             settings=settings_for(
                 MissingSettings, stage=self._stage, tables=self._data.tables, service="missing"
             ),
-            statements=[*self._tables(permissions.MISSING), *dead_letter_rights],
+            statements=dead_letter_rights,
             no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
             timeout_seconds=MISSING_TIMEOUT_SECONDS,
         )
@@ -291,7 +287,6 @@ class WorkersStack(FunctionsStack):
                 index_key_arn=data.index_key.key_arn,
             ),
             statements=[
-                *self._tables(permissions.ROTATE),
                 data_key_statement(data.pii_key, "pii", "Decrypt", "GenerateDataKey"),
                 data_key_statement(data.pci_key, "pci", "Decrypt", "GenerateDataKey"),
                 data_key_statement(data.index_key, "index", "Decrypt", "GenerateDataKey"),

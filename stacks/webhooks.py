@@ -14,7 +14,6 @@ from stacks.constructs.queues import CONSUMER_ACTIONS, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DELIVER_TIMEOUT_SECONDS
 from stacks.environment import settings_for
-from stacks.iam import permissions
 from stacks.iam.statements import data_key_statement, queue_statements
 
 DELIVER_MEMORY_MB: Final = 512
@@ -71,7 +70,6 @@ class WebhooksStack(FunctionsStack):
                 allow_local_webhooks=self._stage.allow_local_webhooks,
             ),
             statements=[
-                *self._tables(permissions.DELIVER),
                 data_key_statement(data.pii_key, "pii", "Decrypt"),
                 *queue_statements(
                     "Deliveries",
@@ -100,7 +98,6 @@ class WebhooksStack(FunctionsStack):
                 delivery_queue_url=queue.queue_url,
             ),
             statements=[
-                *self._tables(permissions.RETRIES),
                 *queue_statements("Deliveries", queue.queue_arn, self._key.key_arn, "SendMessage"),
                 *dead_letter_rights,
             ],

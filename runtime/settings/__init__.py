@@ -1,7 +1,8 @@
 """One frozen model per Lambda: the stack writes the environment from it, the runtime reads it.
 
-Field `intent_lease_seconds` is the variable `INTENT_LEASE_SECONDS`. Field `payments_table` holds
-the physical name of the table `payments`; a function can only use tables named in its settings.
+Field `intent_lease_seconds` is the variable `INTENT_LEASE_SECONDS`. `TABLE_USES` declares the
+tables of the function and what it may do with each. The stack makes the function's IAM policies
+from it, and the variable `TABLES` with the physical names.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
 from runtime.settings.base import Settings
+from runtime.settings.table_uses import TableUses, allow
 
 ACCESS_REFUSED: Final = "token refused"
 """Log message of the authorizer, with its `reason`. A metric counts it, and an alarm watches it."""
@@ -22,10 +23,13 @@ class AuthorizerSettings(Settings, frozen=True):
     `cache_seconds`: how long the gateway caches a response.
     """
 
+    TABLE_USES: ClassVar[TableUses] = {
+        "api_keys": allow("GetItem", "UpdateItem"),
+        "keys": allow("GetItem"),
+    }
+
     issuer: Annotated[str, Field(min_length=1)]
     audience: Annotated[str, Field(min_length=1)]
-    api_keys_table: str
-    keys_table: str
     index_key_arn: str
     cache_seconds: Annotated[int, Field(ge=0, le=LONGEST_CACHE_SECONDS)] = 60
     jwks_url: str | None = None
@@ -50,10 +54,13 @@ class AuthorizerSettings(Settings, frozen=True):
 class RotationSettings(Settings, frozen=True):
     """The scheduled function that re-encrypts fields under current keys."""
 
-    alerts_table: str
-    customers_table: str
-    keys_table: str
-    merchants_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        "alerts": allow("PutItem"),
+        "customers": allow("GetItem", "Scan", "UpdateItem"),
+        "keys": allow("GetItem", "Query", "PutItem", "UpdateItem"),
+        "merchants": allow("GetItem", "Scan", "UpdateItem"),
+    }
+
     pii_key_arn: str
     pci_key_arn: str
     index_key_arn: str

@@ -2,37 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
 from runtime.settings.base import Settings
 from runtime.settings.derived import WebhookDeadline
 from runtime.settings.payments import PaymentTiming
+from runtime.settings.table_uses import TableUses, allow
+
+ERASABLE_KEYS: Final = ("pci#cus_*", "pii#cus_*")
+"""Data keys of customers. Deleting another subject's key would lose merchants' secrets or stored
+responses."""
+
+CLAIM_ATTRIBUTES: Final = (
+    "key",
+    "merchant_id",
+    "created_at",
+    "state",
+    "resource_id",
+    "status_code",
+    "expires_at",
+)
+"""Attributes of an idempotency record that lists show; the encrypted response is not among them."""
 
 
 class ProcessSettings(PaymentTiming, frozen=True):
     """The function behind every POST, PATCH and DELETE."""
 
-    accounts_table: str
-    alerts_table: str
-    api_keys_table: str
-    customers_table: str
-    entries_table: str
-    exports_table: str
-    idempotency_table: str
-    keys_table: str
-    limits_table: str
-    merchants_table: str
-    payments_table: str
-    processor_events_table: str
-    sandbox_charges_table: str
-    settlement_files_table: str
-    settlement_lines_table: str
-    settlements_table: str
-    transactions_table: str
-    transfers_table: str
-    webhooks_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        "accounts": allow(
+            "GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "ConditionCheckItem"
+        ),
+        "alerts": allow("PutItem"),
+        "api_keys": allow("GetItem", "PutItem", "UpdateItem"),
+        "customers": allow("GetItem", "PutItem", "UpdateItem", "ConditionCheckItem"),
+        "entries": allow("PutItem"),
+        "exports": allow("PutItem", query=("gsi-status",)),
+        "idempotency": allow("GetItem", "PutItem"),
+        "keys": allow("GetItem", "Query", "PutItem", update=ERASABLE_KEYS),
+        "limits": allow("UpdateItem"),
+        "merchants": allow("GetItem", "PutItem", "UpdateItem"),
+        "payments": allow(
+            "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-merchant-status",)
+        ),
+        "processor_events": allow("GetItem", "PutItem", "UpdateItem"),
+        "sandbox_charges": allow("GetItem", "PutItem", "UpdateItem"),
+        "settlement_files": allow("PutItem"),
+        "settlement_lines": allow("GetItem", "BatchGetItem", "UpdateItem"),
+        "settlements": allow("BatchGetItem", "UpdateItem"),
+        "transactions": allow(
+            "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-open", "gsi-processor")
+        ),
+        "transfers": allow("GetItem", "PutItem", "UpdateItem"),
+        "webhooks": allow("GetItem", "UpdateItem"),
+    }
+
     pii_key_arn: str
     pci_key_arn: str
     index_key_arn: str
@@ -46,26 +71,48 @@ class ProcessSettings(PaymentTiming, frozen=True):
 class QuerySettings(Settings, frozen=True):
     """The function behind every GET."""
 
-    accounts_table: str
-    alerts_table: str
-    api_keys_table: str
-    audit_log_table: str
-    customers_table: str
-    entries_table: str
-    idempotency_table: str
-    exports_table: str
-    keys_table: str
-    merchants_table: str
-    payments_table: str
-    processor_events_table: str
-    proofs_table: str
-    settlement_files_table: str
-    settlement_lines_table: str
-    settlements_table: str
-    totals_table: str
-    transactions_table: str
-    transfers_table: str
-    webhooks_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        "accounts": allow(
+            "GetItem",
+            "BatchGetItem",
+            "Query",
+            query=("customer-index", "number-index", "status-index"),
+        ),
+        "alerts": allow("BatchGetItem", "PutItem", query=("gsi-everybody", "gsi-merchant")),
+        "api_keys": allow("BatchGetItem", query=("gsi-merchant",)),
+        "audit_log": allow(
+            "BatchGetItem", "Query", query=("action-index", "gsi-merchant", "user-index")
+        ),
+        "customers": allow("GetItem", "BatchGetItem", query=("gsi-email", "gsi-merchant")),
+        "entries": allow("Query"),
+        "exports": allow("GetItem", "BatchGetItem", query=("gsi-merchant", "gsi-status")),
+        "idempotency": allow("BatchGetItem", query=("gsi-merchant",), only=CLAIM_ATTRIBUTES),
+        "keys": allow("GetItem", "Query", "PutItem"),
+        "merchants": allow("GetItem", "BatchGetItem", query=("gsi-email", "gsi-list")),
+        "payments": allow(
+            "GetItem",
+            "BatchGetItem",
+            query=("gsi-merchant", "gsi-merchant-status", "gsi-customer", "gsi-idempotency"),
+        ),
+        "processor_events": allow("BatchGetItem", query=("gsi-merchant", "gsi-status")),
+        "proofs": allow("GetItem"),
+        "settlement_files": allow("GetItem", "BatchGetItem", query=("gsi-merchant", "gsi-status")),
+        "settlement_lines": allow(
+            "BatchGetItem", "Query", query=("gsi-exception", "gsi-transaction")
+        ),
+        "settlements": allow("GetItem", "BatchGetItem", query=("gsi-merchant",)),
+        "totals": allow("GetItem", "Query"),
+        "transactions": allow(
+            "GetItem",
+            "BatchGetItem",
+            query=("gsi-merchant", "gsi-payment", "gsi-processor", "gsi-unsettled"),
+        ),
+        "transfers": allow(
+            "GetItem", "BatchGetItem", query=("customer-index", "merchant-index", "status-index")
+        ),
+        "webhooks": allow("GetItem", "BatchGetItem", query=("gsi-merchant",)),
+    }
+
     export_bucket: str
     pii_key_arn: str
     index_key_arn: str

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator, field_validator
 
-_TABLE_SUFFIX = "_table"
+from runtime.settings.table_uses import TableUses
+
+
+def _parsed(value: Any) -> Any:
+    """The value of the variable TABLES, which is JSON."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
     """Settings of every Lambda."""
 
+    TABLE_USES: ClassVar[TableUses] = {}
+    """The tables that the function uses, and what it may do with each."""
+
     stage: str
     service: str
+    tables: Annotated[Mapping[str, str], BeforeValidator(_parsed)]
+    """Physical names by schema name, of the tables in `TABLE_USES` and of no others."""
+
+    @field_validator("tables")
+    @classmethod
+    def _has_a_name_for_each_table(cls, given: Mapping[str, str]) -> Mapping[str, str]:
+        if missing := sorted(set(cls.TABLE_USES) - set(given)):
+            raise ValueError(f"the physical name is missing for {', '.join(missing)}")
+        return {name: given[name] for name in sorted(cls.TABLE_USES)}
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -27,13 +45,9 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     def environment(self) -> dict[str, str]:
         """The environment variables for `from_environment`."""
         return {
-            name.upper(): str(value) for name, value in self.model_dump(exclude_none=True).items()
+            name.upper(): _text(value) for name, value in self.model_dump(exclude_none=True).items()
         }
 
-    def table_names(self) -> dict[str, str]:
-        """Physical names by schema name, of the tables this Lambda may use."""
-        return {
-            name.removesuffix(_TABLE_SUFFIX): getattr(self, name)
-            for name in type(self).model_fields
-            if name.endswith(_TABLE_SUFFIX)
-        }
+
+def _text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, dict) else str(value)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
 from runtime.settings.base import Settings
+from runtime.settings.table_uses import TableUses, allow
 
 LARGE_TRANSACTION_MINOR: Final = 1_000_000
 """Payments and transfers from this amount on, in minor units, raise an alert."""
@@ -19,24 +20,45 @@ WebhookDeadline = Annotated[int, Field(ge=60, le=14 * 86_400)]
 """How long a webhook is attempted, in seconds from its creation or redelivery request."""
 
 
+COMPACTABLE_TOTALS: Final = ("mer_*#*",)
+"""Total rows of merchants' index shards. Compacted days and the records that a payment was counted
+do not match."""
+COMPACTED_TOTALS: Final = ("mer_*",)
+"""Total rows of merchants, compacted days among them. The records that a payment was counted do not
+match."""
+
+ENDPOINT_ATTRIBUTES: Final = (
+    "id",
+    "merchant_id",
+    "webhook_url",
+    "webhook_secret",
+    "previous_webhook_secrets",
+)
+"""Attributes of a merchant with which webhooks are sent; the processor's keys are not among them.
+"""
+
+
 class ProjectSettings(Settings, frozen=True):
     """The function behind the tables' change streams."""
 
-    accounts_table: str
-    alerts_table: str
-    audit_log_table: str
-    customers_table: str
-    entries_table: str
-    exports_table: str
-    keys_table: str
-    limits_table: str
-    merchants_table: str
-    payments_table: str
-    settlements_table: str
-    totals_table: str
-    transactions_table: str
-    transfers_table: str
-    webhooks_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        "accounts": allow("GetItem", "PutItem", stream=True),
+        "alerts": allow("PutItem", stream=True),
+        "audit_log": allow("GetItem", "PutItem", "Query"),
+        "customers": allow(stream=True),
+        "entries": allow("GetItem", "PutItem"),
+        "exports": allow(stream=True),
+        "keys": allow("GetItem", "Query", "PutItem"),
+        "limits": allow("BatchGetItem", "UpdateItem"),
+        "merchants": allow("GetItem", stream=True),
+        "payments": allow(stream=True),
+        "settlements": allow(stream=True),
+        "totals": allow("BatchGetItem", "PutItem", "UpdateItem"),
+        "transactions": allow(stream=True),
+        "transfers": allow("BatchGetItem", "GetItem", stream=True),
+        "webhooks": allow("PutItem"),
+    }
+
     pii_key_arn: str
     delivery_queue_url: str
     export_queue_url: str
@@ -50,8 +72,11 @@ class ProjectSettings(Settings, frozen=True):
 class ArchiveSettings(Settings, frozen=True):
     """The function that archives the audit log: fed by its stream, signing roots on schedule."""
 
-    alerts_table: str
-    audit_log_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        "alerts": allow("PutItem"),
+        "audit_log": allow(stream=True),
+    }
+
     audit_bucket: str
     audit_key_arn: str
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
@@ -60,17 +85,29 @@ class ArchiveSettings(Settings, frozen=True):
 class TotalsSettings(Settings, frozen=True):
     """The scheduled function that compacts the totals of closed days."""
 
-    totals_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        "totals": allow(
+            "BatchGetItem",
+            "GetItem",
+            query=("gsi-unfolded",),
+            delete=COMPACTABLE_TOTALS,
+            update=COMPACTED_TOTALS,
+        ),
+    }
+
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 10
 
 
 class DeliverSettings(Settings, frozen=True):
     """The function that sends webhooks to merchants' endpoints."""
 
-    alerts_table: str
-    keys_table: str
-    merchants_table: str
-    webhooks_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        "alerts": allow("PutItem"),
+        "keys": allow("GetItem"),
+        "merchants": allow("GetItem", only=ENDPOINT_ATTRIBUTES),
+        "webhooks": allow("GetItem", "UpdateItem"),
+    }
+
     pii_key_arn: str
     delivery_queue_url: str
     retry_delays_seconds: Annotated[str, Field(pattern=r"^[0-9]{1,7}(,[0-9]{1,7}){0,31}$")] = (
@@ -84,6 +121,9 @@ class DeliverSettings(Settings, frozen=True):
 class RetriesSettings(Settings, frozen=True):
     """The scheduled function that queues webhooks that are due."""
 
-    webhooks_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        "webhooks": allow("UpdateItem", query=("gsi-retry",)),
+    }
+
     delivery_queue_url: str
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 10

@@ -2,27 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
 from runtime.settings.base import Settings
+from runtime.settings.table_uses import TableUses, allow
+
+PROFILE_ATTRIBUTES: Final = (
+    "version",
+    "created_at",
+    "updated_at",
+    "merchant_id",
+    "changed_by",
+    "request_id",
+    "ip_address",
+    "user_agent",
+    "cause",
+    "id",
+    "list_bucket",
+    "email",
+    "name",
+    "status",
+    "processor",
+    "processor_account",
+    "webhook_url",
+    "features",
+    "rate_limits",
+    "reconciliation",
+    "index_buckets",
+)
+"""Attributes of a merchant that are not encrypted: those of `MerchantProfile`."""
 
 
 class ReconcileSettings(Settings, frozen=True):
     """The function that reads settlement files."""
 
-    accounts_table: str
-    alerts_table: str
-    merchants_table: str
-    payments_table: str
-    settlement_chunks_table: str
-    settlement_files_table: str
-    settlement_identities_table: str
-    settlement_lines_table: str
-    settlements_table: str
-    transactions_table: str
-    transfers_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        "accounts": allow("UpdateItem"),
+        "alerts": allow("PutItem"),
+        "merchants": allow("GetItem"),
+        "payments": allow("BatchGetItem", "UpdateItem"),
+        "settlement_chunks": allow("BatchGetItem", "GetItem", "PutItem", "UpdateItem"),
+        "settlement_files": allow("ConditionCheckItem", "GetItem", "PutItem", "UpdateItem"),
+        "settlement_identities": allow("BatchGetItem", "PutItem", "UpdateItem"),
+        "settlement_lines": allow(
+            "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-transaction",)
+        ),
+        "settlements": allow("BatchGetItem", "GetItem", "PutItem", "UpdateItem"),
+        "transactions": allow("BatchGetItem", "UpdateItem", query=("gsi-processor",)),
+        "transfers": allow("PutItem"),
+    }
+
     settlement_bucket: str
     settlement_queue_url: str
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
@@ -31,27 +62,37 @@ class ReconcileSettings(Settings, frozen=True):
 class MissingSettings(Settings, frozen=True):
     """The scheduled function that finds transactions missing from settlement files."""
 
-    merchants_table: str
-    settlement_chunks_table: str
-    settlement_lines_table: str
-    settlements_table: str
-    transactions_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        "merchants": allow("GetItem", "Scan"),
+        "settlement_chunks": allow("GetItem", "PutItem"),
+        "settlement_lines": allow("PutItem"),
+        "settlements": allow("GetItem", "PutItem", "UpdateItem"),
+        "transactions": allow("BatchGetItem", "UpdateItem", query=("gsi-unsettled",)),
+    }
+
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
 
 
 class ExportSettings(Settings, frozen=True):
     """The function that writes exports."""
 
-    accounts_table: str
-    audit_log_table: str
-    entries_table: str
-    exports_table: str
-    merchants_table: str
-    payments_table: str
-    settlement_lines_table: str
-    settlements_table: str
-    transactions_table: str
-    transfers_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        "accounts": allow("GetItem", "Query", query=("status-index",)),
+        "audit_log": allow("BatchGetItem", "Query", query=("gsi-merchant",)),
+        "entries": allow("Query"),
+        "exports": allow("GetItem", "UpdateItem"),
+        "merchants": allow("GetItem", only=PROFILE_ATTRIBUTES),
+        "payments": allow(
+            "GetItem", "BatchGetItem", query=("gsi-customer", "gsi-merchant", "gsi-merchant-status")
+        ),
+        "settlement_lines": allow("Query"),
+        "settlements": allow("GetItem", query=("gsi-merchant",)),
+        "transactions": allow("GetItem", "BatchGetItem", query=("gsi-processor",)),
+        "transfers": allow(
+            "GetItem", "BatchGetItem", query=("customer-index", "merchant-index", "status-index")
+        ),
+    }
+
     export_bucket: str
     export_queue_url: str
     settle_seconds: Annotated[int, Field(ge=0, le=600)] = 60

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from runtime.settings.base import Settings
+from runtime.settings.table_uses import TableUses, allow
 
 
 class HoldsSettings(Settings, frozen=True):
     """The scheduled function that releases expired holds."""
 
-    accounts_table: str
-    transfers_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        "accounts": allow("UpdateItem"),
+        "transfers": allow("GetItem", "UpdateItem", query=("expiry-index",)),
+    }
+
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 10
 
 
@@ -24,13 +28,16 @@ class VerifyLedgerSettings(Settings, frozen=True):
     maximum duration of a Lambda invocation.
     """
 
-    accounts_table: str
-    entries_table: str
-    payments_table: str
-    proofs_table: str
-    settlement_lines_table: str
-    transactions_table: str
-    transfers_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        "accounts": allow("BatchGetItem", "Query", "Scan"),
+        "entries": allow("BatchGetItem", "Query", query=("transfer-index",)),
+        "payments": allow("BatchGetItem", "Scan"),
+        "proofs": allow("GetItem", "PutItem"),
+        "settlement_lines": allow("BatchGetItem", "Scan", query=("gsi-transaction",)),
+        "transactions": allow("BatchGetItem"),
+        "transfers": allow("BatchGetItem", "Scan"),
+    }
+
     cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 900
     patience_seconds: Annotated[int, Field(ge=1, le=600)] = 60
     """How long an entry may lag behind its account or transfer before it counts as missing."""

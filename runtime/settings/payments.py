@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from runtime.core.fields import ProcessorMode
 from runtime.settings.base import Settings
+from runtime.settings.table_uses import TableUses, allow
 
 MAX_FEE_BASIS_POINTS = 5_000
 MAX_FEE_FIXED_MINOR = 1_000_000
@@ -83,22 +84,31 @@ class PaymentTiming(Settings, frozen=True):
 class FinishingSettings(PaymentTiming, frozen=True):
     """Common settings of the functions that finish unanswered captures, refunds and voids."""
 
-    accounts_table: str
-    alerts_table: str
-    idempotency_table: str
-    keys_table: str
-    merchants_table: str
-    payments_table: str
-    sandbox_charges_table: str
-    transactions_table: str
-    transfers_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        "accounts": allow("UpdateItem"),
+        "alerts": allow("PutItem"),
+        "idempotency": allow("GetItem", "PutItem"),
+        "keys": allow("GetItem", "Query", "PutItem"),
+        "transfers": allow("PutItem"),
+    }
+
     pii_key_arn: str
 
 
 class ResolverSettings(FinishingSettings, frozen=True):
     """The scheduled function that finishes payments whose request died or response was lost."""
 
-    customers_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        **FinishingSettings.TABLE_USES,
+        "customers": allow("UpdateItem"),
+        "merchants": allow("GetItem"),
+        "payments": allow("GetItem", "BatchGetItem", "UpdateItem", query=("gsi-open",)),
+        "sandbox_charges": allow("GetItem", "PutItem", "UpdateItem"),
+        "transactions": allow(
+            "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-open",)
+        ),
+    }
+
     workers: Annotated[int, Field(ge=1, le=MAX_RESOLVER_WORKERS)] = RESOLVER_WORKERS
     """Payments and operations resolved in parallel by one run."""
     workers_per_merchant: Annotated[int, Field(ge=1, le=MAX_RESOLVER_WORKERS)] = (
@@ -114,6 +124,14 @@ class PollSettings(FinishingSettings, frozen=True):
     `poll_days`: how far back to look; daily rounds therefore overlap.
     """
 
-    processor_events_table: str
+    TABLE_USES: ClassVar[TableUses] = {
+        **FinishingSettings.TABLE_USES,
+        "merchants": allow("GetItem", "Scan"),
+        "payments": allow("GetItem", "UpdateItem"),
+        "processor_events": allow("GetItem", "PutItem", "UpdateItem", query=("gsi-status",)),
+        "sandbox_charges": allow("GetItem", "PutItem", "UpdateItem", query=("gsi-changed",)),
+        "transactions": allow("GetItem", "BatchGetItem", "UpdateItem", query=("gsi-processor",)),
+    }
+
     poll_days: Annotated[int, Field(ge=1, le=30)] = 3
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30

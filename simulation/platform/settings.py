@@ -76,8 +76,8 @@ class StageSettings:
         known = {
             **_FIXED,
             **self.queue_urls,
-            **{f"{name}_table": physical for name, physical in self.tables.items()},
             "service": service,
+            "tables": {name: self.tables[name] for name in shape.TABLE_USES},
             "open_buckets": self.open_buckets,
             "merchant_cache_seconds": self.merchant_cache_seconds,
         }

@@ -57,12 +57,13 @@ _ARCHITECTURES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionSpec:
-    """One function: its module in runtime/functions, its settings, its rights and its limits."""
+    """One function: its module in runtime/functions, its settings, permissions and limits."""
 
     module: HandlerModule
     description: str
     settings: Settings
     statements: Sequence[iam.PolicyStatement] = ()
+    """Permissions besides those for the tables, which follow from the settings."""
     memory_mb: int = 512
     timeout_seconds: int
     reserved_concurrency: int | None = None

@@ -9,13 +9,31 @@ which CloudTrail records.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 
-from stacks.iam.permissions import KeyAction
 from stacks.stage import StageConfig
+
+KeyAction = Literal["Decrypt", "GenerateDataKey"]
+
+DATA_KEY_USERS: Final[Mapping[Literal["pii", "pci"], Mapping[str, tuple[KeyAction, ...]]]] = {
+    "pci": {
+        "api-Process": ("Decrypt", "GenerateDataKey"),
+        "workers-Rotation": ("Decrypt", "GenerateDataKey"),
+    },
+    "pii": {
+        "api-Process": ("Decrypt", "GenerateDataKey"),
+        "api-Query": ("Decrypt",),
+        "ledger-Project": ("Decrypt", "GenerateDataKey"),
+        "webhooks-Deliver": ("Decrypt",),
+        "workers-Poll": ("Decrypt", "GenerateDataKey"),
+        "workers-Resolver": ("Decrypt", "GenerateDataKey"),
+        "workers-Rotation": ("Decrypt", "GenerateDataKey"),
+    },
+}
+"""Functions that may use data keys, by purpose; each is named by its stack and construct."""
 
 _MEANT: Final[Mapping[KeyAction, tuple[str, ...]]] = {
     "Decrypt": ("Decrypt", "ReEncryptFrom"),

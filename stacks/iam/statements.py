@@ -1,4 +1,4 @@
-"""Policy statements of the functions, made from `stacks.iam.permissions`, keys, queues and buckets.
+"""Policy statements of the functions: tables as their settings declare, keys, queues and buckets.
 
 Identity policies only. A `grant` of the CDK would write into key and queue policies of another
 stack, so that stacks depend on each other in a circle, and into inline policies, which no reviewer
@@ -14,8 +14,8 @@ from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
+from runtime.settings.table_uses import KeyedAction, TableUses
 from stacks.constructs.schema_table import SchemaTable, pascal
-from stacks.iam.permissions import KeyedAction, TableUses
 
 ENCRYPTION_CONTEXT: Final = ("purpose", "subject")
 """Every wrapped data key names what it is for and whose it is; a call that does not is refused."""
@@ -44,6 +44,7 @@ def table_statements(
     tables: Mapping[str, SchemaTable], uses: TableUses, *, table_key_arn: str
 ) -> list[iam.PolicyStatement]:
     """The right to `uses`, and to the tables' key by way of DynamoDB alone."""
+    uses = dict(sorted(uses.items()))
     statements = _rows_statements(tables, uses)
     indexes: list[str] = []
     streams = [_stream_arn(tables[name]) for name, use in uses.items() if use.reads_stream]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from runtime.merchants.models import MerchantProfile
 from runtime.reporting.exports.models import EXPORT_GIVEN_UP, EXPORT_PREFIX
+from runtime.settings.files import PROFILE_ATTRIBUTES
 from stacks.constructs.schema_table import table_logical_id
-from stacks.iam import permissions
 from tests.infrastructure.synthesized import Synthesized
 
 
@@ -58,14 +58,14 @@ def test_the_worker_accesses_only_its_own_files_and_a_link_only_reads_them(
 
 
 def test_the_worker_reads_no_encrypted_field_of_a_merchant(stage: Synthesized) -> None:
-    assert set(permissions.PROFILE) == set(MerchantProfile.model_fields)
+    assert set(PROFILE_ATTRIBUTES) == set(MerchantProfile.model_fields)
     (merchants,) = (
         statement
         for statement in stage.statements_of("export")
         if statement["Resource"] == [f"${{{table_logical_id('merchants')}.Arn}}"]
     )
     attributes = merchants["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"]
-    assert attributes == list(permissions.PROFILE)
+    assert attributes == list(PROFILE_ATTRIBUTES)
 
 
 def test_files_are_kept_as_long_as_the_rows_that_refer_to_them(stage: Synthesized) -> None:

@@ -9,46 +9,13 @@ import pytest
 
 from operations.redrive import LIVE
 from runtime.core.errors import IntegrityError, KeyForgotten
-from runtime.settings import (
-    ArchiveSettings,
-    AuthorizerSettings,
-    DeliverSettings,
-    ExportSettings,
-    HoldsSettings,
-    MissingSettings,
-    PaymentTiming,
-    PollSettings,
-    ProcessSettings,
-    ProjectSettings,
-    QuerySettings,
-    ReconcileSettings,
-    ResolverSettings,
-    RetriesSettings,
-    RotationSettings,
-    Settings,
-    TotalsSettings,
-    VerifyLedgerSettings,
-)
+from runtime.settings import PaymentTiming, ProcessSettings, Settings
+from simulation.platform.functions import FUNCTIONS
 from stacks.constructs.alarms import MANY_REFUSALS
 from tests.infrastructure.synthesized import Resource, Synthesized, cdk_json_context
 
 SETTINGS: dict[str, type[Settings]] = {
-    "archive": ArchiveSettings,
-    "authorizer": AuthorizerSettings,
-    "deliver": DeliverSettings,
-    "export": ExportSettings,
-    "holds": HoldsSettings,
-    "process": ProcessSettings,
-    "project": ProjectSettings,
-    "proof": VerifyLedgerSettings,
-    "query": QuerySettings,
-    "reconcile": ReconcileSettings,
-    "resolver": ResolverSettings,
-    "missing": MissingSettings,
-    "poll": PollSettings,
-    "retries": RetriesSettings,
-    "rotation": RotationSettings,
-    "totals": TotalsSettings,
+    service: function.settings for service, function in FUNCTIONS.items()
 }
 HANDLERS = {
     "archive": "runtime.functions.archive.handler",

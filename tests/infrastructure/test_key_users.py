@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from stacks.iam.permissions import DATA_KEY_USERS
+from stacks.iam.key_users import DATA_KEY_USERS
 from stacks.stage import MAX_STAGE_NAME, StageConfig, StageError
 from tests.infrastructure.synthesized import Json, Synthesized, cdk_json_context, listed
 

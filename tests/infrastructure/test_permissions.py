@@ -10,29 +10,12 @@ import pytest
 from runtime.dynamodb.codec import OWNER
 from runtime.idempotency.repository import ClaimView
 from runtime.merchants.repository import WebhookEndpoint
-from runtime.settings import (
-    ArchiveSettings,
-    AuthorizerSettings,
-    DeliverSettings,
-    ExportSettings,
-    HoldsSettings,
-    MissingSettings,
-    PollSettings,
-    ProcessSettings,
-    ProjectSettings,
-    QuerySettings,
-    ReconcileSettings,
-    ResolverSettings,
-    RetriesSettings,
-    RotationSettings,
-    Settings,
-    TotalsSettings,
-    VerifyLedgerSettings,
-)
+from runtime.settings.api import CLAIM_ATTRIBUTES
+from runtime.settings.derived import ENDPOINT_ATTRIBUTES
+from runtime.settings.table_uses import TableUses
 from runtime.tables import ALL_TABLES
+from simulation.platform.functions import FUNCTIONS
 from stacks.constructs.schema_table import table_logical_id
-from stacks.iam import permissions
-from stacks.iam.permissions import TableUses
 from stacks.iam.statements import STREAM_ACTIONS
 from tests.infrastructure.conftest import Synthesize
 from tests.infrastructure.synthesized import (
@@ -42,23 +25,8 @@ from tests.infrastructure.synthesized import (
     listed,
 )
 
-USES: dict[str, tuple[TableUses, type[Settings]]] = {
-    "archive": (permissions.ARCHIVE, ArchiveSettings),
-    "authorizer": (permissions.AUTHORIZER, AuthorizerSettings),
-    "deliver": (permissions.DELIVER, DeliverSettings),
-    "export": (permissions.EXPORT, ExportSettings),
-    "holds": (permissions.HOLDS, HoldsSettings),
-    "process": (permissions.PROCESS, ProcessSettings),
-    "project": (permissions.PROJECT, ProjectSettings),
-    "proof": (permissions.PROOF, VerifyLedgerSettings),
-    "query": (permissions.QUERY, QuerySettings),
-    "reconcile": (permissions.RECONCILE, ReconcileSettings),
-    "retries": (permissions.RETRIES, RetriesSettings),
-    "rotation": (permissions.ROTATE, RotationSettings),
-    "resolver": (permissions.RESOLVER, ResolverSettings),
-    "missing": (permissions.MISSING, MissingSettings),
-    "poll": (permissions.POLL, PollSettings),
-    "totals": (permissions.TOTALS, TotalsSettings),
+USES: dict[str, TableUses] = {
+    service: function.settings.TABLE_USES for service, function in FUNCTIONS.items()
 }
 every_function_with_tables = pytest.mark.parametrize("service", USES)
 USE_AND_MAKE = {"Decrypt", "GenerateDataKey"}
@@ -113,8 +81,7 @@ def _allowed(statements: list[Json], service: str) -> dict[str, set[str]]:
 def test_a_functions_table_permissions_are_exactly_the_declared_ones(
     service: str, stage: Synthesized
 ) -> None:
-    uses, _ = USES[service]
-    assert _allowed(stage.statements_of(service), "dynamodb") == _declared(uses)
+    assert _allowed(stage.statements_of(service), "dynamodb") == _declared(USES[service])
 
 
 @pytest.mark.parametrize(
@@ -125,17 +92,20 @@ def test_some_function_reads_each_index(table: str, index: str) -> None:
     """An index costs a write whenever a row enters it: one that nothing reads is wasted."""
     readers = [
         service
-        for service, (uses, _) in USES.items()
+        for service, uses in USES.items()
         if table in uses and index in uses[table].queried_indexes
     ]
     assert readers, f"no function queries {table}/{index}: remove it or give it a reader"
 
 
 @every_function_with_tables
-def test_a_function_has_permissions_for_exactly_the_tables_in_its_environment(service: str) -> None:
-    uses, settings = USES[service]
-    reported = {name for name in settings.model_fields if name.endswith("_table")}
-    assert {f"{table}_table" for table in uses} == reported
+def test_a_function_has_permissions_for_exactly_the_tables_in_its_environment(
+    service: str, stage: Synthesized
+) -> None:
+    variables = stage.functions()[service].properties["Environment"]["Variables"]
+    names = json.loads(stage.flat(variables["TABLES"]))
+    assert names == {name: f"${{{table_logical_id(name)}}}" for name in USES[service]}
+    assert list(names) == sorted(names)
 
 
 @pytest.mark.parametrize("service", DATA_KEY_ACTIONS)
@@ -293,7 +263,7 @@ def test_permissions_for_some_rows_are_restricted_by_their_keys(stage: Synthesiz
 def test_the_webhook_sender_reads_only_the_attributes_that_it_needs(
     stage: Synthesized,
 ) -> None:
-    assert set(permissions.SENT_WITH) == set(WebhookEndpoint.model_fields)
+    assert set(ENDPOINT_ATTRIBUTES) == set(WebhookEndpoint.model_fields)
     (merchants,) = (
         statement
         for statement in stage.statements_of("deliver")
@@ -301,14 +271,14 @@ def test_the_webhook_sender_reads_only_the_attributes_that_it_needs(
     )
     assert merchants["Action"] == ["dynamodb:GetItem"]
     assert merchants["Condition"] == {
-        "ForAllValues:StringEquals": {"dynamodb:Attributes": list(permissions.SENT_WITH)},
+        "ForAllValues:StringEquals": {"dynamodb:Attributes": list(ENDPOINT_ATTRIBUTES)},
         "Null": {"dynamodb:Attributes": "false"},
         "StringEqualsIfExists": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
     }
 
 
 def test_listing_answered_requests_does_not_read_their_answers(stage: Synthesized) -> None:
-    assert set(permissions.CLAIM_SHOWN) == {*ClaimView.model_fields, OWNER}
+    assert set(CLAIM_ATTRIBUTES) == {*ClaimView.model_fields, OWNER}
     (claims,) = (
         statement
         for statement in stage.statements_of("query")
@@ -316,7 +286,7 @@ def test_listing_answered_requests_does_not_read_their_answers(stage: Synthesize
     )
     assert claims["Action"] == ["dynamodb:BatchGetItem"]
     assert claims["Condition"]["ForAllValues:StringEquals"] == {
-        "dynamodb:Attributes": list(permissions.CLAIM_SHOWN)
+        "dynamodb:Attributes": list(CLAIM_ATTRIBUTES)
     }
 
 

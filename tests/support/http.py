@@ -32,9 +32,9 @@ from runtime.functions.rotate_keys import rotation_services
 from runtime.functions.verify_ledger import verify_ledger_services
 from runtime.http.authorizer_context import context_of
 from runtime.http.identity import Identity
+from runtime.settings import AuthorizerSettings
 from runtime.tables import ALL_TABLES
 from simulation.platform.functions import FUNCTIONS
-from stacks.iam import permissions
 from tests.support.iam_guard import restrict_to
 
 _numbers = itertools.count(1)
@@ -275,9 +275,9 @@ def environment(
 ) -> dict[str, str]:
     """The variables of all functions together, as their stacks would write them."""
     known: dict[str, Any] = {
-        **{f"{name}_table": physical for name, physical in tables.items()},
         "stage": "test",
         "service": "test",
+        "tables": tables,
         "pii_key_arn": key_arn,
         "pci_key_arn": key_arn,
         "index_key_arn": key_arn,
@@ -303,7 +303,8 @@ def environment(
         shape = function.settings
         settings = shape(**{name: known[name] for name in shape.model_fields if name in known})
         written |= settings.environment()
-    return written
+    # One environment for all functions, so it names every table.
+    return {**written, "TABLES": json.dumps(dict(tables))}
 
 
 def functions() -> Functions:
@@ -333,30 +334,30 @@ def functions() -> Functions:
         rotate_keys as rotate,
     )
 
-    services: tuple[tuple[Callable[[], Any], permissions.TableUses], ...] = (
-        (process_services, permissions.PROCESS),
-        (query_services, permissions.QUERY),
-        (reconcile_services, permissions.RECONCILE),
-        (resolver_services, permissions.RESOLVER),
-        (rotation_services, permissions.ROTATE),
-        (deliver_services, permissions.DELIVER),
-        (export_services, permissions.EXPORT),
-        (queue_due_webhooks_services, permissions.RETRIES),
-        (expire_holds_services, permissions.HOLDS),
-        (missing_services, permissions.MISSING),
-        (poll_services, permissions.POLL),
-        (compact_totals_services, permissions.TOTALS),
-        (project_services, permissions.PROJECT),
-        (verify_ledger_services, permissions.PROOF),
-        (archive_services, permissions.ARCHIVE),
-    )
-    for each, uses in services:
+    services: dict[str, Callable[[], Any]] = {
+        "process": process_services,
+        "query": query_services,
+        "reconcile": reconcile_services,
+        "resolver": resolver_services,
+        "rotation": rotation_services,
+        "deliver": deliver_services,
+        "export": export_services,
+        "retries": queue_due_webhooks_services,
+        "holds": expire_holds_services,
+        "missing": missing_services,
+        "poll": poll_services,
+        "totals": compact_totals_services,
+        "project": project_services,
+        "proof": verify_ledger_services,
+        "archive": archive_services,
+    }
+    for name, each in services.items():
         each.cache_clear()  # type: ignore[attr-defined]
         made = each()
-        restrict_to(made.client, uses, made.store.tables)
+        restrict_to(made.client, FUNCTIONS[name].settings.TABLE_USES, made.store.tables)
     authorizer_services.cache_clear()
     gate = authorizer_services().machine_clients
-    restrict_to(gate.store.client, permissions.AUTHORIZER, gate.store.tables)
+    restrict_to(gate.store.client, AuthorizerSettings.TABLE_USES, gate.store.tables)
     return Functions(
         {
             "archive": archive,

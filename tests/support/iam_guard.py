@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from runtime.settings.table_uses import TableUse, TableUses
 from runtime.tables import ALL_TABLES
-from stacks.iam.permissions import TableUse, TableUses
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -96,7 +96,11 @@ RowT = TypeVar("RowT", bound=Row)
 Result = TypeVar("Result")
 
 TIMING = PaymentTiming(
-    stage="test", service="test", sandbox_fee_basis_points=290, open_buckets=FEWEST_OPEN_BUCKETS
+    tables={},
+    stage="test",
+    service="test",
+    sandbox_fee_basis_points=290,
+    open_buckets=FEWEST_OPEN_BUCKETS,
 )
 SETUP = ChangeContext(changed_by="test", request_id="set-up", cause="set-up")
 _KEY_ARNS = {"pii": "arn:pii", "pci": "arn:pci", "index": "arn:index"}

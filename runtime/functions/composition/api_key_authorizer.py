@@ -31,7 +31,7 @@ class ApiKeyAuthorizer:
         self._ends = 0.0
         self.store = Store(
             outside.aws.dynamodb(),
-            settings.table_names(),
+            settings.tables,
             Codec(NoCipher()),
             lambda: self._ends - outside.monotonic(),
             outside,

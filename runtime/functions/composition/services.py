@@ -72,7 +72,7 @@ class FunctionServices:
         self.outside = outside or real_outside()
         self.stage = settings.stage
         self.invocation = Invocation(self.outside.monotonic)
-        self._tables = settings.table_names()
+        self._tables = settings.tables
         self.names_by_table = {physical: name for name, physical in self._tables.items()}
         self._key_arns = key_arns or {}
 

@@ -49,7 +49,7 @@ from runtime.reconciliation.transactions.queries import (
     list_transactions,
 )
 from runtime.reconciliation.transactions.repository import TransactionLists
-from stacks.iam import permissions
+from runtime.settings import QuerySettings
 from tests.support.iam_guard import restrict_to
 from tests.support.outside import OUTSIDE
 from tests.support.platform import CURSOR_KEY, SETUP, Platform, pages
@@ -63,7 +63,7 @@ class LookUps:
 
     def __post_init__(self) -> None:
         self.client = self.platform.engine.dynamodb()
-        restrict_to(self.client, permissions.QUERY, self.platform.tables)
+        restrict_to(self.client, QuerySettings.TABLE_USES, self.platform.tables)
         store = self.platform.store_on(self.client)
         cursors = Cursors(lambda: CURSOR_KEY)
         customers = CustomerRepository(store)

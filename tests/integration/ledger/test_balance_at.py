@@ -17,7 +17,7 @@ from runtime.ledger.entries.repository import EntryRepository
 from runtime.ledger.hot_accounts.repository import ShardRepository
 from runtime.ledger.hot_accounts.rules import is_debit_shard
 from runtime.ledger.rules import receivable_account
-from stacks.iam import permissions
+from runtime.settings import QuerySettings
 from tests.support.engines.engine import Engine
 from tests.support.iam_guard import restrict_to
 from tests.support.simulation.ledger import LedgerPlatform
@@ -34,7 +34,7 @@ def ledger(engine: Engine) -> Iterator[LedgerPlatform]:
 
 def reads(ledger: LedgerPlatform) -> BalanceReads:
     client = ledger.platform.engine.dynamodb()
-    restrict_to(client, permissions.QUERY, ledger.platform.tables)
+    restrict_to(client, QuerySettings.TABLE_USES, ledger.platform.tables)
     store = ledger.platform.store_on(client)
     return BalanceReads(AccountRepository(store), ShardRepository(store), EntryRepository(store))
 

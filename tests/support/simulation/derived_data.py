@@ -17,8 +17,8 @@ from typing import Any
 from runtime.functions.composition.process_services import process_services
 from runtime.functions.composition.projector import STREAMED
 from runtime.functions.project import project_services
+from runtime.settings import ProjectSettings
 from runtime.webhooks.models import Webhook
-from stacks.iam import permissions
 from tests.support.engines.faults import Faults, ProcessKilled, seeded
 from tests.support.engines.streams import STORMY, Record, SourceSettings, StreamPoller
 from tests.support.http import OPERATOR, Answered, token_of
@@ -89,7 +89,7 @@ class DerivedDataSimulation:
 
     def _attach_projector(self) -> None:
         made = project_services()
-        restrict_to(made.client, permissions.PROJECT, made.store.tables)
+        restrict_to(made.client, ProjectSettings.TABLE_USES, made.store.tables)
         self.projector_faults.attach(made.client)
 
     def project(self, event: dict[str, Any], context: Any) -> dict[str, Any]:

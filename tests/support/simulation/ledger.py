@@ -34,14 +34,13 @@ from runtime.ledger.transfers.repository import TransferRepository
 from runtime.ledger.transfers.transfers import TransferDependencies, create_transfer
 from runtime.merchants.profiles import MerchantProfiles
 from runtime.merchants.repository import MerchantRepository
-from runtime.settings import PaymentTiming
+from runtime.settings import PaymentTiming, VerifyLedgerSettings
 from runtime.streams.records import StreamRecord, batch_answer
 from runtime.verification.books_repository import VerificationReads
 from runtime.verification.repository import VerificationRepository
 from runtime.verification.rules import LedgerVerificationReport
 from runtime.verification.run import verify_ledger
 from runtime.verification.segments import LedgerVerificationDependencies
-from stacks.iam import permissions
 from tests.support.engines.faults import Faults, ItemLocks, seeded
 from tests.support.engines.streams import QUIET, Handler, SourceSettings, StreamFaults, StreamPoller
 from tests.support.fakes import ParkingLot
@@ -295,7 +294,7 @@ class LedgerPlatform:
         """Run ledger verification on the current data."""
         self.platform.clock.advance(2 * CUT.total_seconds())
         client = self.platform.engine.dynamodb()
-        restrict_to(client, permissions.PROOF, self.platform.tables)
+        restrict_to(client, VerifyLedgerSettings.TABLE_USES, self.platform.tables)
         store = self.platform.store_on(client)
         deps = LedgerVerificationDependencies(
             verifications=VerificationRepository(store),

@@ -33,6 +33,7 @@ TOKENS = [token for token in BEHAVIOURS if token != "tok_slow"]
 HOT = 12
 """Payments on which most operations are asked for, by whoever."""
 TIMING = PaymentTiming(
+    tables={},
     stage="test",
     service="test",
     authorization_seconds=1_800,

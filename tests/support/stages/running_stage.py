@@ -15,11 +15,11 @@ from local.emulator.ports import free_port
 from runtime.dynamodb.codec import Codec, NoCipher
 from runtime.dynamodb.store import Store
 from runtime.functions.composition import aws_clients
+from runtime.settings import VerifyLedgerSettings
 from runtime.verification.books_repository import VerificationReads
 from runtime.verification.repository import VerificationRepository
 from runtime.verification.run import verify_ledger
 from runtime.verification.segments import LedgerVerificationDependencies
-from stacks.iam import permissions
 from tests.support.engines.engine import Engine
 from tests.support.engines.streams import StreamPoller
 from tests.support.http import Functions, environment, functions, make_tables
@@ -69,7 +69,7 @@ class Stage:
     def payments_that_contradict(self) -> list[str]:
         """What the project's own proof finds wrong with payments and their postings."""
         client = self.aws_tables.dynamodb()
-        restrict_to(client, permissions.PROOF, self.tables)
+        restrict_to(client, VerifyLedgerSettings.TABLE_USES, self.tables)
         store = Store(client, self.tables, Codec(NoCipher()), lambda: 60.0, OUTSIDE)
         deps = LedgerVerificationDependencies(
             verifications=VerificationRepository(store),

@@ -47,8 +47,7 @@ SETTINGS = AuthorizerSettings(
     service="authorizer",
     issuer="https://issuer",
     audience="payments",
-    api_keys_table="api_keys",
-    keys_table="keys",
+    tables={"api_keys": "api_keys", "keys": "keys"},
     index_key_arn="arn",
     jwks_url="x",
 )

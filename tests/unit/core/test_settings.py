@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from runtime import settings
-from runtime.settings import AuthorizerSettings, PaymentTiming, ProcessSettings, Settings
+from runtime.settings import (
+    AuthorizerSettings,
+    HoldsSettings,
+    PaymentTiming,
+    ProcessSettings,
+    Settings,
+)
 from runtime.tables import ALL_TABLES
 
 EVERY = [
@@ -24,6 +31,7 @@ def values(shape: type[Settings]) -> dict[str, Any]:
     given: dict[str, Any] = {
         name: f"some-{name}" for name, field in shape.model_fields.items() if field.is_required()
     }
+    given["tables"] = {name: f"some-{name}" for name in shape.TABLE_USES}
     if shape is AuthorizerSettings:
         given["jwks_url"] = "https://issuer/jwks.json"
     return given
@@ -91,11 +99,35 @@ def test_a_missing_variable_is_named(shape: type[Settings]) -> None:
 
 
 @pytest.mark.parametrize("shape", EVERY)
-def test_every_table_setting_names_a_table_that_exists(shape: type[Settings]) -> None:
-    known = {schema.name for schema in ALL_TABLES}
-    tables = shape(**values(shape)).table_names()
-    assert set(tables) <= known
-    assert all(tables[name] == f"some-{name}_table" for name in tables)
+def test_every_declared_use_is_of_a_table_and_of_indexes_that_exist(shape: type[Settings]) -> None:
+    schemas = {schema.name: schema for schema in ALL_TABLES}
+    assert set(shape.TABLE_USES) <= set(schemas)
+    for name, use in shape.TABLE_USES.items():
+        assert set(use.queried_indexes) <= {index.name for index in schemas[name].indexes}
+
+
+@pytest.mark.parametrize("shape", EVERY)
+def test_a_table_without_a_name_is_named_at_the_start(shape: type[Settings]) -> None:
+    environment = shape(**values(shape)).environment()
+    names = json.loads(environment["TABLES"])
+    absent, *_ = names
+    without = json.dumps({name: names[name] for name in names if name != absent})
+    with pytest.raises(ValidationError, match=f"the physical name is missing for {absent}"):
+        shape.from_environment({**environment, "TABLES": without})
+
+
+def test_a_function_cannot_reach_a_table_that_it_does_not_declare() -> None:
+    environment = HoldsSettings(**values(HoldsSettings)).environment()
+    more = {**json.loads(environment["TABLES"]), "keys": "some-keys"}
+    read = HoldsSettings.from_environment({**environment, "TABLES": json.dumps(more)})
+    assert read.tables == {"accounts": "some-accounts", "transfers": "some-transfers"}
+
+
+@pytest.mark.parametrize("text", ["", "accounts=some-accounts", "[]", '{"accounts": 1}'])
+def test_names_of_tables_that_cannot_be_read_are_refused(text: str) -> None:
+    environment = HoldsSettings(**values(HoldsSettings)).environment()
+    with pytest.raises(ValidationError, match="tables"):
+        HoldsSettings.from_environment({**environment, "TABLES": text})
 
 
 @pytest.mark.parametrize(
