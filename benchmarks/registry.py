@@ -12,6 +12,7 @@ from benchmarks import (
     export,
     payout,
     reconcile,
+    request_cpu,
     resolver,
     sale,
     transfer,
@@ -20,6 +21,7 @@ from benchmarks.setting import Benchmark
 
 BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "transfer": transfer.run,
+    "cpu": request_cpu.run,
     "sale": sale.run,
     "payout": payout.run,
     "resolver": resolver.run,

@@ -24,6 +24,7 @@ class Size:
     with a payout in each second. `most_bodies` and `most_handlers` cut lists short.
     """
 
+    cpu_requests: int
     transfer_accounts: int
     transfer_seconds: float
     transfer_clients: tuple[int, ...]
@@ -46,6 +47,7 @@ class Size:
 
 
 FULL: Final = Size(
+    cpu_requests=400,
     transfer_accounts=200,
     transfer_seconds=3.0,
     transfer_clients=(1, 16),
@@ -67,6 +69,7 @@ FULL: Final = Size(
     most_bodies=100,
 )
 TINY: Final = Size(
+    cpu_requests=2,
     transfer_accounts=4,
     transfer_seconds=0.02,
     transfer_clients=(1, 2),

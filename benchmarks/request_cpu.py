@@ -1,0 +1,250 @@
+"""CPU time of a request, in the real function, with a DynamoDB that answers at once.
+
+The handlers get events as API Gateway sends them. Each request is made once against an engine of
+tables; then it is made many times against the recorded answers, under a new idempotency key each
+time unless it repeats one. The processor answers at once, too: what the sandbox stores to play its
+part is not a cost of the platform.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import boto3
+from rich.box import SIMPLE
+from rich.table import Table
+
+from benchmarks.replay import Recording, recorded, replayed
+from benchmarks.setting import BenchmarkDependencies
+from local.errors import LocalError
+from runtime.core.observability import logger
+from runtime.functions import process, query
+from runtime.functions.composition.process_services import process_services
+from runtime.functions.composition.query_services import query_services
+from runtime.payments.processors.port import ChargeRequest
+from runtime.payments.processors.sandbox.connector import SandboxProcessor
+from runtime.payments.rules import ProcessorAnswer
+from tests.support.engines.engine import ENVIRONMENT, Engine
+from tests.support.http import OPERATOR, Context, environment, http_event, make_tables, token_of
+
+ROUNDS: Final = 5
+"""The best of so many rounds counts: other processes can only make a round slower."""
+WARM_REQUESTS: Final = 20
+PAYMENTS_OF_A_LIST: Final = 20
+
+HEADERS: Final = {
+    "accept": "*/*",
+    "accept-encoding": "gzip, deflate",
+    "authorization": "Bearer " + "x" * 680,
+    "host": "abc123.execute-api.eu-west-1.amazonaws.com",
+    "user-agent": "shop-backend/4.2.1 (python-requests/2.32.3; Linux x86_64)",
+    "x-amzn-trace-id": "Root=1-67a0c0de-5f2b1d3e4a6b7c8d9e0f1a2b",
+    "x-forwarded-for": "203.0.113.42",
+    "x-forwarded-port": "443",
+    "x-forwarded-proto": "https",
+}
+SALE: Final = {
+    "amount": 4999,
+    "currency": "USD",
+    "payment_method": "tok_approved",
+    "description": "Order 2026-004217: two tickets, row 12",
+    "metadata": {"order_id": "2026-004217", "channel": "web"},
+}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A request that is measured. `most_us` is the target in microseconds, printed beside it."""
+
+    name: str
+    make: Callable[[str], dict[str, Any]]
+    """The event of a request with this idempotency key."""
+    status: int
+    most_us: float
+
+
+class Shop:
+    """A merchant with two accounts and enough payments to list, on an engine of tables."""
+
+    def __init__(self) -> None:
+        operator: dict[str, Any] = {"authorizer": OPERATOR}
+        shop = {"name": "Bench Shop", "email": "bench@shops.example"}
+        self.merchant = self._made("/v1/merchants", shop, **operator)
+        self.caller: dict[str, Any] = {"authorizer": token_of(self.merchant)}
+        wallet = {"account_type": "wallet", "currency": "USD", "merchant_id": self.merchant}
+        rich = {**wallet, "opening_balance": 10**9}
+        self.source = self._made("/v1/accounts", rich, **operator)
+        self.target = self._made("/v1/accounts", wallet, **operator)
+        for _ in range(PAYMENTS_OF_A_LIST):
+            self.payment = self._made("/v1/payments", SALE, **self.caller)
+
+    def scenarios(self) -> list[Scenario]:
+        """The requests to measure; repeated ones have been made once."""
+        transfer = {
+            "from_account_id": self.source,
+            "to_account_id": self.target,
+            "amount": 700,
+            "currency": "USD",
+            "description": "Invoice 2026-0042",
+            "metadata": {"invoice": "2026-0042"},
+        }
+        again = uuid.uuid4().hex
+        self._made("/v1/transfers", transfer, key=again, **self.caller)
+        self._made("/v1/payments", SALE, key=again, **self.caller)
+        return [
+            Scenario("transfer", lambda key: self._post("/v1/transfers", transfer, key), 201, 850),
+            Scenario("sale", lambda key: self._post("/v1/payments", SALE, key), 201, 1250),
+            Scenario("GET payment", self._getting(f"/v1/payments/{self.payment}"), 200, 320),
+            Scenario("list of 20", self._getting("/v1/payments", query="limit=20"), 200, 1300),
+            Scenario("GET account", self._getting(f"/v1/accounts/{self.source}"), 200, 200),
+            Scenario(
+                "repeated transfer",
+                lambda _: self._post("/v1/transfers", transfer, again),
+                201,
+                1150,
+            ),
+            Scenario("repeated sale", lambda _: self._post("/v1/payments", SALE, again), 201, 620),
+        ]
+
+    def _post(self, path: str, body: Mapping[str, Any], key: str) -> dict[str, Any]:
+        return http_event(
+            "POST", path, body, headers={**HEADERS, "idempotency-key": key}, **self.caller
+        )
+
+    def _getting(self, path: str, query: str = "") -> Callable[[str], dict[str, Any]]:
+        return lambda _: http_event("GET", path, query=query, headers=HEADERS, **self.caller)
+
+    def _made(self, path: str, body: Mapping[str, Any], *, key: str = "", **caller: Any) -> str:
+        """The id of what a POST creates."""
+        headers = {**HEADERS, "idempotency-key": key or uuid.uuid4().hex}
+        answer = answer_to(http_event("POST", path, body, headers=headers, **caller))
+        if answer["statusCode"] != 201:
+            raise LocalError(f"The benchmark's data was refused: {answer['body']}")
+        identifier: str = json.loads(answer["body"])["id"]
+        return identifier
+
+
+def answer_to(event: dict[str, Any]) -> dict[str, Any]:
+    """The function's answer to an event."""
+    reads = event["requestContext"]["http"]["method"] == "GET"
+    return (query if reads else process).handler(event, Context())
+
+
+def run(bench: BenchmarkDependencies) -> None:
+    """Measure in this process, on recorded answers of an engine, and print."""
+    size = bench.size.cpu_requests
+    with bench.table_engine(bench.progress) as engine, stage(engine), instant_processor():
+        table = Table(
+            "CPU of a request, µs", "calls", "measured", "target", box=SIMPLE, title=engine.name
+        )
+        with bench.progress.step("Measure the CPU of requests"):
+            for scenario in Shop().scenarios():
+                recording = _record(scenario)
+                best = min(_cpu_us(scenario, recording, size) for _ in range(ROUNDS))
+                calls = str(len(recording.exchanges))
+                table.add_row(scenario.name, calls, f"{best:.0f}", f"<= {scenario.most_us:.0f}")
+    bench.console.print(table)
+
+
+def _record(scenario: Scenario) -> Recording:
+    """The second of two requests: the first fills the function's caches."""
+    _expect(scenario, answer_to(scenario.make(uuid.uuid4().hex)))
+    with recorded() as recording:
+        _expect(scenario, answer_to(scenario.make(uuid.uuid4().hex)))
+    return recording
+
+
+def _cpu_us(scenario: Scenario, recording: Recording, requests: int) -> float:
+    """CPU microseconds of a request, of all threads of this process."""
+    with replayed(recording):
+        for _ in range(min(WARM_REQUESTS, requests)):
+            _expect(scenario, answer_to(scenario.make(uuid.uuid4().hex)))
+        events = [scenario.make(uuid.uuid4().hex) for _ in range(requests)]
+        begun = time.process_time()
+        for event in events:
+            answer_to(event)
+        return (time.process_time() - begun) / requests * 1_000_000
+
+
+def _expect(scenario: Scenario, answer: Mapping[str, Any]) -> None:
+    if answer["statusCode"] != scenario.status:
+        raise LocalError(f"{scenario.name} was answered {answer['statusCode']}: {answer['body']}")
+
+
+@contextmanager
+def stage(engine: Engine) -> Iterator[None]:
+    """The functions configured for an engine's tables, with KMS in memory and the log discarded."""
+    tables = make_tables(engine.dynamodb(), f"{uuid.uuid4().hex[:8]}-")
+    before, session = dict(os.environ), boto3.DEFAULT_SESSION
+    stream = logger.registered_handler.stream
+    os.environ |= ENVIRONMENT
+    if engine.endpoint_url is not None:
+        os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = engine.endpoint_url
+    os.environ |= environment(tables, key_arn="arn:aws:kms:eu-west-1:1:key/bench")
+    os.environ["MERCHANT_CACHE_SECONDS"] = "300"
+    boto3.setup_default_session()
+    boto3.DEFAULT_SESSION.events.register("before-call.kms", KeysInMemory())
+    _forget_services()
+    try:
+        with open(os.devnull, "w") as discarded:  # noqa: PTH123 - a device
+            logger.registered_handler.stream = discarded
+            yield
+    finally:
+        logger.registered_handler.stream = stream
+        _forget_services()
+        boto3.DEFAULT_SESSION = session
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def instant_processor() -> Iterator[None]:
+    """The sandbox processor repeats its first answer to a charge while the block runs."""
+    charge = SandboxProcessor.charge
+    answers: list[ProcessorAnswer] = []
+
+    def repeat(processor: SandboxProcessor, request: ChargeRequest) -> ProcessorAnswer:
+        if not answers:
+            answers.append(charge(processor, request))
+        return answers[0]
+
+    SandboxProcessor.charge = repeat  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        SandboxProcessor.charge = charge  # type: ignore[method-assign]
+
+
+def _forget_services() -> None:
+    process_services.cache_clear()
+    query_services.cache_clear()
+
+
+class KeysInMemory:
+    """KMS within this process: data keys by what stands for their ciphertext."""
+
+    def __init__(self) -> None:
+        self._keys: dict[bytes, bytes] = {}
+
+    def __call__(self, model: Any, params: Mapping[str, Any], **_: Any) -> tuple[Any, Any]:
+        """In place of a call: botocore takes what a `before-call` handler returns."""
+        wrapped = secrets.token_bytes(48)
+        if model.name == "GenerateDataKey":
+            self._keys[wrapped] = secrets.token_bytes(32)
+        else:
+            wrapped = _blob(params)
+        answer = {"CiphertextBlob": wrapped, "Plaintext": self._keys[wrapped], "KeyId": "bench"}
+        return type("Answered", (), {"status_code": 200}), answer
+
+
+def _blob(params: Mapping[str, Any]) -> bytes:
+    return base64.b64decode(json.loads(params["body"])["CiphertextBlob"])
