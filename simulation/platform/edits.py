@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,7 @@ from runtime.core.change_context import OUT_OF_BAND
 from runtime.core.ids import RANDOM_BYTES, id_at
 from runtime.verification.rules import CheckName
 from simulation.dynamodb import InMemoryClient
+from simulation.dynamodb.errors import TransactionConflictException
 from simulation.outside import clock
 from simulation.platform.http import OPERATOR, HttpRequest
 from simulation.platform.settling import prove
@@ -63,12 +65,14 @@ class Editor:
             payments = list(self.platform.items("payments"))
             if payments:
                 payment = self.dice.choice(payments)
-                self._edit(
-                    "payments",
-                    {"id": payment["id"]},
-                    {"description": {"S": f"edited {self.dice.randrange(10**6)}"}},
-                    Edit(payment["id"]["S"], "its description was edited", (ALERT,)),
-                )
+                # Refused while a transaction writes the payment: then nothing was edited.
+                with suppress(TransactionConflictException):
+                    self._edit(
+                        "payments",
+                        {"id": payment["id"]},
+                        {"description": {"S": f"edited {self.dice.randrange(10**6)}"}},
+                        Edit(payment["id"]["S"], "its description was edited", (ALERT,)),
+                    )
 
     # ------------------------------------------------------------ at rest
 
@@ -193,7 +197,6 @@ class Editor:
     def _edit(
         self, table: str, key: Mapping[str, Any], values: Mapping[str, Any], edit: Edit
     ) -> None:
-        self.edits.append(edit)
         names = {f"#{n}": name for n, name in enumerate(values)}
         given = {f":{n}": value for n, value in enumerate(values.values())}
         assigned = ", ".join(f"#{n} = :{n}" for n in range(len(values)))
@@ -205,6 +208,7 @@ class Editor:
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=given,
             )
+        self.edits.append(edit)
 
     def _row(self, table: str, **key: str) -> Mapping[str, Any]:
         typed = {name: {"S": value} for name, value in key.items()}
