@@ -108,7 +108,7 @@ def _asked(request: Mapping[str, Any]) -> tuple[str, str]:
 @contextmanager
 def _in_place_of_the_network(urlopen: Callable[..., HTTPResponse]) -> Iterator[None]:
     send = HTTPConnectionPool.urlopen
-    HTTPConnectionPool.urlopen = urlopen  # type: ignore[method-assign, assignment]
+    HTTPConnectionPool.urlopen = urlopen  # type: ignore[method-assign]
     try:
         yield
     finally:

@@ -39,6 +39,7 @@ from tests.support.http import OPERATOR, Context, environment, http_event, make_
 ROUNDS: Final = 5
 """The best of so many rounds counts: other processes can only make a round slower."""
 WARM_REQUESTS: Final = 20
+_HINT: Final = "The benchmark's requests no longer fit the API: mend benchmarks/request_cpu.py."
 PAYMENTS_OF_A_LIST: Final = 20
 
 HEADERS: Final = {
@@ -128,7 +129,7 @@ class Shop:
         headers = {**HEADERS, "idempotency-key": key or uuid.uuid4().hex}
         answer = answer_to(http_event("POST", path, body, headers=headers, **caller))
         if answer["statusCode"] != 201:
-            raise LocalError(f"The benchmark's data was refused: {answer['body']}")
+            raise LocalError(f"The benchmark's data was refused: {answer['body']}", hint=_HINT)
         identifier: str = json.loads(answer["body"])["id"]
         return identifier
 
@@ -136,7 +137,9 @@ class Shop:
 def answer_to(event: dict[str, Any]) -> dict[str, Any]:
     """The function's answer to an event."""
     reads = event["requestContext"]["http"]["method"] == "GET"
-    return (query if reads else process).handler(event, Context())
+    context: Any = Context()
+    answer: dict[str, Any] = (query if reads else process).handler(event, context)
+    return answer
 
 
 def run(bench: BenchmarkDependencies) -> None:
@@ -177,7 +180,8 @@ def _cpu_us(scenario: Scenario, recording: Recording, requests: int) -> float:
 
 def _expect(scenario: Scenario, answer: Mapping[str, Any]) -> None:
     if answer["statusCode"] != scenario.status:
-        raise LocalError(f"{scenario.name} was answered {answer['statusCode']}: {answer['body']}")
+        said = f"{scenario.name} was answered {answer['statusCode']}: {answer['body']}"
+        raise LocalError(said, hint=_HINT)
 
 
 @contextmanager
@@ -185,21 +189,23 @@ def stage(engine: Engine) -> Iterator[None]:
     """The functions configured for an engine's tables, with KMS in memory and the log discarded."""
     tables = make_tables(engine.dynamodb(), f"{uuid.uuid4().hex[:8]}-")
     before, session = dict(os.environ), boto3.DEFAULT_SESSION
-    stream = logger.registered_handler.stream
+    log: Any = logger.registered_handler
+    stream = log.stream
     os.environ |= ENVIRONMENT
     if engine.endpoint_url is not None:
         os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = engine.endpoint_url
     os.environ |= environment(tables, key_arn="arn:aws:kms:eu-west-1:1:key/bench")
     os.environ["MERCHANT_CACHE_SECONDS"] = "300"
-    boto3.setup_default_session()
-    boto3.DEFAULT_SESSION.events.register("before-call.kms", KeysInMemory())
+    boto3.DEFAULT_SESSION = boto3.Session()
+    answer_instead: Any = KeysInMemory().answer  # botocore takes what such a handler returns
+    boto3.DEFAULT_SESSION.events.register("before-call.kms", answer_instead)
     _forget_services()
     try:
         with open(os.devnull, "w") as discarded:  # noqa: PTH123 - a device
-            logger.registered_handler.stream = discarded
+            log.stream = discarded
             yield
     finally:
-        logger.registered_handler.stream = stream
+        log.stream = stream
         _forget_services()
         boto3.DEFAULT_SESSION = session
         os.environ.clear()
@@ -217,7 +223,7 @@ def instant_processor() -> Iterator[None]:
             answers.append(charge(processor, request))
         return answers[0]
 
-    SandboxProcessor.charge = repeat  # type: ignore[method-assign]
+    SandboxProcessor.charge = repeat  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
@@ -235,8 +241,8 @@ class KeysInMemory:
     def __init__(self) -> None:
         self._keys: dict[bytes, bytes] = {}
 
-    def __call__(self, model: Any, params: Mapping[str, Any], **_: Any) -> tuple[Any, Any]:
-        """In place of a call: botocore takes what a `before-call` handler returns."""
+    def answer(self, model: Any, params: Mapping[str, Any], **_: Any) -> tuple[Any, Any]:
+        """The response to a call, instead of sending it."""
         wrapped = secrets.token_bytes(48)
         if model.name == "GenerateDataKey":
             self._keys[wrapped] = secrets.token_bytes(32)
