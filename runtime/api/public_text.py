@@ -15,7 +15,7 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import Final
 
-from aws_lambda_powertools.event_handler import Response
+from runtime.http.responses import HttpResponse
 
 CACHE_SECONDS: Final = 3_600
 """How long a client need not ask again; the texts change with a deployment."""
@@ -31,7 +31,7 @@ class PublicText:
     plain: Callable[[], str]
     headers: Mapping[str, str]
 
-    def answer(self, request_headers: Mapping[str, str]) -> Response[str]:
+    def answer(self, request_headers: Mapping[str, str]) -> HttpResponse:
         """200 with the text, or 304. `request_headers` by names in lower case."""
         zipped = takes_gzip(request_headers.get("accept-encoding", ""))
         tag, body = self._zipped if zipped else self._plain
@@ -42,13 +42,10 @@ class PublicText:
             "Vary": "Accept-Encoding",
         }
         if _has(tag, request_headers.get("if-none-match", "")):
-            return Response(HTTPStatus.NOT_MODIFIED, None, "", headers)
+            return HttpResponse(HTTPStatus.NOT_MODIFIED, None, "", headers)
         if zipped:
             headers["Content-Encoding"] = "gzip"
-        response = Response(HTTPStatus.OK, self.content_type, body, headers)
-        # The gateway decodes it, and sends bytes.
-        response.base64_encoded = zipped
-        return response
+        return HttpResponse(HTTPStatus.OK, self.content_type, body, headers, base64_encoded=zipped)
 
     @cached_property
     def _zipped(self) -> tuple[str, str]:

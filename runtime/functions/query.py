@@ -6,8 +6,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from aws_lambda_powertools.event_handler import Response
-
 from runtime.access.api import ApiKeyQuery
 from runtime.access.api_keys import list_api_keys
 from runtime.alerts.api import AlertQuery
@@ -25,6 +23,7 @@ from runtime.functions.http.function import JSON, HttpFunction
 from runtime.functions.http.request import Request
 from runtime.functions.http.routes import Routes
 from runtime.http.problem import Health
+from runtime.http.responses import HttpResponse
 from runtime.idempotency.api import IdempotencyKeyQuery
 from runtime.idempotency.queries import list_keys
 from runtime.ledger.accounts.api import AccountQuery, BalanceQuery, EntryQuery
@@ -149,13 +148,13 @@ def health(_: Request, services: QueryServices) -> Health:
 
 
 @ROUTES.handles("openapi")
-def openapi(request: Request, services: QueryServices) -> Response[str]:
+def openapi(request: Request, services: QueryServices) -> HttpResponse:
     """GET /v1/openapi.json."""
     return _OPENAPI.answer(request.headers)
 
 
 @ROUTES.handles("docs")
-def docs(request: Request, services: QueryServices) -> Response[str]:
+def docs(request: Request, services: QueryServices) -> HttpResponse:
     """GET /v1/docs."""
     return DOCS_PAGE.answer(request.headers)
 

@@ -1,9 +1,11 @@
-"""An answer as it is stored and repeated: an exact status and an exact body."""
+"""An answer as it is stored and repeated, with an exact status and body, and as it is sent."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -31,6 +33,32 @@ class StoredAnswer:
     def again(self) -> StoredAnswer:
         """The same answer, marked as repeated."""
         return replace(self, replayed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A response in full. `base64_encoded`: the body is base64 text, and the gateway decodes it.
+
+    Without a `content_type` there is no body, as in a 304.
+    """
+
+    status: int
+    content_type: str | None
+    body: str
+    headers: Mapping[str, str]
+    base64_encoded: bool = False
+
+    def payload(self) -> dict[str, Any]:
+        """The response in API Gateway's format (HTTP API, payload format version 2.0)."""
+        headers = dict(self.headers)
+        if self.content_type is not None:
+            headers["Content-Type"] = self.content_type
+        return {
+            "statusCode": int(self.status),
+            "headers": headers,
+            "body": self.body,
+            "isBase64Encoded": self.base64_encoded,
+        }
 
 
 def success(status: HTTPStatus, body: BaseModel) -> StoredAnswer:

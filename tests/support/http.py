@@ -12,6 +12,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+
 from runtime.dynamodb.usage import Usage
 from runtime.functions.archive import archive_services
 from runtime.functions.authorize import authorizer_services
@@ -23,6 +25,7 @@ from runtime.functions.deliver import deliver_services
 from runtime.functions.expire_holds import expire_holds_services
 from runtime.functions.export import export_services
 from runtime.functions.find_unsettled import missing_services
+from runtime.functions.http.request import Request, authenticate, read_request
 from runtime.functions.poll_processors import poll_services
 from runtime.functions.project import project_services
 from runtime.functions.queue_due_webhooks import queue_due_webhooks_services
@@ -31,11 +34,13 @@ from runtime.functions.resolve import resolver_services
 from runtime.functions.rotate_keys import rotation_services
 from runtime.functions.verify_ledger import verify_ledger_services
 from runtime.http.authorizer_context import context_of
+from runtime.http.endpoint import Endpoint
 from runtime.http.identity import Identity
 from runtime.settings import AuthorizerSettings
 from runtime.tables import ALL_TABLES
 from simulation.platform.functions import FUNCTIONS
 from tests.support.iam_guard import restrict_to
+from tests.support.outside import OUTSIDE
 
 _numbers = itertools.count(1)
 EVERYTHING = "payments reports customers accounts transfers merchant"
@@ -378,6 +383,13 @@ def functions() -> Functions:
             "proof": verify_ledger,
         }
     )
+
+
+def request_of(endpoint: Endpoint, event: dict[str, Any], members: Mapping[str, str]) -> Request:
+    """What a function reads of an event. Raises PlatformError where it is refused."""
+    view = APIGatewayProxyEventV2(event)
+    caller = authenticate(endpoint, view, OUTSIDE.now().timestamp())
+    return read_request(endpoint, view, members, caller, OUTSIDE)
 
 
 def make_tables(client: Any, prefix: str = "", *, streams: bool = False) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""From an HTTP event to a validated request; checks in the order 401, 403, 400/413/415, 422."""
+"""From an HTTP event to a validated request; checks in the order 403, 400/413/415, 422."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from runtime.core.errors import (
     NotFound,
     PayloadTooLarge,
     PlatformError,
+    Unauthorized,
     UnknownField,
     UnknownParameter,
 )
@@ -97,15 +98,33 @@ def nothing_at(path: str) -> str:
     return f"There is nothing at {echoed_path(path)}"
 
 
+def authenticate(
+    endpoint: Endpoint | None, event: APIGatewayProxyEventV2, now_seconds: float
+) -> Caller | None:
+    """The caller; None on a public endpoint alone. Raises Unauthorized, Unavailable.
+
+    A request for an unknown endpoint (None) must be authenticated, too: what exists is not shown to
+    strangers.
+    """
+    if endpoint is not None and endpoint.public:
+        return None
+    return caller_of(event, now_seconds)
+
+
 def read_request(
-    endpoint: Endpoint, event: APIGatewayProxyEventV2, members: Mapping[str, str], outside: Outside
+    endpoint: Endpoint,
+    event: APIGatewayProxyEventV2,
+    members: Mapping[str, str],
+    caller: Caller | None,
+    outside: Outside,
 ) -> Request:
-    """Validate a request; `members` are its path parameters.
+    """Validate a request; `members` are its path parameters, `caller` comes from `authenticate`.
 
     Raises the PlatformError of the first failed check.
     """
+    if caller is None and not endpoint.public:
+        raise Unauthorized.missing()
     now = outside.now()
-    caller = None if endpoint.public else caller_of(event, now.timestamp())
     if caller is not None:
         _refuse_forbidden(endpoint, caller, event)
     if not all(re.fullmatch(IDENTIFIER, each) for each in members.values()):

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from aws_lambda_powertools.event_handler import Response
 from pydantic import BaseModel
 
 from runtime.api.endpoints import ENDPOINTS
@@ -14,12 +13,12 @@ from runtime.functions.composition.services import FunctionServices
 from runtime.functions.http.request import Request
 from runtime.http.endpoint import Function
 from runtime.http.request_context import Call
-from runtime.http.responses import StoredAnswer
+from runtime.http.responses import HttpResponse, StoredAnswer
 
 ServicesT = TypeVar("ServicesT", bound=FunctionServices)
 DepsT = TypeVar("DepsT")
 ShapeT = TypeVar("ShapeT", bound=BaseModel)
-Answer = StoredAnswer | BaseModel | Response[str]
+Answer = StoredAnswer | BaseModel | HttpResponse
 Operation = Callable[[Request, ServicesT], Answer]
 """The handler of one API operation."""
 OperationT = TypeVar("OperationT", bound=Callable[..., Answer])

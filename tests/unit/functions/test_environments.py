@@ -67,9 +67,9 @@ def test_a_requests_time_is_its_environments() -> None:
     handler: HttpFunction[Any] = HttpFunction(routes(), lambda: late)
     assert handler(event, Context())["statusCode"] == 401, "the token is over"  # type: ignore[arg-type]
     assert late.begun == 0
-    before: HttpFunction[Any] = HttpFunction(routes(), lambda: late, real_outside().now)
-    assert before(event, Context())["statusCode"] == 401  # type: ignore[arg-type]
-    assert late.begun == 1, "it was good on its way here"
+    arriving: HttpFunction[Any] = HttpFunction(routes(), lambda: late, real_outside().now)
+    assert arriving(event, Context())["statusCode"] == 404, "a token is judged once, on arrival"  # type: ignore[arg-type]
+    assert late.begun == 1
 
 
 def test_services_are_asked_for_at_each_event_and_begun_with_its_context() -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from runtime.api.endpoints import ENDPOINTS
 from runtime.core.errors import PlatformError
-from runtime.functions.http.request import read_request
 from runtime.http.endpoint import Endpoint
 from runtime.http.request_context import Call
-from tests.support.http import OPERATOR, http_event, token_of
-from tests.support.outside import OUTSIDE
+from tests.support.http import OPERATOR, http_event, request_of, token_of
 
 BY_NAME = {endpoint.operation: endpoint for endpoint in ENDPOINTS}
 PAY, LIST, OPEN = (BY_NAME[n] for n in ("createPayment", "listPayments", "createAccount"))
@@ -27,7 +24,7 @@ def judged(endpoint: Endpoint, path: str = "", **more: Any) -> Call:
         path or endpoint.path,
         **{"authorizer": token_of("mer_1"), "headers": {"idempotency-key": "k"}, **more},
     )
-    return read_request(endpoint, APIGatewayProxyEventV2(event), {"id": "x"}, OUTSIDE).authenticated
+    return request_of(endpoint, event, {"id": "x"}).authenticated
 
 
 def refusal(endpoint: Endpoint, **more: Any) -> tuple[int, str]:
@@ -87,5 +84,5 @@ def test_card_data_is_refused_as_such_whatever_else_is_wrong_with_the_body(
 def test_a_card_number_in_a_clients_name_is_not_kept() -> None:
     event = http_event("GET", LIST.path, authorizer=token_of("mer_1"))
     event["requestContext"]["http"]["userAgent"] = "shop 4242 4242 4242 4242"
-    request = read_request(LIST, APIGatewayProxyEventV2(event), {}, OUTSIDE)
+    request = request_of(LIST, event, {})
     assert request.authenticated.caller.user_agent == "…"

@@ -8,20 +8,17 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from runtime.api.endpoints import ENDPOINTS
 from runtime.core.errors import PlatformError
-from runtime.functions.http.request import read_request
 from runtime.http.field_errors import MAX_FIELD_ERRORS, MONEY_FIELDS, OTHERWISE, Flaw, flaws_of
 from runtime.http.forms import form_of
 from runtime.http.responses import problem
 from runtime.reporting.exports.api import FILTERS
-from tests.support.http import OPERATOR, http_event
-from tests.support.outside import OUTSIDE
+from tests.support.http import OPERATOR, http_event, request_of
 
 BY_NAME = {endpoint.operation: endpoint for endpoint in ENDPOINTS}
 BODIES = {e.body for e in ENDPOINTS if e.body is not None}
@@ -45,7 +42,7 @@ def refused(operation: str, body: Any = None, *, query: str = "", raw: str = "")
     )
     members = dict.fromkeys(re.findall(r"{(\w+)}", endpoint.path), "x")
     with pytest.raises(PlatformError) as error:
-        read_request(endpoint, APIGatewayProxyEventV2(event), members, OUTSIDE)
+        request_of(endpoint, event, members)
     answer = problem(error.value, instance=endpoint.path, request_id="r")
     document: dict[str, Any] = json.loads(answer.body)
     return document

@@ -7,18 +7,16 @@ import json
 from typing import Any
 
 import pytest
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.api.endpoints import ENDPOINTS
 from runtime.core.errors import Forbidden, PlatformError
-from runtime.functions.http.request import MAX_NOTIFICATION_BYTES, Request, read_request
+from runtime.functions.http.request import MAX_NOTIFICATION_BYTES, Request
 from runtime.functions.json_body import MAX_BODY_BYTES
 from runtime.http.endpoint import Endpoint, Permission
 from runtime.merchants.api import MerchantRequest
-from tests.support.http import EVERYTHING, OPERATOR, http_event, token_of
-from tests.support.outside import OUTSIDE
+from tests.support.http import EVERYTHING, OPERATOR, http_event, request_of, token_of
 
 BY_NAME = {endpoint.operation: endpoint for endpoint in ENDPOINTS}
 PAY = BY_NAME["createPayment"]
@@ -34,9 +32,9 @@ def read(endpoint: Endpoint = PAY, body: Any = _MISSING, path_id: str = "", **mo
         more.setdefault("headers", KEY)
         if "raw" not in more:
             more["body"] = GOOD if body is _MISSING else body
-    event = APIGatewayProxyEventV2(http_event(endpoint.method, endpoint.path, **more))
+    event = http_event(endpoint.method, endpoint.path, **more)
     members = {"processor": "sandbox"} if endpoint.signed else {}
-    return read_request(endpoint, event, {"id": path_id} if path_id else members, OUTSIDE)
+    return request_of(endpoint, event, {"id": path_id} if path_id else members)
 
 
 def refusal(*args: Any, **more: Any) -> tuple[int, str, str | None]:
