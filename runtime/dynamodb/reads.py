@@ -63,9 +63,14 @@ class StoreReads(RetryingClient):
     def get_many(
         self, model: type[Row], keys: Sequence[Key], view: type[View], scope: Scope
     ) -> list[View]:
-        """The rows at `keys` that exist in `scope`, strongly consistent, in the order of `keys`."""
-        assert len(keys) <= MAX_TRANSACTION_ITEMS, f"{len(keys)} keys in one batch"
+        """The rows at `keys` that exist in `scope`, strongly consistent, in the order of `keys`.
+
+        A key may be given twice, and its row is returned once: whoever reads several partitions of
+        an index can meet a row in two of them, when it moves in between.
+        """
         schema = TableSchema.of(model)
+        order = list(dict.fromkeys(tuple(key[name] for name in schema.key_names) for key in keys))
+        assert len(order) <= MAX_TRANSACTION_ITEMS, f"{len(order)} keys in one batch"
         asked = (*schema.key_names, *view.model_fields, *_judged(schema, scope))
         names = {f"#{name}": name for name in asked}
         projection = {
@@ -75,7 +80,10 @@ class StoreReads(RetryingClient):
         }
         table = self.tables[schema.name]
         found: dict[tuple[Any, ...], View] = {}
-        wanted: list[dict[str, Any]] = [{n: serialize(v) for n, v in key.items()} for key in keys]
+        wanted = [
+            {name: serialize(value) for name, value in zip(schema.key_names, key, strict=True)}
+            for key in order
+        ]
         attempt = 0
         while wanted:
             request = {table: {"Keys": wanted, **projection}}
@@ -89,7 +97,6 @@ class StoreReads(RetryingClient):
             if wanted:
                 self._back_off(attempt, "unprocessed keys")
                 attempt += 1
-        order = (tuple(key[name] for name in schema.key_names) for key in keys)
         return [found[key] for key in order if key in found]
 
     def query(  # noqa: PLR0913 - the parts of one Query call

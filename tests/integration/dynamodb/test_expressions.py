@@ -271,6 +271,7 @@ def test_reads_of_every_kind_survive_transient_faults(platform: Platform, fault:
     payments = PaymentRepository(store)
     ids = [row.id for row in platform.payments()]
     assert [row.id for row in payments.get_many(ids, UNRESTRICTED)] == ids
+    assert [row.id for row in payments.get_many([*ids, ids[0]], UNRESTRICTED)] == ids
     assert payments.get(ids[0], UNRESTRICTED) is not None
     start, end = platform.clock() - timedelta(days=1), platform.clock()
     figures = list(PaymentLists(store).figures([f"{merchant.id}#000"], start, end, 2))
