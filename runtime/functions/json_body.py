@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, Final, NoReturn
 
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
-
 from runtime.core.echo import quoted
 from runtime.core.errors import MalformedJson, PayloadTooLarge, UnsupportedMediaType
+from runtime.http.event import HttpEvent
 from runtime.http.field_errors import type_name
 
 MAX_BODY_BYTES = 64 * 1024
@@ -27,12 +26,12 @@ class _Unreadable(ValueError):
     """JSON that parsers interpret differently; the message gives the reason."""
 
 
-def json_body(event: APIGatewayProxyEventV2) -> tuple[dict[str, Any], bytes]:
+def json_body(event: HttpEvent) -> tuple[dict[str, Any], bytes]:
     """The JSON object in the body, and its raw bytes.
 
     Raises PayloadTooLarge, UnsupportedMediaType, MalformedJson.
     """
-    media_type = (event.headers.get("content-type") or "").partition(";")[0].strip().lower()
+    media_type = event.headers.get("content-type", "").partition(";")[0].strip().lower()
     raw = raw_body(event)
     if len(raw) > MAX_BODY_BYTES:
         raise PayloadTooLarge(
@@ -82,10 +81,10 @@ def _is_deeper(document: Any, levels: int) -> bool:
     return True
 
 
-def raw_body(event: APIGatewayProxyEventV2) -> bytes:
+def raw_body(event: HttpEvent) -> bytes:
     """The body's bytes. Raises MalformedJson if they are not UTF-8."""
     try:
-        return (event.decoded_body or "").encode()
+        return event.body
     except ValueError as error:
         raise MalformedJson("The request body is not UTF-8") from error
 

@@ -9,13 +9,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
-
 from runtime.core.echo import safe
 from runtime.core.errors import Unauthorized
 from runtime.core.observability import logger
 from runtime.http.authorizer_context import identity_in
 from runtime.http.caller import Caller
+from runtime.http.event import HttpEvent
 from runtime.http.identity import Identity, Refusal, TokenRefused, identity_of_token
 
 MAX_USER_AGENT = 256
@@ -26,26 +25,25 @@ _SECONDS: Final = re.compile(r"\d{1,12}(\.\d{1,12})?(e\+?\d{1,2})?", re.IGNORECA
 """API Gateway passes every claim as text, numbers as Go prints them: 1700000000 or 1.7e+09."""
 
 
-def caller_of(event: APIGatewayProxyEventV2, now_seconds: float) -> Caller:
+def caller_of(event: HttpEvent, now_seconds: float) -> Caller:
     """The caller of a route that is not public. Raises Unauthorized, Unavailable.
 
     A request without a complete identity, verified by an authorizer, is unauthenticated.
     """
-    context = event.request_context
-    identity = _identity(context.get("authorizer"), now_seconds)
+    identity = _identity(event.authorizer, now_seconds)
     return Caller(
         subject=identity.subject,
         merchant_id=identity.merchant_id,
         permissions=frozenset(identity.permissions),
-        request_id=context.request_id,
-        ip_address=(context.http.source_ip or "")[:MAX_ADDRESS],
+        request_id=event.request_id,
+        ip_address=event.source_ip[:MAX_ADDRESS],
         user_agent=user_agent_of(event),
     )
 
 
-def user_agent_of(event: APIGatewayProxyEventV2) -> str:
+def user_agent_of(event: HttpEvent) -> str:
     """The client's user agent, in a form that the audit log may keep for years."""
-    return safe((event.request_context.http.get("userAgent") or "")[:MAX_USER_AGENT])
+    return safe(event.user_agent[:MAX_USER_AGENT])
 
 
 def _identity(vouched: Any, now_seconds: float) -> Identity:

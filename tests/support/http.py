@@ -12,8 +12,6 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
-
 from runtime.dynamodb.usage import Usage
 from runtime.functions.archive import archive_services
 from runtime.functions.authorize import authorizer_services
@@ -35,6 +33,7 @@ from runtime.functions.rotate_keys import rotation_services
 from runtime.functions.verify_ledger import verify_ledger_services
 from runtime.http.authorizer_context import context_of
 from runtime.http.endpoint import Endpoint
+from runtime.http.event import HttpEvent
 from runtime.http.identity import Identity
 from runtime.settings import AuthorizerSettings
 from runtime.tables import ALL_TABLES
@@ -387,7 +386,7 @@ def functions() -> Functions:
 
 def request_of(endpoint: Endpoint, event: dict[str, Any], members: Mapping[str, str]) -> Request:
     """What a function reads of an event. Raises PlatformError where it is refused."""
-    view = APIGatewayProxyEventV2(event)
+    view = HttpEvent.of(event)
     caller = authenticate(endpoint, view, OUTSIDE.now().timestamp())
     return read_request(endpoint, view, members, caller, OUTSIDE)
 

@@ -7,7 +7,6 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, Generic
 
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
@@ -26,6 +25,7 @@ from runtime.functions.http.request import authenticate, nothing_at, read_reques
 from runtime.functions.http.router import Match, Router
 from runtime.functions.http.routes import Routes, ServicesT
 from runtime.http.caller import Caller
+from runtime.http.event import HttpEvent
 from runtime.http.responses import HttpResponse, StoredAnswer, problem, success
 
 JSON = "application/json"
@@ -54,9 +54,9 @@ class HttpFunction(Generic[ServicesT]):
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         """Handle an event from API Gateway."""
-        request = APIGatewayProxyEventV2(event)
-        logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
-        match = _ROUTER.match(request.http_method, request.path)
+        request = HttpEvent.of(event)
+        logger.set_correlation_id(request.request_id)
+        match = _ROUTER.match(request.method, request.path)
         endpoint = None if match is None else match.endpoint
         try:
             caller = authenticate(endpoint, request, self._now().timestamp())
@@ -75,7 +75,7 @@ class HttpFunction(Generic[ServicesT]):
         self,
         match: Match,
         caller: Caller | None,
-        event: APIGatewayProxyEventV2,
+        event: HttpEvent,
         services: ServicesT,
     ) -> HttpResponse:
         operation = match.endpoint.operation
@@ -98,11 +98,11 @@ class HttpFunction(Generic[ServicesT]):
         return _shape(answer, event)
 
 
-def _no_such_route(event: APIGatewayProxyEventV2) -> HttpResponse:
+def _no_such_route(event: HttpEvent) -> HttpResponse:
     path = echoed_path(event.path)
     allow = _ROUTER.methods_at(event.path)
-    if allow and event.http_method not in allow:
-        detail = f"{path} accepts {', '.join(allow)}, not {event.http_method}"
+    if allow and event.method not in allow:
+        detail = f"{path} accepts {', '.join(allow)}, not {event.method}"
         return _problem(MethodNotAllowed(detail, allow=allow), event)
     detail = nothing_at(event.path)
     shorter = event.path.rstrip("/")
@@ -111,12 +111,12 @@ def _no_such_route(event: APIGatewayProxyEventV2) -> HttpResponse:
     return _problem(NotFound(detail), event)
 
 
-def _problem(error: PlatformError, event: APIGatewayProxyEventV2) -> HttpResponse:
+def _problem(error: PlatformError, event: HttpEvent) -> HttpResponse:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error(error.code, detail=error.detail, route=event.route_key)
     else:
         logger.info("refused", code=error.code, status=int(error.status))
-    answer = problem(error, instance=event.raw_path, request_id=event.request_context.request_id)
+    answer = problem(error, instance=event.path, request_id=event.request_id)
     headers: dict[str, str] = {}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
@@ -128,11 +128,11 @@ def _problem(error: PlatformError, event: APIGatewayProxyEventV2) -> HttpRespons
 
 
 def _shape(
-    answer: StoredAnswer, event: APIGatewayProxyEventV2, extra: dict[str, str] | None = None
+    answer: StoredAnswer, event: HttpEvent, extra: dict[str, str] | None = None
 ) -> HttpResponse:
     headers = {
         "Cache-Control": "no-store",
-        "X-Request-Id": event.request_context.request_id,
+        "X-Request-Id": event.request_id,
         **(extra or {}),
     }
     if answer.replayed:

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from runtime.core.echo import echoed, echoed_path
@@ -35,6 +34,7 @@ from runtime.functions.json_body import NOT_JSON, json_body, raw_body
 from runtime.http.caller import Caller
 from runtime.http.card_data import find_card_data
 from runtime.http.endpoint import Endpoint
+from runtime.http.event import HttpEvent
 from runtime.http.field_errors import MAX_FIELD_ERRORS, flaws_of, path_text
 from runtime.http.gateway_identity import caller_of, user_agent_of
 from runtime.http.request_context import Call
@@ -98,9 +98,7 @@ def nothing_at(path: str) -> str:
     return f"There is nothing at {echoed_path(path)}"
 
 
-def authenticate(
-    endpoint: Endpoint | None, event: APIGatewayProxyEventV2, now_seconds: float
-) -> Caller | None:
+def authenticate(endpoint: Endpoint | None, event: HttpEvent, now_seconds: float) -> Caller | None:
     """The caller; None on a public endpoint alone. Raises Unauthorized, Unavailable.
 
     A request for an unknown endpoint (None) must be authenticated, too: what exists is not shown to
@@ -113,7 +111,7 @@ def authenticate(
 
 def read_request(
     endpoint: Endpoint,
-    event: APIGatewayProxyEventV2,
+    event: HttpEvent,
     members: Mapping[str, str],
     caller: Caller | None,
     outside: Outside,
@@ -128,7 +126,7 @@ def read_request(
     if caller is not None:
         _refuse_forbidden(endpoint, caller, event)
     if not all(re.fullmatch(IDENTIFIER, each) for each in members.values()):
-        raise NotFound(nothing_at(event.raw_path))
+        raise NotFound(nothing_at(event.path))
     if endpoint.signed:
         notification = _notification(endpoint, event, members["processor"], now)
         return Request(endpoint, members, None, None, None, notification)
@@ -138,13 +136,12 @@ def read_request(
     query = _query(endpoint, event)
     key = _idempotency_key(endpoint, event, document)
     if caller is None:
-        headers = {name.lower(): value for name, value in event.headers.items()}
-        return Request(endpoint, members, None, None, query, headers=headers)
+        return Request(endpoint, members, None, None, query, headers=event.headers)
     body = _body(endpoint, raw, document)
     _refuse_card_data(
         {
             "idempotency_key": event.headers.get("idempotency-key"),
-            **(event.query_string_parameters or {}),
+            **event.query,
         }
     )
     # Built from the route, so that two spellings of a path are one idempotency scope.
@@ -167,14 +164,14 @@ def _payload(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name != "idempotency_key"}
 
 
-def _refuse_forbidden(endpoint: Endpoint, caller: Caller, event: APIGatewayProxyEventV2) -> None:
+def _refuse_forbidden(endpoint: Endpoint, caller: Caller, event: HttpEvent) -> None:
     if endpoint.permission is not None:
         caller.require(endpoint.permission)
     if caller.is_operator:
         return
     if caller.merchant_id is None:
         raise Forbidden("This token belongs to neither a merchant nor an operator")
-    if "merchant_id" in (event.query_string_parameters or {}):
+    if "merchant_id" in event.query:
         raise Forbidden(
             "Only operators may send merchant_id; your token already names your merchant",
             param="merchant_id",
@@ -213,16 +210,16 @@ def _acting_for(body: BaseModel | None, query: BaseModel | None) -> str | None:
     return next(iter(named), None)
 
 
-def _document(endpoint: Endpoint, event: APIGatewayProxyEventV2) -> tuple[dict[str, Any], bytes]:
+def _document(endpoint: Endpoint, event: HttpEvent) -> tuple[dict[str, Any], bytes]:
     if endpoint.body is None:
         return {}, b""
-    if endpoint.body_optional and not event.body:
+    if endpoint.body_optional and not event.text:
         return {}, b"{}"
     return json_body(event)
 
 
 def _notification(
-    endpoint: Endpoint, event: APIGatewayProxyEventV2, processor: str, now: datetime
+    endpoint: Endpoint, event: HttpEvent, processor: str, now: datetime
 ) -> Notification:
     """The notification as raw bytes; they are parsed after the signature is verified."""
     query = _query(endpoint, event)
@@ -232,24 +229,23 @@ def _notification(
         raise PayloadTooLarge(
             f"The request body has {len(body)} bytes; the limit is {MAX_NOTIFICATION_BYTES}"
         )
-    sender = event.request_context.http
     return Notification(
         processor=processor,
         merchant_id=query.merchant_id,
-        headers={name.lower(): value for name, value in event.headers.items()},
+        headers=event.headers,
         body=body,
         now=now,
-        request_id=event.request_context.request_id,
-        ip_address=sender.source_ip or "",
+        request_id=event.request_id,
+        ip_address=event.source_ip,
         user_agent=user_agent_of(event),
     )
 
 
-def _query(endpoint: Endpoint, event: APIGatewayProxyEventV2) -> BaseModel | None:
+def _query(endpoint: Endpoint, event: HttpEvent) -> BaseModel | None:
     if endpoint.public and endpoint.query is None:
         return None
-    given = event.query_string_parameters or {}
-    repeated = _repeated(event.raw_query_string or "")
+    given = event.query
+    repeated = _repeated(event.raw_query)
     if repeated is not None:
         name = echoed(repeated)
         raise InvalidParameter(f"The query parameter {name} is given more than once", param=name)
@@ -266,7 +262,7 @@ def _repeated(query_string: str) -> str | None:
 
 
 def _idempotency_key(
-    endpoint: Endpoint, event: APIGatewayProxyEventV2, document: Mapping[str, Any]
+    endpoint: Endpoint, event: HttpEvent, document: Mapping[str, Any]
 ) -> str | None:
     if endpoint.idempotent == "no":
         return None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from runtime.core.errors import Unauthorized
 from runtime.http.caller import Caller
+from runtime.http.event import HttpEvent
 from runtime.http.gateway_identity import caller_of
 from runtime.http.identity import MAX_PERMISSIONS
 from tests.support.http import http_event, token_of
@@ -30,7 +30,7 @@ def caller(**changes: Any) -> Caller:
 
 
 def judged(jwt: Any) -> Caller:
-    return caller_of(APIGatewayProxyEventV2(http_event("GET", "/v1/payments", jwt=jwt)), NOW)
+    return caller_of(HttpEvent.of(http_event("GET", "/v1/payments", jwt=jwt)), NOW)
 
 
 def test_the_claims_of_a_verified_token_say_who_calls() -> None:
@@ -106,4 +106,4 @@ def test_two_authorizers_at_once_are_a_wrong_set_up() -> None:
     event = http_event("GET", "/v1/payments", authorizer=token_of("mer_1"))
     event["requestContext"]["authorizer"]["jwt"] = {"claims": GOOD}
     with pytest.raises(Unauthorized):
-        caller_of(APIGatewayProxyEventV2(event), NOW)
+        caller_of(HttpEvent.of(event), NOW)

@@ -1,0 +1,67 @@
+"""An HTTP request as API Gateway sends it to a function (payload format version 2.0)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+DEFAULT_STAGE = "$default"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpEvent:
+    """What the functions use of an event, each part read once.
+
+    `path` is the path without the gateway's stage. Names of `headers` are in lower case. `query`
+    has the decoded parameters; a repeated one has its values joined by commas, which is why
+    `raw_query` is there as well. `authorizer` is what the gateway's authorizer vouches for.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    raw_query: str
+    text: str
+    is_base64: bool
+    request_id: str
+    route_key: str
+    source_ip: str
+    user_agent: str
+    authorizer: Any
+
+    @classmethod
+    def of(cls, event: Mapping[str, Any]) -> Self:
+        """Read an event. Raises KeyError for one that does not come from an HTTP API."""
+        context = event["requestContext"]
+        http = context["http"]
+        path: str = event["rawPath"]
+        stage = context.get("stage", DEFAULT_STAGE)
+        if stage != DEFAULT_STAGE:
+            path = path.removeprefix(f"/{stage}")
+        headers = event.get("headers") or {}
+        return cls(
+            method=http["method"],
+            path=path,
+            headers={name.lower(): value for name, value in headers.items()},
+            query=event.get("queryStringParameters") or {},
+            raw_query=event.get("rawQueryString") or "",
+            text=event.get("body") or "",
+            is_base64=bool(event.get("isBase64Encoded")),
+            request_id=context["requestId"],
+            route_key=event.get("routeKey") or "",
+            source_ip=http.get("sourceIp") or "",
+            user_agent=http.get("userAgent") or "",
+            authorizer=context.get("authorizer"),
+        )
+
+    @property
+    def body(self) -> bytes:
+        """The body. Raises ValueError for bytes that are not UTF-8, and for broken base64."""
+        if not self.is_base64:
+            return self.text.encode()
+        body = base64.b64decode(self.text)
+        body.decode()
+        return body
