@@ -1,4 +1,4 @@
-"""Exports on a World: asked for, written by workers that may die, and read back."""
+"""Exports in a test world: requested, written by workers that may die, and read back."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LIFE_SECONDS = 300.0
 
 @dataclass
 class FakeUploads:
-    """S3's objects and multipart uploads in memory; `around` is told of each call, done or not."""
+    """S3's objects and multipart uploads in memory; `around` is called around each call."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
     uploads: dict[str, dict[int, tuple[str, bytes]]] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class FakeUploads:
             if UploadId not in self.uploads:
                 raise client_error("NoSuchUpload", "CompleteMultipartUpload", 404)
             listed = [(each["PartNumber"], each["ETag"]) for each in MultipartUpload["Parts"]]
-            assert listed == sorted(listed), "S3 takes parts in their order alone"
+            assert listed == sorted(listed), "S3 takes parts only in order"
             there = self.uploads[UploadId]
             if any(there.get(number, ("",))[0] != etag for number, etag in listed):
                 raise client_error("InvalidPart", "CompleteMultipartUpload")
@@ -127,7 +127,7 @@ class Exporting:
         acting_for: str | None = None,
         **body: Any,
     ) -> str:
-        """Id of a new export; an operator's where no merchant asks."""
+        """Id of a new export; an operator's if no merchant is given."""
         store = self.platform.store
         dependencies = ExportRequests(
             ExportRepository(store),
@@ -184,7 +184,7 @@ class Exporting:
                 assert export.status is ExportStatus.COMPLETED, export.failure_reason
                 return export
             self.platform.clock.advance(turn.next_in_seconds)
-        raise AssertionError("the export does not come to an end")
+        raise AssertionError("the export does not end")
 
     def row(self, export_id: str) -> Export:
         export = ExportRepository(self.platform.store).get(export_id, UNRESTRICTED)
@@ -192,7 +192,7 @@ class Exporting:
         return export
 
     def file(self, export: Export) -> bytes:
-        """The object, which is as its row says."""
+        """The object, which must match its row."""
         content = self.s3.objects[export.object_key or ""]
         assert export.size == len(content)
         assert export.sha256 == hashlib.sha256(content).hexdigest()

@@ -16,7 +16,7 @@ _TICK = timedelta(milliseconds=1)
 
 
 class Clock:
-    """Gives a later millisecond at every reading, so that ids are in the order of their making."""
+    """Advances by a millisecond at every reading, so that ids are in order of creation."""
 
     def __init__(self, start: datetime = START) -> None:
         self._now = start
@@ -28,7 +28,7 @@ class Clock:
             return self._now
 
     def set(self, moment: datetime) -> None:
-        """Stand at `moment`; the next reading is a millisecond later."""
+        """Set the clock to `moment`; the next reading is a millisecond later."""
         with self._lock:
             self._now = moment
 
@@ -38,7 +38,7 @@ class Clock:
 
 
 class FakeKms:
-    """Wraps data keys as KMS does: a blob opens only with its key and its encryption context."""
+    """Wraps data keys as KMS does: a blob is decrypted only with its key and encryption context."""
 
     def __init__(self) -> None:
         self._wrapped: dict[bytes, tuple[str, Mapping[str, str], bytes]] = {}
@@ -71,7 +71,7 @@ class FakeKms:
 
 @dataclass
 class ParkingLot:
-    """Remembers which records were put aside, and why."""
+    """Records the parked records and the reasons."""
 
     parked: dict[tuple[str, str], str] = field(default_factory=dict)
     raw: list[Mapping[str, Any]] = field(default_factory=list)
@@ -83,7 +83,7 @@ class ParkingLot:
 
 @dataclass
 class FakeEvents:
-    """EventBridge: remembers what was put. `refuses` says which entries it does not take."""
+    """EventBridge: records what was put. `refuses` chooses the entries that it does not take."""
 
     taken: list[dict[str, Any]] = field(default_factory=list)
     refuses: Callable[[Mapping[str, Any]], bool] = lambda entry: False

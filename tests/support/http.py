@@ -132,7 +132,7 @@ FOREVER = 9_999_999_999
 def token_of(
     merchant: str | None, permissions: str = EVERYTHING, sub: str = "user"
 ) -> dict[str, str]:
-    """What the authorizer vouches for."""
+    """The context from the authorizer."""
     identity = Identity(sub, merchant, tuple(permissions.split()), FOREVER)
     return dict(context_of(identity))
 
@@ -148,7 +148,7 @@ class Functions:
     called: list[str] = field(default_factory=list)
 
     def __call__(self, method: str, path: str, body: Any = None, **more: Any) -> Answered:
-        """One request through the function that the gateway would choose."""
+        """One request through the function that the gateway would invoke."""
         name = "query" if method == "GET" else "process"
         more.setdefault("authorizer", OPERATOR)
         return self.send(name, http_event(method, path, body, **more))
@@ -180,7 +180,7 @@ class Functions:
         return answer
 
     def reconcile(self, *keys: str, seconds: float = 60.0, **detail: Any) -> Any:
-        """Settlement files announced through the queue; what they queue themselves waits there."""
+        """Settlement files announced through the queue; their own messages stay there."""
         return self.reconcile_messages(
             *(json.dumps({"detail": {"object": {"key": key, **detail}}}) for key in keys),
             seconds=seconds,
@@ -205,7 +205,7 @@ class Functions:
         return self.modules["reconcile"].handler({"Records": records}, Context(seconds))
 
     def work_settlement_queue(self, sqs: Any, queue_url: str) -> int:
-        """Hand over what waits in the queue of settlement files, until nothing does; how much."""
+        """Process all messages about settlement files; returns their number."""
         worked = 0
         while messages := sqs.receive_message(QueueUrl=queue_url).get("Messages", []):
             for message in messages:
@@ -215,15 +215,15 @@ class Functions:
         return worked
 
     def resolve(self) -> Any:
-        """The resolver's schedule fires."""
+        """Invoke the schedule of the resolver."""
         return self.modules["resolve"].handler({"schedule": "resolver"}, Context())
 
     def poll(self) -> Any:
-        """The schedule that polls processors fires."""
+        """Invoke the schedule that polls processors."""
         return self.modules["poll"].handler({"schedule": "poll"}, Context())
 
     def sweep_missing(self) -> Any:
-        """The schedule that looks for missing transactions fires."""
+        """Invoke the schedule that finds missing transactions."""
         return self.modules["missing"].handler({"schedule": "missing"}, Context())
 
     def project(self, *records: dict[str, Any]) -> Any:
@@ -235,15 +235,15 @@ class Functions:
         return self.modules["archive"].handler({"Records": list(records)}, Context())
 
     def close_archive(self) -> Any:
-        """The archive's schedule fires."""
+        """Invoke the schedule of the archive."""
         return self.modules["archive"].handler({"schedule": "archive"}, Context())
 
     def prove(self) -> Any:
-        """The schedule of the proof fires."""
+        """Invoke the schedule of ledger verification."""
         return self.modules["proof"].handler({"schedule": "proof"}, Context())
 
     def rotate(self, **event: Any) -> Any:
-        """The schedule of the keys fires, or an operator asks."""
+        """Invoke the schedule of key rotation, or request one as an operator."""
         return self.modules["rotate"].handler({"schedule": "rotation", **event}, Context())
 
     def deliver(self, *messages: tuple[str, str]) -> Any:
@@ -257,15 +257,15 @@ class Functions:
         return self.modules["export"].handler({"Records": records}, Context(300))
 
     def queue_retries(self) -> Any:
-        """The schedule of due webhooks fires."""
+        """Invoke the schedule of due webhooks."""
         return self.modules["retries"].handler({"schedule": "retries"}, Context())
 
     def expire_holds(self) -> Any:
-        """The schedule of expiring holds fires."""
+        """Invoke the schedule of expiring holds."""
         return self.modules["holds"].handler({"schedule": "holds"}, Context())
 
     def fold_totals(self) -> Any:
-        """The schedule of totals fires."""
+        """Invoke the schedule of totals."""
         return self.modules["totals"].handler({"schedule": "totals"}, Context())
 
 
@@ -312,7 +312,7 @@ def environment(
 
 
 def functions() -> Functions:
-    """The functions, configured by the environment and held to their rights to the tables."""
+    """The functions, configured by the environment and limited to their table permissions."""
     from runtime.functions import (
         archive,
         authorize,

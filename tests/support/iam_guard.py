@@ -1,4 +1,4 @@
-"""IAM's part on engines that do not judge: what a function was not given, its client refuses."""
+"""IAM on engines that do not check permissions: a function's client refuses what is not granted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PARTITIONS = {schema.name: schema.key_names[0] for schema in ALL_TABLES}
 
 
 def restrict_to(client: DynamoDBClient, uses: TableUses, tables: Mapping[str, str]) -> None:
-    """From now on the client may do what `uses` allows, and no more."""
+    """Limit the client to what `uses` allows."""
     names = {physical: name for name, physical in tables.items()}
 
     def judge(params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -37,14 +37,14 @@ def restrict_to(client: DynamoDBClient, uses: TableUses, tables: Mapping[str, st
             place = names.get(right.table, right.table)
             if not _is_given(right, place, uses.get(place)):
                 place += f"/index/{right.index}" if right.index else ""
-                raise _denied(model.name, f"no right to {right.action} on {place}")
+                raise _denied(model.name, f"no permission for {right.action} on {place}")
 
     client.meta.events.register("provide-client-params.dynamodb", judge)
 
 
 @dataclass(frozen=True, slots=True)
 class _Right:
-    """What a call, or one part of it, needs: `key` is that of the one row it is for."""
+    """The permission for a call, or one part of it: `key` is that of the one row it is for."""
 
     action: str
     table: str
@@ -67,7 +67,7 @@ def _is_given(right: _Right, table: str, use: TableUse | None) -> bool:
 def _judge_attributes(
     operation: str, params: Mapping[str, Any], uses: TableUses, names: Mapping[str, str]
 ) -> None:
-    """Of some tables a function may read what it names, and name no more than it was given."""
+    """Of some tables a function may read only named attributes, and must name them."""
     reads: dict[str, Mapping[str, Any]] = {}
     if operation == "GetItem":
         reads = {params["TableName"]: params}
@@ -82,7 +82,7 @@ def _judge_attributes(
         projection = read.get("ProjectionExpression", "")
         wanted = {placeholders.get(each.strip(), each.strip()) for each in projection.split(",")}
         if not wanted <= set(use.attributes):
-            raise _denied(operation, f"no right to {wanted - set(use.attributes)} of {table}")
+            raise _denied(operation, f"no permission for {wanted - set(use.attributes)} of {table}")
 
 
 def _denied(operation: str, message: str) -> ClientError:
@@ -96,7 +96,7 @@ def _denied(operation: str, message: str) -> ClientError:
 
 
 def _rights(operation: str, params: Mapping[str, Any]) -> Iterator[_Right]:
-    """Each right that a call needs."""
+    """Each permission that a call needs."""
     if operation in ("TransactGetItems", "TransactWriteItems"):
         for part in params["TransactItems"]:
             ((kind, body),) = part.items()

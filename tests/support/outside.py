@@ -1,4 +1,4 @@
-"""What tests take from outside: real threads and locks, a clock of their own, repeatable chance."""
+"""The outside world in tests: real threads and locks, a controlled clock, repeatable randomness."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _drawn = count()
 
 
 def entropy(size: int) -> bytes:
-    """Bytes that no other draw has, each draw above the one before.
+    """Unique bytes, each draw greater than the one before.
 
-    So ids are in the order of their making within one millisecond too, in which a test may make
+    So ids are in order of creation within one millisecond too, in which a test may create
     many.
     """
     if size <= _COUNT_BYTES:

@@ -1,6 +1,6 @@
 """A platform in one test: its own tables on an engine, its own keys, and a clock that tests move.
 
-The desks are the runtime's own; only what is outside (KMS, S3, SQS, time) is a fake at its port.
+The dependencies are the runtime's own; only KMS, S3, SQS and time are fakes at their ports.
 """
 
 from __future__ import annotations
@@ -108,9 +108,9 @@ CURSOR_KEY = b"the key of the cursors of the tests"
 
 
 class Platform:
-    """All tables under names of their own, and everything that works on them.
+    """All tables under unique names, and everything that works on them.
 
-    A table is made when it is first asked for, through a client of `engine`.
+    A table is created when first used, through a client of `engine`.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Platform:
         for schema in ALL_TABLES:
             arguments = schema.create_table_arguments(self.tables[schema.name])
             if not streams:
-                arguments.pop("StreamSpecification", None)  # nobody would read them
+                arguments.pop("StreamSpecification", None)  # the tests read no streams
             wanted[self.tables[schema.name]] = arguments
         self._tables = LazyTables(engine.dynamodb(), wanted)
         if streams:
@@ -148,12 +148,12 @@ class Platform:
         self.store = self.store_on(self.client)
 
     def lose_keys(self) -> None:
-        """KMS goes away, and what was in memory has just grown too old."""
+        """KMS becomes unavailable, and all cached keys have just expired."""
         self.kms.available = False
         self.forget_keys()
 
     def forget_keys(self) -> None:
-        """What is remembered of keys has just grown too old."""
+        """All cached keys have just expired."""
         self._ring_seconds += MAX_CACHE_SECONDS + 1
 
     def drop(self) -> None:
@@ -170,14 +170,14 @@ class Platform:
         sleep: Callable[[float], None] = lambda _: None,
         seed: int = 0,
     ) -> Store:
-        """The tables, reached through `client`."""
+        """The tables, accessed through `client`."""
         with_chance = replace(self.outside, sleep=sleep, chance=Random(seed))
         return Store(client, self.tables, Codec(self.encryption), remaining_seconds, with_chance)
 
     def deps(
         self, store: Store | None = None, processor: Processor | None = None
     ) -> PaymentDependencies:
-        """The payment desk; `store` may be a faulty one. The sandbox keeps its own connection."""
+        """Payment dependencies; `store` may be faulty. The sandbox has its own connection."""
         store = store or self.store
         return PaymentDependencies(
             payments=PaymentRepository(store),
@@ -191,7 +191,7 @@ class Platform:
         )
 
     def event_dependencies(self, payments: PaymentDependencies) -> ProcessorEventDependencies:
-        """What processors' events are applied with."""
+        """Dependencies of processor events."""
         kept = KeptEvents(KeptEventRepository(self.store), AlertRepository(self.store))
         return ProcessorEventDependencies(payments, kept)
 
@@ -215,7 +215,7 @@ class Platform:
         )
 
     def customer_dependencies(self) -> CustomerDependencies:
-        """What customers and their payment methods are changed with."""
+        """Dependencies of customers and their payment methods."""
         return CustomerDependencies(
             CustomerRepository(self.store),
             self.profiles(),
@@ -224,7 +224,7 @@ class Platform:
         )
 
     def merchant_dependencies(self) -> MerchantDependencies:
-        """What merchants are changed with."""
+        """Dependencies of merchants."""
         return MerchantDependencies(
             MerchantRepository(self.store),
             ClaimRepository(self.store),
@@ -234,7 +234,7 @@ class Platform:
     def processor_configuration(
         self, connectors: Connectors | None = None
     ) -> ProcessorConfiguration:
-        """What merchants are connected to their processors with."""
+        """Dependencies of merchants' processor accounts."""
         return ProcessorConfiguration(
             connectors or self.connectors(self.sandbox()),
             PaymentRepository(self.store),
@@ -244,11 +244,11 @@ class Platform:
         )
 
     def profiles(self) -> MerchantProfiles:
-        """Merchants' settings, never remembered."""
+        """Merchants' settings, never cached."""
         return MerchantProfiles(MerchantRepository(self.store), 0, self.outside)
 
     def payment_reads(self) -> PaymentReads:
-        """What lists read."""
+        """Dependencies of lists."""
         return PaymentReads(
             PaymentRepository(self.store),
             PaymentLists(self.store),
@@ -258,7 +258,7 @@ class Platform:
         )
 
     def summary_reads(self) -> SummaryReads:
-        """What summaries are read from."""
+        """Dependencies of summaries."""
         return SummaryReads(
             PaymentLists(self.store),
             self.profiles(),
@@ -266,13 +266,13 @@ class Platform:
         )
 
     def settlement_reads(self) -> SettlementReads:
-        """What settlement lists read."""
+        """Dependencies of settlement lists."""
         return SettlementReads(SettlementRepository(self.store), Cursors(lambda: CURSOR_KEY))
 
     def reconciliation(
         self, store: Store | None = None, must_stop: Callable[[], bool] = lambda: False
     ) -> ReconciliationDependencies:
-        """What reconciling works with."""
+        """Dependencies of reconciliation."""
         store = store or self.store
         batches = BatchDependencies(store, self.outside)
         return ReconciliationDependencies(
@@ -286,7 +286,7 @@ class Platform:
             outside=self.outside,
         )
 
-    # ------------------------------------------------------------ what tests do
+    # ------------------------------------------------------------ operations for tests
 
     def merchant(self, **changes: Any) -> MerchantProfile:
         """A new merchant."""
@@ -341,7 +341,7 @@ class Platform:
         operator: bool = False,
         acting_for: str | None = None,
     ) -> Call:
-        """A request as the handlers hand it to the services."""
+        """A request as the handlers pass it to the services."""
         now = self.clock()
         method = "POST" if body is not None else "GET"
         permissions = {"admin"} if operator else {"payments", "reports", "customers", "accounts"}
@@ -371,7 +371,7 @@ class Platform:
         return create_payment(PaymentRequest(**full), call, deps or self.deps())
 
     def paid(self, merchant: MerchantProfile, key: str | None = None, **body: Any) -> str:
-        """Id of a payment that has succeeded, or is authorized where `body` asks for that."""
+        """Id of a payment that has succeeded, or is authorized if `body` requests that."""
         answer = self.pay(merchant, key, **body)
         assert answer.status == HTTPStatus.CREATED, answer
         return str(json.loads(answer.body)["id"])
@@ -403,22 +403,22 @@ class Platform:
         processor: Processor | None = None,
         limits: RunLimits = ONE_BY_ONE,
     ) -> ResolverReport:
-        """One run of the resolver, one thing after the other unless `limits` say otherwise."""
+        """One run of the resolver, sequential unless `limits` say otherwise."""
         store = store or self.store
         deps = self.deps(store, processor)
         return resolve_due(deps, store, "resolver-run", self.operational_alerts(), limits)
 
     def operational_alerts(self) -> OperationalAlerts:
-        """Where a function tells of what it stumbles over."""
+        """Where a function reports operational alerts."""
         return OperationalAlerts(lambda: AlertRepository(self.store), self.clock)
 
     def resolve_until_quiet(self) -> None:
-        """Runs of the resolver, time passing between them, until nothing is open."""
+        """Runs of the resolver, with time passing in between, until nothing is open."""
         for _ in range(20):
             self.clock.advance(LONGEST_RETRY.total_seconds() + 60)
             if self.resolve().due == 0:
                 return
-        raise AssertionError("the resolver does not come to an end")
+        raise AssertionError("the resolver does not end")
 
     def reconcile(
         self, key: str, dependencies: ReconciliationDependencies | None = None
@@ -430,16 +430,16 @@ class Platform:
         return max(files, key=lambda row: row.id)
 
     def work_queue(self, dependencies: ReconciliationDependencies | None = None) -> None:
-        """Handle messages about settlement files until none is left; one that fails stays."""
+        """Handle messages about settlement files until none is left; a failed one stays."""
         while self.sqs.waiting:
             body = self.sqs.waiting[0]
             handle_message(body, "message", dependencies or self.reconciliation())
             self.sqs.waiting.remove(body)
 
-    # ------------------------------------------------------------ the truth
+    # ------------------------------------------------------------ stored state
 
     def rows(self, model: type[RowT]) -> list[RowT]:
-        """Every row of a table, read past the repositories."""
+        """Every row of a table, read without the repositories."""
         schema = TableSchema.of(model)
         request: dict[str, Any] = {"TableName": self.tables[schema.name], "ConsistentRead": True}
         found: list[RowT] = []
@@ -451,12 +451,12 @@ class Platform:
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def put(self, row: Row) -> None:
-        """Write a row as it is, past all rules."""
+        """Write a row unconditionally."""
         table = self.tables[TableSchema.of(type(row)).name]
         self.client.put_item(TableName=table, Item=self.store.codec.to_item(row))
 
     def delete(self, row: Row) -> None:
-        """Delete a row, past all rules."""
+        """Delete a row unconditionally."""
         schema = TableSchema.of(type(row))
         item = self.store.codec.to_item(row)
         key = {name: item[name] for name in schema.key_names}
@@ -470,7 +470,7 @@ class Platform:
         return only
 
     def charges(self) -> list[SandboxCharge]:
-        """What the sandbox really charged, or authorized."""
+        """What the sandbox really charged or authorized."""
         states = ("approved", "authorized", "voided")
         rows = self.rows(SandboxCharge)
         return [row for row in rows if row.kind == "charge" and row.state in states]
@@ -488,12 +488,12 @@ class Platform:
         return balances
 
     def must_agree(self) -> None:
-        """Payments, transactions, transfers and the processor tell one story, to the unit."""
+        """Payments, transactions, transfers and the processor agree to the minor unit."""
         payments_must_agree(self)
 
 
 class Hooked:
-    """A processor with something happening around each charge, capture, refund and void."""
+    """A processor with a callback around each charge, capture, refund and void."""
 
     def __init__(
         self,
@@ -523,7 +523,7 @@ class Hooked:
 
 
 def at_once(*actions: Callable[[], Result]) -> list[Result | Exception]:
-    """Results of actions started together on threads of their own; an exception is a result too."""
+    """Results of actions started together on separate threads; an exception is a result too."""
     barrier = threading.Barrier(len(actions))
 
     def run(action: Callable[[], Result]) -> Result | Exception:
@@ -538,7 +538,7 @@ def at_once(*actions: Callable[[], Result]) -> list[Result | Exception]:
 
 
 def settlement_key(merchant: MerchantProfile, date: str = "2026-03-15") -> str:
-    """Where a settlement file of that day lies."""
+    """The key of a settlement file of that day."""
     return f"reconciliation/{merchant.id}/{date}.csv"
 
 
@@ -551,7 +551,7 @@ def settlement_file(lines: Sequence[str]) -> bytes:
 
 
 def settlement_line(transaction: Transaction, **changes: Any) -> str:
-    """The line that settles `transaction`, but for `changes`."""
+    """The line that settles `transaction`, with `changes`."""
     cells: dict[str, Any] = {
         "payment_id": transaction.payment_id,
         "transaction_id": transaction.id,

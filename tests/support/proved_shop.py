@@ -1,4 +1,4 @@
-"""A merchant with payments of every kind, and a proof of them."""
+"""A merchant with payments of every kind, and the verification of its ledger."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Found = dict[str, list[tuple[str, Any, Any]]]
 
 @dataclass
 class Shop:
-    """A merchant with payments of every kind, and a proof of them."""
+    """A merchant with payments of every kind, and the verification of its ledger."""
 
     platform: Platform
     phases: list[Phase] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Shop:
         self.merchant: MerchantProfile = self.platform.merchant()
 
     def verify_ledger(self, cut: timedelta = CUT, *, page: int = 5) -> Found:
-        """What the checks of payments and settlements name; those that hold are left out."""
+        """Violations of the checks of payments and settlements, by check."""
         deps = LedgerVerificationDependencies(
             verifications=VerificationRepository(self.platform.store),
             books=VerificationReads(self.platform.store, segments=2, scan_page=page),
@@ -92,7 +92,7 @@ class Shop:
         return row
 
     def post(self, payment: Payment, identifier: str, legs: tuple[Leg, ...]) -> str:
-        """A posting as a service would write it."""
+        """A posting like one written by a service."""
         now = self.platform.clock()
         operation_id = self.platform.outside.new_id(POSTING_OPERATION, now)
         posting = FactPosting(
@@ -102,7 +102,7 @@ class Shop:
         return identifier
 
     def disputed(self, payment_id: str, *, returned: int = 0) -> None:
-        """600 of the payment are charged back, with a fee of 15; `returned` comes back."""
+        """600 of the payment are charged back, with a fee of 15; `returned` is reinstated."""
         opened = DisputeState("dp_1", DisputeStatus.OPENED, self.platform.clock(), "USD", 600, 600)
         opened = replace(opened, fee_minor=15)
         won = replace(opened, status=DisputeStatus.WON, reinstated_minor=returned)

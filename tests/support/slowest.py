@@ -1,4 +1,4 @@
-"""The slowest tests of several runs: each writes what its tests took, and the sum is printed here.
+"""The slowest tests of several runs: each writes its durations, and this prints the slowest of all.
 
 `DURATIONS=directory pytest …` writes; `python -m tests.support.slowest directory` prints.
 """
@@ -18,10 +18,10 @@ SHOWN: Final = 10
 
 
 def note(reports: Iterable[pytest.TestReport]) -> None:
-    """Write what each test took, and what was set up and cleaned up for it, if that is wanted."""
+    """Write the duration of each test with its set-up and tear-down, if requested."""
     directory = os.environ.get(VARIABLE)
     if not directory or "PYTEST_XDIST_WORKER" in os.environ:
-        return  # whoever gave the worker its tests has their reports, too
+        return  # xdist's controller has the reports of its workers
     lines = (f"{each.duration:.2f} {each.when:<8} {each.nodeid}\n" for each in reports)
     file = Path(directory) / f"{os.getpid()}.durations"
     file.parent.mkdir(parents=True, exist_ok=True)

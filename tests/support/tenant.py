@@ -1,4 +1,4 @@
-"""One of everything that a merchant can have, so that others can try to reach it."""
+"""One of everything that a merchant can have, so that others can try to access it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ LONGEST_NUMBER = 34
 
 @dataclass
 class Tenant:
-    """A merchant's ids by kind, its list cursors by path, and the words that only it knows."""
+    """A merchant's ids by kind, its list cursors by path, and its secret markers."""
 
     merchant_id: str
     client: ApiClient
     ids: dict[str, str] = field(default_factory=dict)
     cursors: dict[str, str] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
-    """By the name of the filter that finds something of the merchant's by it."""
+    """By filter: a value that matches something of the merchant's."""
     marker: str = field(default_factory=lambda: f"marked{uuid4().hex}")
 
     def at(self, path: str) -> str:
@@ -48,7 +48,7 @@ def fill(path: str, ids: dict[str, str], instead: str | None = None) -> str:
 
 
 def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenant:
-    """Give a merchant one of everything, every free text of it marked."""
+    """Create one of everything for a merchant, with a marker in every free text."""
     tenant = Tenant(merchant_id, client)
     mark, ids = tenant.marker, tenant.ids
     ids["merchant"] = merchant_id
@@ -130,7 +130,7 @@ def _take_cursors(tenant: Tenant) -> None:
 
 
 def _told_of(payment_id: str, client: ApiClient) -> str:
-    """Id of a webhook about the payment, as soon as the streams have made it."""
+    """Id of a webhook about the payment, as soon as the streams have created it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         for each in client.get("/v1/webhooks").require(200)["data"]:

@@ -213,18 +213,18 @@ def test_a_function_that_knows_only_the_old_index_key_finds_every_customer(
     people(platform, merchant, 1)
     remembered = [key.key_id for key in platform.key_ring.keys_to_find_by(BLIND_INDEX_SUBJECT)]
     assert remembered == ["k000000001"]
-    elsewhere = replace(deps(platform), ring=ring_of_another_function(platform))
+    elsewhere = replace(deps(platform), ring=keys_of_another_function(platform))
     new_index_key(elsewhere)
     # Another function that has just started knows both keys, and still writes with the old one.
-    key_id, _ = ring_of_another_function(platform).key_for_writing("index", BLIND_INDEX_SUBJECT)
+    key_id, _ = keys_of_another_function(platform).key_for_writing("index", BLIND_INDEX_SUBJECT)
     assert key_id in remembered, "functions that know only the old key find new rows"
     platform.clock.advance(REST_SECONDS)
-    key_id, _ = ring_of_another_function(platform).key_for_writing("index", BLIND_INDEX_SUBJECT)
+    key_id, _ = keys_of_another_function(platform).key_for_writing("index", BLIND_INDEX_SUBJECT)
     assert key_id == "k000000002", "by now every function knows the new key"
 
 
-def ring_of_another_function(platform: Platform) -> KeyRing:
-    """Another function's key ring, with nothing cached."""
+def keys_of_another_function(platform: Platform) -> KeyRing:
+    """Another function's data keys, with nothing cached."""
     arns: dict[KeyPurpose, str] = {"pii": "arn:pii", "pci": "arn:pci", "index": "arn:index"}
     keys = DataKeyRepository(platform.store)
     return KeyRing(platform.kms, keys, arns, platform.outside)  # type: ignore[arg-type]

@@ -297,7 +297,7 @@ def test_no_accepted_debit_takes_a_hot_account_below_its_floor(
     watch = ledger.watch
     shards = {row.shard for row in ledger.platform.rows(Account) if row.id == market.receivable}
     became = Counter(row.status.value for row in books.transfers.values())
-    print(dict(market.done), dict(became), dict(watch.looked), dict(market.story.troubles))
+    print(dict(market.done), dict(became), dict(watch.looked), dict(market.story.unanswered))
     # A run in which nothing happens would not test anything.
     assert watch.looked[market.receivable] > 0
     assert min(became["processed"], became["failed"], became["canceled"] + became["expired"]) > 0

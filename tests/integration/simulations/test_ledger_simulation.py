@@ -207,7 +207,7 @@ def test_sixteen_clients_under_faults_and_crashes_lose_nothing_and_apply_each_re
     injected = Counter(fault for _, _, fault in faults)
     reported = Counter(answers[0].status for answers in story.reported.values() if answers)
     became = Counter(row.status.value for row in books.transfers.values())
-    print(dict(reported), dict(became), dict(story.troubles), dict(injected))
+    print(dict(reported), dict(became), dict(story.unanswered), dict(injected))
     locks = ledger.locks
     print(Counter(ledger.poller.injected), locks.commits, locks.conflicts, locks.plain_conflicts)
     # A run without faults, or one in which everything is refused, would not test anything.

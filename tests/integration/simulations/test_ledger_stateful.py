@@ -84,9 +84,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self._begin(self.ledger.order(self.names[place], self.foreign, amount), False)
 
     @rule(place=places)
-    def move_to_nobody(self, place: int) -> None:
+    def move_to_an_unknown_account(self, place: int) -> None:
         with pytest.raises(NotFound):
-            self.ledger.calm.send(self.ledger.order(self.names[place], "acc_nobody", 1))
+            self.ledger.calm.send(self.ledger.order(self.names[place], "acc_unknown", 1))
 
     @rule(pair=pairs, amount=amounts)
     def try_out(self, pair: tuple[int, int], amount: int) -> None:

@@ -179,14 +179,14 @@ def report(simulation: PaymentSimulation, reported: Counter[str], half: int) -> 
     became = Counter(row.status.value for row in simulation.platform.payments())
     story, locks = simulation.story, simulation.ledger.locks
     print(f"half {half}: {len(story.orders)} orders, sent {story.sent} times")
-    print("told", dict(reported), "payments", dict(became))
+    print("answered", dict(reported), "payments", dict(became))
     print("database", sum(injected.values()), dict(injected), "conflicts", locks.conflicts)
     print("processor", sum(line.values()), dict(line), "late", dict(simulation.mail.delivered))
     print(
         "resolver",
         dict(simulation.runs),
-        "troubles",
-        dict(story.troubles),
+        "unanswered",
+        dict(story.unanswered),
         dict(simulation.log.caught),
     )
     assert set(simulation.log.caught) <= {"Unavailable", UNKNOWN_TOO_OLD}, "no internal error"

@@ -286,7 +286,7 @@ def test_a_merchant_without_an_endpoint_gets_no_delivery(platform: Platform) -> 
     silent = platform.merchant()
     platform.paid(silent)
     records = records_of(platform, platform.payment())
-    orphan = platform.payment().model_copy(update={"merchant_id": "mer_nobody"})
+    orphan = platform.payment().model_copy(update={"merchant_id": "mer_unknown"})
     records += records_of(platform, orphan)
     assert projector(platform).apply(records) == frozenset()
     assert platform.rows(Webhook) == []

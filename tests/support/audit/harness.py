@@ -1,4 +1,4 @@
-"""A world whose changes are audited and archived, and who verifies it."""
+"""A world whose changes are audited and archived, and its verification."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.support.platform import SETUP, Platform
 
 @dataclass
 class AuditHarness:
-    """A world whose changes are audited and archived, and who verifies it."""
+    """A world whose changes are audited and archived, and its verification."""
 
     platform: Platform
     stage: AuditStage
@@ -42,7 +42,7 @@ class AuditHarness:
     archived: int = 0
 
     def account(self, *steps: dict[str, Any], archive: bool = True, **more: Any) -> Account:
-        """An account with a row per step, the last of which is how it stands in its table."""
+        """An account with a row per step; the last step is the stored row."""
         now = self.platform.clock()
         first = Account(
             id=new_id("acc", now),
@@ -69,7 +69,7 @@ class AuditHarness:
         return chain_of(self.platform, entity)
 
     def archive(self, rows: list[AuditRow]) -> None:
-        """As the stream of the audit log would have it archived."""
+        """Archive rows as from the audit log's stream."""
         records = []
         for row in rows:
             self.archived += 1
@@ -91,7 +91,7 @@ class AuditHarness:
         progress: Callable[[Phase, int], None] = lambda _phase, _count: None,
         archive: AuditArchive | None = None,
     ) -> AuditVerificationReport:
-        """Verify; while it waits, the clock goes on, and `sleep` says what happens meanwhile."""
+        """Verify; during its waits the clock advances, and `sleep` is called."""
 
         def wait(seconds: float) -> None:
             self.platform.clock.advance(seconds)

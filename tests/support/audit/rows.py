@@ -1,4 +1,4 @@
-"""Audit rows in tests: records of made-up changes, and the whole truth about an entity's chain."""
+"""Audit rows in tests: records of invented changes, and all facts about an entity's chain."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from tests.support.platform import SETUP, Platform
 
 _numbers = itertools.count(1)
 _images: dict[int, tuple[Row, Item]] = {}
-"""Of each row as it was first stored: enciphering it again would make another image."""
+"""Of each row as it was first stored: encrypting it again would give another image."""
 
 
 def image_of(platform: Platform, row: Row) -> Item:
-    """The item that stores the row, the same one each time."""
+    """The stored item of the row, the same one each time."""
     if id(row) not in _images:
         _images[id(row)] = (row, platform.store.codec.to_item(row))
     return _images[id(row)][1]
@@ -59,7 +59,7 @@ def audit_projection(
 def reported(
     platform: Platform, old: Row | None, new: Row | None, number: int | None = None
 ) -> StreamRecord:
-    """The record of a change, as the stream would tell it; later ones have higher numbers."""
+    """The stream record of a change; later ones have higher numbers."""
     kind = Kind.INSERT if old is None else Kind.REMOVE if new is None else Kind.MODIFY
     row = new or old
     assert row is not None
@@ -71,7 +71,7 @@ def reported(
 
 
 def account(platform: Platform, **more: Any) -> Account:
-    """A new wallet, which is not stored."""
+    """A new wallet that is not stored."""
     now = platform.clock()
     values: dict[str, Any] = {
         "id": new_id("acc", now),
@@ -107,12 +107,12 @@ def transfer(platform: Platform, account_id: str, amount: int, **more: Any) -> T
 
 
 def records_of(platform: Platform, states: Sequence[Any]) -> list[StreamRecord]:
-    """The records that tell a row's states, one after the other."""
+    """The records of a row's successive states."""
     return [reported(platform, old, new) for old, new in zip([None, *states], states, strict=False)]
 
 
 def next_version(row: Any, **changes: Any) -> Any:
-    """The row as the application would leave it: one version more, with a cause of its own."""
+    """The row after a change by the application: the next version, with its own cause."""
     version = row.version + 1
     stamp = {"version": version, "cause": f"cause-{version}", "request_id": f"request-{version}"}
     return row.model_copy(update={**stamp, "changed_by": f"user-{version}", **changes})
@@ -127,7 +127,7 @@ def debited(platform: Platform, row: Account, amount: int) -> Account:
 def history(
     platform: Platform, first: Any, *steps: dict[str, Any]
 ) -> tuple[list[Any], list[StreamRecord]]:
-    """States of a row, each a version of its own, and the records that tell them."""
+    """States of a row, each with its own version, and their records."""
     rows, records = [first], [reported(platform, None, first)]
     for changes in steps:
         rows.append(next_version(rows[-1], **changes))
@@ -136,7 +136,7 @@ def history(
 
 
 def chain_of(platform: Platform, entity_id: str) -> list[AuditRow]:
-    """All rows of an entity in order, whose chain must hold."""
+    """All rows of an entity in order; their chain must be valid."""
     rows = [row for row in platform.rows(AuditRow) if row.entity_id == entity_id]
     rows.sort(key=lambda row: row.sequence)
     verdict = check_chain(rows)
@@ -145,7 +145,7 @@ def chain_of(platform: Platform, entity_id: str) -> list[AuditRow]:
 
 
 def versions_of(rows: Sequence[AuditRow]) -> list[int]:
-    """The versions that the application's own rows tell."""
+    """The versions in the application's own rows."""
     return [row.version for row in rows if not is_outside(row.sequence)]
 
 
@@ -159,5 +159,5 @@ def must_tell(platform: Platform, states: Sequence[Any]) -> list[AuditRow]:
 
 
 def outside_alerts(platform: Platform) -> list[Alert]:
-    """Alerts about changes from outside."""
+    """Alerts about out-of-band changes."""
     return [each for each in platform.rows(Alert) if each.type is AlertType.OUT_OF_BAND]

@@ -25,7 +25,7 @@ LOCK: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class AuditStage:
-    """A bucket with a lock, and a key; `s3` and `kms` are clients of their own."""
+    """A locked bucket and a key; `s3` and `kms` are separate clients."""
 
     s3: Any
     kms: Any

@@ -1,1 +1,1 @@
-"""The engine in memory beside AWS's own: the same random requests to both, all answers compared."""
+"""The in-memory engine compared with AWS's own: the same random requests, all answers compared."""

@@ -1,4 +1,4 @@
-"""`make differential`: as many requests as are asked for."""
+"""`make differential`: any number of requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _tell(progress: str) -> None:
 
 
 def main() -> int:
-    """The number of the process's exit."""
+    """The exit status of the process."""
     parser = argparse.ArgumentParser(prog="make differential", description=__doc__)
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--seed", default=str(SystemRandom().randrange(10**9)))

@@ -1,4 +1,4 @@
-"""Asks both engines the same, and tells every difference that has no name."""
+"""Sends the same request to both engines, and reports every unknown difference."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHOWN_CHARACTERS = 4000
 
 @dataclass(frozen=True)
 class Difference:
-    """One request that was answered in two ways."""
+    """One request with two different answers."""
 
     number: int
     request: Request
@@ -41,7 +41,7 @@ class Difference:
 
 @dataclass
 class Comparison:
-    """Two engines with the same tables; what was asked, and how often they differed."""
+    """Two engines with the same tables; the requests, and the number of differences."""
 
     endpoint_url: str
     requests: int = 0
@@ -66,7 +66,7 @@ class Comparison:
         self.local.close()
 
     def compare(self, request: Request) -> None:
-        """Ask both."""
+        """Send a request to both engines."""
         self.requests += 1
         self.operations[request.operation] += 1
         self.forms.update(request.forms)
@@ -82,7 +82,7 @@ class Comparison:
             self.known[name] += 1
 
     def compare_tables(self) -> list[str]:
-        """What differs between the tables as they are now, and between all that streams told."""
+        """Differences between the tables now, and between all stream records so far."""
         found = []
         for name in TABLES:
             whole = Request("Scan", {"TableName": name, "ConsistentRead": True}, ())
@@ -107,11 +107,11 @@ class Comparison:
         return _records(client, InMemoryStreams(self.database), table)
 
 
-# -------------------------------------------------------------------- what is looked at
+# -------------------------------------------------------------------- what is compared
 
 
 def seen(engine: Engine, request: Request) -> Any:
-    """What is compared of an answer: all but words, and an order that AWS does not promise."""
+    """The compared part of an answer: without messages and without an unspecified order."""
     if request.operation == "Query":
         return _query(engine, request)
     if request.operation == "Scan":
@@ -126,7 +126,7 @@ def seen(engine: Engine, request: Request) -> Any:
 
 
 def _asked_for(request: Request, document: dict[str, Any]) -> dict[str, Any]:
-    """Without the capacity that the local engine adds now and then unasked."""
+    """Without the capacity that the local engine sometimes adds unrequested."""
     if "ReturnConsumedCapacity" not in request.body:
         document.pop("ConsumedCapacity", None)
     return document
@@ -142,7 +142,7 @@ def _refusal(answer: Answer) -> dict[str, Any]:
 
 
 class Said:
-    """An answer's words: shown, not compared."""
+    """An answer's message: shown, not compared."""
 
     def __init__(self, answer: Answer) -> None:
         self.message = answer.message
@@ -175,7 +175,7 @@ def _query(engine: Engine, request: Request) -> Any:
 
 
 def _ranked(pages: list[Any], index: str, *, backward: bool) -> Any:
-    """Entries of an index that have the same sort key come in any order."""
+    """Entries of an index with the same sort key have any order."""
     sort_key = (*INDEXES.get(index, ()), "")[1]
     items = [item for page in pages for item in page["Items"]]
     ranks = [float(item[sort_key]["N"]) if sort_key else 0.0 for item in items]
@@ -185,7 +185,7 @@ def _ranked(pages: list[Any], index: str, *, backward: bool) -> Any:
 
 
 def _scan(engine: Engine, request: Request) -> Any:
-    """All segments together: which partition is in which one is AWS's own affair."""
+    """All segments together: the partitions of a segment are up to AWS."""
     if "TotalSegments" not in request.body or "Segment" not in request.body:
         return _scanned(engine, request)
     total = request.body["TotalSegments"]
@@ -229,7 +229,7 @@ def _outcome(local: Any) -> str:
 
 
 def _records(tables: Any, streams: Any, table: str) -> dict[str, list[Any]]:
-    """What a table's stream has told, by item."""
+    """The records of a table's stream, by item."""
     arn = tables.describe_table(TableName=table)["Table"]["LatestStreamArn"]
     found: dict[str, list[Any]] = defaultdict(list)
     for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
@@ -246,11 +246,11 @@ def _records(tables: Any, streams: Any, table: str) -> dict[str, list[Any]]:
     return dict(found)
 
 
-# -------------------------------------------------------------------- one spelling
+# -------------------------------------------------------------------- normal forms
 
 
 def tidy(value: Any) -> Any:
-    """The same value in one spelling: numbers, and the order of a set."""
+    """A value in normal form: numbers, and the order of a set."""
     if isinstance(value, list):
         return [tidy(each) for each in value]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Both engines behind one call, answers in the form in which they travel."""
+"""Both engines behind one call, with answers in wire format."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 @dataclass(frozen=True)
 class Answer:
-    """What an engine says: `code` is empty for a success."""
+    """An engine's answer: `code` is empty for a success."""
 
     code: str
     document: dict[str, Any]
 
     @property
     def message(self) -> str:
-        """In words."""
+        """As text."""
         return str(self.document.get("Message") or self.document.get("message") or "")
 
 
 class Engine(Protocol):
-    """An engine that can be asked."""
+    """An engine that answers requests."""
 
     def ask(self, operation: str, body: dict[str, Any]) -> Answer: ...
 
 
 class Local:
-    """AWS's engine, asked over a connection that stays open: botocore takes three times as long."""
+    """AWS's engine over a persistent connection: botocore takes three times as long."""
 
     def __init__(self, endpoint_url: str) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(endpoint_url).netloc, timeout=60)
@@ -62,7 +62,7 @@ class Local:
 
 
 class Memory:
-    """The engine in memory, through the client that the runtime would have."""
+    """The in-memory engine, through the client that the runtime uses."""
 
     def __init__(self, database: InMemoryDynamoDB) -> None:
         self.client: Any = InMemoryClient(database)

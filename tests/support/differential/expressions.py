@@ -1,4 +1,4 @@
-"""Random conditions and updates, built by what the repositories build theirs with."""
+"""Random conditions and updates, built with the same functions as in the repositories."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from tests.support.differential.values import ATTRIBUTES, USUAL, USUALLY, Values
 _ORDERS = (below, at_most, at_least, above)
 _SPECIAL = ("increments", "counts", "appended", "members")
 _FITTING = {"N": ("increments", "counts"), "L": ("appended",), "SS": ("members",)}
-_NO_SCHEMA: Any = TableSchema  # an update's own expression asks nothing of it
+_NO_SCHEMA: Any = TableSchema  # an update's own expression needs no schema
 
 
 def rendering() -> Rendering:
-    """One whose values are typed already, but for what an update makes up itself."""
+    """An update whose values are typed already, except those that it generates."""
     return Rendering(_typed)
 
 
@@ -48,7 +48,7 @@ def _typed(value: Any) -> Any:
 
 
 class Expressions:
-    """Draws from one seeded generator; `forms` says what was drawn since it was last cleared."""
+    """Draws from one seeded generator; `forms` lists what was drawn since it was last cleared."""
 
     def __init__(self, dice: Random) -> None:
         self._dice = dice
@@ -73,7 +73,7 @@ class Expressions:
         return self._joined([self._single() for _ in range(self._dice.randint(2, 3))])
 
     def _joined(self, parts: list[Condition]) -> Condition:
-        """Parts that are joined themselves stand in parentheses, and need two of their kind."""
+        """Joined parts in parentheses; each needs two of its kind."""
         every = self._dice.random() < 0.5
         self.forms.append("all_of" if every else "any_of")
         return all_of(*parts) if every else any_of(*parts)
@@ -105,7 +105,7 @@ class Expressions:
         return make()
 
     def _two(self) -> tuple[Any, Any]:
-        """Bounds in their order, mostly."""
+        """Bounds, mostly in order."""
         low, high = self._dice.choice(
             ((({"N": "-1"}), {"N": "9"}), ({"S": "a"}, {"S": "g1"}), ({"N": "2"}, {"N": "2"}))
         )

@@ -1,4 +1,4 @@
-"""Where AWS's local engine answers in another way than AWS: by name, each with its source."""
+"""Differences between AWS's local engine and AWS: by name, each with its source."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ REASONS: Final = (
 )
 
 MEASURED: Final = "https://github.com/paritysuite/dynamodb-conformance"
-"""Tests that are held to AWS itself, and say what the local engine answers instead."""
+"""Tests that compare with AWS itself, and record the local engine's different answer."""
 
 VALIDATION_AS_REASON: Final = "a write that cannot be done cancels its transaction"
 """Its reason is ValidationError (REASONS: "The provided expression refers to an attribute that does
@@ -23,7 +23,7 @@ ONE_ITEM_TWICE: Final = "a check and a write of one item are refused at once"
 """"No two actions can target the same item. For example, you cannot both ConditionCheck and Update
 the same item" (REASONS); the local engine judges conditions first."""
 
-REASONS_NOT_TOLD: Final = "a read that cannot be done says why"
+REASONS_NOT_REPORTED: Final = "a read that cannot be done has a reason"
 """A TransactGetItems with a key that does not match its table is canceled with a reason, which the
 local engine leaves out (REASONS; MEASURED, tests/tier3/error-messages)."""
 
@@ -43,19 +43,19 @@ _OF_ONE_WRITE: Final = (
     "The number of conditions on the keys is invalid",
     "The provided expression refers to an attribute that does not exist in the item",
 )
-"""What the local engine says of a request for what is wrong with one write."""
+"""The local engine's message about an error in one write."""
 CANCELED: Final = "TransactionCanceledException"
 INVALID: Final = "ValidationException"
 
 
 def known_difference(request: Request, local: Any, memory: Any) -> str | None:
-    """The name of a difference that is the local engine's; None for every other one."""
+    """The name of a known difference of the local engine; None for every other one."""
     if request.operation == "TransactWriteItems" and _is_validation_as_reason(local, memory):
         return VALIDATION_AS_REASON
     if "wrong: one item twice" in request.forms and memory.get("code") == INVALID:
         return ONE_ITEM_TWICE
     if request.operation == "TransactGetItems" and _are_reasons_missing(local, memory):
-        return REASONS_NOT_TOLD
+        return REASONS_NOT_REPORTED
     if request.operation == "Query" and _is_free_nothing(local, memory):
         return NOTHING_FOUND
     return None

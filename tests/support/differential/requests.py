@@ -1,4 +1,4 @@
-"""Random requests: most well-formed, some wrong in one thing."""
+"""Random requests: most are well-formed, some have one error."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _REMEMBERED_TOKENS = 30
 
 @dataclass(frozen=True)
 class Request:
-    """One call, and what is in it."""
+    """One call and its features."""
 
     operation: str
     body: Body
@@ -98,7 +98,7 @@ class Requests:
             return self._again()
         size = self.dice.choices((1, 2, 3, 4, 6), (4, 4, 3, 2, 1))[0]
         actions = [self._action() for _ in range(size)]
-        # Alone: whether another action is looked at before its table is missed is not known of AWS.
+        # Alone: whether AWS checks another action before it misses the table is not known.
         nowhere = [each for each in actions if each[1]["TableName"] == wrong.NO_TABLE]
         actions = nowhere or actions
         body: Body = {"TransactItems": [{kind: each} for kind, each in _each_once(actions)]}
@@ -218,7 +218,7 @@ class Requests:
             body["Limit"] = self.dice.choice((1, 2, 3, 100))
         self._ask_for_capacity(body)
 
-    # ------------------------------------------------------------ what many have
+    # ------------------------------------------------------------ common parts
 
     def _project(self, body: Body) -> None:
         if self._happens(0.5, "projection"):
@@ -255,7 +255,7 @@ def _fill(body: Body, rendered: Rendering) -> None:
 
 
 def _each_once(actions: Iterable[tuple[str, Body]]) -> list[tuple[str, Body]]:
-    """Without those whose item another one is for."""
+    """Without those that share an item with another one."""
     by_place = {
         json.dumps([body["TableName"], *(_place(body).get(name) for name in ("p", "s"))]): (
             kind,

@@ -1,4 +1,4 @@
-"""Many requests, in rounds that begin with empty tables, so that they do not grow for ever."""
+"""Many requests, in rounds that begin with empty tables, so that the tables stay small."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tests.support.differential.comparison import Comparison
 from tests.support.differential.requests import Requests
 
 ROUND = 5_000
-"""Requests between two looks at the tables and streams."""
+"""Requests between two comparisons of the tables and streams."""
 SHOWN = 10
 """Differences that are shown; all are counted."""
 
 
 @dataclass
 class Report:
-    """What was asked, and what differed."""
+    """The requests and the differences."""
 
     seed: str
     requests: int = 0
@@ -28,7 +28,7 @@ class Report:
     differences: list[str] = field(default_factory=list)
 
     def add(self, comparison: Comparison) -> None:
-        """Take in one round."""
+        """Add one round."""
         self.requests += comparison.requests
         for name in ("operations", "forms", "outcomes", "known"):
             getattr(self, name).update(getattr(comparison, name))
@@ -36,7 +36,7 @@ class Report:
         self.differences += comparison.compare_tables()
 
     def reported(self) -> str:
-        """All of it, the figures last."""
+        """The whole report, figures last."""
         lines = self.differences[:SHOWN]
         for title, counts in (
             ("operations", self.operations),
@@ -56,7 +56,7 @@ class Report:
 def compared(
     endpoint_url: str, seed: str, requests: int, tell: Callable[[str], None] = lambda _: None
 ) -> Report:
-    """The report of so many requests; a difference ends it with the round that it is in."""
+    """The report of this many requests; it ends with the round of the first difference."""
     report = Report(seed)
     while report.requests < requests and not report.differences:
         number = report.requests // ROUND

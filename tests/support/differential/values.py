@@ -1,4 +1,4 @@
-"""Random attribute values, keys and items: few enough that requests meet."""
+"""Random attribute values, keys and items: from a small range, so that requests collide."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARTITIONS: Final = ("p1", "p2", "p3")
 SORT_KEYS: Final = ("a", "b", "B", "é", "aa", "\U0001f600")
 SORT_NUMBERS: Final = ("1", "2", "10", "-3", "1.5", "0")
 USUAL: Final = {"a": "N", "b": "S", "c": "L", "d": "SS"}
-"""The types that attributes have, mostly: then what is done with them mostly fits."""
+"""The usual types of attributes: then most operations fit."""
 USUALLY: Final = 0.8
 TEXTS: Final = ("", "a", "b", "ab", "é", "Z", "zz", "0", "10", "9", "\U0001f600", "\uffff")
 NUMBERS: Final = (
@@ -61,7 +61,7 @@ class Values:
         return {"M": {name: self.value(depth + 1) for name in names}}
 
     def of_attribute(self, name: str) -> Value:
-        """A value that an attribute may have: keys of indexes are of their type."""
+        """A value for an attribute: keys of indexes have their type."""
         if name == "g":
             return {"S": self.dice.choice(("g1", "g2"))}
         if name in INDEX_KEYS:

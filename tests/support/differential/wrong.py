@@ -1,4 +1,4 @@
-"""What can be wrong with a request: each takes a well-formed one and breaks one thing."""
+"""Errors of requests: each takes a well-formed one and breaks one thing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.differential.values import Values
 Body = dict[str, Any]
 Breaker = Callable[[Body, Values], None]
 
-NO_TABLE = "nobody-made-it"
+NO_TABLE = "never-created"
 DEEP = 33
 BIG = 410_000
 
@@ -147,7 +147,7 @@ OF_WRITES: dict[str, Breaker] = {
     "empty index key": _empty_index_key,
     "long index key": _long_index_key,
 }
-"""What can be wrong with one write, alone or in a transaction."""
+"""Errors of one write, alone or in a transaction."""
 
 
 def _long_token(body: Body, _: Values) -> None:
@@ -189,7 +189,7 @@ OF_GETS: dict[str, Breaker] = {
 
 
 def key_names(body: Body) -> tuple[str, ...]:
-    """The key attributes of the table that a request is about."""
+    """The key attributes of a request's table."""
     return ("p", "s") if body["TableName"] in (INDEXED, NUMBERED) else ("p",)
 
 
@@ -201,7 +201,7 @@ def _no_limit(body: Body, _: Values) -> None:
 
 
 def _no_such_index(body: Body, _: Values) -> None:
-    body["IndexName"] = "nobody-made-it"
+    body["IndexName"] = "never-created"
 
 
 def _consistent_index(body: Body, _: Values) -> None:

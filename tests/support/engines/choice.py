@@ -1,7 +1,7 @@
-"""Which engine stands in for DynamoDB: the variable ENGINE says it, tests ask for it by name.
+"""The engine that stands in for DynamoDB: chosen by the variable ENGINE, requested as a fixture.
 
-in-memory (what is meant when ENGINE is not set), dynamodb-local, ministack, or all of them. What
-must be known of AWS's own engine in any case asks for the fixture `dynamodb_local_engine`.
+in-memory (the default), dynamodb-local, ministack, or all of them. A test that always needs
+AWS's own engine uses the fixture `dynamodb_local_engine`.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def _chosen() -> tuple[str, ...]:
 CHOSEN: Final = _chosen()
 """For tests that take any engine."""
 ONE: Final = EVERY[0] if CHOSEN[0] == "ministack" else CHOSEN[0]
-"""For tests that take one: the embedded AWS accepts what AWS refuses, so it is never that."""
+"""For tests that take one: never the embedded AWS, which accepts what AWS refuses."""
 
 
 def engine_named(name: str, request: pytest.FixtureRequest) -> Engine:
-    """The engine of that name, started if need be."""
+    """The engine of that name, started if necessary."""
     engine: Engine = request.getfixturevalue(FIXTURES[name])
     return engine

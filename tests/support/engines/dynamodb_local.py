@@ -1,7 +1,7 @@
 """AWS's own DynamoDB engine for tests: fetched once per checkout, started on a free port.
 
-Amazon's licence forbids handing the engine on, so it is fetched from npm when first needed and
-never committed. It needs Java 17 and npm; `missing_tools` says which of them is not there.
+Amazon's licence forbids redistribution of the engine, so it is fetched from npm when first needed
+and never committed. It needs Java 17 and npm; `missing_tools` says which of them is missing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PACKAGE: Final = "amplify-dynamodb-simulator@2.9.30"
 INTEGRITY: Final = (
     "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="
 )
-"""SHA-512 of the npm tarball in base64: what `npm view … dist.integrity` says of it."""
+"""SHA-512 of the npm tarball in base64, as in `npm view … dist.integrity`."""
 OLDEST_JAVA: Final = 17
 START_TIMEOUT_SECONDS: Final = 60.0
 FETCH_TIMEOUT_SECONDS: Final = 300
@@ -35,11 +35,11 @@ _INSIDE: Final = "package/emulator/"
 
 
 class FetchFailed(Exception):
-    """The engine could not be fetched, or is not the one that was pinned."""
+    """The engine could not be fetched, or differs from the pinned one."""
 
 
 def missing_tools() -> list[str]:
-    """What this machine lacks to run the engine, in words; empty when it can."""
+    """What this machine lacks to run the engine, as text; empty if nothing."""
     missing = [] if shutil.which("npm") or _is_fetched() else ["npm (Node 20 or newer)"]
     if _java_version() < OLDEST_JAVA:
         missing.append(f"java {OLDEST_JAVA} or newer")
@@ -51,7 +51,7 @@ def running(log: Path) -> Iterator[str]:
     """The endpoint URL of a fresh, empty engine; it ends with the block."""
     home = _fetched()
     port = _free_port()
-    # One of some processes on two processors: it is here to be started, not to be tuned for hours.
+    # One of several processes on two processors: quick to start matters more than peak speed.
     lean = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     command = ["java", *lean, "-Djava.library.path=./DynamoDBLocal_lib", "-jar"]
     command += ["DynamoDBLocal.jar", "-inMemory", "-sharedDb", "-disableTelemetry", "-port"]

@@ -21,7 +21,7 @@ ENVIRONMENT = {
     "AWS_CONFIG_FILE": "/dev/null",
     "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
 }
-"""What keeps a developer's own AWS account out of the tests."""
+"""Credentials that keep a developer's own AWS account out of the tests."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Engine:
     endpoint_url: str | None
 
     def client(self, service: str = "dynamodb") -> Any:
-        """A client without retries of its own, as the runtime makes it, with room for threads."""
+        """A client without retries of its own, like the runtime's, with connections for threads."""
         return boto3.client(
             service,
             region_name=REGION,

@@ -1,8 +1,8 @@
-"""Faults between us and DynamoDB, put into a client by its event hooks: seeded, replayable.
+"""Faults between the code and DynamoDB, injected by a client's event hooks: seeded, replayable.
 
 `before-call` may answer instead of the service, or raise: then the request never arrived.
-`after-call` may raise: then it was done, and its answer was lost. Each client has a `Faults` with a
-seed of its own, so that its decisions are the same again however the threads take turns.
+`after-call` may raise: then it was done, and its answer was lost. Each client has `Faults` with its
+own seed, so that its decisions do not depend on the order of threads.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _ENDPOINT = "http://engine"
 
 
 class Fault(StrEnum):
-    """What can go wrong with one call."""
+    """Faults of one call."""
 
     CONFLICT = "conflict"
     MIXED = "mixed"
-    """A commit that is refused is told of one failed condition less, or of one item more that is in
+    """A refused commit reports one failed condition less, or one more item that is in
     conflict: `busy` where a condition was not judged. What is not refused is done."""
     THROTTLED = "throttled"
     THROTTLED_INDEX = "throttled_index"
-    """Of a commit: its first item cannot be written, because an index takes no more just now."""
+    """A commit's first item cannot be written, because an index is throttled."""
     IN_PROGRESS = "in_progress"
     INTERNAL = "internal"
     BAD_GATEWAY = "bad_gateway"
@@ -64,7 +64,7 @@ _COMMITS_ALONE = (Fault.MIXED, Fault.THROTTLED_INDEX, Fault.IN_PROGRESS)
 _PLAIN_WRITE_FAULTS = tuple(f for f in TRANSIENT if f not in _COMMITS_ALONE)
 _READ_FAULTS = tuple(f for f in _PLAIN_WRITE_FAULTS if f is not Fault.CONFLICT)
 _BUSY_CODES = ("TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded")
-"""Why DynamoDB did not judge an item's condition (API reference, CancellationReason)."""
+"""Why DynamoDB did not evaluate an item's condition (API reference, CancellationReason)."""
 _KILLS = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
 
 
@@ -77,17 +77,17 @@ Plan = Callable[[str, int], Fault | None]
 
 
 def at_call(operation: str, number: int, fault: Fault) -> Plan:
-    """`fault` at the n-th call of one operation, nothing else."""
+    """`fault` at the n-th call of one operation."""
     return lambda called, n: fault if called == operation and n == number else None
 
 
 def at_commit(number: int, fault: Fault) -> Plan:
-    """`fault` at the n-th commit, nothing else."""
+    """`fault` at the n-th commit."""
     return at_call(COMMIT, number, fault)
 
 
 def at_step(number: int, fault: Fault) -> Plan:
-    """`fault` at the n-th call of all, whatever it is."""
+    """`fault` at the n-th call of any operation."""
     steps = itertools.count(1)
     return lambda *_: fault if next(steps) == number else None
 
@@ -105,7 +105,7 @@ def first_tries(fault: Fault, tries: int) -> Plan:
 def seeded(seed: str, rate: float, kills: float = 0.0, *, kill_anywhere: bool = False) -> Plan:
     """Transient faults at `rate`, kills at `kills`; the same seed gives the same sequence.
 
-    Kills come at commits only, unless `kill_anywhere`.
+    Kills happen only at commits, unless `kill_anywhere`.
     """
     dice = random.Random(seed)
 
@@ -123,14 +123,14 @@ def seeded(seed: str, rate: float, kills: float = 0.0, *, kill_anywhere: bool = 
 def _faults_of(operation: str) -> tuple[Fault, ...]:
     if operation == COMMIT:
         return TRANSIENT
-    # A settled read meets commits as a plain write does.
+    # A settled read conflicts with commits like a plain write.
     meets_commits = operation in (*PLAIN_WRITES, SETTLED_READ)
     return _PLAIN_WRITE_FAULTS if meets_commits else _READ_FAULTS
 
 
 @dataclass
 class Faults:
-    """Faults of one client, by plan; `injected` is what happened, in order."""
+    """Faults of one client, by plan; `injected` lists them in order."""
 
     plan: Plan
     injected: list[tuple[str, int, Fault]] = field(default_factory=list)
@@ -138,7 +138,7 @@ class Faults:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def attach(self, client: DynamoDBClient) -> DynamoDBClient:
-        """`client`, now faulty."""
+        """`client`, with these faults."""
         client.meta.events.register("before-call.dynamodb", self._before)
         client.meta.events.register("after-call.dynamodb", self._after)
         return client
@@ -170,10 +170,10 @@ class Faults:
 
 @dataclass
 class BusyItem:
-    """One item of the first refused commits is in conflict: its condition was not judged.
+    """One item of the first refused commits is in conflict: its condition was not evaluated.
 
     Another commit is just taking effect there: until the next attempt plain reads of `hidden`, a
-    table, see nothing of it yet. For a test that must say which item; `Fault.MIXED` draws.
+    table, do not see it yet. For a test that must choose the item; `Fault.MIXED` draws one.
     """
 
     position: int
@@ -183,7 +183,7 @@ class BusyItem:
     _busy: bool = False
 
     def attach(self, client: DynamoDBClient) -> DynamoDBClient:
-        """`client`, now with that conflict."""
+        """`client`, with that conflict."""
         client.meta.events.register("before-call.dynamodb", self._before)
         client.meta.events.register(f"after-call.dynamodb.{COMMIT}", self._after)
         return client
@@ -209,8 +209,8 @@ class ItemLocks:
 
     Another write of a locked item is refused at once, not queued: a transaction is canceled, a
     plain write gets TransactionConflictException. A plain write locks its item only while it runs,
-    and only against transactions: two plain writes are put one after the other. The engines never
-    do any of that. One `ItemLocks` is shared by all clients.
+    and only against transactions: two plain writes are serialized. The engines themselves have
+    no conflicts. One `ItemLocks` is shared by all clients.
     """
 
     key_names: Mapping[str, tuple[str, ...]]
@@ -224,10 +224,10 @@ class ItemLocks:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def attach(self, client: DynamoDBClient) -> DynamoDBClient:
-        """`client`, now with conflicts, whether it is made faulty before or after."""
+        """`client`, with conflicts, whether faults are attached before or after."""
         events = client.meta.events
-        # What never arrives locks nothing, and what was done is unlocked although its answer is
-        # lost: before a call the faults come first, after it the locks.
+        # A request that never arrives locks nothing; a completed one is unlocked though its answer
+        # is lost: before a call the faults come first, after it the locks.
         events.register_last("before-call.dynamodb", self._before)
         events.register_first("after-call.dynamodb", self._after)
         events.register_first("after-call-error.dynamodb", self._after)
@@ -290,7 +290,7 @@ class ItemLocks:
 def _mix(reasons: list[dict[str, Any]], dice: random.Random) -> None:
     """Turn one reason into a conflict or throttling, so that at least one failed condition stays.
 
-    Of several that failed any may be hidden; a single one is told beside an item that is busy.
+    Of several failed ones any may be hidden; a single one is reported beside an item in conflict.
     """
     failed = [at for at, each in enumerate(reasons) if each["Code"] == "ConditionalCheckFailed"]
     fine = [at for at, each in enumerate(reasons) if each["Code"] == "None"]

@@ -1,4 +1,4 @@
-"""Tables that are made when they are first asked for: most tests need a third of them."""
+"""Tables that are created when first used: most tests need a third of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LazyTables:
-    """`wanted` are CreateTable's arguments by table name; `maker` is a client of its own."""
+    """`wanted` are CreateTable's arguments by table name; `maker` is a separate client."""
 
     maker: DynamoDBClient
     wanted: Mapping[str, Mapping[str, Any]]
@@ -23,17 +23,17 @@ class LazyTables:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def attach(self, client: DynamoDBClient) -> DynamoDBClient:
-        """From now on every table that `client` names is there."""
+        """Every table that `client` uses is created first."""
         client.meta.events.register("provide-client-params.dynamodb", self._asked)
         return client
 
     def make_all(self) -> None:
-        """Every table, now."""
+        """Create every table now."""
         for name in self.wanted:
             self._make(name)
 
     def drop(self) -> None:
-        """Delete what was made."""
+        """Delete the created tables."""
         for name in self._made:
             self.maker.delete_table(TableName=name)
 

@@ -1,4 +1,4 @@
-"""The engine in memory, for tests that work on threads."""
+"""The in-memory engine, for tests with threads."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ NAME = "in-memory"
 class Turns:
     """A lock that lets other threads go first, before and after: a call takes no time of its own.
 
-    Without that a thread would make dozens of calls before another one makes any, and nothing
-    would ever meet.
+    Otherwise one thread would make dozens of calls before another one makes any, and they would
+    never interleave.
     """
 
     def __init__(self) -> None:

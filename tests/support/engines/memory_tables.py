@@ -28,7 +28,7 @@ WANTED: dict[str, Any] = {
 
 
 class MemoryTable:
-    """The table, all that it has told, and what is done to it in tests."""
+    """The table, its stream records, and operations for tests."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -60,7 +60,7 @@ class MemoryTable:
         return found
 
     def owned(self, owner: str) -> list[str]:
-        """Ids, by the index."""
+        """Ids in the order of the index."""
         answer = self.client.query(
             TableName=TABLE,
             IndexName="by-owner",
@@ -80,7 +80,7 @@ def put(identifier: str, **values: str) -> dict[str, Any]:
 
 
 def absent(identifier: str, **values: str) -> dict[str, Any]:
-    """Put what must not be there yet."""
+    """Put an item that must not exist yet."""
     action = put(identifier, **values)
     action["Put"] |= {
         "ConditionExpression": "attribute_not_exists(id)",

@@ -1,9 +1,9 @@
-"""An event source mapping in a test: reads an engine's real change streams and drives a handler.
+"""An event source mapping in a test: reads an engine's real change streams and calls a handler.
 
-What AWS Lambda promises is kept: the records of one item come in order on their first delivery, a
+Lambda's guarantees are kept: the records of one item arrive in order on their first delivery, a
 failed batch is retried from the lowest failed sequence number, halved on an error, and sent on
-with its payload when its retries are used up. What it does not promise is made to happen: records
-twice, batches late, again after newer ones, while another shard's is being worked on, or by a
+with its payload when its retries are used up. What Lambda does not guarantee is injected: records
+twice, batches late, again after newer ones, while another shard's is being processed, or by a
 handler that dies half-way. Decisions are seeded.
 """
 
@@ -34,17 +34,17 @@ Handler = Callable[[dict[str, Any], Any], dict[str, Any] | None]
 _READ_PAGE: Final = 1000
 """Records of one GetRecords call: DynamoDB's own limit."""
 MAX_DELIVERIES: Final = 20_000
-"""Of one `drain`: more than that is a handler that never gets on."""
+"""Of one `drain`: more than that means that the handler makes no progress."""
 STUCK_RETRIES: Final = 100
-"""Of one batch: no chance of a fault lasts for so long, so the handler is broken."""
+"""Of one batch: random faults never last this long, so the handler is broken."""
 _LEASE_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """What an event source mapping is told. `max_retries` None: until the record expires.
+    """Settings of an event source mapping. `max_retries` None: until the record expires.
 
-    Batches are as full as they may be only with `full_batches`, else of any size.
+    Batches are as full as possible only with `full_batches`, else of random size.
     """
 
     batch_size: int = 100
@@ -59,15 +59,15 @@ class StreamFaults:
     """Chances, per delivery, of what may happen to a batch."""
 
     doubled: float = 0.0
-    """Some of its records come twice in it, side by side."""
+    """Some records occur twice in it, side by side."""
     late: float = 0.0
-    """The shard rests for a while, and others overtake it."""
+    """The shard pauses for a while, and others overtake it."""
     repeated: float = 0.0
-    """The batch comes once more later on, after newer ones."""
+    """The batch is delivered once more later, after newer ones."""
     rewound: float = 0.0
-    """The shard goes back: what was delivered comes again, in order, and then what is new."""
+    """The shard is rewound: delivered records come again, in order, and then new ones."""
     killed: float = 0.0
-    """The handler does all its work, and nobody hears of it."""
+    """The handler does all its work, and its answer is lost."""
 
 
 QUIET: Final = StreamFaults()
@@ -76,7 +76,7 @@ STORMY: Final = StreamFaults(doubled=0.05, late=0.15, repeated=0.1, rewound=0.05
 
 @dataclass
 class Shard:
-    """Some items' records, in the order of their changes, and how far they are done."""
+    """Some items' records, in the order of their changes, and the position reached."""
 
     name: str
     stream_arn: str
@@ -84,7 +84,7 @@ class Shard:
     position: int = 0
     retries: int = 0
     limit: int | None = None
-    """Records of the next batch, where an error has halved it."""
+    """Records of the next batch, after an error has halved it."""
     rest: int = 0
     repeats: list[list[Record]] = field(default_factory=list)
     busy: bool = False
@@ -97,17 +97,17 @@ class Shard:
 
 @dataclass
 class _Source:
-    """One table's stream, and where to read on; new shards are found when old ones end."""
+    """One table's stream, and the read position; new shards are found when old ones end."""
 
     stream_arn: str
     iterators: dict[str, str] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     last: dict[str, str] = field(default_factory=dict)
-    """Sequence number of the last record that was read, by shard."""
+    """Sequence number of the last record read, by shard."""
 
 
 class StreamPoller:
-    """Reads the streams of some tables and hands their records to `handler`.
+    """Reads the streams of some tables and passes their records to `handler`.
 
     The engines keep one shard per table; here its records are spread over `shards` by item, as
     AWS does when a table grows.
@@ -142,14 +142,14 @@ class StreamPoller:
         """What an on-failure destination in S3 gets: pointers, and the payload."""
         self.deliveries = 0
         self.delivered: dict[str, int] = {}
-        """How often each record (by eventID) was handed over."""
+        """How often each record (by eventID) was delivered."""
         self.injected: list[str] = []
         self.errors: list[BaseException] = []
 
-    # ------------------------------------------------------------ what tests do
+    # ------------------------------------------------------------ operations for tests
 
     def step(self) -> bool:
-        """Deliver one batch of any shard, reading on when there is none; False when all is done."""
+        """Deliver one batch of any shard, reading on if needed; False when all is done."""
         shard = self._take()
         if shard is None:
             self._read()
@@ -176,7 +176,7 @@ class StreamPoller:
 
     @contextmanager
     def running(self, workers: int = 1, pause_seconds: float = 0.02) -> Iterator[None]:
-        """Deliver on threads of its own while the block runs. Raises what broke the poller."""
+        """Deliver on separate threads while the block runs. Raises what broke the poller."""
         stop = threading.Event()
 
         def work() -> None:
@@ -194,13 +194,13 @@ class StreamPoller:
                 thread.result()
 
     def lengths(self) -> dict[tuple[str, int], int]:
-        """How many records each shard has, those of just now included."""
+        """How many records each shard has, including new ones."""
         self._read()
         with self._lock:
             return {name: len(shard.records) for name, shard in self.shards.items()}
 
     def has_done(self, lengths: Mapping[tuple[str, int], int]) -> bool:
-        """Whether so many records of each shard have been delivered."""
+        """Whether this many records of each shard have been delivered."""
         with self._lock:
             return all(self.shards[name].position >= most for name, most in lengths.items())
 
@@ -227,7 +227,7 @@ class StreamPoller:
             try:
                 page = self._client.get_records(ShardIterator=iterator, Limit=_READ_PAGE)
             except self._client.exceptions.TrimmedDataAccessException:
-                # DynamoDB Local says so of an iterator that has waited at the end of its shard.
+                # DynamoDB Local reports this for an iterator that waited at its shard's end.
                 source.iterators[shard_id] = self._iterator(source, shard_id)
                 return found
             for record in page["Records"]:
@@ -249,7 +249,7 @@ class StreamPoller:
                 source.iterators[shard["ShardId"]] = self._iterator(source, shard["ShardId"])
 
     def _iterator(self, source: _Source, shard_id: str) -> str:
-        """Behind the last record that was read, or before the first."""
+        """After the last record read, or before the first."""
         place: dict[str, str] = {"ShardIteratorType": "TRIM_HORIZON"}
         if shard_id in source.last:
             place = {
@@ -271,10 +271,10 @@ class StreamPoller:
             )
             shard.records.append(record)
 
-    # ------------------------------------------------------------ whose turn it is
+    # ------------------------------------------------------------ choosing a shard
 
     def _take(self) -> Shard | None:
-        """Any shard with something to deliver that nobody works on, now and then a late one."""
+        """Any idle shard with something to deliver, now and then a late one."""
         with self._lock:
             waiting = [s for s in self.shards.values() if not s.is_done and not s.busy]
             ready = [shard for shard in waiting if shard.rest == 0]
@@ -299,7 +299,7 @@ class StreamPoller:
 
     def _deliver_next(self, shard: Shard) -> None:
         if shard.repeats and (shard.position >= len(shard.records) or self._chance(0.5)):
-            self._invoke(shard, shard.repeats.pop(0))  # a repetition's failure is nobody's
+            self._invoke(shard, shard.repeats.pop(0))  # a failure of a repetition is ignored
             return
         start = shard.position
         size = shard.limit or self._size()
@@ -322,7 +322,7 @@ class StreamPoller:
         shard.position, shard.retries, shard.limit = position, 0, None
 
     def _failed(self, shard: Shard, batch: list[Record], failed_at: int) -> None:
-        """Lambda's rules of retrying: what came before the failed record is done."""
+        """Lambda's retry rules: records before the failed one are done."""
         if failed_at > 0:
             self._advance(shard, shard.position + failed_at)
             return
@@ -368,10 +368,10 @@ class StreamPoller:
         numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
         failed = [failure.get("itemIdentifier") for failure in failures]
         if any(number not in numbers for number in failed):
-            return 0  # an identifier that Lambda does not know: all of the batch has failed
+            return 0  # an identifier that Lambda does not know: the whole batch has failed
         if not failed:
             return None
-        # Counted without those that came twice.
+        # Counted without repeated ones.
         distinct = list(dict.fromkeys(numbers))
         return min(distinct.index(number) for number in failed)
 

@@ -1,4 +1,4 @@
-"""Beancount's own judgement of a ledger file: another program, in an environment of its own."""
+"""Beancount's own verdict on a ledger file: another program, in its own environment."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _PATIENCE_SECONDS = 120
 
 
 def bean_check(content: bytes, directory: Path) -> str:
-    """What `bean-check` finds wrong; nothing: the empty text."""
+    """The errors that `bean-check` finds; empty if none."""
     file = directory / "books.beancount"
     file.write_bytes(content)
     python = toolchain.beancount_python(Workspace.find(), Progress())
     answer = subprocess.run(
-        # Without a cache, which would stand beside the file.
+        # Without a cache, which would be written beside the file.
         [str(python.with_name("bean-check")), "--no-cache", str(file)],
         capture_output=True,
         check=False,

@@ -1,4 +1,4 @@
-"""The bodies of 64 KB that cost a search for card numbers most, by what they are made of."""
+"""The 64 KB bodies in which a search for card numbers is most expensive, by their content."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _of(part: str) -> str:
 
 
 def worst_bodies() -> dict[str, dict[str, Any]]:
-    """Each is at most 64 KB of UTF-8, and holds no card number."""
+    """Each is at most 64 KB of UTF-8, without a card number."""
     marks = "\u0345" * (_ROOM // 4) + "\u0327" * (_ROOM // 4)
     return {
         **{name: {"description": _of(part)} for name, part in _TEXTS.items()},

@@ -1,4 +1,4 @@
-"""What looks like a card number in a text, defined without regard to what the search costs.
+"""The definition of a card number in a text, regardless of the cost of the search.
 
 The runtime's search must agree with it on every text; `make bench ARGS=card-scan` measures both.
 """
@@ -18,13 +18,13 @@ _HEX_LETTERS = frozenset("abcdefABCDEF")
 
 
 def holds_card_number_by_definition(text: str) -> bool:
-    """Whether something in the text looks like a card number."""
+    """Whether a text contains something like a card number."""
     plain = unicodedata.normalize("NFKC", text)
     return any(_is_card_number(_own_groups(plain, run)) for run in _RUN.finditer(plain))
 
 
 def _own_groups(text: str, run: re.Match[str]) -> Sequence[str]:
-    """The groups of a run of digits, without those that belong to a UUID beside it."""
+    """The groups of a run of digits, without those that belong to an adjacent UUID."""
     groups = _SEPARATORS.split(run.group())
     hyphens = [separator == "-" for separator in _SEPARATORS.findall(run.group())]
     first, last = 0, len(groups)
@@ -47,7 +47,7 @@ def _length_of_chain(hyphens: Sequence[bool]) -> int:
 
 
 def _is_card_number(groups: Sequence[str]) -> bool:
-    """Whether neighbouring groups are one together: a date or a code may stand beside it."""
+    """Whether adjacent groups form a number: a date or a code may stand beside it."""
     for first in range(len(groups)):
         number = ""
         for group in groups[first:]:

@@ -1,4 +1,4 @@
-"""What must be derived from what the streams told, said again without the code under test."""
+"""What must be derived from the stream records, computed without the code under test."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def audit_chains(stage: Stage) -> dict[str, list[AuditRow]]:
 
 
 def entities(stage: Stage) -> dict[str, dict[str, Any]]:
-    """Every audited item, by the name that its audit rows have."""
+    """Every audited item, by its name in audit rows."""
     found = {}
     for table in AUDITED:
         for item in items(stage, table):
@@ -63,7 +63,7 @@ def entities(stage: Stage) -> dict[str, dict[str, Any]]:
 
 
 def audit_must_be_whole(stage: Stage) -> int:
-    """One row per version of every entity and no other, in chains that hold; how many there are."""
+    """One row per version of every entity and no other, in valid chains; returns their number."""
     chains, stored = audit_chains(stage), entities(stage)
     assert set(chains) == set(stored)
     for name, item in stored.items():
@@ -87,13 +87,13 @@ _TRANSFER_NEWS = {
     "expired": "canceled",
 }
 AuditableChange = tuple[str, str, int]
-"""What a merchant is told: the type, the id of what it is about, and its sequence."""
+"""A merchant's notification: the type, the id of its subject, and its sequence."""
 
 
 def news_of(
     stage: Stage, records: Iterable[dict[str, Any]], merchants: set[str]
 ) -> list[AuditableChange]:
-    """What the merchants have to be told, by what the streams said and nothing else."""
+    """The notifications for merchants that follow from the stream records alone."""
     names = {physical: name for name, physical in stage.tables.items()}
     reported = []
     for record in {each["eventID"]: each for each in records}.values():
@@ -125,16 +125,16 @@ def _news(table: str, old: dict[str, Any], new: dict[str, Any]) -> str | None:
 
 
 def _typed(image: dict[str, Any]) -> dict[str, Any]:
-    """An image of an event, whose bytes are text, as DynamoDB itself would give it."""
+    """An image of an event, whose bytes are text, in DynamoDB's own form."""
     return {name: value for name, value in image.items() if not {"B", "BS"} & set(value)}
 
 
 def webhooks_must_tell(
     stage: Stage, records: Iterable[dict[str, Any]], merchants: set[str], open_row: Any
 ) -> dict[str, AuditableChange]:
-    """One delivery for each piece of news, with an id of its own, and none for anything else.
+    """One delivery per notification, each with its own id, and no others.
 
-    `open_row` deciphers an item of the webhooks table. Gives what each id tells.
+    `open_row` decrypts an item of the webhooks table. Returns the notification of each id.
     """
     found = {}
     for item in items(stage, "webhooks"):
@@ -153,7 +153,7 @@ def webhooks_must_tell(
 
 
 def summary_of(stage: Stage, merchant_id: str) -> dict[str, Any]:
-    """What a summary over all payments of a merchant has to say, payment by payment."""
+    """What a summary over all payments of a merchant must be, payment by payment."""
     statuses: Counter[str] = Counter()
     sums: dict[str, Counter[str]] = defaultdict(Counter)
     for item in items(stage, "payments"):
@@ -178,7 +178,7 @@ def summary_of(stage: Stage, merchant_id: str) -> dict[str, Any]:
 
 
 def summary_must_be_exact(stage: Stage, merchant_id: str, who: dict[str, str]) -> int:
-    """The API's summary says what a recount says; of how many payments."""
+    """The API's summary matches a recount; returns the number of payments."""
     reported = stage.api("GET", "/v1/payments/summary", authorizer=who).body
     truth = summary_of(stage, merchant_id)
     found = {name: reported[name] for name in ("total_count", "by_status")}

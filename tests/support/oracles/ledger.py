@@ -1,4 +1,4 @@
-"""What must be true of a ledger at rest, judged row by row and against the model."""
+"""Invariants of a ledger at rest, checked row by row and against the model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SWEEP = "swp_"
 
 
 class Books:
-    """All rows of the ledger, read past the repositories when the streams are quiet."""
+    """All rows of the ledger, read without the repositories when the streams are quiet."""
 
     def __init__(self, ledger: LedgerPlatform) -> None:
         platform = ledger.platform
@@ -39,7 +39,7 @@ class Books:
         self.images = list(_images(ledger))
 
     def must_hold(self, model: LedgerModel) -> None:
-        """Everything that needs no knowledge of who asked for what."""
+        """Checks that need no knowledge of the requests."""
         self._must_conserve()
         self._must_never_have_passed_a_floor()
         for row in self.accounts:
@@ -60,9 +60,9 @@ class Books:
         assert set(sums.values()) <= {0}, f"money came from nowhere: {sums}"
 
     def _must_never_have_passed_a_floor(self) -> None:
-        """Every state that a row 00 was ever in, as the stream told it.
+        """Every state of every row 00, from the stream.
 
-        Of a hot account the total counts, which no row shows: `CommitWatch` looks at it.
+        For a hot account the total counts, which is in no row: `CommitWatch` checks it.
         """
         for image in self.images:
             if image["shard"] != PROFILE_SHARD:
@@ -119,7 +119,7 @@ class Books:
         assert not found, f"entries of no transfer: {dict(found)}"
 
     def _no_entry_is_without_its_transfer(self) -> None:
-        """Holds and their ends leave entries of zero; each operation touches a row once."""
+        """Holds and their ends have entries of zero; each operation changes a row once."""
         swept: Counter[str] = Counter()
         for place, entries in self.entries_of.items():
             operations = [entry.operation_id for entry in entries]
@@ -133,29 +133,29 @@ class Books:
                     row = self.transfers[entry.transfer_id]
                     assert entry.operation_id in (row.id, row.operation_id), entry
                     assert row.status != "failed", entry
-        assert set(swept.values()) <= {0}, f"a sweep made money: {swept}"
+        assert set(swept.values()) <= {0}, f"a consolidation changed the total: {swept}"
 
 
 class Story:
-    """Everything that clients were told, by key: in the end one verdict for each."""
+    """All answers to clients, by key: at the end one result for each."""
 
     def __init__(self) -> None:
         self.reported: dict[str, list[StoredAnswer]] = defaultdict(list)
-        self.troubles: Counter[str] = Counter()
+        self.unanswered: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def note(self, order: Order, answer: StoredAnswer) -> None:
-        """A client was told this."""
+        """A client received this answer."""
         with self._lock:
             self.reported[order.key].append(answer)
 
     def operational_alerts(self, error: BaseException) -> None:
-        """A client was told nothing that is stored."""
+        """A client received an answer that is not stored."""
         with self._lock:
-            self.troubles[getattr(error, "code", type(error).__name__)] += 1
+            self.unanswered[getattr(error, "code", type(error).__name__)] += 1
 
     def apply_to(self, model: LedgerModel, orders: Sequence[Order], books: Books) -> None:
-        """Let the model do what was accepted, and give back what has expired."""
+        """Apply to the model what was accepted, and release what has expired."""
         accepted = {
             order.key: json.loads(self.reported[order.key][0].body)
             for order in orders
@@ -200,7 +200,7 @@ class Story:
             if order.path == TRANSFERS:
                 named = document["id"] if status == 201 else document["transfer_id"]
                 kept = accepted if status == 201 else failed
-                assert named not in kept, f"{named} answers two keys"
+                assert named not in kept, f"{named} is the answer to two keys"
                 kept[named] = order.key
             elif status == 200:
                 row = books.transfers[order.transfer_id]
@@ -210,14 +210,14 @@ class Story:
         stand = {id_ for id_, row in books.transfers.items() if row.status != "failed"}
         assert stand - others == set(accepted)
         refused = {id_ for id_, row in books.transfers.items() if row.status == "failed"}
-        assert set(failed) <= refused, "a refusal that was told is stored"
+        assert set(failed) <= refused, "a reported refusal is stored"
         assert refused - set(failed) == set(), "one failed transfer for each refusal"
         assert {claim.state for claim in books.claims} <= {ClaimState.COMPLETED}
         assert claimed == {claim.key for claim in books.claims if f"#{TRANSFERS}" in claim.key}
 
 
 def legs_in(document: Mapping[str, Any]) -> Legs:
-    """The legs of an answer about a transfer."""
+    """The legs in an answer about a transfer."""
     return [
         (leg["from_account_id"], leg["to_account_id"], leg["amount"]) for leg in document["legs"]
     ]

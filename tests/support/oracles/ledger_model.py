@@ -1,4 +1,4 @@
-"""A ledger in plain dictionaries, written from the rules alone: what the real one is judged by.
+"""A ledger in plain dictionaries, written from the rules alone, as the reference for the real one.
 
 It shares no code with the runtime's ledger. Refusals are the API's error codes.
 """
@@ -13,7 +13,7 @@ Legs = Sequence[tuple[str, str, int]]
 
 
 class Refused(Exception):
-    """The model says no; `code` is the API's."""
+    """The model refuses; `code` is the API's."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -22,7 +22,7 @@ class Refused(Exception):
 
 @dataclass
 class ModelAccount:
-    """One account as the rules see it."""
+    """One account according to the rules."""
 
     currency: str
     folded: bool = False
@@ -34,13 +34,13 @@ class ModelAccount:
 
     @property
     def spendable(self) -> int:
-        """What it may give away without passing its floor."""
+        """The spendable amount above its floor."""
         return self.balance - self.held_out + self.credit_limit
 
 
 @dataclass
 class ModelTransfer:
-    """One transfer or hold, by what was wanted and what became of it."""
+    """One transfer or hold: the request and its result."""
 
     legs: Legs
     state: str
@@ -58,7 +58,7 @@ class LedgerModel:
     # ------------------------------------------------------------ rules
 
     def judge(self, legs: Legs, currency: str) -> None:
-        """Whether a transfer may begin. Raises Refused with what is judged first."""
+        """Checks whether a transfer may begin. Raises Refused with the first failed rule."""
         touched = [self.accounts[name] for name in self._net(legs)]
         if not all(account.active for account in touched):
             raise Refused("inactive_account")
@@ -69,12 +69,12 @@ class LedgerModel:
                 raise Refused("insufficient_funds")
 
     def transfer(self, transfer_id: str, legs: Legs) -> None:
-        """Move money at once; `judge` is asked before, where the order of events is known."""
+        """Move money at once; `judge` is called before, where the order of events is known."""
         self._move(legs)
         self._begin(transfer_id, ModelTransfer(legs, "processed", posted=_total(legs)))
 
     def hold(self, transfer_id: str, legs: Legs, expires_at: str) -> None:
-        """Set money aside."""
+        """Hold money."""
         self._set_aside(legs, +1)
         self._begin(transfer_id, ModelTransfer(legs, "pending", expires_at))
 
@@ -93,7 +93,7 @@ class LedgerModel:
         )
 
     def post(self, transfer_id: str, amount: int) -> None:
-        """Move a part of what was held, or all; the rest is given back."""
+        """Move a part of a hold, or all of it; the rest is released."""
         hold = self._end(transfer_id, "processed")
         assert 0 < amount <= _total(hold.legs)
         self._set_aside(hold.legs, -1)
@@ -105,7 +105,7 @@ class LedgerModel:
             self._move([(source, target, amount)])
 
     def release(self, transfer_id: str, state: str) -> None:
-        """Give back what was held: `canceled` or `expired`."""
+        """Release a hold: `canceled` or `expired`."""
         self._set_aside(self._end(transfer_id, state).legs, -1)
 
     # ------------------------------------------------------------ arithmetic
@@ -154,5 +154,5 @@ def _total(legs: Legs) -> int:
 
 
 def net_of(legs: Legs) -> dict[str, int]:
-    """What legs change in each account, without those in which nothing changes."""
+    """The changes of legs per account, without those of zero."""
     return {name: change for name, change in LedgerModel._net(legs).items() if change}

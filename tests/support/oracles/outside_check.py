@@ -1,4 +1,4 @@
-"""Finds in a module's syntax tree what it takes from outside itself past its `Outside`."""
+"""Finds uses of clocks, randomness, threads and I/O in a module that bypass its `Outside`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _ID: Final = "outside.new_id"
 _THREADS: Final = "outside.threads"
 _LOCK: Final = "outside.lock or outside.threads"
 _AWS: Final = "outside.aws"
-_NETWORK: Final = "a gateway that is given in"
-_SETTINGS: Final = "settings that are given in"
+_NETWORK: Final = "a gateway passed as an argument"
+_SETTINGS: Final = "settings passed as an argument"
 _IMPORT: Final = "an import statement, which this check can read"
 _ORDER: Final = "hashlib: hash() gives other values in each process"
 
@@ -51,7 +51,7 @@ INSTEAD: Final = {
     "boto3.session": _AWS,
     "botocore.session": _AWS,
     "runtime.functions.composition.aws_clients": _AWS,
-    "runtime.functions.composition.real_outside": "the Outside that is given in",
+    "runtime.functions.composition.real_outside": "the Outside passed as an argument",
     "socket": _NETWORK,
     "ssl": _NETWORK,
     "http.client": _NETWORK,
@@ -62,7 +62,7 @@ INSTEAD: Final = {
     "hash()": _ORDER,
     "__import__()": _IMPORT,
 }
-"""What may not be used, with all that is in it, and what is to be used instead."""
+"""What may not be used, including everything inside it, and what to use instead."""
 
 HARMLESS: Final = frozenset(
     {
@@ -72,11 +72,11 @@ HARMLESS: Final = frozenset(
         "secrets.compare_digest",
     }
 )
-"""Types and pure functions in what may not be used otherwise."""
+"""Types and pure functions inside what may otherwise not be used."""
 
 
 class Offence(NamedTuple):
-    """A use of what is outside; `rule` is the name in INSTEAD that it falls under."""
+    """One forbidden use; `rule` is its name in INSTEAD."""
 
     line: int
     used: str
@@ -89,7 +89,7 @@ class Offence(NamedTuple):
 
 
 def offences(source: str) -> list[Offence]:
-    """Every use of what is outside, aliases followed, in the order of lines.
+    """Every forbidden use, aliases followed, in the order of lines.
 
     Annotations do not count: they are never evaluated.
     """
@@ -107,14 +107,14 @@ def _rule_of(used: str) -> str | None:
         return None
     if used in INSTEAD:
         return used
-    # The longest part that is named here: what is in a module goes the way of the module.
+    # The longest name listed here: a module's members are treated like the module.
     parts = used.split(".")
     parents = (".".join(parts[:length]) for length in range(len(parts) - 1, 0, -1))
     return next((parent for parent in parents if parent in INSTEAD), None)
 
 
 def _aliases(tree: ast.Module) -> dict[str, str]:
-    """What each name of the module stands for, if it was imported, or bound to what was."""
+    """What each name of the module refers to, if imported or bound to something imported."""
     known: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -142,7 +142,7 @@ def _dotted(node: ast.expr, known: dict[str, str]) -> str | None:
 
 
 def _uses(tree: ast.AST, known: dict[str, str]) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
-    """Each expression that stands for something imported: the whole `a.b.c`, and not its parts."""
+    """Each expression that refers to something imported: the whole `a.b.c`, and not its parts."""
     for node in _evaluated(tree):
         if isinstance(node, ast.ImportFrom):
             if any(each.name == "*" for each in node.names):
@@ -156,7 +156,7 @@ def _uses(tree: ast.AST, known: dict[str, str]) -> Iterator[tuple[ast.expr | ast
 
 
 def _called(call: ast.Call, known: dict[str, str]) -> str:
-    """Its name with brackets behind it; empty for what is made with a meaning of its own."""
+    """Its name followed by brackets; empty for a seeded or deterministic construction."""
     name = _dotted(call.func, known)
     if name is None and isinstance(call.func, ast.Name):
         return f"{call.func.id}()"
@@ -176,7 +176,7 @@ def _evaluated(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
 
 
 def _is_plain_chain(node: ast.AST) -> bool:
-    """Whether it is `a.b.c`, with nothing else in it."""
+    """Whether it is exactly `a.b.c`."""
     while isinstance(node, ast.Attribute):
         node = node.value
     return isinstance(node, ast.Name)

@@ -1,4 +1,4 @@
-"""What must be true of payments whatever happened: our rows, the books and the processor agree."""
+"""Invariants of payments: our rows, the ledger and the processor agree."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HELD = {"approved", "authorized", "voided"}
 
 
 def payments_must_agree(platform: Platform) -> None:
-    """Every payment with its transactions, the sandbox's memory with both, and the books."""
+    """Every payment with its transactions, the sandbox's records of both, and the ledger."""
     payments = platform.payments()
     transactions = platform.rows(Transaction)
     by_payment: dict[str, list[Transaction]] = defaultdict(list)
@@ -78,7 +78,7 @@ def _payment_must_add_up(payment: Payment, transactions: list[Transaction]) -> N
 def _processor_must_agree(
     payments: list[Payment], transactions: list[Transaction], memory: dict[str, SandboxCharge]
 ) -> None:
-    """Both ways: nothing happened there that we do not know of, and nothing only here."""
+    """Both ways: everything done at the processor is known here, and nothing else."""
     ours = {
         payment.id: (payment.amount, payment.currency)
         for payment in payments
@@ -119,7 +119,7 @@ def _processor_must_agree(
 
 
 def _is_in_doubt(payment: Payment) -> bool:
-    """Something is under way, or a bank has taken some of it back."""
+    """An operation is pending, or a bank has taken some of it back."""
     pending = payment.pending_capture_minor or payment.pending_refund_minor
     return bool(pending or payment.closing_id or payment.disputes)
 

@@ -1,4 +1,4 @@
-"""Payments that change at random, by rows alone, and what their totals must be."""
+"""Payments that change at random, written as rows, and their expected totals."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ FIRST_OUTCOMES = (S.SUCCEEDED, S.SUCCEEDED, S.REQUIRES_CAPTURE, S.FAILED, S.UNKN
 
 @dataclass
 class ChangingPayments:
-    """Writes payments and their changes past the services, each one version more."""
+    """Writes payments and their changes without the services, each with the next version."""
 
     platform: Platform
     dice: Random
@@ -107,7 +107,7 @@ class ChangingPayments:
         return {"status": status, "amount_captured": captured}
 
     def _refund(self, payment: Payment) -> dict[str, Any]:
-        """One given back, or one that came back."""
+        """A refund, or one that failed later."""
         if payment.amount_refunded and self.dice.random() < 0.3:
             return {"amount_refunded": 0}
         most = payment.amount_captured - payment.amount_refunded
@@ -120,7 +120,7 @@ class ChangingPayments:
 
 
 def a_payment(merchant: MerchantProfile, made: datetime, **values: Any) -> Payment:
-    """A payment's row; it has succeeded but for `values`."""
+    """A payment's row; it has succeeded unless `values` say otherwise."""
     payment_id, at = new_id("pay", made), to_timestamp(made)
     return Payment(
         **{
@@ -141,7 +141,7 @@ def a_payment(merchant: MerchantProfile, made: datetime, **values: Any) -> Payme
 
 
 def a_change(old: Payment | None, new: Payment | None) -> Change:
-    """What the stream would tell; its sequence number says which payment in which version."""
+    """The stream record; its sequence number encodes the payment and version."""
     row = new or old
     assert row is not None
     kind = Kind.INSERT if old is None else Kind.REMOVE if new is None else Kind.MODIFY
@@ -154,7 +154,7 @@ def projection(platform: Platform, store: Store | None = None) -> TotalsProjecti
 
 
 def count_all(platform: Platform) -> None:
-    """As if the stream had told of every payment."""
+    """Apply the stream records of every payment."""
     changes = [a_change(None, payment) for payment in platform.payments()]
     assert projection(platform)(changes) == frozenset()
 
@@ -167,11 +167,11 @@ def fold(
     return compact_closed_days(CompactionDependencies(totals, platform.outside, must_stop))
 
 
-# ------------------------------------------------------------ the truth
+# ------------------------------------------------------------ expected values
 
 
 def recounted(payments: Iterable[Payment]) -> dict[Group, Figures]:
-    """What the totals must be, group by group."""
+    """The expected totals, group by group."""
     groups: dict[Group, list[Figures]] = {}
     for payment in payments:
         if is_counted(payment):
@@ -181,7 +181,7 @@ def recounted(payments: Iterable[Payment]) -> dict[Group, Figures]:
 
 
 def stored(platform: Platform) -> dict[Group, Figures]:
-    """What the rows of totals say, group by group."""
+    """The stored totals, group by group."""
     groups: dict[Group, list[Figures]] = {}
     for row in total_rows(platform):
         groups.setdefault(row.group, []).append(row.figures())
@@ -194,7 +194,7 @@ def total_rows(platform: Platform) -> list[Total]:
 
 
 def counted_rows(platform: Platform) -> dict[str, CountedPayment]:
-    """What the payments are counted with."""
+    """The counted state of each payment."""
     schema, found = TableSchema.of(Total), {}
     pages = platform.client.get_paginator("scan").paginate(
         TableName=platform.tables["totals"], ConsistentRead=True
@@ -208,7 +208,7 @@ def counted_rows(platform: Platform) -> dict[str, CountedPayment]:
 
 
 def totals_must_be_exact(platform: Platform) -> None:
-    """Each group's rows, and what each payment is counted with, are what the payments say."""
+    """Each group's rows and each payment's counted state match the payments."""
     payments = platform.payments()
     assert stored(platform) == recounted(payments)
     counted = counted_rows(platform)
@@ -221,7 +221,7 @@ def totals_must_be_exact(platform: Platform) -> None:
 
 
 def must_say(reported: PaymentSummary, truth: Summary) -> None:
-    """An answer says what adding up all payments says."""
+    """An answer matches the sum over all payments."""
     assert (reported.total_count, reported.by_status) == (truth.total_count, dict(truth.by_status))
     assert set(reported.by_currency) == set(truth.by_currency)
     for code, sums in truth.by_currency.items():
@@ -244,7 +244,7 @@ def truth_of(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> Summary:
-    """All payments of a merchant added up that are in its lists, made between two moments."""
+    """The sum of a merchant's payments that are in its lists, made between two moments."""
     low, high = (to_timestamp(each) if each else None for each in (start, end))
     return summarize(
         payment

@@ -1,4 +1,4 @@
-"""A stand-in for Stripe: localstripe, in its own process, with stripe_proxy.py in front of it."""
+"""A fake of Stripe: localstripe, in its own process, with stripe_proxy.py in front of it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ web.run_app(server.app, host="127.0.0.1", port=int(sys.argv[1]), print=None, acc
 
 @contextmanager
 def stand_in_for_stripe(log: Path, port: int | None = None) -> Iterator[StripeProxy]:
-    """Both, empty; they end with the block. `port`: where the proxy listens."""
+    """Both, empty, for the duration of the block. `port`: where the proxy listens."""
     with running(log) as upstream, StripeProxy(upstream, port or ports.free_port()) as proxy:
         yield proxy
 
 
 @contextmanager
 def running(log: Path) -> Iterator[str]:
-    """The URL of an empty localstripe, which ends with the block."""
+    """The URL of an empty localstripe, for the duration of the block."""
     python = toolchain.localstripe_python(Workspace.find(), Progress())
     port = ports.free_port()
     with log.open("wb") as output:
@@ -63,7 +63,7 @@ def _await_answer(process: subprocess.Popen[bytes], url: str, log: Path) -> None
         if process.poll() is not None:
             raise RuntimeError(f"localstripe ended at once: {log.read_text()[-500:]}")
         if time.monotonic() > deadline:
-            raise RuntimeError(f"localstripe gave no answer: {log.read_text()[-500:]}")
+            raise RuntimeError(f"localstripe did not answer: {log.read_text()[-500:]}")
         time.sleep(0.05)
 
 
@@ -71,7 +71,7 @@ def _answers(url: str) -> bool:
     try:
         urllib.request.urlopen(url, timeout=_PROBE_TIMEOUT_SECONDS).close()
     except urllib.error.HTTPError as error:
-        error.close()  # whatever it says of a request without a key
+        error.close()  # any answer to a request without a key will do
         return True
     except OSError:
         return False

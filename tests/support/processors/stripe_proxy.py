@@ -1,7 +1,7 @@
-"""What localstripe lacks, put in front of it: idempotency keys, search, declines, ceilings, fees.
+"""What localstripe lacks, added in front: idempotency keys, search, declines, limits, fees.
 
-And what no test double does by itself: answers that are lost, requests that arrive late or never.
-A test says so by `faults`; each is used up by one POST.
+It also injects lost answers, and requests that arrive late or never. A test sets
+`faults`; each is used up by one POST.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _INTENT: Final = re.compile(r"/v1/payment_intents/(pi_\w+)(?:/(\w+))?")
 _QUERY: Final = re.compile(r"metadata\['reference'\]:'([^']+)'")
 _IDEMPOTENCY: Final = "idempotency_error"
 _SAVED: Final = frozenset({200, 402, 500})
-"""Stripe keeps the answer once it has begun: not of what it refused to begin."""
+"""Stripe keeps the answer once it has begun, except for requests that it refused to begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to one POST. `status`: what it is answered with, instead of the truth."""
+    """The fault of one POST. `status`: the answer in place of the real one."""
 
     arrives_after_seconds: float = 0.0
     arrives: bool = True
@@ -58,18 +58,18 @@ class _Kept:
 
 @dataclass
 class StripeProxy:
-    """A server between two lines of a `with`; `url` is what the connector takes for Stripe."""
+    """A server for a `with` block; `url` is what the connector uses as Stripe."""
 
     upstream: str
     port: int
     faults: deque[Fault] = field(default_factory=deque)
     search_shows_new: bool = True
     accounts: dict[str, str] = field(default_factory=dict)
-    """Whose a key is, where it is not `rules.account_of_key`: Stripe gives an account many keys."""
+    """The account of a key, if it is not `rules.account_of_key`: an account may have many keys."""
     disputes: dict[str, Json] = field(default_factory=dict)
-    """By id, as a test has them; `payment_intent` is an id."""
+    """By id, as set by a test; `payment_intent` is an id."""
     events: list[Json] = field(default_factory=list)
-    """What has happened, the newest last, whoever was told of it."""
+    """All events, the newest last, whether or not a notification was sent."""
     requests: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
     _keys: dict[tuple[str, str], _Kept] = field(default_factory=dict)
     _by_reference: dict[str, str] = field(default_factory=dict)
@@ -99,12 +99,12 @@ class StripeProxy:
         self._thread.join()
 
     def forget_keys(self) -> None:
-        """As a day later, when Stripe may have forgotten them."""
+        """As a day later, when Stripe may have forgotten the keys."""
         with self._lock:
             self._keys.clear()
 
     def intents(self) -> list[Json]:
-        """All PaymentIntents, as they stand at localstripe."""
+        """All PaymentIntents as stored by localstripe."""
         found: list[Json] = []
         more = True
         while more:
@@ -175,7 +175,7 @@ class StripeProxy:
         return self._problem(status, answer, intent_id if method == "POST" else None)
 
     def _dispute(self, dispute_id: str) -> tuple[int, Json]:
-        """As a test has it, with the charge that it is about."""
+        """A dispute as set by a test, with its charge."""
         dispute = self.disputes.get(dispute_id)
         if dispute is None:
             return 404, rules.error("resource_missing", "No such dispute", param="dispute")
@@ -235,7 +235,7 @@ class StripeProxy:
         return self._ask("POST", "/v1/refunds", params)
 
     def _refunds(self, target: str) -> tuple[int, Json]:
-        """Without those by which localstripe gives back what was not captured; Stripe has none."""
+        """Without refunds of uncaptured amounts, which localstripe makes and Stripe does not."""
         status, answer = self._ask("GET", target)
         if status == 200:
             answer["data"] = [refund for refund in answer["data"] if refund["payment_intent"]]
@@ -244,7 +244,7 @@ class StripeProxy:
     def _problem(
         self, status: int, answer: Json, intent_id: str | None, param: str | None = None
     ) -> tuple[int, Json]:
-        """localstripe's refusals say little; Stripe's have a code."""
+        """localstripe's errors have no code; Stripe's do."""
         if status == 404:
             return 404, rules.error("resource_missing", "No such object", param=param)
         if status == 400 and intent_id is not None:
@@ -315,7 +315,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body)
         except (BrokenPipeError, ConnectionResetError):
-            pass  # who asked did not wait
+            pass  # the caller did not wait
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: tests read their own output."""
+        """Log nothing: tests read their own output."""

@@ -1,4 +1,4 @@
-"""How Stripe answers where localstripe does otherwise: by Stripe's API reference, as plain data."""
+"""Stripe's answers where localstripe differs: from Stripe's API reference, as plain data."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _UNKNOWN_TO_LOCALSTRIPE: Final = ("error_on_requires_action", "statement_descrip
 
 
 def error(code: str | None, message: str, **members: Any) -> Json:
-    """The body of an answer that is no success."""
+    """The body of an error answer."""
     body = {"type": "invalid_request_error", "code": code, "message": message, **members}
     return {"error": {name: value for name, value in body.items() if value is not None}}
 
 
 def declined(method: str) -> Json:
-    """A card_error, as for a charge and as a PaymentIntent remembers it."""
+    """A card_error, in an answer and as stored in a PaymentIntent."""
     code, decline_code = DECLINED_METHODS[method]
     message = f"Your card was declined: {decline_code or code}."
     return error(code, message, type="card_error", decline_code=decline_code)["error"]
 
 
 def key_problem(api_key: str) -> tuple[int, Json] | None:
-    """What Stripe says to a key that it does not know, or that may not do this."""
+    """Stripe's answer to a key that it does not know, or that lacks a permission."""
     if api_key == WRONG_KEY:
         return 401, error(None, f"Invalid API Key provided: {api_key}")
     if api_key == RESTRICTED_KEY:
@@ -52,14 +52,14 @@ def key_problem(api_key: str) -> tuple[int, Json] | None:
 
 
 def account_of_key(api_key: str) -> str:
-    """An account for each key, unless a test says otherwise."""
+    """An account for each key, unless a test sets another."""
     return "acct_" + hashlib.sha256(api_key.encode()).hexdigest()[:16]
 
 
 def identity(
     method: str, target: str, api_key: str, accounts: Mapping[str, str]
 ) -> tuple[int, Json] | None:
-    """What Stripe says of the key itself: whose it is, and in which mode its balance is."""
+    """Stripe's answer about the key itself: its account, and the mode of its balance."""
     if (method, target) == ("GET", "/v1/account"):
         account = accounts.get(api_key, account_of_key(api_key))
         return 200, {"id": account, "object": "account", "charges_enabled": True}
@@ -70,14 +70,14 @@ def identity(
 
 
 def refused_parameters(params: Mapping[str, str]) -> Json | None:
-    """A parameter that Stripe's current API version does not take any more."""
+    """A parameter that Stripe's current API version no longer accepts."""
     if any(name.startswith(_GONE_PARAMETER) for name in params):
         return error("payment_method_types_no_longer_supported", "Not in this version")
     return None
 
 
 def for_localstripe(params: Mapping[str, str]) -> dict[str, str]:
-    """The parameters of a new PaymentIntent as localstripe, which is older, takes them."""
+    """The parameters of a new PaymentIntent in the form of localstripe, which is older."""
     renamed = {
         name.replace("allowed_payment_method_types", _GONE_PARAMETER): value
         for name, value in params.items()

@@ -1,4 +1,4 @@
-"""Stripe's objects as its API reference shows them, cut to what may matter; a fake network."""
+"""Stripe's objects as in its API reference, reduced to what matters; and a fake network."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Sent:
 
 
 class Recorded(stripe.HTTPClient):
-    """A network that gives the answers it was told, in order: status and body, or an exception."""
+    """A network that gives the prepared answers in order: status and body, or an exception."""
 
     name = "recorded"
 
@@ -146,4 +146,4 @@ class Recorded(stripe.HTTPClient):
         return text, status, {"Request-Id": "req_1"}
 
     def close(self) -> None:
-        assert not self.answers, "not everything was asked for"
+        assert not self.answers, "some answers were not requested"

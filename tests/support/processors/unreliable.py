@@ -1,4 +1,4 @@
-"""Processors that stumble, standing before the sandbox."""
+"""Faulty processors in front of the sandbox."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tests.support.engines.faults import ProcessKilled
 from tests.support.platform import Hooked
 
 CALLED_OFF = "canceled"
-"""What the sandbox answers to a charge that comes after its reference was forbidden."""
+"""The sandbox's answer to a charge that arrives after its reference was forbidden."""
 
 
 def silent() -> None:
-    """Around a call: nothing is heard of it any more."""
-    raise ProcessorUnknown("nothing was heard")
+    """Around a call: its answer is lost."""
+    raise ProcessorUnknown("no response")
 
 
 def unreached(inner: Processor) -> Hooked:
-    """What is asked never arrives; the processor itself can be asked what it knows."""
+    """Requests never arrive; queries are answered."""
     return Hooked(inner, before=silent)
 
 
 def unheard(inner: Processor) -> Hooked:
-    """What is asked is done, and the answer is lost."""
+    """Requests are done, and the answer is lost."""
     return Hooked(inner, after=silent)
 
 
@@ -40,7 +40,7 @@ class Dead:
     mode = "test"
 
     def check_method(self, payment_method: str) -> None:
-        """Every method will do."""
+        """Every payment method is accepted."""
 
     def __getattr__(self, name: str) -> Any:
         return lambda _: silent()
@@ -65,7 +65,7 @@ class Answering:
 
 
 class LateMail:
-    """Requests that are still on their way to the processor, though nobody waits for them."""
+    """Requests still on their way to the processor although their callers have given up."""
 
     def __init__(self, processor: Processor) -> None:
         self._processor = processor
@@ -74,12 +74,12 @@ class LateMail:
         self.delivered: Counter[str] = Counter()
 
     def post(self, what: str, request: Any) -> None:
-        """It will come, some time."""
+        """It will arrive at some time."""
         with self._lock:
             self._waiting.append((what, request))
 
     def deliver(self, dice: Random) -> bool:
-        """One of them arrives, in any order; nobody hears the answer. False: none is left."""
+        """Deliver one of them, in any order; its answer is lost. False: none is left."""
         with self._lock:
             if not self._waiting:
                 return False
@@ -102,10 +102,10 @@ LINE_FAULTS = {*_LOSES, *_SLOW, "killed before", "killed after"}
 
 
 class BadLine:
-    """The way to a processor: calls die, get lost, go unheard, or come when nobody expects them.
+    """The connection to a processor: calls die, get lost, lose their answer, or arrive late.
 
-    Some are so slow that `overtaken` happens before they arrive, or before they are answered. What
-    is asked about a reference gets lost as well. `injected` counts what happened.
+    Some are so slow that `overtaken` happens before they arrive, or before they are answered.
+    Queries about a reference get lost as well. `injected` counts the faults.
     """
 
     captures_in_parts = True

@@ -1,4 +1,4 @@
-"""Batches of settlement lines on a world: files and chunks without an object behind them."""
+"""Batches of settlement lines in a test world: files and chunks without an S3 object."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_line(number: int, **changes: Any) -> ImportedLine:
 
 
 def line_of(number: int, transaction: Transaction, **changes: Any) -> ImportedLine:
-    """The line that settles a capture or refund, but for `changes`."""
+    """The line that settles a capture or refund, with `changes`."""
     refund = transaction.type is TransactionType.REFUND
     return read_line(
         number,
@@ -115,7 +115,7 @@ def settle(
     number: int = 0,
     store: Store | None = None,
 ) -> SettlementChunk:
-    """A chunk with these lines, recorded to its end."""
+    """A chunk with these lines, recorded completely."""
     chunk = chunk_of(platform, file, lines, number)
     return settle_chunk(platform, merchant, file, chunk, lines, store=store)
 

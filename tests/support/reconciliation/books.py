@@ -1,4 +1,4 @@
-"""Settling lines in memory: the rows of one merchant, and what is booked, without DynamoDB."""
+"""Settling lines in memory: the rows of one merchant and its bookings, without DynamoDB."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class SettlementBooks:
         return payment_id
 
     def refund(self, payment_id: str, amount: int, *, came_back: bool = False) -> str:
-        """Id of a refund; one that came back failed after it had succeeded."""
+        """Id of a refund; a `returned` one failed after it had succeeded."""
         payment = self.found.payments[payment_id]
         name = f"txn_refund_{len(self.found.transactions)}"
         self._transact(payment, name, TransactionType.REFUND, amount)
@@ -192,7 +192,7 @@ class SettlementBooks:
     # ------------------------------------------------------------ files
 
     def place(self, payout: str | None, file_id: str) -> LinePlacement:
-        """Where a line of a payout goes."""
+        """The settlement of a payout's lines."""
         identifier, by_name = (
             settlement_id(self.merchant.id, self.layout, name, self.file_name)
             for name in (payout, None)
@@ -234,7 +234,7 @@ class SettlementBooks:
         self._write(draft)
 
     def decide(self, identity: str, action: str, transaction_id: str | None = None) -> None:
-        """A person's decision about the line of an identity, written as its commit would be."""
+        """The resolution of a line by its identity, written as its commit would be."""
         self.now += timedelta(seconds=1)
         draft = Draft(self.found, Attempt(self.merchant, CONTEXT, self.now, OUTSIDE))
         decide(self.line(identity), DecisionRequest(action, "as agreed", transaction_id), draft)
@@ -263,14 +263,14 @@ class SettlementBooks:
                 found[row.processor_id] = (*found.get(row.processor_id, ()), row.id)
         return found
 
-    # ------------------------------------------------------------ the truth
+    # ------------------------------------------------------------ expected state
 
     def lines(self) -> list[SettlementLine]:
         """All lines, by settlement and number."""
         return [line for _, line in sorted(self.found.lines.items())]
 
     def line(self, identity: str) -> SettlementLine:
-        """The line of an identity that no other one has superseded."""
+        """The line of an identity that is not superseded."""
         (only,) = (
             each
             for each in self.lines()
@@ -279,11 +279,11 @@ class SettlementBooks:
         return only
 
     def unsettled(self) -> dict[str, int]:
-        """What is left on clearing, fees and receivable."""
+        """Balances of clearing, fees and receivable."""
         return {name: left for name, left in self.balances.items() if left}
 
     def deltas_must_add_up(self) -> None:
-        """What the batches counted is what the lines come to."""
+        """The counts of the batches match the lines."""
         counted = by_settlement(self.deltas)
         right = by_settlement([{line.settlement_id: of_line(line)} for line in self.lines()])
         for identifier, delta in counted.items():

@@ -1,4 +1,4 @@
-"""The books of a case of the settlement corpus, as rows of our own tables."""
+"""The payments of a case of the settlement corpus, as rows of our own tables."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EARLIER = "set_EARLIER"
 def put_books(
     platform: Platform, merchant: MerchantProfile, books: Iterable[Mapping[str, Any]]
 ) -> None:
-    """Store payments and their transactions, past all rules; their postings are not stored."""
+    """Store payments and their transactions unconditionally; their postings are not stored."""
     rows = [row for paid in books for row in _rows(paid, merchant)]
     for start in range(0, len(rows), MOST_PUTS):
         some = rows[start : start + MOST_PUTS]
@@ -103,7 +103,7 @@ def _transactions(
 
 
 def _states(fact: Mapping[str, Any], merchant: MerchantProfile, moment: datetime) -> dict[str, Any]:
-    """Status, what led to it, and whether it waits for a settlement file."""
+    """Status, transitions, and whether it waits for a settlement file."""
     at = to_timestamp(moment)
 
     def steps(*statuses: TransactionStatus) -> tuple[AuditStep, ...]:

@@ -1,4 +1,4 @@
-"""Settlements with exceptions, closed as their file would be, and decisions about them."""
+"""Settlements with exceptions, closed as by their file, and resolutions of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.support.reconciliation.batches import Line, file_of, settle
 
 @dataclass
 class Decisions:
-    """Decisions about lines of a merchant's settlements, by an operator or by its own user."""
+    """Resolutions of lines of a merchant's settlements, by an operator or by its own user."""
 
     platform: Platform
     merchant: MerchantProfile
@@ -57,7 +57,7 @@ class Decisions:
         )
 
     def close(self, lines: Sequence[Line], **file: Any) -> Settlement:
-        """A file with these lines, of one payout, reconciled to its end; its settlement."""
+        """A file with these lines of one payout, reconciled completely; its settlement."""
         made, chunk = self.record(lines, **file)
         self.end(made)
         return self.settlement(next(iter(chunk.deltas)))
@@ -104,7 +104,7 @@ class Decisions:
     def bulk(
         self, *lines: dict[str, Any], key: str = "bulk", store: Store | None = None, **more: Any
     ) -> dict[str, Any]:
-        """POST /v1/settlement-lines/resolve; what it answers."""
+        """POST /v1/settlement-lines/resolve; its answer."""
         full = {"lines": [{"note": "as agreed", **line} for line in lines]}
         call = self._call(full, key, "/v1/settlement-lines/resolve")
         request = BulkResolveRequest.model_validate_json(json.dumps(full))
@@ -120,7 +120,7 @@ class Decisions:
             self.merchant, body, key, path=path, operator=self.by_operator, acting_for=acting_for
         )
 
-    # ------------------------------------------------------------ the truth
+    # ------------------------------------------------------------ stored state
 
     def settlement(self, settlement_id: str) -> Settlement:
         (row,) = (row for row in self.platform.rows(Settlement) if row.id == settlement_id)
@@ -139,7 +139,7 @@ class Decisions:
         return row
 
     def balances(self) -> dict[str, int]:
-        """Every account that is not at zero; the merchant's receivables and write-offs by name."""
+        """Every account with a balance; the merchant's receivables and write-offs by name."""
         found: Counter[str] = self.platform.balances()
         names = {}
         for currency in ("USD", "EUR"):
@@ -148,7 +148,7 @@ class Decisions:
         return {names.get(name, name): amount for name, amount in found.items() if amount}
 
     def must_count(self) -> None:
-        """Every settlement counts its lines as they stand, and is completed if none is open."""
+        """Every settlement counts its lines correctly, and is completed if none is open."""
         for settlement in self.platform.rows(Settlement):
             lines = [
                 r for r in self.platform.rows(SettlementLine) if r.settlement_id == settlement.id

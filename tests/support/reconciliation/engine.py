@@ -1,7 +1,7 @@
-"""The engine of settlement files in memory: a versioned bucket, a queue, tables, and crashes.
+"""The settlement file engine in memory: a versioned bucket, a queue, tables, and crashes.
 
 Every call to one of them is a step. `Steps.kill_at` ends the process before or after the step of
-that number, as a crash does: what was done stays done, and nobody gets an answer.
+that number, as a crash does: completed steps stay done, and no caller gets an answer.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class FakeTables:
 class FakeMatcher:
     """Stands in for record_batch: every readable line is matched, and counted once.
 
-    `poison` are line numbers at which it fails for a bug, or for an error of its own.
+    `poison` are line numbers at which it fails with a bug, or with an error of its own.
     """
 
     tables: FakeTables
@@ -312,7 +312,7 @@ def _negative(delta: SettlementDelta) -> SettlementDelta:
 
 @dataclass
 class SettlementEngine:
-    """Planner, workers and closing over fakes, and the loop that Lambda's poller is."""
+    """Planner, workers and closing on fakes, and a loop in place of Lambda's poller."""
 
     steps: Steps = field(default_factory=Steps)
     must_stop: Callable[[], bool] = lambda: False
@@ -340,7 +340,7 @@ class SettlementEngine:
         )
 
     def drop(self, key: str, body: bytes, *, announced: bool = True) -> str:
-        """Put an object, of which EventBridge puts an event into the queue."""
+        """Put an object, and queue its EventBridge event."""
         version = self.bucket.put(key, body)
         if announced:
             self.announce(key, version)
@@ -350,11 +350,11 @@ class SettlementEngine:
         self.queue.waiting.append(object_created(key, version))
 
     def handle(self, body: str) -> None:
-        """One message, as the function handles it."""
+        """One message, handled as by the function."""
         handle_message(body, "message", self.dependencies())
 
     def run(self, *, each_twice: bool = False, crashes: int = 0) -> None:
-        """Handle messages until none is left. One whose process ended comes again."""
+        """Handle messages until none is left. A message whose process died is delivered again."""
         for _ in range(10_000):
             if not self.queue.waiting:
                 return
@@ -364,13 +364,13 @@ class SettlementEngine:
                 if each_twice:
                     self.handle(body)
             except ProcessKilled:
-                assert crashes, "the process ended where it should not"
+                assert crashes, "the process ended unexpectedly"
                 crashes -= 1
                 self.queue.waiting.appendleft(body)
         raise AssertionError("never done")
 
     def state(self) -> Any:
-        """What must be the same however it came about: no times, no versions, no causes."""
+        """What must be the same in every run: no times, no versions, no causes."""
         moving = {"version", "created_at", "updated_at", "completed_at", "cause", "request_id"}
         keep = moving | {"read_version_id"}
         return {

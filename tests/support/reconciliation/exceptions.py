@@ -1,4 +1,4 @@
-"""Settlements and lines as a file would have left them, written past the engine."""
+"""Settlements and lines as left by a file, written without the engine."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def line_of(
 
 
 def put_lines(platform: Platform, settlement: Settlement, *lines: SettlementLine) -> Settlement:
-    """Write a settlement with its lines, and the counts of them; that settlement."""
+    """Write a settlement with its lines and their counts; returns the settlement."""
     counts: dict[LineStatus, int] = {}
     for line in lines:
         counts[line.status] = counts.get(line.status, 0) + 1

@@ -41,7 +41,7 @@ class Steps:
 
 @dataclass
 class FakeBucket:
-    """S3 with versions: what is put under a key again is another version of it."""
+    """S3 with versions: putting a key again creates another version."""
 
     steps: Steps = field(default_factory=Steps)
     versions: dict[str, list[tuple[str, bytes, Any]]] = field(default_factory=dict)
@@ -60,11 +60,11 @@ class FakeBucket:
 
     @property
     def objects(self) -> MutableMapping[str, bytes]:
-        """What stands under each key now; to set one puts another version."""
+        """The current version under each key; setting one puts another version."""
         return _Objects(self)
 
     def current(self, key: str) -> str | None:
-        """The version that stands under a key now."""
+        """The current version under a key."""
         found = self.versions.get(key)
         return found[-1][0] if found else None
 
@@ -147,9 +147,9 @@ def _etag(body: bytes) -> str:
 
 @dataclass
 class FakeQueue:
-    """SQS: a message stays until whoever received it says that it is done.
+    """SQS: a message stays until its receiver deletes it.
 
-    `batched`: the entries as they were sent. `refuse`: how many of the next batch it does not take.
+    `batched`: the entries as sent. `refuse`: how many of the next batch it does not take.
     """
 
     steps: Steps = field(default_factory=Steps)

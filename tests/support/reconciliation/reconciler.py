@@ -1,4 +1,4 @@
-"""Workers on a world's settlement files: several at once, some messages twice, some that die."""
+"""Concurrent workers on a world's settlement files; some messages twice, some workers die."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORKERS = 2
 
 @dataclass
 class Reconciler:
-    """Works what is in the world's queue until nothing is left."""
+    """Process the world's queue until it is empty."""
 
     platform: Platform
     steps: Steps = field(default_factory=Steps)
@@ -27,7 +27,7 @@ class Reconciler:
         self.platform.s3.steps = self.platform.sqs.steps = self.steps
 
     def work(self, dice: Random) -> None:
-        """Handle all messages by several workers at once: some twice, some by one that dies."""
+        """Handle all messages by concurrent workers: some twice, some by one that dies."""
         queue = self.platform.sqs.waiting
         while queue:
             bodies = [queue.popleft() for _ in range(len(queue))]
@@ -42,7 +42,7 @@ class Reconciler:
             queue.extend(body for body in again if body is not None)
 
     def _handled(self, body: str) -> str | None:
-        """The message, if it must come again: its worker died, or another one was faster."""
+        """The message, if it must be delivered again: its worker died, or another was faster."""
         try:
             handle_message(body, "message", self._dependencies())
         except (ProcessKilled, StaleWrite):
@@ -50,7 +50,7 @@ class Reconciler:
         return None
 
     def _dependencies(self) -> ReconciliationDependencies:
-        """As the world's; a worker may die before and after each commit of lines as well."""
+        """As in the world; a worker may also die before and after each commit of lines."""
         usual = self.platform.reconciliation()
         record = usual.record
         return replace(usual, record=lambda *given: self.steps(lambda: record(*given)))

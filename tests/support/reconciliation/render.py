@@ -1,6 +1,6 @@
-"""Settlement lines as the cells that a processor would have written them in: not the readers' code.
+"""Settlement lines as the cells of a processor's file, written without the code of the readers.
 
-Each function gives the cells of one line by the names of the layout's columns; `table` puts lines
+Each function returns the cells of one line by column name; `table` puts lines
 under a header. Our own layout and Stripe's are those of the simulation.
 """
 
@@ -74,7 +74,7 @@ ADYEN_DECIMALS: Final = {"CLP": 2, "ISK": 2, "CVE": 0, "IDR": 0}
 def adyen(line: ImportedLine) -> dict[str, str]:
     """Cells of Adyen's settlement details. `processor_ids`: modification and PSP reference.
 
-    The whole fee stands in the commission; a line without a processor's id is one of the batch.
+    The whole fee is in the commission; a line without a processor's id is one of the batch.
     """
     account, _, batch = (line.payout_reference or "").partition("/")
     modification, psp = (*line.references.processor_ids, "", "")[:2]

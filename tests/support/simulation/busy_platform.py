@@ -1,6 +1,6 @@
-"""A small simulated world with everything in it that may go wrong; prints the hash of its history.
+"""A small simulated world with every fault; prints the hash of its history.
 
-Run as a program, so that two processes with other seeds of their hashes can be compared:
+Run as a program, so that two processes with different hash seeds can be compared:
 `python -m tests.support.simulation.busy_platform SEED CALLS`.
 """
 
@@ -61,7 +61,7 @@ class BusyPlatform:
         self.schedule = Schedule(scheduler, 20, count, name="count")
 
     def run(self, calls: int) -> str:
-        """The hash of every change and answer, once so many calls are done and all is at rest."""
+        """The hash of all changes and answers, after this many calls and at rest."""
         scheduler = self.scheduler
         each = calls // CALLERS
         tasks = [

@@ -1,7 +1,7 @@
-"""The total of hot accounts, looked at in the very moment after each accepted debit.
+"""The total of hot accounts, checked at the very moment after each accepted debit.
 
-All commits of the watched clients are put one after the other, so that nothing happens between a
-debit's commit and the look at its account. What goes on between reads and commits stays as it is.
+All commits of the watched clients are serialized, so that nothing happens between a
+debit's commit and the check of its account. What happens between reads and commits is unchanged.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _TAKES = "#spendable = #spendable - "
-"""In the update of a row 00 that lowers what can be spent: a transfer, hold or consolidation."""
+"""In an update of row 00 that lowers what can be spent: a transfer, hold or consolidation."""
 
 
 @dataclass
 class CommitWatch:
-    """One for all clients of a world. `below` is what should never be: debits that went too far."""
+    """One for all clients of a world. `below` lists debits below the floor: none is allowed."""
 
     reader: DynamoDBClient
     accounts: str
@@ -37,7 +37,7 @@ class CommitWatch:
     _commits: threading.Lock = field(default_factory=threading.Lock)
 
     def attach(self, client: DynamoDBClient) -> DynamoDBClient:
-        """`client`, now watched. After its faults and locks: what never arrives is no commit."""
+        """`client`, watched. Attach it last: a request that never arrives is not a commit."""
         events = client.meta.events
         events.register_last("before-call.dynamodb", self._before)
         events.register_first("after-call.dynamodb", self._after)
@@ -66,7 +66,7 @@ class CommitWatch:
     def _look_behind(self, request: Mapping[str, Any]) -> None:
         token = str(request["ClientRequestToken"])
         if token in self._seen:
-            return  # the same commit asked for again: done long ago
+            return  # a repetition of a commit that took effect long ago
         self._seen.add(token)
         actions = request["TransactItems"]
         moved = [each["Put"]["Item"] for each in actions if self._begins_a_transfer(each)]
@@ -89,7 +89,7 @@ class CommitWatch:
                 yield key["id"]["S"]
 
     def _total(self, account_id: str) -> int | None:
-        """What a hot account can still give away, all rows together; None for another account."""
+        """The spendable total of a hot account, all rows together; None for another account."""
         rows = self.reader.query(
             TableName=self.accounts,
             KeyConditionExpression="id = :id",

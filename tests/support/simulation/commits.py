@@ -1,4 +1,4 @@
-"""Commits made by hand, as the in-memory engine announces them."""
+"""Commits made by hand, in the form of the in-memory engine's announcements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEYS = {schema.name: schema.key_names for schema in ALL_TABLES}
 
 
 class Table(NamedTuple):
-    """A table of the engine, as much of it as a watch sees."""
+    """A table of the engine, as far as a watch uses it."""
 
     name: str
 
@@ -29,7 +29,7 @@ class Change(NamedTuple):
 
 
 class HandMade:
-    """An engine without expressions: rows are put as they are wanted."""
+    """An engine without expressions: rows are written directly."""
 
     def __init__(self) -> None:
         self.on_commit: list[Any] = []
@@ -41,13 +41,13 @@ class HandMade:
 
     @property
     def found(self) -> list[str]:
-        """The rules that were violated so far, in order."""
+        """The violated rules so far, in order."""
         return [finding.rule for finding in self.watch.findings]
 
     def commit(self, **rows: Any) -> None:
-        """Put rows, by table: each a dict of its attributes, or several. None values are left out.
+        """Put rows, by table: each a dict of its attributes, or several. None values are omitted.
 
-        What a row leaves out it keeps from before. A `deleted` row goes away.
+        Omitted attributes keep their earlier value. A `deleted` row is removed.
         """
         self.time += 1.0
         changes = [

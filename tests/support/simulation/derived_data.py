@@ -1,8 +1,8 @@
-"""A platform that works at random behind its real handlers, and what its change streams tell.
+"""A platform that works at random through its real handlers, and its change streams.
 
-Requests go through the functions as they are deployed, some of them by clients whose connections
+Requests go through the functions as deployed, some from clients whose connections
 fail or die; the streams are the engine's own, and the projector is the deployed handler, which
-dies, is repeated and overtaken by the poller.
+dies, and whose batches are repeated and reordered by the poller.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BATCH = 60
 
 @dataclass
 class Shop:
-    """A merchant with what it has made so far."""
+    """A merchant and what it has created so far."""
 
     id: str
     version: int
@@ -58,7 +58,7 @@ class DerivedDataSimulation:
 
     def __init__(self, stage: Stage, seed: str, shops: list[dict[str, Any]]) -> None:
         self.stage, self.seed = stage, seed
-        self.dice = Random(f"{seed}-town")
+        self.dice = Random(f"{seed}-shops")
         self.shops = [Shop(s["id"], s["version"], token_of(s["id"], ALL_RIGHTS)) for s in shops]
         self.answers: Counter[str] = Counter()
         self.keys: list[tuple[str, str, dict[str, Any], dict[str, str], str]] = []
@@ -105,19 +105,19 @@ class DerivedDataSimulation:
         return answer
 
     def come_to_rest(self) -> None:
-        """All that was told is derived, without faults of the connection, and once more."""
+        """Everything in the streams is derived, without faults of the connection, and once more."""
         self.calm = True
         self.poller.drain()
 
     @property
     def records(self) -> list[Record]:
-        """Everything that the streams have told, each record once, in order for each item."""
+        """All stream records, each once, in order for each item."""
         return [record for shard in self.poller.shards.values() for record in shard.records]
 
     # ------------------------------------------------------------ requests
 
     def run(self, operations: int) -> None:
-        """So many requests, the streams being worked off meanwhile."""
+        """This many requests, while the streams are processed."""
         for number in range(operations):
             self.one()
             if number % 7 == 0:
@@ -131,13 +131,13 @@ class DerivedDataSimulation:
     def ask(
         self, shop: Shop, path: str, body: dict[str, Any], *, method: str = "POST", **more: Any
     ) -> Answered | None:
-        """Ask for something under a fresh key; None when the function dies of it."""
+        """Send a request under a fresh key; None if the function dies of it."""
         key = uuid.UUID(int=self.dice.getrandbits(128)).hex
         self.keys.append((method, path, body, shop.who, key))
         return self._send(method, path, body, more.get("authorizer", shop.who), key)
 
     def ask_again(self, _: Shop) -> None:
-        """A request that was made before, word for word."""
+        """Repeat an earlier request verbatim."""
         if self.keys:
             self._send(*self.dice.choice(self.keys))
 
@@ -257,17 +257,17 @@ class DerivedDataSimulation:
             self._send("POST", path, {}, OPERATOR, "")
 
     def wrong(self, shop: Shop) -> None:
-        """What is refused before anything is written."""
+        """Requests that are refused before anything is written."""
         body = {"amount": -1, "currency": "XXX", "payment_method": "tok_approved"}
         self.ask(shop, "/v1/payments", body)
 
     def resolve(self, _: Shop) -> None:
         self.stage.api.resolve()
 
-    # ------------------------------------------------------------ seen
+    # ------------------------------------------------------------ results
 
     def open_webhook(self, item: dict[str, Any]) -> Webhook:
-        """A row of the webhooks table, deciphered."""
+        """A decrypted row of the webhooks table."""
         return project_services().store.codec.to_row(Webhook.table_schema, item, Webhook)
 
     def reported(self) -> str:

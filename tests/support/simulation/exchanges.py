@@ -8,7 +8,7 @@ import json
 from simulation.platform.history import Exchange
 from simulation.platform.http import HttpRequest, HttpResponse, token
 
-WHO = token("mer_1", subject="somebody")
+WHO = token("mer_1", subject="user_1")
 _numbers = itertools.count(1)
 
 
@@ -26,7 +26,7 @@ def exchange(
     by_gateway=False,
     headers=None,
 ):
-    """One attempt; without a status nothing was heard."""
+    """One attempt; without a status the answer was lost."""
     sent = {} if key is None else {"idempotency-key": key}
     request = HttpRequest("client-1", method, path, body, headers=sent, credential=WHO)
     response = None

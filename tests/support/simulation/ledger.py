@@ -56,15 +56,15 @@ if TYPE_CHECKING:
 
 STREAMED = ("accounts", "transfers")
 CUT = timedelta(seconds=30)
-"""Of the proofs: by the tests' clock no request takes so long."""
+"""For verification: by the tests' clock no request takes this long."""
 LOCKOUT = Lockout(after_failures=3, seconds=1_800)
 _SLEEP_SCALE = 0.5
-"""The engines answer faster than AWS, and nobody here waits for a busy region."""
+"""The engines answer faster than AWS, and these tests do not wait for a busy region."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a client wants under one key, however often it must ask."""
+    """One request of a client under one key, with all its repetitions."""
 
     key: str
     path: str
@@ -77,7 +77,7 @@ class Order:
 
 
 class LedgerClient:
-    """One client: a connection of its own, with its own faults."""
+    """One client: its own connection, with its own faults."""
 
     def __init__(
         self, platform: LedgerPlatform, store: Store, faults: Faults | None = None
@@ -103,11 +103,11 @@ class LedgerClient:
         )
 
     def send(self, order: Order) -> StoredAnswer:
-        """Ask for it once. Raises what the service raises."""
+        """Send it once. Raises what the service raises."""
         return self.prepare(order)()
 
     def prepare(self, order: Order) -> Callable[[], StoredAnswer]:
-        """The request as it arrives now, to be worked on when it is called."""
+        """The request as it arrives now, to be processed when called."""
         call = self._world.call(order.body, order.key, order.path)
         body = json.dumps(order.body)
         if order.path == TRANSFERS:
@@ -124,7 +124,7 @@ class LedgerClient:
         return TransferRequest.model_validate_json(json.dumps(order.body))
 
     def forget_folded(self) -> None:
-        """Remember nothing of folded accounts."""
+        """Clear the cache of hot accounts."""
         self.deps = replace(self.deps, known_hot_accounts=KnownHotAccounts(1.0, OUTSIDE))
 
     def set_active(self, account_id: str, active: bool) -> StoredAnswer:
@@ -182,7 +182,7 @@ class LedgerPlatform:
             settings=SourceSettings(batch_size=40),
         )
 
-    # ------------------------------------------------------------ making things
+    # ------------------------------------------------------------ creating data
 
     def call(self, body: dict[str, Any], key: str | None, path: str) -> Any:
         """A request of an operator who acts for the merchant."""
@@ -193,7 +193,7 @@ class LedgerPlatform:
     def client(
         self, name: str, rate: float = 0.0, kills: float = 0.0, patience: int | None = None
     ) -> LedgerClient:
-        """A client whose connection fails by a seed of its own.
+        """A client whose connection fails by its own seed.
 
         It gives up after about `patience` tries, or never.
         """
@@ -230,7 +230,7 @@ class LedgerPlatform:
     def order(
         self, source: str = "", target: str = "", amount: int = 0, *, key: str = "", **more: Any
     ) -> Order:
-        """A transfer or hold to be sent under a fresh key; with `legs` it has no own three."""
+        """A transfer or hold to be sent under a fresh key; `legs` replace from, to and amount."""
         body: dict[str, Any] = {"currency": "USD", **more}
         if "legs" not in body:
             body |= {"from_account_id": source, "to_account_id": target, "amount": amount}
@@ -246,23 +246,23 @@ class LedgerPlatform:
         return Order(key or self.fresh_key(), f"{TRANSFERS}/{hold_id}/cancel", {})
 
     def fresh_key(self) -> str:
-        """An idempotency key that nobody has used."""
+        """An unused idempotency key."""
         return f"key-{next(self.numbers)}"
 
     def hold(self, source: str, target: str, amount: int, **more: Any) -> str:
-        """Id of a new hold, that the model has too."""
+        """Id of a new hold, also applied to the model."""
         answer = self.calm.send(self.order(source, target, amount, hold=True, **more))
         assert answer.status == 201, answer
         document = json.loads(answer.body)
         self.model.hold(document["id"], legs_in(document), document["expires_at"])
         return str(document["id"])
 
-    # ------------------------------------------------------------ the truth
+    # ------------------------------------------------------------ checks
 
     def must_balance(self, story: Story | None = None, orders: Sequence[Order] = ()) -> Books:
         """At rest, everything agrees to the unit.
 
-        The model has done the same, or does now what the clients of `story` were told.
+        The model has applied the same requests, or now applies the answers in `story`.
         """
         self.poller.drain(workers=2)
         books = Books(self)
@@ -271,12 +271,12 @@ class LedgerPlatform:
             story.apply_to(self.model, orders, books)
             story.must_be_of(self.merchant.id, orders, books)
         books.must_hold(self.model)
-        assert self.watch.below == [], "a debit was accepted that the account could not bear"
+        assert self.watch.below == [], "a debit below the account's floor was accepted"
         self.must_be_verified()
         return books
 
     def _model_facts(self, books: Books) -> None:
-        """What payments have booked is judged with them; the ledger must have done just that."""
+        """Bookings of payments are included; the ledger must have applied exactly those."""
         for row in books.transfers.values():
             if row.payment_id is None:
                 continue
@@ -308,7 +308,7 @@ class LedgerPlatform:
         assert report is not None, "the verification run is not completed"
         return report
 
-    # ------------------------------------------------------------ what stands behind
+    # ------------------------------------------------------------ infrastructure
 
     def _store(self, faults: Faults, name: str, patience: int | None = None) -> Store:
         client = self.locks.attach(faults.attach(self.platform.engine.dynamodb()))
@@ -356,5 +356,5 @@ class LedgerPlatform:
 
 
 def _giving_up(dice: Random, patience: int | None) -> Callable[[], float]:
-    """Time that is left, asked before each retry: now and then it is over."""
+    """Remaining time, read before each retry: now and then it has run out."""
     return lambda: 0.0 if patience and dice.random() < 1 / patience else 60.0

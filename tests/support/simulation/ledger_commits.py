@@ -75,7 +75,7 @@ def entry(place, sequence, amount, operation, *, after=None, fold_version=None, 
 
 
 def opened():
-    """Alice has 100 from the opening account, whose part is folded; Bob has nothing."""
+    """Alice has 100 from the opening account, which is hot; Bob has nothing."""
     made = HandMade()
     made.commit(accounts=account("opening", posting="folded"))
     made.commit(

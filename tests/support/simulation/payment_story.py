@@ -1,4 +1,4 @@
-"""What clients asked for, what each was told and when, and whether all that is one story."""
+"""Requests of clients with all their answers and times, and whether these are consistent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PAY = "pay"
 
 @dataclass(frozen=True)
 class Order:
-    """What a client wants under one key, however often it must ask. `payment_id` None: to pay."""
+    """One request under one key, with all its repetitions. `payment_id` None: a charge."""
 
     key: str
     merchant: MerchantProfile
@@ -40,7 +40,7 @@ class Order:
     body: dict[str, Any]
 
     def send(self, platform: Platform, deps: PaymentDependencies) -> StoredAnswer:
-        """Ask for it once. Raises what the service raises."""
+        """Send it once. Raises what the service raises."""
         if self.payment_id is None:
             return platform.pay(self.merchant, self.key, deps=deps, **self.body)
         return platform.operate(
@@ -49,7 +49,7 @@ class Order:
 
     @property
     def claim_key(self) -> str:
-        """Under which its answer is stored."""
+        """The key of its stored answer."""
         path = "/v1/payments"
         if self.payment_id is not None:
             path += f"/{self.payment_id}/{self.what}"
@@ -58,7 +58,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Heard:
-    """An answer or a refusal, and when it was asked for and told, on a clock without time."""
+    """An answer or a refusal, with logical times of the request and the response."""
 
     asked: int
     reported: int
@@ -73,11 +73,11 @@ class Heard:
 
 @dataclass
 class Story:
-    """Everything that was ordered and heard."""
+    """All requests and their answers."""
 
     orders: dict[str, Order] = field(default_factory=dict)
     heard: dict[str, list[Heard]] = field(default_factory=lambda: defaultdict(list))
-    troubles: Counter[str] = field(default_factory=Counter)
+    unanswered: Counter[str] = field(default_factory=Counter)
     sent: int = 0
     _moments: itertools.count[int] = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -85,7 +85,7 @@ class Story:
     def send(
         self, order: Order, platform: Platform, deps: PaymentDependencies
     ) -> StoredAnswer | PlatformError:
-        """Ask once and keep what is said. Raises what ends a request without an answer."""
+        """Send once and record the answer. Raises what ends a request without an answer."""
         with self._lock:
             self.orders[order.key] = order
             self.sent += 1
@@ -100,40 +100,40 @@ class Story:
         with self._lock:
             self.heard[order.key].append(Heard(asked, next(self._moments), outcome))
             if isinstance(outcome, PlatformError):
-                self.troubles[type(outcome).__name__] += 1
+                self.unanswered[type(outcome).__name__] += 1
         return outcome
 
     def latest(self, many: int) -> list[Order]:
-        """The orders that were made last; some may be on their way at this very instant."""
+        """The most recent requests; some may still be running."""
         with self._lock:
             return list(itertools.islice(reversed(self.orders.values()), many))
 
     def must_come_back(self, order: Order) -> bool:
-        """Whether the last that was heard is that the answer is still to come."""
+        """Whether the last answer says that the result is still pending."""
         outcome = self.heard[order.key][-1].outcome
         if isinstance(outcome, StoredAnswer):
             return outcome.status == HTTPStatus.ACCEPTED
         return isinstance(outcome, IdempotencyInFlight)
 
     def operational_alerts(self, error: BaseException) -> None:
-        """Something ended without an answer."""
+        """A request ended without an answer."""
         with self._lock:
-            self.troubles[type(error).__name__] += 1
+            self.unanswered[type(error).__name__] += 1
 
-    # ------------------------------------------------------------ is it one story?
+    # ------------------------------------------------------------ consistency
 
     def must_be_consistent(self) -> None:
-        """No key was told two different things, nor anything else once its answer was told."""
+        """No key got two different answers, nor anything else after its final answer."""
         for key, heard in self.heard.items():
             final = [each for each in heard if each.is_final]
             reported = {(each.outcome.status, each.outcome.body) for each in final}  # type: ignore[union-attr]
-            assert len(reported) <= 1, f"{self.orders[key]} was told {reported}"
+            assert len(reported) <= 1, f"{self.orders[key]} was answered {reported}"
             answers = [each.outcome for each in heard if isinstance(each.outcome, StoredAnswer)]
             assert sum(not answer.replayed for answer in answers) <= 1, self.orders[key]
             if final:
                 first = min(each.reported for each in final)
                 later = [each for each in heard if each.asked > first and not each.is_final]
-                assert not later, f"{self.orders[key]} was told {final[0]}, and then {later[0]}"
+                assert not later, f"{self.orders[key]} was answered {final[0]}, and then {later[0]}"
             self._must_be_about_one_payment(answers)
 
     @staticmethod
@@ -143,7 +143,7 @@ class Story:
         assert len(named - {None}) <= 1, named
 
     def must_be_true(self, platform: Platform) -> Counter[str]:
-        """Each key had the one effect that its last answer tells. What was told, by status."""
+        """Each key had the one effect of its last answer. Returns answers by status."""
         payments = {row.claim_key: row for row in platform.payments()}
         operations = {
             row.claim_key: row for row in platform.rows(Transaction) if row.claim_key is not None
@@ -176,7 +176,7 @@ class Story:
 
     @staticmethod
     def _money_is_where_clients_were_told(platform: Platform, net: Counter[str]) -> None:
-        """Clearing, per currency, from nothing but what clients were answered."""
+        """Clearing, per currency, computed from the clients' answers alone."""
         balances = platform.balances()
         for currency, amount in net.items():
             assert balances[f"acc_clearing_{currency}"] == -amount, currency
@@ -185,7 +185,7 @@ class Story:
 def _payment_is_as_told(
     order: Order, answer: StoredAnswer, payment: Payment | None
 ) -> dict[str, int]:
-    """What the charge took at once, by currency."""
+    """What the charge captured at once, by currency."""
     document = json.loads(answer.body)
     if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
         assert payment is None, order
@@ -204,7 +204,7 @@ def _payment_is_as_told(
 def _operation_is_as_told(
     order: Order, answer: StoredAnswer, operation: Transaction | None
 ) -> dict[str, int]:
-    """What the operation took or gave back, by currency."""
+    """What the operation captured or refunded, by currency."""
     if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
         assert operation is None, order
         return {}

@@ -1,4 +1,4 @@
-"""A town of merchants whose clients, connections and line to the processor are all bad."""
+"""Merchants and clients with unreliable connections, to the platform and to the processor."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PATIENCE = 12
 LOCK_SECONDS = 0.002
 TOKENS = [token for token in BEHAVIOURS if token != "tok_slow"]
 HOT = 12
-"""Payments on which most operations are asked for, by whoever."""
+"""Payments that receive most operations, from any client."""
 TIMING = PaymentTiming(
     tables={},
     stage="test",
@@ -44,7 +44,7 @@ TIMING = PaymentTiming(
 
 @dataclass
 class Client:
-    """A client's worker: a connection of its own and a line to the processor, both bad."""
+    """A client's worker: its own unreliable connections to the platform and the processor."""
 
     faults: Faults
     line: BadLine
@@ -66,7 +66,7 @@ class Log(logging.Handler):
 
 @dataclass(frozen=True)
 class Paid:
-    """A payment that a client was told of, charged or authorized."""
+    """A payment, charged or authorized, that a client has received."""
 
     merchant: MerchantProfile
     payment_id: str
@@ -76,7 +76,7 @@ class Paid:
 
 @dataclass
 class PaymentSimulation:
-    """Merchants, their payments, and everything that goes wrong."""
+    """Merchants, their payments, and all faults."""
 
     ledger: LedgerPlatform
     seed: str
@@ -98,7 +98,7 @@ class PaymentSimulation:
         return self.ledger.platform
 
     def client(self, name: str) -> Client:
-        """Everything about it fails by a seed of its own."""
+        """A worker whose faults all come from its own seed."""
         seed = f"{self.seed}-{name}"
         faults = Faults(seeded(seed, FAULT_RATE, KILL_RATE, kill_anywhere=True))
         dice = Random(f"{seed}-patience")
@@ -116,18 +116,18 @@ class PaymentSimulation:
         return client
 
     def deps(self, store: Store | None = None, line: BadLine | None = None) -> PaymentDependencies:
-        """The payment desk; merchants stay as they are, so they are read once."""
+        """Payment dependencies; merchants do not change, so they are cached for good."""
         return replace(self.platform.deps(store, line), merchants=self.ledger.profiles)
 
     def overtake(self) -> None:
-        """Every lease runs out, and the resolver takes what it finds."""
+        """Every lease expires, and the resolver processes what it finds."""
         self.platform.clock.advance(TIMING.intent_lease_seconds + 30)
         self.platform.resolve()
 
-    # ------------------------------------------------------------ what is wanted
+    # ------------------------------------------------------------ requests
 
     def invent(self, dice: Random) -> Order:
-        """A new payment, or something about one of the last."""
+        """A new payment, or an operation on a recent one."""
         throw = dice.random()
         with self.lock:
             known = self.payments[-HOT:]
@@ -159,7 +159,7 @@ class PaymentSimulation:
         return Order(key, paid.merchant, what, paid.payment_id, body)
 
     def learn(self, order: Order, outcome: StoredAnswer | PlatformError) -> None:
-        """A payment that somebody may do something about from now on."""
+        """A payment that any client may operate on from now on."""
         if order.payment_id is not None or not isinstance(outcome, StoredAnswer):
             return
         if outcome.status in (201, 202) and not outcome.replayed:

@@ -1,7 +1,7 @@
 """The resolver's runs in virtual time: stuck payments, healthy ones, and a minute's schedule.
 
-What is modelled: how long a processor takes, when what it does not answer becomes due again, how
-long a look takes, and a run each minute. What is real: the run itself (core/fair_run.py).
+Modelled: how long a processor takes, when an unanswered payment becomes due again, how
+long a query takes, and a run each minute. Real: the run itself (core/fair_run.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AGE = timedelta(hours=1)
 
 @dataclass
 class Shop:
-    """A merchant: how long its processor takes, and whether it then answers at all."""
+    """A merchant: how long its processor takes, and whether it answers at all."""
 
     name: str
     seconds: float
@@ -36,7 +36,7 @@ class Shop:
 
 @dataclass
 class OpenPayment:
-    """A payment that waits, from when it is due, and since when it is unknown."""
+    """A payment that waits: when it is due, and since when it is unknown."""
 
     shop: Shop
     due_at: float
@@ -46,7 +46,7 @@ class OpenPayment:
 
 @dataclass
 class Work:
-    """One payment that is asked about, begun and not ended."""
+    """One payment whose query has begun and not ended."""
 
     identifier: str
     seconds: float
@@ -54,7 +54,7 @@ class Work:
 
 @dataclass
 class VirtualPlatform:
-    """Everything that is open, and a clock that only moves when something takes time."""
+    """All open payments, and a clock that only moves when something takes time."""
 
     now: float = 0.0
     open: dict[str, OpenPayment] = field(default_factory=dict)
@@ -64,13 +64,13 @@ class VirtualPlatform:
     _in_flight: Counter[str] = field(default_factory=Counter)
 
     def add(self, shop: Shop, *, due_at: float = 0.0, age_seconds: float = 0.0) -> str:
-        """One more payment, from then on due."""
+        """Add a payment that is due from then on."""
         identifier = f"{shop.name}-{len(self.open)}-{due_at}"
         self.open[identifier] = OpenPayment(shop, due_at, due_at - age_seconds, due_at)
         return identifier
 
     def look(self, most: int | None = None) -> list[Due[Work]]:
-        """All that is due, or the first of it, oldest first."""
+        """All due payments, or the first ones, oldest first."""
         self.now += LOOK_SECONDS
         due = [(each.due_at, name) for name, each in self.open.items() if each.due_at <= self.now]
         return [
@@ -79,7 +79,7 @@ class VirtualPlatform:
         ]
 
     def begun(self, identifier: str) -> Work:
-        """Somebody begins to ask."""
+        """A query begins."""
         shop = self.open[identifier].shop
         self.asked[identifier] += 1
         self._in_flight[shop.name] += 1
@@ -101,14 +101,14 @@ class VirtualPlatform:
         payment.due_at = self.now + retry_delay(age, RESOLVER_LEASE).total_seconds()
 
     def run(self, limits: RunLimits) -> None:
-        """One run of the resolver, as it is."""
+        """One real run of the resolver."""
         workers = VirtualWorkers(self)
         run_fairly(self.look, workers, limits, lambda: True, lambda: self.now)
 
     def run_every_minute(self, run: Callable[[], None], *, until: Callable[[], bool]) -> None:
-        """Runs one after the other until `until`, for ten days at the most."""
+        """Runs one after the other until `until`, for ten days at most."""
         for minute in range(14_400):
-            # A run that takes longer than a minute delays the next one: worse than it is in AWS.
+            # A run that takes longer than a minute delays the next one, which is worse than in AWS.
             self.now = max(self.now, minute * MINUTE)
             run()
             if until():
@@ -117,7 +117,7 @@ class VirtualPlatform:
 
 @dataclass
 class VirtualWorkers:
-    """Workers whose work takes virtual time alone."""
+    """Workers whose work takes only virtual time."""
 
     simulation: VirtualPlatform
     _ends: list[tuple[float, int, Ended[Work]]] = field(default_factory=list)
@@ -129,7 +129,7 @@ class VirtualWorkers:
         heapq.heappush(self._ends, (self.simulation.now + ended.result.seconds, number, ended))
 
     def ended(self, within_seconds: float | None) -> list[Ended[Work]]:
-        """The clock goes to the next end, or so far."""
+        """Advance the clock to the next end, or this far."""
         at, _, first = self._ends[0]
         if within_seconds is not None and at > self.simulation.now + within_seconds:
             self.simulation.now += within_seconds
@@ -141,7 +141,7 @@ class VirtualWorkers:
 
 
 def one_by_one(simulation: VirtualPlatform, *, most: int = 100, seconds: float = 100.0) -> None:
-    """A run as it was: the hundred oldest, one after the other, for so long."""
+    """A run of an earlier version: the hundred oldest, one after the other, for this long."""
     ends = simulation.now + seconds
     for due in simulation.look(most):
         if simulation.now >= ends:

@@ -1,7 +1,7 @@
 """A shop, and its processor's payouts and settlement files.
 
-The processor keeps its own list of what moved, so that the books are judged by it and not by what
-the lines were matched with.
+The processor keeps its own list of movements, so that the ledger is checked against it and not
+against what the lines were matched with.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DISPUTE_FEE = 15
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """What moved at the processor, as it will report it; `known_fee` is what it reported before."""
+    """One movement as the processor will report it; `known_fee` is the fee reported before."""
 
     line: ImportedLine
     known_fee: int = 0
@@ -42,7 +42,7 @@ class Movement:
 
 @dataclass
 class Payout:
-    """What was paid out together, and lines that are about no payment."""
+    """Movements that were paid out together, and lines without a payment."""
 
     reference: str
     movements: list[Movement]
@@ -50,7 +50,7 @@ class Payout:
 
     @property
     def lines(self) -> list[ImportedLine]:
-        """All of its lines, the payout itself last."""
+        """All its lines, the payout itself last."""
         lines = [*(each.line for each in self.movements), *self.extra]
         paid = -sum(line.net for line in lines)
         lines.append(
@@ -60,7 +60,7 @@ class Payout:
 
 
 def reported(identity: str, category: str, *, amount: int, fee: int = 0, **of: Any) -> ImportedLine:
-    """A line as Stripe reports it. `of`: currency and references."""
+    """A line in Stripe's report. `of`: currency and references."""
     return ImportedLine(
         number=0,
         identity=identity,
@@ -82,7 +82,7 @@ def reported(identity: str, category: str, *, amount: int, fee: int = 0, **of: A
 
 @dataclass
 class SettlementSimulation:
-    """What happens in it is drawn from `dice`."""
+    """A shop with a processor; everything random is drawn from `dice`."""
 
     shop: Shop
     dice: Random
@@ -99,9 +99,9 @@ class SettlementSimulation:
     # ---------------------------------------------------------------- payments
 
     def trade(self, times: int, *, calm: bool = False) -> None:
-        """Payments of every kind, refunds that come back, disputes won and lost.
+        """Payments of every kind, refunds that fail later, disputes won and lost.
 
-        `calm`: only what services commit, for what this town writes by hand is no single commit.
+        `calm`: only commits of services; rows that the simulation writes itself are separate.
         """
         kinds = [self.sale, self.sale, self.parts, self.refund]
         for _ in range(times):
@@ -127,7 +127,7 @@ class SettlementSimulation:
             for capture in self._done("capture", payment_id):
                 self._charged([capture])
             return
-        # A processor reports the whole charge, and takes back what was not captured.
+        # A processor reports the whole charge, and reverses what was not captured.
         (capture,) = self._done("capture", payment_id)
         fee = self._fee(capture)
         back = self.dice.randrange(0, amount - first)
@@ -137,7 +137,7 @@ class SettlementSimulation:
         self.moved("partial_capture_reversal", payment_id, **rest)
 
     def refund(self) -> None:
-        """Some of a payment is given back."""
+        """A partial refund of a payment."""
         payment_id = self._refundable()
         if payment_id is None:
             return self.sale()
@@ -150,7 +150,7 @@ class SettlementSimulation:
         return None
 
     def refund_failure(self) -> None:
-        """A refund comes back, whether or not it was paid out."""
+        """A refund fails later, whether or not it was paid out."""
         done = (TransactionStatus.SUCCEEDED, TransactionStatus.SETTLED)
         refunds = [each for each in self._rows("refund") if each.status in done]
         if not refunds:
@@ -173,7 +173,7 @@ class SettlementSimulation:
         return None
 
     def dispute(self) -> None:
-        """A bank takes some of a payment, for a fee; half of the time it gives it back."""
+        """A bank charges back some of a payment, for a fee; half of the time it is reinstated."""
         payment_id = self._refundable()
         if payment_id is None:
             return self.sale()
@@ -207,11 +207,11 @@ class SettlementSimulation:
             self.moved("charge", each.payment_id, known_fee=each.fee, **said)
 
     def _fee(self, capture: Transaction) -> int:
-        """What the processor keeps: what it said before, or what we learn from the file."""
+        """The processor's fee: as it reported before, or as learned from the file."""
         return capture.fee or self.dice.randrange(0, capture.amount // 10 + 1)
 
     def moved(self, category: str, payment_id: str, *, known_fee: int = 0, **of: Any) -> None:
-        """Something of a payment moved at the processor. `of`: as for `reported`."""
+        """A movement of a payment at the processor. `of`: as for `reported`."""
         line = reported(self._name("bt"), category, payment_id=payment_id, **of)
         self.waiting.append(Movement(line, known_fee))
 
@@ -223,14 +223,14 @@ class SettlementSimulation:
         return [row for row in self._rows(kind) if row.payment_id == payment_id]
 
     def _refundable(self) -> str | None:
-        """A payment of which something is left and that no bank disputes."""
+        """A payment with a refundable amount and without a dispute."""
         payments = [
             each.id
             for each in self.shop.platform.payments()
             if each.refundable_minor
             and each.capturable_minor == 0
             and not each.disputes
-            # The sandbox does not know of refunds that came back, and gives no more than it has.
+            # The sandbox does not know of failed refunds, and refunds no more than it has.
             and each.id not in self.returned
         ]
         return self.dice.choice(payments) if payments else None
@@ -242,7 +242,7 @@ class SettlementSimulation:
     # ---------------------------------------------------------------- payouts and files
 
     def pay_out(self, *, everything: bool = False) -> Payout:
-        """Some of what moved is paid out, less costs that are about no payment."""
+        """Some movements are paid out, less costs without a payment."""
         self.dice.shuffle(self.waiting)
         count = len(self.waiting) if everything else self.dice.randrange(1, len(self.waiting) + 1)
         paid, self.waiting = self.waiting[:count], self.waiting[count:]
@@ -288,7 +288,7 @@ class SettlementSimulation:
     # ---------------------------------------------------------------- decisions
 
     def decide(self) -> None:
-        """A person decides about half of the open exceptions, in some way that is possible."""
+        """About half of the open exceptions are resolved, with a random possible action."""
         for row in self.shop.platform.rows(SettlementLine):
             possible = [each for each in actions_for(row) if each is not ResolutionAction.LINK]
             if possible and self.dice.random() < 0.5:
@@ -297,7 +297,7 @@ class SettlementSimulation:
                 self.seen[action] += 1
 
     def undo(self) -> None:
-        """Decisions are undone, but for those about lines that a corrected file will change."""
+        """Resolutions are undone, except for lines that a corrected file will change."""
         truth = {line.identity: line for payout in self.payouts for line in payout.lines}
         for row in self.shop.platform.rows(SettlementLine):
             right = truth.get(row.identity or "")
@@ -306,11 +306,11 @@ class SettlementSimulation:
                 self.decisions.resolve(row, "undo")
                 self.seen["undo"] += 1
 
-    # ---------------------------------------------------------------- the truth
+    # ---------------------------------------------------------------- expected values
 
     @property
     def torn(self) -> bool:
-        """Whether half of a charge that was captured in part is paid out without the other."""
+        """Whether half of a partially captured charge is paid out without the other."""
         waiting = [each.line for each in self.waiting]
         paid = [each.line for payout in self.payouts for each in payout.movements]
         halves = {"charge", "partial_capture_reversal"}
@@ -324,7 +324,7 @@ class SettlementSimulation:
         return bool(left & gone & reversed_)
 
     def left(self) -> Counter[str]:
-        """What clearing and fees must hold: what happened and was not paid out yet."""
+        """The expected balances of clearing and fees: movements that were not paid out yet."""
         balances: Counter[str] = Counter()
         for movement in self.waiting:
             line = movement.line

@@ -1,4 +1,4 @@
-"""The functions on services of this process: for what needs no engine, only their routes."""
+"""The functions on services in this process: for tests of routes, which need no engine."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How long tests wait for what happens by itself: far longer than it takes on a busy machine.
+"""How long tests wait for asynchronous results: far longer than they take on a busy machine.
 
-It ends a run where nothing happens any more. It is no expectation of how fast anything is.
+It ends a run in which nothing happens any more. It does not say how fast anything should be.
 """
 
 from typing import Final

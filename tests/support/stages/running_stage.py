@@ -1,4 +1,4 @@
-"""The functions as they are deployed, in this process, on services that really run."""
+"""The functions as deployed, in this process, on services that really run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HEADER = "payment_id,transaction_id,status,amount,fee,net,currency,processed_dat
 
 @dataclass
 class Stage:
-    """The functions, and the services that stand beside them."""
+    """The functions, and the services that they use."""
 
     api: Functions
     aws: Engine
@@ -41,7 +41,7 @@ class Stage:
     queue_url: str
     tables: dict[str, str]
     stripe_port: int
-    """Where the functions look for Stripe; nobody is there unless a test is."""
+    """Where the functions expect Stripe; nothing listens there unless a test does."""
 
     def shop(self, **settings: Any) -> dict[str, Any]:
         email = f"{uuid.uuid4().hex}@example.com"
@@ -56,18 +56,18 @@ class Stage:
         return self.aws.client("s3").put_object(Bucket=self.bucket, Key=key, Body=body)
 
     def project_payments(self) -> None:
-        """Give the projector all that the payments' stream tells."""
+        """Pass all records of the payments' stream to the projector."""
         function = self.api.modules["project"].handler
         poller = StreamPoller(self.aws_tables, [self.tables["payments"]], function)
         poller.drain()
         assert not poller.errors
 
     def work_settlement_queue(self) -> int:
-        """Work the queue of settlement files until it is empty; how many messages it had."""
+        """Process all messages about settlement files; returns their number."""
         return self.api.work_settlement_queue(self.aws.client("sqs"), self.queue_url)
 
     def payments_that_contradict(self) -> list[str]:
-        """What the project's own proof finds wrong with payments and their postings."""
+        """Violations that ledger verification finds in payments and their postings."""
         client = self.aws_tables.dynamodb()
         restrict_to(client, VerifyLedgerSettings.TABLE_USES, self.tables)
         store = Store(client, self.tables, Codec(NoCipher()), lambda: 60.0, OUTSIDE)

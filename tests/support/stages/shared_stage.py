@@ -19,11 +19,11 @@ from local.stackfile import Stack, require_stack
 from local.workspace import Workspace
 
 ALONE: Final = "alone"
-"""Which process this is, where tests do not run in several."""
+"""The name of this process if tests run in only one."""
 
 
 class _Run(BaseModel):
-    """Who uses the stage that stands deployed."""
+    """The users of the deployed stage."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,8 +36,8 @@ class _Run(BaseModel):
 class SharedStage:
     """A stage in `workspace` for the processes of one run.
 
-    `run` is the same in all processes of a run and in no other: what an earlier run has left
-    behind, because it was killed, is stopped by the next one's first process.
+    `run` is the same in all processes of a run and in no other: what a killed run has left
+    behind is stopped by the next one's first process.
     """
 
     workspace: Workspace
@@ -46,7 +46,7 @@ class SharedStage:
 
     @contextmanager
     def used(self) -> Iterator[tuple[Stack, int]]:
-        """The stage, and the port where its functions look for Stripe, while the block lasts."""
+        """The stage, and the port where its functions expect Stripe, during the block."""
         stripe_port = self._join()
         try:
             yield require_stack(self.workspace), stripe_port
@@ -59,7 +59,7 @@ class SharedStage:
             if found is None or found.run != self.run:
                 down(self.workspace)
                 found = _Run(run=self.run, stripe_port=free_port())
-            # For the whole run: a command that looks elsewhere for Stripe would deploy again.
+            # For the whole run: a command with another address for Stripe would deploy again.
             os.environ[STRIPE_VARIABLE] = f"http://{HOST}:{found.stripe_port}"
             if not found.processes:
                 up(self.workspace, free_port())
@@ -87,7 +87,7 @@ class SharedStage:
         try:
             return _Run.model_validate_json(self._file.read_bytes())
         except (FileNotFoundError, ValueError):
-            return None  # nobody's, or torn by a process that was killed: as if nobody's
+            return None  # no user, or truncated by a killed process
 
     def _write(self, run: _Run) -> None:
         self._file.write_text(run.model_dump_json() + "\n")

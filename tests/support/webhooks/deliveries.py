@@ -1,4 +1,4 @@
-"""Deliveries in a test: a desk on a world's tables, and a queue that hands out its orders."""
+"""Deliveries in a test: dependencies on a world's tables, and a queue that returns its messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Queue(DeliveryQueue):
-    """Orders with the moment from which they are seen, by the world's clock."""
+    """Messages with the time from which they are visible, by the world's clock."""
 
     platform: Platform
     waiting: list[tuple[datetime, int, DeliveryOrder]] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Queue(DeliveryQueue):
         return frozenset()
 
     def due(self) -> DeliveryOrder | None:
-        """The next order that can be seen now."""
+        """The next visible message."""
         if self.waiting and self.waiting[0][0] <= self.platform.clock():
             return heapq.heappop(self.waiting)[2]
         return None
@@ -62,7 +62,7 @@ class Queue(DeliveryQueue):
 
 @dataclass
 class FakeHttp:
-    """Endpoints that answer what `answer` says of the URL; when each was asked is noted."""
+    """Endpoints that answer with `answer` of the URL; the time of each request is recorded."""
 
     answer: Callable[[str], Reply] = lambda _: Reply(status=200)
     clock: Callable[[], datetime] | None = None
@@ -116,7 +116,7 @@ class Post:
     def sweep(
         self, store: Store | None = None, must_stop: Callable[[], bool] = lambda: False
     ) -> RetriesReport:
-        """The schedule fires."""
+        """Invoke the schedule."""
         webhooks = WebhookRepository(store or self.platform.store)
         return queue_due(
             DueDeliveriesDependencies(webhooks, self.queue, self.platform.outside, must_stop)
@@ -128,7 +128,7 @@ class Post:
         return any((row.next_retry or "~") <= now for row in self.deliveries())
 
     def pump(self) -> list[DeliveryOutcome]:
-        """Work on every order that can be seen now."""
+        """Process every visible message."""
         outcomes = []
         while (order := self.queue.due()) is not None:
             outcomes.append(deliver(order, self.deps()))
@@ -136,7 +136,7 @@ class Post:
         return outcomes
 
     def pass_time(self, until: datetime, step: timedelta = timedelta(minutes=1)) -> None:
-        """Let the clock go on in steps, the sweep running every minute and the queue all along."""
+        """Advance the clock in steps, with the sweep every minute and the queue continuously."""
         while self.platform.clock() < until:
             moment = self.platform.clock()
             ahead = [moment + step, until]
@@ -149,7 +149,7 @@ class Post:
             self.pump()
 
     def placed(self, merchant: MerchantProfile, **changes: Any) -> Webhook:
-        """A new delivery, stored and ordered as the projection does it."""
+        """A new delivery, stored and queued as by the projection."""
         row = new_row(self.platform, merchant, **changes)
         assert self.platform.store.put_new(row) is None
         self.queue.send(DeliveryOrder.of(row))
@@ -175,7 +175,7 @@ class Post:
 
 
 def new_row(platform: Platform, merchant: MerchantProfile, **changes: Any) -> Webhook:
-    """A delivery as the projection makes it."""
+    """A delivery as created by the projection."""
     now = platform.clock()
     webhook_id = f"whk_{next(_numbers):026d}"
     kind = changes.get("event_type", "payment.succeeded")

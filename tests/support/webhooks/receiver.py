@@ -1,4 +1,4 @@
-"""Endpoints of merchants on this machine: some that answer, and some that misbehave."""
+"""Merchants' endpoints on this machine: some answer, and some misbehave."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OK: Answer = (200, {})
 
 @dataclass(frozen=True)
 class Received:
-    """One request, as it came."""
+    """One request as received."""
 
     path: str
     headers: Mapping[str, str]
@@ -33,7 +33,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Answers with what stands in `script`, one after the other, and then with `usual`."""
+    """Answers with the entries of `script`, one after the other, and then with `usual`."""
 
     script: list[Answer] = field(default_factory=list)
     usual: Answer = OK
@@ -89,7 +89,7 @@ class Receiver:
 
 @contextmanager
 def misbehaving(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """The port of an endpoint that does `serve` with each connection."""
+    """The port of an endpoint that calls `serve` with each connection."""
     listener = socket.create_server(("127.0.0.1", 0))
     open_: list[socket.socket] = []
 
@@ -121,7 +121,7 @@ def _served(serve: Callable[[socket.socket], None], connection: socket.socket) -
 
 
 def never_answers(connection: socket.socket) -> None:
-    """Reads everything, says nothing."""
+    """Reads everything, answers nothing."""
     while connection.recv(65536):
         pass
 
@@ -132,7 +132,7 @@ def hangs_up(connection: socket.socket) -> None:
 
 
 def speaks_no_http(connection: socket.socket) -> None:
-    """Answers in a language of its own."""
+    """Answers in a different protocol."""
     connection.recv(65536)
     connection.sendall(b"220 mail ready\r\n")
     connection.close()
@@ -148,7 +148,7 @@ def drips_headers(connection: socket.socket) -> None:
 
 
 def drips_body(connection: socket.socket) -> None:
-    """Answers at once, and never comes to an end."""
+    """Answers at once with an endless body."""
     connection.recv(65536)
     connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
     while True:
@@ -168,7 +168,7 @@ def says(*lines: bytes) -> Callable[[socket.socket], None]:
 
 
 class Flood:
-    """Answers with a gigabyte that `framing` announces, and counts what was taken of it."""
+    """Answers with a gigabyte, framed by `framing`, and counts the bytes that were read."""
 
     def __init__(self, framing: str = f"content-length: {1024**3}\r\n\r\n") -> None:
         self.framing = framing
@@ -189,14 +189,14 @@ class Flood:
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority of the tests, and a certificate that it gave to some names."""
+    """A certificate authority for tests, and a certificate for some names."""
 
     server: ssl.SSLContext
     client: ssl.SSLContext
 
 
 def authority_for(names: Sequence[str], directory: Path) -> Authority:
-    """Who trusts it alone, and a server that has its certificate for `names`."""
+    """A client context that trusts only this authority, and a server with its certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,4 +1,4 @@
-"""Deliveries of a stage worked off by the real handlers, to a receiver that is not to be relied on.
+"""Deliveries of a stage processed by the real handlers, to an unreliable receiver.
 
 Only the endpoint is a fake at its port, and the clock is moved: an hour between two rounds.
 """
@@ -29,7 +29,7 @@ DEATHS = 0.02
 
 @dataclass
 class BadReceiver:
-    """Takes most of what it is sent; the sender may die when it has taken something."""
+    """Accepts most of what it receives; the sender may die after a webhook was accepted."""
 
     dice: Random
     sent: int = 0
@@ -44,7 +44,7 @@ class BadReceiver:
             return Reply(status=self.dice.choice([500, 503, 404]))
         self.taken[webhook_id] += 1
         if self.dice.random() < DEATHS:
-            raise ProcessKilled("after the endpoint had taken it")
+            raise ProcessKilled("after the endpoint had accepted it")
         return Reply(status=200)
 
 
@@ -65,14 +65,14 @@ class WebhookWorker:
         return datetime.now(UTC) + self._passed
 
     def work_off(self) -> int:
-        """Deliver until nothing is due any more; how many rounds it took."""
+        """Deliver until nothing is due any more; returns the number of rounds."""
         for number in range(1, ROUNDS + 1):
             self._empty_the_queue()
             self._passed += STEP
             swept = self.stage.api.modules["retries"].handler({"schedule": "retries"}, Context())
             if not swept["due"] and not self._pending():
                 return number
-        raise AssertionError("deliveries never come to an end")
+        raise AssertionError("deliveries never end")
 
     def _pending(self) -> bool:
         return any(
@@ -87,7 +87,7 @@ class WebhookWorker:
             try:
                 answer = self.stage.api.modules["deliver"].handler({"Records": records}, Context())
             except ProcessKilled:
-                continue  # SQS hands them out again when they have been hidden for long enough
+                continue  # SQS delivers them again after their visibility timeout
             failed = {each["itemIdentifier"] for each in answer["batchItemFailures"]}
             for message in messages:
                 if message["MessageId"] not in failed:
