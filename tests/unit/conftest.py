@@ -1,4 +1,4 @@
-"""Unit tests of the runtime may open no socket: what needs one is an integration test."""
+"""Unit tests of the runtime may not open sockets: a test that needs one is an integration test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from pytest_socket import disable_socket, enable_socket
 
 FREE = {"local", "operations", "simulation", "stacks"}
-"""Their tests start processes, and look for free ports."""
+"""Their tests start processes, and find free ports."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The guard itself."""
+"""The guard against sockets itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""API keys: their form, their hash, and every way to be refused."""
+"""API keys: their format, their hash, and every reason to refuse one."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def row(**changes: Any) -> ApiKey:
 
 @dataclass
 class Gate:
-    """The tables and keys, with whatever goes wrong."""
+    """The tables and keys, with injected errors."""
 
     row: ApiKey | None = field(default_factory=row)
     reading: Exception | None = None
@@ -102,7 +102,7 @@ class Gate:
         return refused.value.reason
 
 
-def test_a_good_key_says_whose_it_is() -> None:
+def test_a_valid_key_identifies_its_owner() -> None:
     gate = Gate()
     identity = gate.judge()
     assert (identity.subject, identity.merchant_id) == (f"key:{PREFIX}", "mer_1")
@@ -110,7 +110,7 @@ def test_a_good_key_says_whose_it_is() -> None:
     assert gate.asked_for == [("index", HASH_SUBJECT, "k000000001")]
 
 
-def test_a_key_has_one_form() -> None:
+def test_a_key_has_one_format() -> None:
     mark, prefix, secret = TEXT.split("_", 2)
     assert (mark, prefix) == ("sk", PREFIX)
     assert len(base64.urlsafe_b64decode(secret + "=")) == 32
@@ -118,13 +118,13 @@ def test_a_key_has_one_form() -> None:
 
 
 @given(st.binary(min_size=PREFIX_RANDOM_BYTES, max_size=PREFIX_RANDOM_BYTES))
-def test_a_prefix_is_made_of_random_bytes_and_of_nothing_else(random: bytes) -> None:
+def test_a_prefix_consists_only_of_random_bytes(random: bytes) -> None:
     prefix = prefix_from(random)
     assert prefix_of(api_key_text(prefix, bytes(32))) == prefix
     assert prefix_from(random) == prefix
 
 
-def test_every_letter_is_as_likely_in_a_prefix() -> None:
+def test_every_letter_is_equally_likely_in_a_prefix() -> None:
     dice, drawn = Random(4), 10_000
     letters = Counter("".join(prefix_from(dice.randbytes(16)) for _ in range(drawn)))
     assert set(letters) == set(PREFIX_ALPHABET)
@@ -132,7 +132,7 @@ def test_every_letter_is_as_likely_in_a_prefix() -> None:
     assert all(0.8 * even < count < 1.2 * even for count in letters.values())
 
 
-def test_each_gate_compares_unknown_keys_with_a_hash_of_its_own() -> None:
+def test_each_gate_compares_unknown_keys_with_its_own_hash() -> None:
     fakes = Gate()
     one, other = (ApiKeyGate(fakes, fakes, fakes, OUTSIDE) for _ in range(2))
     assert len({one.decoy_key, other.decoy_key, one.decoy_hash, other.decoy_hash}) == 4
@@ -155,7 +155,7 @@ def test_each_gate_compares_unknown_keys_with_a_hash_of_its_own() -> None:
     ],
     ids=lambda text: text[:20] + str(len(text)),
 )
-def test_what_has_not_the_form_of_a_key_is_refused_unread(text: str) -> None:
+def test_a_text_in_another_format_is_refused_without_a_read(text: str) -> None:
     gate = Gate(reading=AssertionError("nothing should be read"))
     assert gate.refusal(text) is Refusal.MALFORMED
 
@@ -178,14 +178,14 @@ def test_a_wrong_secret_is_refused() -> None:
     assert gate.noted == []
 
 
-def test_another_spelling_of_the_same_bytes_is_another_secret() -> None:
+def test_another_encoding_of_the_same_bytes_is_another_secret() -> None:
     last = TEXT[-1]
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     respelt = TEXT[:-1] + alphabet[alphabet.index(last) ^ 1]
     assert Gate().refusal(respelt) is Refusal.API_KEY_WRONG
 
 
-def test_a_revoked_key_is_refused_and_only_its_owner_learns_it_from_the_log() -> None:
+def test_a_revoked_key_is_refused_and_its_owner_is_named_only_in_the_log() -> None:
     gate = Gate(row=row(revoked_at="2026-03-02T00:00:00.000Z"))
     assert gate.refusal() is Refusal.API_KEY_REVOKED
     assert gate.refusal(api_key_text(PREFIX, os.urandom(32))) is Refusal.API_KEY_WRONG
@@ -199,16 +199,16 @@ def test_without_the_hash_key_every_key_is_refused(error: Exception) -> None:
     assert Gate(keys=error).refusal() is Refusal.KEYS_UNREADABLE
 
 
-def test_a_table_that_does_not_answer_is_a_refusal() -> None:
+def test_a_table_error_refuses_the_key() -> None:
     assert Gate(reading=Unavailable("busy")).refusal() is Refusal.KEYS_UNREADABLE
 
 
 @pytest.mark.parametrize("merchant_id", ["", "platform", "mer_1#2"])
-def test_a_key_of_no_merchant_is_refused(merchant_id: str) -> None:
+def test_a_key_without_a_merchant_is_refused(merchant_id: str) -> None:
     assert Gate(row=row(merchant_id=merchant_id)).refusal() is Refusal.CLAIMS
 
 
-def test_the_first_use_is_noted_as_the_keys_own_change() -> None:
+def test_the_first_use_is_recorded_as_a_change_by_the_key() -> None:
     gate = Gate()
     gate.judge()
     (noted,) = gate.noted
@@ -218,7 +218,7 @@ def test_the_first_use_is_noted_as_the_keys_own_change() -> None:
     assert noted.key_hash == row().key_hash
 
 
-def test_a_use_is_noted_at_most_once_an_hour() -> None:
+def test_a_use_is_recorded_at_most_once_an_hour() -> None:
     gate = Gate(row=row(last_used_at="2026-03-04T05:06:07.000Z"))
     hour = timedelta(hours=1)
     assert hour == LAST_USED_INTERVAL
@@ -229,7 +229,7 @@ def test_a_use_is_noted_at_most_once_an_hour() -> None:
     assert len(gate.noted) == 1
 
 
-def test_a_use_that_cannot_be_noted_lets_the_caller_in_with_a_warning(
+def test_a_use_that_cannot_be_recorded_still_admits_the_caller_with_a_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     warned: list[dict[str, Any]] = []
@@ -240,7 +240,7 @@ def test_a_use_that_cannot_be_noted_lets_the_caller_in_with_a_warning(
     assert warned == [{"key": PREFIX, "detail": "busy"}]
 
 
-def test_nothing_shows_the_secret_or_its_hash() -> None:
+def test_the_secret_and_its_hash_are_never_shown() -> None:
     assert row().key_hash not in repr(row())
     shown = NewApiKey.model_validate({**row().model_dump(), "secret": TEXT, "prefix": PREFIX})
     assert TEXT not in repr(shown)

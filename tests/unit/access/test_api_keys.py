@@ -1,4 +1,4 @@
-"""API keys from making to revoking, through the functions, on tables in this process."""
+"""API keys from creation to revocation, through the functions, on tables in this process."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def stored(prefix: str) -> dict[str, Any]:
     return item
 
 
-def test_a_key_is_shown_once_and_kept_as_a_hash(api: Functions, shop: str) -> None:
+def test_a_key_is_shown_once_and_stored_as_a_hash(api: Functions, shop: str) -> None:
     made = make(api, shop, permissions=["reports", "payments", "reports"])
     assert made["secret"].startswith(f"sk_{made['id']}_")
     assert made["permissions"] == ["payments", "reports"]
@@ -68,7 +68,7 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(api: Functions, shop: str) -> No
     assert made["secret"][-43:] not in listed.text
 
 
-def test_a_key_opens_what_it_was_made_for(api: Functions, shop: str) -> None:
+def test_a_key_grants_only_its_permissions(api: Functions, shop: str) -> None:
     made = make(api, shop)
     vouched = api.judge(made["secret"])
     assert vouched == {
@@ -87,7 +87,7 @@ def test_a_key_opens_what_it_was_made_for(api: Functions, shop: str) -> None:
     assert api("GET", "/v1/api-keys", authorizer=vouched["context"]).status == 403
 
 
-def test_the_use_of_a_key_is_noted_once(api: Functions, shop: str) -> None:
+def test_the_use_of_a_key_is_recorded_once(api: Functions, shop: str) -> None:
     made = make(api, shop)
     for _ in range(3):
         assert is_good(api, made["secret"])
@@ -97,7 +97,7 @@ def test_the_use_of_a_key_is_noted_once(api: Functions, shop: str) -> None:
     assert stored(made["id"])["changed_by"] == {"S": f"key:{made['id']}"}
 
 
-def test_no_card_number_in_a_clients_name_is_kept_with_a_keys_use(
+def test_no_card_number_in_a_user_agent_is_stored_with_a_keys_use(
     api: Functions, shop: str
 ) -> None:
     made = make(api, shop)
@@ -107,7 +107,7 @@ def test_no_card_number_in_a_clients_name_is_kept_with_a_keys_use(
     assert row["user_agent"] == {"S": "…"}
 
 
-def test_a_use_that_the_table_refuses_to_note_lets_the_caller_in(
+def test_a_use_that_the_table_refuses_to_record_still_admits_the_caller(
     api: Functions, shop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make(api, shop)
@@ -123,7 +123,7 @@ def test_a_use_that_the_table_refuses_to_note_lets_the_caller_in(
     assert warned == ["The use was not recorded (ResourceNotFoundException)"]
 
 
-def test_a_revoked_key_opens_nothing_and_stays_listed(
+def test_a_revoked_key_grants_nothing_and_stays_listed(
     api: Functions, shop: str, reasons: list[str]
 ) -> None:
     made = make(api, shop)
@@ -139,7 +139,7 @@ def test_a_revoked_key_opens_nothing_and_stays_listed(
     assert row == first.body
 
 
-def test_a_revocation_repeats_under_its_key(api: Functions, shop: str) -> None:
+def test_a_revocation_is_idempotent_under_its_key(api: Functions, shop: str) -> None:
     path = f"/v1/api-keys/{make(api, shop)['id']}/revoke"
     headers = {"idempotency-key": "revoke-1"}
     first = api("POST", path, headers=headers)
@@ -147,7 +147,7 @@ def test_a_revocation_repeats_under_its_key(api: Functions, shop: str) -> None:
     assert (again.status, again.text) == (200, first.text)
 
 
-def test_a_repeated_request_makes_one_key_and_shows_it_again(api: Functions, shop: str) -> None:
+def test_a_repeated_request_creates_one_key_and_returns_it_again(api: Functions, shop: str) -> None:
     body = {"merchant_id": shop, "name": "till", "permissions": ["payments"]}
     headers = {"idempotency-key": "till"}
     first = api("POST", "/v1/api-keys", body, headers=headers)
@@ -160,7 +160,7 @@ def test_a_repeated_request_makes_one_key_and_shows_it_again(api: Functions, sho
     assert first.body["secret"] not in str(claims)
 
 
-def test_keys_come_page_by_page_the_newest_first(api: Functions, shop: str) -> None:
+def test_keys_are_listed_in_pages_newest_first(api: Functions, shop: str) -> None:
     names = [make(api, shop, name=f"till {n}")["name"] for n in range(5)]
     make(api, make_other(api))
     seen: list[str] = []
@@ -189,11 +189,11 @@ def make_other(api: Functions) -> str:
         ({"permissions": ["everything"]}, 422, "permissions.0"),
         ({"name": ""}, 422, "name"),
         ({"merchant_id": None}, 422, "merchant_id"),
-        ({"merchant_id": "mer_nobody"}, 404, "merchant_id"),
+        ({"merchant_id": "mer_unknown"}, 404, "merchant_id"),
         ({"secret": "sk_mine"}, 400, "secret"),
     ],
 )
-def test_a_key_that_must_not_be_is_refused(
+def test_an_invalid_key_request_is_refused(
     api: Functions, shop: str, changes: dict[str, Any], status: int, param: str
 ) -> None:
     body = {"merchant_id": shop, "name": "till", "permissions": ["payments"], **changes}
@@ -201,7 +201,7 @@ def test_a_key_that_must_not_be_is_refused(
     assert (answer.status, answer.body["param"]) == (status, param)
 
 
-def test_only_operators_and_holders_of_merchant_make_see_and_revoke_keys(
+def test_only_operators_and_holders_of_merchant_create_list_and_revoke_keys(
     api: Functions, shop: str
 ) -> None:
     made = make(api, shop)
@@ -243,7 +243,7 @@ def test_a_merchant_creates_lists_and_revokes_only_its_own_keys(api: Functions, 
         ("payments", ["payments"], 403),
     ],
 )
-def test_a_key_may_do_nothing_that_its_maker_may_not(
+def test_a_key_cannot_exceed_its_creators_permissions(
     held: str, asked: list[str], status: int, api: Functions, shop: str
 ) -> None:
     body = {"name": "till", "permissions": asked}
@@ -259,7 +259,7 @@ def test_a_key_may_do_nothing_that_its_maker_may_not(
 @pytest.mark.parametrize(
     "wrong", [{"name": ""}, {"colour": "red"}, {"name": "4242424242424242"}, {"name": ...}]
 )
-def test_what_the_maker_lacks_is_judged_before_what_else_is_wrong(
+def test_missing_permissions_take_precedence_over_other_errors(
     wrong: dict[str, Any], api: Functions, shop: str
 ) -> None:
     body = {"name": "till", "permissions": ["reports", 7, "everything"], **wrong}
@@ -269,7 +269,7 @@ def test_what_the_maker_lacks_is_judged_before_what_else_is_wrong(
 
 
 @pytest.mark.parametrize("permissions", [None, "reports", {"reports": True}, [["reports"]], [7]])
-def test_permissions_of_another_form_are_a_wrong_value(
+def test_malformed_permissions_are_an_invalid_value(
     permissions: Any, api: Functions, shop: str
 ) -> None:
     body = {"name": "till", "permissions": permissions}
@@ -277,7 +277,7 @@ def test_permissions_of_another_form_are_a_wrong_value(
     assert (answer.status, answer.body["code"]) == (422, "invalid_value")
 
 
-def test_a_key_makes_no_key_that_may_do_more_than_itself(api: Functions, shop: str) -> None:
+def test_a_key_cannot_create_a_key_with_more_permissions(api: Functions, shop: str) -> None:
     parent = make(api, shop, permissions=["merchant", "reports"])
     who = api.judge(parent["secret"])["context"]
     child = api("POST", "/v1/api-keys", {"name": "b", "permissions": ["reports"]}, authorizer=who)
@@ -286,7 +286,9 @@ def test_a_key_makes_no_key_that_may_do_more_than_itself(api: Functions, shop: s
     assert api("POST", "/v1/api-keys", more, authorizer=who).status == 403
 
 
-def test_a_repetition_shows_no_key_to_whom_it_may_do_more(api: Functions, shop: str) -> None:
+def test_a_repetition_returns_no_key_to_a_caller_with_fewer_permissions(
+    api: Functions, shop: str
+) -> None:
     headers = {"idempotency-key": "till"}
     body = {"name": "till", "permissions": ["payments"]}
     made = api(
@@ -302,15 +304,15 @@ def test_a_repetition_shows_no_key_to_whom_it_may_do_more(api: Functions, shop: 
     assert made.body["secret"] not in again.text
 
 
-def test_a_list_names_its_merchant_and_a_key_that_is_not_there_is_not_found(
+def test_a_list_needs_its_merchant_and_an_unknown_key_is_not_found(
     api: Functions,
 ) -> None:
     assert api("GET", "/v1/api-keys").status == 422
-    assert api("GET", "/v1/api-keys", query="merchant_id=mer_nobody").status == 404
+    assert api("GET", "/v1/api-keys", query="merchant_id=mer_unknown").status == 404
     assert api("POST", "/v1/api-keys/abcdefghijkl/revoke").status == 404
 
 
-def test_a_stranger_is_refused_for_reasons_that_only_the_log_knows(
+def test_an_unknown_caller_is_refused_and_only_the_log_has_the_reason(
     api: Functions, shop: str, reasons: list[str]
 ) -> None:
     secret = make(api, shop)["secret"]
@@ -321,7 +323,7 @@ def test_a_stranger_is_refused_for_reasons_that_only_the_log_knows(
     assert reasons == ["api_key_wrong", "api_key_unknown", "malformed"]
 
 
-def test_a_refused_key_is_answered_as_a_refused_token_is(api: Functions, shop: str) -> None:
+def test_a_refused_key_is_answered_like_a_refused_token(api: Functions, shop: str) -> None:
     refused = api.judge(make(api, shop)["secret"][:-10] + "A" * 10)
     answer = api("GET", "/v1/payments", authorizer=refused["context"])
     assert (answer.status, answer.body["code"]) == (401, "unauthorized")
@@ -345,7 +347,7 @@ def test_without_key_material_every_key_is_refused(
     assert reasons == ["keys_unreadable"]
 
 
-def test_a_fault_of_ours_is_a_refusal_whose_trace_does_not_show_the_secret(
+def test_an_internal_error_refuses_and_its_trace_does_not_show_the_secret(
     api: Functions, shop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = make(api, shop)["secret"]

@@ -1,4 +1,4 @@
-"""The gateway's authorizer: every failure is a refusal, which a function answers."""
+"""The gateway's authorizer: every failure is a refusal, which a function then answers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def secret() -> Iterator[str]:
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Message and reason of what the authorizer logs of requests; keys are logged as well."""
+    """Message and reason of the authorizer's log lines about requests; keys are logged as well."""
     seen: list[tuple[str, str]] = []
 
     def note(message: str, **fields: Any) -> None:
@@ -62,7 +62,7 @@ def ask(authorization: str | None) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("secret")
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  "])
-def test_a_good_token_is_vouched_for(scheme: str) -> None:
+def test_a_valid_token_gives_an_identity(scheme: str) -> None:
     exp = int(NOW) + 600
     answer = ask(scheme + signed(exp=exp))
     assert answer == {
@@ -81,13 +81,13 @@ def test_a_good_token_is_vouched_for(scheme: str) -> None:
 
 
 @pytest.mark.usefixtures("secret")
-def test_an_operators_context_names_no_merchant() -> None:
+def test_an_operators_context_has_no_merchant() -> None:
     assert ask("Bearer " + signed(merchant_id=...))["context"]["merchant_id"] == ""
 
 
 @pytest.mark.usefixtures("secret")
 @pytest.mark.parametrize("flaw", list(REFUSED))
-def test_a_flawed_token_is_refused_without_a_reason_that_only_the_log_knows(
+def test_an_invalid_token_is_refused_and_only_the_log_has_the_reason(
     flaw: str, lines: list[tuple[str, str]]
 ) -> None:
     assert ask("Bearer " + REFUSED[flaw]()) == (MISSING if flaw == "empty" else INVALID)
@@ -106,7 +106,7 @@ def test_a_credential_that_is_not_a_bearer_token_is_refused(
 
 @pytest.mark.usefixtures("secret")
 @pytest.mark.parametrize("event", [{}, {"headers": None}, {"headers": {"authorization": None}}])
-def test_an_event_of_another_shape_is_refused(event: dict[str, Any]) -> None:
+def test_an_event_in_another_format_is_refused(event: dict[str, Any]) -> None:
     assert authorize.handler(event, CONTEXT) == MISSING
 
 
@@ -122,7 +122,7 @@ def test_an_authorizer_without_settings_refuses(
 
 
 @pytest.mark.usefixtures("lines")
-def test_a_token_that_could_not_be_judged_may_come_again_once_the_gateway_forgets_the_answer(
+def test_a_token_that_could_not_be_verified_can_be_retried_after_the_gateways_cache_expires(
     secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JWKS_SECRET_ARN", secret + "-gone")
@@ -137,6 +137,6 @@ def test_a_token_that_could_not_be_judged_may_come_again_once_the_gateway_forget
 
 
 @pytest.mark.parametrize("reason", list(Refusal))
-def test_no_refusal_is_an_identity(reason: Refusal) -> None:
+def test_a_refusal_is_not_an_identity(reason: Refusal) -> None:
     with pytest.raises((Unauthorized, Unavailable)):
         identity_in(refusing_context(reason, 60), NOW)

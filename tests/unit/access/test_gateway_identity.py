@@ -1,4 +1,4 @@
-"""Who calls where API Gateway judged the JWT: its claims, all of them text."""
+"""The caller's identity if API Gateway has verified the JWT: from its claims, all of them text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def judged(jwt: Any) -> Caller:
     return caller_of(HttpEvent.of(http_event("GET", "/v1/payments", jwt=jwt)), NOW)
 
 
-def test_the_claims_of_a_verified_token_say_who_calls() -> None:
+def test_verified_claims_give_the_identity() -> None:
     who = caller()
     assert (who.subject, who.merchant_id, who.is_operator) == ("user-1", "mer_1", False)
     assert who.permissions == {"openid", "payments", "reports"}
@@ -45,13 +45,13 @@ def test_an_operator_has_the_scope_admin_and_no_merchant() -> None:
     assert not caller(scope="admin").is_operator
 
 
-def test_a_token_without_a_scope_may_nothing() -> None:
+def test_a_token_without_a_scope_has_no_permissions() -> None:
     assert caller(scope=...).permissions == frozenset()
     assert caller(scope="").permissions == frozenset()
 
 
 @pytest.mark.parametrize("exp", ["1700000600", "1.7000006e+09", "1.7000006E9", "1700000600.0"])
-def test_a_time_is_read_however_the_gateway_writes_it(exp: str) -> None:
+def test_an_expiry_is_parsed_in_every_format_of_the_gateway(exp: str) -> None:
     assert caller(exp=exp).subject == "user-1"
 
 
@@ -102,7 +102,7 @@ def test_a_token_without_claims_gives_no_identity(jwt: Any) -> None:
         judged(jwt)
 
 
-def test_two_authorizers_at_once_are_a_wrong_set_up() -> None:
+def test_an_identity_from_two_authorizers_is_a_configuration_error() -> None:
     event = http_event("GET", "/v1/payments", authorizer=token_of("mer_1"))
     event["requestContext"]["authorizer"]["jwt"] = {"claims": GOOD}
     with pytest.raises(Unauthorized):

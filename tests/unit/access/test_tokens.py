@@ -1,4 +1,4 @@
-"""Bearer tokens: one good one, and every way to be refused."""
+"""Bearer tokens: a valid one, and every reason to refuse one."""
 
 from __future__ import annotations
 
@@ -103,37 +103,37 @@ def part(value: Any) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def test_a_good_token_says_who_it_is() -> None:
+def test_a_valid_token_gives_the_identity() -> None:
     identity = verify_token(signed(), KEYS, SETTINGS)
     assert (identity.subject, identity.merchant_id) == ("user-1", "mer_1")
     assert identity.permissions == ("payments", "reports")
 
 
-def test_an_elliptic_curve_key_will_do_too() -> None:
+def test_an_elliptic_curve_key_is_accepted_too() -> None:
     token = signed(key=EC, algorithm="ES256", kid="ec-1")
     assert verify_token(token, KEYS, SETTINGS).subject == "user-1"
 
 
-def test_an_operators_token_names_no_merchant() -> None:
+def test_an_operators_token_has_no_merchant() -> None:
     assert verify_token(signed(merchant_id=...), KEYS, SETTINGS).merchant_id is None
 
 
 @pytest.mark.parametrize(
     "typ", ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "application/JWT", None, ""]
 )
-def test_a_token_may_say_that_it_is_a_jwt_or_an_access_token_or_nothing(typ: Any) -> None:
+def test_a_tokens_type_may_be_jwt_access_token_or_missing(typ: Any) -> None:
     assert verify_token(signed(typ=typ), KEYS, SETTINGS).subject == "user-1"
 
 
 @pytest.mark.parametrize("character", ["x", "\U0001d11e"])
-def test_claims_of_the_greatest_length_are_accepted(character: str) -> None:
+def test_claims_of_the_maximum_length_are_accepted(character: str) -> None:
     text, word = character * MAX_CLAIM_CHARACTERS, "p" * MAX_CLAIM_CHARACTERS
     identity = verify_token(signed(sub=text, permissions=[word]), KEYS, SETTINGS)
     assert (identity.subject, identity.permissions) == (text, (word,))
     assert len(text.encode()) <= 1_024, "DynamoDB's limit for the key of an index is 2,048 bytes"
 
 
-def test_an_identity_ends_with_its_token_and_what_is_forgiven_of_a_clock() -> None:
+def test_an_identity_expires_with_its_token_and_the_clock_tolerance() -> None:
     exp = int(time.time()) + 600
     identity = verify_token(signed(exp=exp), KEYS, SETTINGS)
     assert identity.expires_at == exp + SETTINGS.leeway_seconds
@@ -155,7 +155,7 @@ OWN_NAMES = (
 
 
 @pytest.mark.parametrize("name", OWN_NAMES)
-def test_no_token_takes_a_name_under_which_the_platform_or_an_api_key_acts(name: str) -> None:
+def test_a_token_cannot_use_a_reserved_name(name: str) -> None:
     with pytest.raises(TokenRefused) as refused:
         verify_token(signed(sub=name), KEYS, SETTINGS)
     assert refused.value.reason is Refusal.CLAIMS
@@ -286,7 +286,7 @@ def test_a_token_with_one_flaw_is_refused_for_that_flaw(flaw: str) -> None:
     assert refused.value.reason is REASON_OF.get(flaw, Refusal.CLAIMS)
 
 
-def test_every_reason_is_a_word_that_a_metric_can_bear() -> None:
+def test_every_reason_is_a_valid_metric_dimension() -> None:
     assert set(REASON_OF) < set(REFUSED)
     assert all(reason.isascii() and " " not in reason for reason in Refusal)
 
@@ -298,22 +298,22 @@ def test_any_text_that_is_not_a_token_is_refused(text: str) -> None:
 
 
 @given(st.integers(0, 2000), st.characters(min_codepoint=33, max_codepoint=126))
-def test_a_token_with_one_character_changed_is_refused(place: int, character: str) -> None:
+def test_a_token_with_one_changed_character_is_refused(place: int, character: str) -> None:
     token = signed()
-    place %= token.rindex(".")  # the signature's last character holds spare bits
+    place %= token.rindex(".")  # the signature's last character has unused bits
     forged = token[:place] + character + token[place + 1 :]
     if forged != token:
         with pytest.raises(TokenRefused):
             verify_token(forged, KEYS, SETTINGS)
 
 
-def test_a_clock_a_little_behind_is_forgiven() -> None:
+def test_a_slightly_slow_clock_is_tolerated() -> None:
     token = signed(exp=int(time.time()) - SETTINGS.leeway_seconds + 3)
     assert verify_token(token, KEYS, SETTINGS).subject == "user-1"
 
 
 class Issuer:
-    """An issuer that can change its keys, be away, and answer nonsense."""
+    """An issuer that can change its keys, be unavailable, and answer nonsense."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -357,7 +357,7 @@ def keys_of(issuer: Issuer, clock: list[float]) -> PublicKeys:
     return PublicKeys(issuer, 300, monotonic=lambda: clock[0])
 
 
-def test_keys_are_read_once_and_again_when_stale() -> None:
+def test_keys_are_loaded_once_and_again_when_stale() -> None:
     issuer, clock = Issuer(), [0.0]
     keys = keys_of(issuer, clock)
     for clock[0] in (0.0, 100.0, 299.0):
@@ -368,7 +368,7 @@ def test_keys_are_read_once_and_again_when_stale() -> None:
     assert issuer.asked == 2
 
 
-def test_a_new_kid_is_found_soon_but_unknown_ones_do_not_make_us_ask_each_time() -> None:
+def test_a_new_kid_is_found_soon_but_unknown_ones_are_not_loaded_each_time() -> None:
     issuer, clock = Issuer(), [0.0]
     keys = keys_of(issuer, clock)
     keys.key("a")
@@ -383,7 +383,7 @@ def test_a_new_kid_is_found_soon_but_unknown_ones_do_not_make_us_ask_each_time()
 
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS, ids=repr)
-def test_known_keys_serve_on_through_bad_answers_until_they_are_too_old(answer: Any) -> None:
+def test_known_keys_remain_valid_through_bad_answers_until_they_are_too_old(answer: Any) -> None:
     issuer, clock = Issuer(), [0.0]
     keys = keys_of(issuer, clock)
     keys.key("a")
@@ -400,7 +400,7 @@ def test_known_keys_serve_on_through_bad_answers_until_they_are_too_old(answer: 
 
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS, ids=repr)
-def test_a_bad_answer_is_not_asked_for_again_at_each_request(answer: Any) -> None:
+def test_a_bad_answer_is_not_retried_at_each_request(answer: Any) -> None:
     issuer, clock = Issuer(), [0.0]
     keys = keys_of(issuer, clock)
     keys.key("a")
@@ -411,10 +411,10 @@ def test_a_bad_answer_is_not_asked_for_again_at_each_request(answer: Any) -> Non
     issuer.asked = 0
     for clock[0] in range(310, 1_500):
         assert keys.key("a")
-    assert issuer.asked <= 1_190 / MAX_RETRY_SECONDS + 3, "the pauses grow to the longest one"
+    assert issuer.asked <= 1_190 / MAX_RETRY_SECONDS + 3, "the pauses grow to the maximum"
 
 
-def test_an_issuer_that_never_answered_is_not_asked_at_each_request_either() -> None:
+def test_an_issuer_that_never_answered_is_not_asked_at_each_request() -> None:
     issuer, clock = Issuer(), [0.0]
     issuer.instead = AWAY
     keys = keys_of(issuer, clock)
@@ -427,7 +427,7 @@ def test_an_issuer_that_never_answered_is_not_asked_at_each_request_either() -> 
     assert keys.key("a")
 
 
-def test_keys_that_were_read_again_are_asked_for_as_soon_as_ever() -> None:
+def test_after_a_successful_load_pauses_are_short_again() -> None:
     issuer, clock = Issuer(), [0.0]
     keys = keys_of(issuer, clock)
     issuer.instead = AWAY
@@ -442,14 +442,14 @@ def test_keys_that_were_read_again_are_asked_for_as_soon_as_ever() -> None:
     assert keys.key("b")
 
 
-def test_one_unusable_key_does_not_spoil_the_others() -> None:
+def test_one_unusable_key_does_not_affect_the_others() -> None:
     good, *_ = jwks()["keys"]
     odd = [7, None, {"kty": "RSA", "kid": "x"}, {"kty": "RSA", "kid": ["y"], "n": {}}]
     keys = PublicKeys(lambda: {"keys": [*odd, good]}, 300, time.monotonic)
     assert keys.key("rsa-1")
 
 
-def test_a_withdrawn_key_is_refused_when_the_keys_were_read_again() -> None:
+def test_a_withdrawn_key_is_refused_after_the_next_load() -> None:
     issuer, clock = Issuer(), [0.0]
     keys = keys_of(issuer, clock)
     keys.key("a")
@@ -459,7 +459,7 @@ def test_a_withdrawn_key_is_refused_when_the_keys_were_read_again() -> None:
         keys.key("a")
 
 
-def test_an_issuer_that_never_answered_means_no_token_is_good() -> None:
+def test_without_keys_from_the_issuer_no_token_is_valid() -> None:
     issuer = Issuer()
     issuer.instead = AWAY
     with pytest.raises(TokenRefused) as refused:

@@ -29,8 +29,8 @@ def test_the_document_is_valid_openapi_3_1() -> None:
     validate(document, cls=OpenAPIV31SpecValidator)
 
 
-def test_the_document_is_the_pinned_one() -> None:
-    """A change of the API shows as a change of docs/openapi.json: `make docs` writes it."""
+def test_the_document_is_the_committed_one() -> None:
+    """A change of the API is a change of docs/openapi.json: `make docs` writes it."""
     assert openapi_document() == json.loads(PINNED.read_text())
 
 
@@ -54,7 +54,7 @@ def test_every_endpoint_is_described_with_its_answers_and_refusals(endpoint: End
     assert shown == (set(endpoint.query.model_fields) if endpoint.query else unsaid)
 
 
-def test_the_document_describes_nothing_that_is_no_endpoint() -> None:
+def test_the_document_describes_only_endpoints() -> None:
     described = {
         (method.upper(), path)
         for path, operations in openapi_document()["paths"].items()
@@ -71,7 +71,7 @@ def test_problems_are_described_as_problem_json() -> None:
             assert "application/problem+json" in answer["content"]
 
 
-def test_money_moving_routes_demand_a_key_and_reading_ones_never_do() -> None:
+def test_money_moving_routes_require_a_key_and_reading_ones_never_do() -> None:
     for endpoint in ENDPOINTS:
         if endpoint.method == "GET":
             assert endpoint.idempotent == "no"
@@ -86,12 +86,12 @@ def test_every_endpoint_has_a_handler(name: str, module: object) -> None:
     assert set(module.ROUTES.operations) == mine  # type: ignore[attr-defined]
 
 
-def test_reading_is_the_query_functions_and_changing_the_process_functions() -> None:
+def test_the_query_function_reads_and_the_process_function_changes() -> None:
     for endpoint in ENDPOINTS:
         assert (endpoint.function == "query") == (endpoint.method == "GET"), endpoint.operation
 
 
-def test_a_function_cannot_be_made_while_a_handler_is_missing() -> None:
+def test_a_function_with_a_missing_handler_cannot_be_built() -> None:
     routes: Routes[QueryServices] = Routes("query")
     with pytest.raises(AssertionError, match="without a handler"):
         HttpFunction(routes, query_services)
@@ -103,7 +103,7 @@ def test_another_functions_operation_cannot_be_declared() -> None:
         routes.handles("createPayment")
 
 
-def test_the_documentation_page_needs_no_outside_host() -> None:
+def test_the_documentation_page_needs_no_other_host() -> None:
     page = DOCS_PAGE.answer({"accept-encoding": "gzip"})
     body = gzip.decompress(base64.b64decode(page.body or "")).decode()
     assert "swagger-ui" in body

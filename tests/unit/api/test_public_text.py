@@ -1,4 +1,4 @@
-"""What everybody may read is sent small, and not again to whoever has it."""
+"""Public documents are sent compressed, and not again to a client that has them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_BYTES = {
     ("/v1/openapi.json", "gzip"): 25_000,
     ("/v1/openapi.json", ""): 300_000,
 }
-"""Of a body on its way to the client; Swagger UI unpacked has 1.9 million."""
+"""Size limit of a body on its way to the client; Swagger UI unpacked has 1.9 million bytes."""
 ROUTES = ("/v1/docs", "/v1/openapi.json")
 
 
@@ -40,7 +40,7 @@ def sent(answer: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize(("path", "coding"), MOST_BYTES)
-def test_an_answer_is_small_whatever_the_client_takes(path: str, coding: str) -> None:
+def test_an_answer_is_small_whatever_the_client_accepts(path: str, coding: str) -> None:
     answer = ask(path, accept_encoding=coding)
     assert answer["statusCode"] == 200
     assert answer["headers"].get("Content-Encoding", "") == coding
@@ -49,7 +49,7 @@ def test_an_answer_is_small_whatever_the_client_takes(path: str, coding: str) ->
     assert answer["headers"]["Cache-Control"] == "public, max-age=3600"
 
 
-def test_the_packed_texts_are_the_document_and_its_page() -> None:
+def test_the_compressed_texts_are_the_document_and_its_page() -> None:
     packed = ask("/v1/openapi.json", accept_encoding="gzip")
     assert packed["headers"]["Content-Type"] == "application/json"
     assert json.loads(gzip.decompress(sent(packed))) == openapi_document()
@@ -58,7 +58,7 @@ def test_the_packed_texts_are_the_document_and_its_page() -> None:
     assert "SwaggerUIBundle" in page
 
 
-def test_a_client_that_takes_no_gzip_gets_a_list_of_all_operations() -> None:
+def test_a_client_without_gzip_gets_a_list_of_all_operations() -> None:
     page = ask("/v1/docs", accept_encoding="identity")
     assert page["headers"]["Content-Type"].startswith("text/html")
     assert "script" not in page["body"]
@@ -69,7 +69,7 @@ def test_a_client_that_takes_no_gzip_gets_a_list_of_all_operations() -> None:
 
 @pytest.mark.parametrize("path", ROUTES)
 @pytest.mark.parametrize("coding", ["gzip", "identity"])
-def test_who_has_the_text_is_not_sent_it_again(path: str, coding: str) -> None:
+def test_a_cached_text_is_not_sent_again(path: str, coding: str) -> None:
     tag = ask(path, accept_encoding=coding)["headers"]["ETag"]
     for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
         again = ask(path, accept_encoding=coding, if_none_match=known)
@@ -80,7 +80,7 @@ def test_who_has_the_text_is_not_sent_it_again(path: str, coding: str) -> None:
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_the_packed_and_the_plain_text_have_tags_of_their_own(path: str) -> None:
+def test_the_compressed_and_the_plain_text_have_different_tags(path: str) -> None:
     plain, packed = ask(path), ask(path, accept_encoding="gzip")
     assert plain["headers"]["ETag"] != packed["headers"]["ETag"]
 
@@ -102,5 +102,5 @@ def test_the_packed_and_the_plain_text_have_tags_of_their_own(path: str) -> None
         ("notgzip", False),
     ],
 )
-def test_gzip_is_sent_to_whoever_says_to_take_it(accepted: str, packed: bool) -> None:
+def test_gzip_is_sent_only_to_clients_that_accept_it(accepted: str, packed: bool) -> None:
     assert takes_gzip(accepted) == packed

@@ -1,4 +1,4 @@
-"""What a change is called in the audit log."""
+"""Names of changes in the audit log."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ CASES: list[tuple[EntityType, dict[str, Any] | None, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("entity", "old", "new", "action"), CASES)
-def test_a_change_is_named_for_the_field_that_says_most(
+def test_a_change_is_named_after_its_most_significant_field(
     entity: EntityType, old: dict[str, Any] | None, new: dict[str, Any], action: str
 ) -> None:
     before = old or {}
@@ -95,6 +95,6 @@ def test_a_change_is_named_for_the_field_that_says_most(
     assert action in ALL_ACTIONS
 
 
-def test_a_secret_that_changed_is_named_though_its_value_is_never_seen() -> None:
+def test_a_changed_secret_is_named_although_its_value_is_never_shown() -> None:
     same = {"webhook_secret": "changed"}
     assert action_of(MERCHANT, same, same, {"webhook_secret"}) == "webhook_secret_rotated"

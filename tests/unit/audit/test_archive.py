@@ -1,4 +1,4 @@
-"""Names, trees and statements of the audit archive, as an auditor would make them again."""
+"""Names, trees and statements of the audit archive, as an auditor would recompute them."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ def signed(count: int) -> SignedRoot:
 
 
 @pytest.mark.parametrize("size", range(1, 9))
-def test_a_tree_is_the_one_of_certificate_transparency(size: int) -> None:
+def test_a_tree_is_a_certificate_transparency_tree(size: int) -> None:
     assert merkle_root(LEAVES[:size]).hex() == ROOTS[size - 1]
     assert merkle_root([]).hex() == hashlib.sha256(b"").hexdigest()
 
 
 def by_definition(leaves: list[bytes]) -> bytes:
-    """RFC 6962, section 2.1, word for word."""
+    """RFC 6962, section 2.1, verbatim."""
     if len(leaves) == 1:
         return leaf_hash(leaves[0])
     half = 1
@@ -87,11 +87,11 @@ def by_definition(leaves: list[bytes]) -> bytes:
 
 
 @given(st.lists(st.binary(max_size=4), min_size=1, max_size=70))
-def test_a_tree_read_once_is_the_tree_by_definition(leaves: list[bytes]) -> None:
+def test_a_tree_computed_in_one_pass_matches_the_definition(leaves: list[bytes]) -> None:
     assert merkle_root(iter(leaves)) == by_definition(leaves)
 
 
-def test_a_name_says_day_place_count_and_content() -> None:
+def test_a_name_contains_day_place_count_and_hash() -> None:
     body = b'{"a":1}\n'
     name = segment_name(DAY, "123456789012345678901", 1, body)
     assert name == (
@@ -111,24 +111,24 @@ def test_a_name_says_day_place_count_and_content() -> None:
         "roots/000000000001.json",
     ],
 )
-def test_what_is_no_segment_is_not_read_as_one(name: str) -> None:
+def test_other_names_are_not_segments(name: str) -> None:
     assert read_segment_name(name) is None
 
 
-def test_a_batch_belongs_to_the_day_of_its_first_row_until_the_stream_has_forgotten_it() -> None:
+def test_a_batch_belongs_to_the_day_of_its_first_row_within_the_streams_retention() -> None:
     late = datetime(2026, 3, 14, 23, 59, tzinfo=UTC)
     assert segment_day(late, NOW) == DAY
     assert segment_day(late, late + timedelta(hours=24)) == DAY
     assert segment_day(late, late + timedelta(days=9)) == date(2026, 3, 23)
 
 
-def test_a_roots_object_is_named_by_its_number_alone() -> None:
+def test_a_roots_object_is_named_by_its_number() -> None:
     assert root_name(7) == "roots/000000000007.json"
     assert root_number(root_name(7)) == 7
     assert root_number("roots/7.json") is None
 
 
-def test_a_statement_counts_and_follows_the_one_before() -> None:
+def test_a_statement_is_numbered_and_follows_the_previous_one() -> None:
     first = next_root(None, segments(3), NOW, "arn:key")
     assert (first.number, first.previous, first.segments, first.rows) == (1, NO_ROOT, 3, 6)
     second = next_root(first, segments(1, date(2026, 3, 15)), NOW, "arn:key")
@@ -136,7 +136,7 @@ def test_a_statement_counts_and_follows_the_one_before() -> None:
     assert first.hash == hashlib.sha256(first.signed_bytes()).hexdigest()
 
 
-def test_the_tree_is_over_the_previous_statement_and_the_names() -> None:
+def test_the_tree_covers_the_previous_statement_and_the_names() -> None:
     names = ["rows/a", "rows/b"]
     leaves = [bytes.fromhex("ab" * 32), b"rows/a", b"rows/b"]
     assert tree_of("ab" * 32, names) == merkle_root(leaves).hex()

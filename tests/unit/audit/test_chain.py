@@ -1,4 +1,4 @@
-"""The chain of audit rows: every way of tampering that a chain can show, with its place."""
+"""The chain of audit rows: every tampering that a chain can show, with its position."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def chain(length: int) -> list[AuditRow]:
 
 
 def rehashed(rows: list[AuditRow]) -> list[AuditRow]:
-    """The same rows, each sealed anew after the one before it: what a careful forger does."""
+    """The same rows, each hashed again after the one before it, as by a careful forger."""
     done: list[AuditRow] = []
     for each in rows:
         previous = done[-1].hash if done else GENESIS
@@ -65,14 +65,14 @@ def rehashed(rows: list[AuditRow]) -> list[AuditRow]:
     return done
 
 
-def test_a_whole_chain_holds_and_names_its_head() -> None:
+def test_a_complete_chain_is_valid_and_has_its_head() -> None:
     rows = chain(5)
     verdict = check_chain(rows)
     assert verdict.valid
     assert (verdict.length, verdict.head_hash) == (5, rows[-1].hash)
 
 
-def test_a_chain_without_rows_is_no_broken_one() -> None:
+def test_an_empty_chain_is_valid() -> None:
     verdict = check_chain([])
     assert (verdict.valid, verdict.length, verdict.head_hash) == (True, 0, GENESIS)
 
@@ -90,7 +90,7 @@ def test_a_chain_without_rows_is_no_broken_one() -> None:
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_an_edited_row_is_found_where_it_stands(changes: dict[str, Any]) -> None:
+def test_an_edited_row_is_found_at_its_position(changes: dict[str, Any]) -> None:
     rows: list[Any] = chain(5)
     rows[2] = rows[2].model_copy(update=changes)
     bad = check_chain(rows).first_bad
@@ -98,7 +98,7 @@ def test_an_edited_row_is_found_where_it_stands(changes: dict[str, Any]) -> None
     assert (bad.sequence, bad.position) == (version_key(3), 3)
 
 
-def test_an_edited_row_with_a_hash_made_again_is_found_at_the_next_one() -> None:
+def test_an_edited_row_with_a_recomputed_hash_is_found_at_the_next_one() -> None:
     rows = chain(5)
     rows[2] = sealed(rows[2].model_copy(update={"user_id": "another owner"}))
     bad = check_chain(rows).first_bad
@@ -114,7 +114,7 @@ def test_a_deleted_row_is_found_at_the_next_one() -> None:
     assert (bad.sequence, bad.position) == (version_key(4), 3)
 
 
-def test_the_first_row_cannot_be_deleted_unnoticed() -> None:
+def test_a_deleted_first_row_is_found() -> None:
     rows = chain(3)[1:]
     for each in (rows, rehashed(rows)):
         bad = check_chain(each).first_bad
@@ -122,7 +122,7 @@ def test_the_first_row_cannot_be_deleted_unnoticed() -> None:
         assert bad.position == 1
 
 
-def test_two_rows_swapped_are_found_whether_their_sequences_are_swapped_too_or_not() -> None:
+def test_two_swapped_rows_are_found_with_and_without_swapped_sequences() -> None:
     rows = chain(5)
     rows[1], rows[2] = rows[2], rows[1]
     first = check_chain(rows).first_bad
@@ -146,7 +146,7 @@ def test_an_inserted_row_is_found(outside: bool) -> None:
     assert bad.position == 4
 
 
-def test_a_row_that_cannot_be_read_is_bad_and_does_not_stop_the_counting() -> None:
+def test_an_unreadable_row_is_invalid_and_the_rest_is_counted() -> None:
     rows: list[Any] = chain(5)
     rows[3] = Unreadable(version_key(4))
     verdict = check_chain(rows)
@@ -155,13 +155,13 @@ def test_a_row_that_cannot_be_read_is_bad_and_does_not_stop_the_counting() -> No
     assert verdict.first_bad.position == 4
 
 
-def test_a_tail_that_was_hashed_again_deceives_the_chain_alone() -> None:
+def test_a_rehashed_tail_deceives_only_the_chain() -> None:
     rows = chain(5)
     rows[2] = rows[2].model_copy(update={"user_id": "another owner"})
-    assert check_chain(rehashed(rows)).valid, "what finds it is the archive"
+    assert check_chain(rehashed(rows)).valid, "only the archive shows it"
 
 
-def test_a_version_left_out_is_found_even_when_all_is_hashed_again() -> None:
+def test_an_omitted_version_is_found_even_if_everything_is_rehashed() -> None:
     rows = chain(5)
     del rows[2]
     bad = check_chain(rehashed(rows)).first_bad
@@ -169,7 +169,7 @@ def test_a_version_left_out_is_found_even_when_all_is_hashed_again() -> None:
     assert bad.position == 3
 
 
-def test_a_change_made_outside_stands_in_the_chain_and_may_jump_versions() -> None:
+def test_an_out_of_band_change_is_in_the_chain_and_may_skip_versions() -> None:
     rows = chain(2)
     rows.append(row(8, rows[-1].hash, outside_key(2, "100")))
     rows.append(row(9, rows[-1].hash))
@@ -177,9 +177,7 @@ def test_a_change_made_outside_stands_in_the_chain_and_may_jump_versions() -> No
     assert [each.sequence for each in rows] == sorted(each.sequence for each in rows)
 
 
-def test_a_version_that_is_gone_is_found_also_where_a_change_made_outside_stands_behind_it() -> (
-    None
-):
+def test_a_missing_version_is_found_also_before_an_out_of_band_change() -> None:
     rows = chain(3)
     rows.append(row(3, rows[-1].hash, outside_key(3, "100")))
     rows.append(row(4, rows[-1].hash))
@@ -191,7 +189,7 @@ def test_a_version_that_is_gone_is_found_also_where_a_change_made_outside_stands
     assert "version 000000000003" in bad.reason
 
 
-def test_behind_a_change_made_outside_no_version_is_left_out_either() -> None:
+def test_a_missing_version_is_found_after_an_out_of_band_change() -> None:
     rows = chain(2)
     rows.append(row(2, rows[-1].hash, outside_key(2, "100")))
     rows.append(row(4, rows[-1].hash))
@@ -200,7 +198,7 @@ def test_behind_a_change_made_outside_no_version_is_left_out_either() -> None:
     assert bad.position == 4
 
 
-def test_a_version_that_came_late_stands_at_the_end_and_the_next_one_behind_it() -> None:
+def test_a_late_version_is_at_the_end_and_the_next_one_after_it() -> None:
     rows = chain(2)
     rows.append(row(8, rows[-1].hash, outside_key(2, "100")))
     rows.append(row(9, rows[-1].hash))
@@ -210,7 +208,7 @@ def test_a_version_that_came_late_stands_at_the_end_and_the_next_one_behind_it()
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 10**39)), min_size=1, max_size=20))
-def test_whatever_comes_late_sorts_behind_what_stands_there_and_names_its_record(
+def test_a_late_row_sorts_after_existing_ones_and_refers_to_its_record(
     changes: list[tuple[int, int]],
 ) -> None:
     behind = ""
@@ -227,7 +225,7 @@ def test_whatever_comes_late_sorts_behind_what_stands_there_and_names_its_record
     assert not is_before_record(version_key(7), "8")
 
 
-def test_edits_that_come_late_in_their_own_order_make_no_long_sequences() -> None:
+def test_late_edits_in_order_make_no_long_sequences() -> None:
     behind = outside_key(2, "5000")
     for number in range(1, 200):
         behind = outside_key(2, str(number), behind)
@@ -235,7 +233,7 @@ def test_edits_that_come_late_in_their_own_order_make_no_long_sequences() -> Non
 
 
 @given(st.lists(st.integers(1, 10**12 - 1), min_size=2, max_size=20, unique=True))
-def test_sequences_sort_as_their_versions_and_outside_ones_stand_behind_theirs(
+def test_sequences_sort_like_their_versions_with_out_of_band_ones_after_them(
     versions: list[int],
 ) -> None:
     keys = [key for v in sorted(versions) for key in (version_key(v), outside_key(v, "9" * 25))]
@@ -251,12 +249,12 @@ def test_the_hash_is_sha256_of_the_other_attributes_as_canonical_json() -> None:
     assert hash_of(made) == hashlib.sha256(text.encode()).hexdigest() == made.hash
 
 
-def test_names_sort_by_utf16_code_units_as_rfc_8785_says() -> None:
+def test_names_sort_by_utf16_code_units_as_in_rfc_8785() -> None:
     # Its own example (section 3.2.3) sorts U+1F600, written in surrogates, before U+FB33.
     text = canonical_json({"\ufb33": 1, "\U0001f600": 2, "\u20ac": 3}).decode()
     assert text == '{"\u20ac":3,"\U0001f600":2,"\ufb33":1}'
 
 
-def test_a_float_has_no_canonical_text() -> None:
+def test_a_float_has_no_canonical_form() -> None:
     with pytest.raises(TypeError):
         canonical_json({"amount": 0.1})

@@ -1,4 +1,4 @@
-"""Which records of the change streams tell of a change made past the application."""
+"""Stream records of out-of-band changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def operational_alerts(old: dict[str, Any] | None, new: dict[str, Any] | None) -
     )
 
 
-def test_a_step_of_one_version_with_its_cause_is_none() -> None:
+def test_the_next_version_with_its_cause_is_not_out_of_band() -> None:
     assert operational_alerts(image(1), image(2)) is None
     assert operational_alerts(None, image(1)) is None
 
@@ -45,7 +45,7 @@ def test_a_step_of_one_version_with_its_cause_is_none() -> None:
         (image(1), image(2, updated_at="yesterday"), "its updated_at is not a time"),
     ],
 )
-def test_everything_else_says_what_is_wrong(
+def test_every_other_change_has_a_reason(
     old: dict[str, Any] | None, new: dict[str, Any] | None, said: str
 ) -> None:
     assert operational_alerts(old, new) == said

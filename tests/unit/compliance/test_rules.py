@@ -1,4 +1,4 @@
-"""What is worth an alert, and when the same thing is the same alert."""
+"""Changes that raise an alert, and changes that belong to the same alert."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_large_payment_is_found_when_it_is_first_charged_or_authorized(
     assert large_payment(old, payment(after, THRESHOLD - 1), THRESHOLD) is None
 
 
-def test_a_large_payment_says_whose_it_is_and_how_much() -> None:
+def test_a_large_payment_alert_has_its_merchant_and_amount() -> None:
     found = large_payment(None, payment("succeeded", customer_id="cus_1"), THRESHOLD)
     assert found is not None
     row = alert_of(found)
@@ -132,7 +132,7 @@ def test_a_large_payment_says_whose_it_is_and_how_much() -> None:
         (None, transfer("processed", THRESHOLD - 1), False),
     ],
 )
-def test_a_large_transfer_is_found_when_it_moves_money_that_no_payment_stands_for(
+def test_a_large_transfer_is_found_unless_it_belongs_to_a_payment(
     before: Transfer | None, after: Transfer, is_worth_one: bool
 ) -> None:
     assert (large_transfer(before, after, THRESHOLD) is not None) == is_worth_one
@@ -152,7 +152,7 @@ EARLIER, LATER = "2026-03-14T09:30:00.000Z", "2026-03-14T10:00:00.000Z"
         (None, None, False),
     ],
 )
-def test_a_lock_out_is_found_when_somebody_is_locked_or_for_longer(
+def test_a_lockout_is_found_when_it_begins_or_is_extended(
     before: str | None, after: str | None, is_worth_one: bool
 ) -> None:
     assert (lockout(customer(before), customer(after)) is not None) == is_worth_one
@@ -160,7 +160,7 @@ def test_a_lock_out_is_found_when_somebody_is_locked_or_for_longer(
     assert (lockout(None, account(after)) is not None) == (after is not None)
 
 
-def test_each_lock_of_one_customer_is_an_alert_of_its_own_and_fold_rows_have_none() -> None:
+def test_each_lock_of_a_customer_is_one_alert_and_balance_shards_have_none() -> None:
     found = [lockout(customer(None), customer(until)) for until in (EARLIER, LATER, EARLIER)]
     ids = [alert_of(each).id for each in found if each is not None]
     assert ids[0] == ids[2] != ids[1]
@@ -191,21 +191,21 @@ def made_at(*seconds: float) -> list[str]:
         ((0, 20, 40, 61, 80, 100, 121, 140), []),
     ],
 )
-def test_a_minute_is_busy_when_a_payment_in_it_is_the_fifth_within_a_sliding_minute(
+def test_a_minute_is_busy_if_a_payment_in_it_is_the_fifth_within_a_sliding_minute(
     seconds: tuple[float, ...], busy: list[int]
 ) -> None:
     found = busy_minutes(made_at(*seconds), 5)
     assert sorted(found) == [START + timedelta(minutes=each) for each in busy]
 
 
-def test_the_first_payments_that_made_a_minute_busy_are_named() -> None:
+def test_the_first_payments_of_a_busy_minute_are_listed() -> None:
     ids = made_at(0, 1, 2, 3, 4, 5, 6)
     assert busy_minutes(Random(1).sample(ids, 7), 5) == {START: tuple(ids[:5])}
     assert minute_of(ids[0]) == START
 
 
 @given(st.lists(st.integers(0, 300_000), max_size=40), st.randoms(use_true_random=False))
-def test_payments_that_become_known_in_any_order_make_the_same_minutes_busy(
+def test_payments_in_any_order_make_the_same_minutes_busy(
     milliseconds: list[int], dice: Random
 ) -> None:
     ids = made_at(*(each / 1000 for each in milliseconds))

@@ -1,4 +1,4 @@
-"""What is remembered is bounded in time and number, and holds when several threads use it."""
+"""Cached values are limited in time and number, also under concurrent use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runtime.core.cache import Cache
 from tests.support.outside import outside
 
 
-def test_a_value_expires_after_its_time_and_counts_anew_when_kept_again() -> None:
+def test_a_value_expires_after_its_time_unless_it_is_kept_again() -> None:
     clock = [0.0]
     known: Cache[str, int] = Cache(2, outside(monotonic=lambda: clock[0]), seconds=5.0)
     assert known.get("a") is None
@@ -45,7 +45,7 @@ def test_the_least_recently_used_value_is_evicted() -> None:
     assert len(known) == 2
 
 
-def test_values_whose_keys_match_are_forgotten() -> None:
+def test_values_with_matching_keys_are_removed() -> None:
     known: Cache[tuple[str, int], str] = Cache(9, outside())
     for number in range(3):
         known.keep(("x", number), "of x")
@@ -61,9 +61,9 @@ def test_what_is_cached_is_not_in_the_repr() -> None:
     assert "-text" not in f"{known!r} {known}"
 
 
-def test_threads_that_push_each_others_values_out_do_not_disturb_each_other() -> None:
+def test_concurrent_evictions_do_not_raise() -> None:
     known: Cache[int, int] = Cache(2, outside(monotonic=lambda: 0.0), seconds=60.0)
-    troubles: list[Exception] = []
+    errors: list[Exception] = []
 
     def work(start: int) -> None:
         try:
@@ -71,7 +71,7 @@ def test_threads_that_push_each_others_values_out_do_not_disturb_each_other() ->
                 assert known.keep(number, number) == number
                 assert known.get(number) in (number, None)
         except Exception as operational_alerts:  # noqa: BLE001 - it is what the test looks for
-            troubles.append(operational_alerts)
+            errors.append(operational_alerts)
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -83,4 +83,4 @@ def test_threads_that_push_each_others_values_out_do_not_disturb_each_other() ->
             thread.join()
     finally:
         sys.setswitchinterval(interval)
-    assert troubles == []
+    assert errors == []

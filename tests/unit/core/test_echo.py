@@ -1,4 +1,4 @@
-"""What a caller sent is repeated by one rule, in answers and logs, on every route."""
+"""Input is repeated by one rule, in answers and logs, on every route."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.stages.moto_stage import functions_on_moto
 CARD = "4539148803436467"
 LONG = "toolong" + "q" * MAX_ECHOED
 SECRET = "hush0secret"
-"""Short enough to be repeated where a field is nobody's secret."""
+"""Short enough to be repeated in a field that is not secret."""
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ SECRET = "hush0secret"
         ("\uff14539148803436467", "…"),
     ],
 )
-def test_a_value_is_repeated_when_it_is_short_and_no_card_number(value: str, shown: str) -> None:
+def test_a_value_is_repeated_if_it_is_short_and_not_a_card_number(value: str, shown: str) -> None:
     assert echoed(value) == shown
 
 
@@ -61,7 +61,7 @@ def test_a_path_is_repeated_segment_by_segment(path: str, shown: str) -> None:
     assert echoed_path(path) == shown
 
 
-def test_a_message_with_a_card_number_in_it_is_not_told_at_all() -> None:
+def test_a_message_that_contains_a_card_number_is_hidden() -> None:
     assert safe(f"No such account: {CARD}") == "…"
     error = NotFound(f"No such account: {CARD}")
     assert (error.detail, str(error)) == ("…", "…")
@@ -73,7 +73,7 @@ def _models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
         yield from _models(each)
 
 
-def test_what_is_wrong_with_a_shape_is_told_without_its_input() -> None:
+def test_validation_errors_do_not_contain_the_input() -> None:
     secret_bearing = [
         model
         for model in _models(BaseModel)
@@ -146,9 +146,7 @@ def _wherever(mark: str, endpoint: Endpoint, only: set[str] | None) -> Iterator[
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: each.operation)
-def test_no_route_repeats_what_must_not_be_repeated(
-    api: Functions, log: io.StringIO, endpoint: Endpoint
-) -> None:
+def test_no_route_repeats_a_secret(api: Functions, log: io.StringIO, endpoint: Endpoint) -> None:
     for mark in (CARD, LONG):
         _send_all(api, endpoint, mark, None)
     _send_all(api, endpoint, SECRET, _secret_fields(endpoint.body) | _secret_fields(endpoint.query))
@@ -169,7 +167,7 @@ def _send_all(api: Functions, endpoint: Endpoint, mark: str, only: set[str] | No
             assert answer.status < 500, answer.text
 
 
-def test_what_is_on_no_route_is_not_repeated_either(api: Functions, log: io.StringIO) -> None:
+def test_a_request_without_a_route_is_not_repeated_either(api: Functions, log: io.StringIO) -> None:
     for method, path in (("GET", f"/v1/{CARD}"), ("GET", f"/{LONG}/x"), ("PUT", f"/v1/{LONG}")):
         answer = api.send("query", http_event(method, path, authorizer=OPERATOR))
         assert answer.status in (404, 405)

@@ -1,4 +1,4 @@
-"""The tree of errors, as drawn; foreign errors end in it; problem documents tell and hide."""
+"""The tree of errors as documented; translation of foreign errors; problem documents."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CLASSES = {
 
 
 def drawn() -> dict[str, tuple[str, int]]:
-    """Parent and status of each class, as the docstring draws them."""
+    """Parent and status of each class, from the docstring."""
     tree: dict[str, tuple[str, int]] = {}
     parent, status = "PlatformError", 0
     for line in (errors.__doc__ or "").splitlines():
@@ -59,7 +59,7 @@ def drawn() -> dict[str, tuple[str, int]]:
     return tree
 
 
-def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
+def test_the_tree_in_the_docstring_matches_the_classes() -> None:
     platform = {name: c for name, c in CLASSES.items() if issubclass(c, PlatformError)}
     actual = {
         name: (each.__mro__[1].__name__, int(each.status))
@@ -69,7 +69,7 @@ def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
     assert drawn() == actual
 
 
-def test_the_errors_that_are_not_for_a_caller_are_drawn_too() -> None:
+def test_internal_errors_are_documented_too() -> None:
     inner = {name for name, each in CLASSES.items() if not issubclass(each, PlatformError)}
     last = (errors.__doc__ or "").split("Internal; each is caught")[1].split("\n\n")[0]
     assert set(re.findall(r"\b[A-Z]\w+", last)) == inner
@@ -83,7 +83,7 @@ def test_codes_are_snake_case_and_titles_are_sentences(name: str) -> None:
     assert isinstance(each.status, HTTPStatus)
 
 
-def test_every_class_has_a_code_of_its_own() -> None:
+def test_every_class_has_its_own_code() -> None:
     codes = [
         c.code
         for c in CLASSES.values()
@@ -117,7 +117,7 @@ def test_a_problem_has_the_members_of_rfc_9457_and_ours() -> None:
     }
 
 
-def test_a_decline_names_its_payment_and_its_code() -> None:
+def test_a_decline_has_its_payment_and_its_code() -> None:
     reported = document(Declined("no", decline_code="generic_decline", payment_id="pay_1"))
     assert (reported["status"], reported["decline_code"], reported["payment_id"]) == (
         402,
@@ -128,14 +128,14 @@ def test_a_decline_names_its_payment_and_its_code() -> None:
 
 
 @pytest.mark.parametrize("kind", [errors.Internal, errors.IntegrityError])
-def test_a_fault_of_ours_is_told_without_its_detail(kind: type[PlatformError]) -> None:
+def test_an_internal_error_has_no_detail(kind: type[PlatformError]) -> None:
     reported = document(kind("table t-payments is broken at line 7"))
     assert reported["status"] == 500
     assert "t-payments" not in json.dumps(reported)
     assert "req-1" in reported["detail"]
 
 
-def test_busy_says_when_to_come_back_and_success_is_no_problem() -> None:
+def test_unavailable_has_retry_after_and_a_success_is_not_a_problem() -> None:
     assert Unavailable("busy").retry_after_seconds
     assert MethodNotAllowed("x", allow=("GET",)).allow == ("GET",)
     assert not StoredAnswer(202, "{}").is_problem
@@ -145,7 +145,7 @@ def test_busy_says_when_to_come_back_and_success_is_no_problem() -> None:
 
 
 class Client:
-    """A DynamoDB client that raises what it is given, in order, and then succeeds."""
+    """A DynamoDB client that raises the given errors, in order, and then succeeds."""
 
     class exceptions:
         class TransactionCanceledException(ClientError):
@@ -195,7 +195,7 @@ TRANSIENT: list[Exception] = [
 
 
 @pytest.mark.parametrize("fault", TRANSIENT, ids=lambda e: f"{type(e).__name__}-{e}"[:60])
-def test_a_transient_fault_is_tried_again_byte_for_byte_under_the_same_token(
+def test_a_transient_fault_is_retried_identically_under_the_same_token(
     fault: Exception,
 ) -> None:
     client = Client(fault, fault)
@@ -209,7 +209,7 @@ def test_a_transient_fault_is_tried_again_byte_for_byte_under_the_same_token(
 
 
 @pytest.mark.parametrize("fault", TRANSIENT, ids=lambda e: f"{type(e).__name__}-{e}"[:60])
-def test_a_fault_that_lasts_ends_as_unavailable_before_lambda_stops_us(fault: Exception) -> None:
+def test_a_lasting_fault_raises_unavailable_before_the_timeout(fault: Exception) -> None:
     made, slept = store(Client(fault), seconds=0.4)
     with pytest.raises(Unavailable, match="busy"):
         made.transact([WRITE], token="t")
@@ -228,7 +228,7 @@ def test_a_fault_that_lasts_ends_as_unavailable_before_lambda_stops_us(fault: Ex
     ],
     ids=str,
 )
-def test_a_fault_of_ours_is_raised_as_it_is_and_never_tried_again(fault: Exception) -> None:
+def test_a_client_bug_is_raised_and_never_retried(fault: Exception) -> None:
     client = Client(fault)
     made, _ = store(client)
     with pytest.raises(ClientError) as raised:
@@ -245,7 +245,7 @@ def test_a_fault_of_ours_is_raised_as_it_is_and_never_tried_again(fault: Excepti
     ],
     ids=str,
 )
-def test_an_invalid_request_is_an_error_of_its_own_and_never_tried_again(fault: Exception) -> None:
+def test_an_invalid_request_has_its_own_error_and_is_never_retried(fault: Exception) -> None:
     client = Client(fault)
     made, _ = store(client)
     with pytest.raises(InvalidRequest) as raised:
@@ -254,7 +254,7 @@ def test_an_invalid_request_is_an_error_of_its_own_and_never_tried_again(fault: 
     assert len(client.requests) == 1
 
 
-def test_a_failed_condition_names_its_writes_and_brings_the_items_as_they_stood() -> None:
+def test_a_failed_condition_has_its_writes_and_the_stored_items() -> None:
     item = {"subject": {"S": "s"}}
     fault = canceled(
         {"Code": "None"},
@@ -270,7 +270,7 @@ def test_a_failed_condition_names_its_writes_and_brings_the_items_as_they_stood(
 
 
 @pytest.mark.parametrize("busy", sorted(TRANSIENT_REASONS))
-def test_a_failed_condition_beside_an_item_that_nobody_judged_is_tried_again(busy: str) -> None:
+def test_a_failed_condition_beside_an_unevaluated_item_is_retried(busy: str) -> None:
     item = {"subject": {"S": "s"}}
     mixed = canceled({"Code": busy}, {"Code": "ConditionalCheckFailed", "Item": item})
     verdict = canceled({"Code": "ConditionalCheckFailed"}, {"Code": "None"})
@@ -278,7 +278,7 @@ def test_a_failed_condition_beside_an_item_that_nobody_judged_is_tried_again(bus
     made, slept = store(client)
     with pytest.raises(TransactionRefused) as refused:
         made.transact([WRITE], token="t")
-    assert refused.value.failed == {0: {}}, "what was judged last"
+    assert refused.value.failed == {0: {}}, "the last answer decides"
     assert client.requests[0] == client.requests[1] == client.requests[2]
     assert len(slept) == 2
     made, _ = store(Client(mixed), seconds=0.4)
@@ -286,7 +286,7 @@ def test_a_failed_condition_beside_an_item_that_nobody_judged_is_tried_again(bus
         made.transact([WRITE], token="t")
 
 
-def test_a_decisive_condition_that_failed_is_the_verdict_whatever_else_is_in_conflict() -> None:
+def test_a_decisive_failed_condition_is_final_whatever_else_is_in_conflict() -> None:
     mixed = canceled({"Code": "ConditionalCheckFailed"}, {"Code": "TransactionConflict"})
     made, slept = store(Client(mixed, mixed))
     with pytest.raises(TransactionRefused) as refused:
@@ -300,14 +300,14 @@ def test_a_decisive_condition_that_failed_is_the_verdict_whatever_else_is_in_con
 @pytest.mark.parametrize(
     "fault", [e for e in TRANSIENT if "Cancel" not in type(e).__name__], ids=str
 )
-def test_reads_are_tried_again_too(fault: Exception) -> None:
+def test_reads_are_retried_too(fault: Exception) -> None:
     client = Client(fault)
     made, _ = store(client)
     assert made.get(DataKey, {"subject": "s", "key_id": "k"}, DataKey, UNRESTRICTED) is None
     assert len(client.requests) == 2
 
 
-def test_waiting_grows_and_stays_under_a_second() -> None:
+def test_pauses_grow_and_stay_below_a_second() -> None:
     faults = [client_error("ThrottlingException", "x")] * 40
     client = Client(*faults)
     made, slept = store(client)
@@ -318,7 +318,7 @@ def test_waiting_grows_and_stays_under_a_second() -> None:
     assert len(set(slept)) > 30, "full jitter"
 
 
-def test_more_than_dynamodb_takes_is_a_bug_of_ours() -> None:
+def test_more_items_than_dynamodb_allows_is_a_bug() -> None:
     made, _ = store(Client())
     with pytest.raises(AssertionError, match="101 writes"):
         made.transact([WRITE] * 101, token="t")
@@ -326,7 +326,7 @@ def test_more_than_dynamodb_takes_is_a_bug_of_ours() -> None:
         made.transact([], token="t")
 
 
-def test_a_store_counts_its_calls_its_items_and_what_it_did_again() -> None:
+def test_a_store_counts_its_calls_items_and_retries() -> None:
     made, _ = store(Client(TRANSIENT[0], TRANSIENT[0]))
     made.transact([WRITE, WRITE], token="t")
     assert made.usage.counts() == {"round_trips": 3, "items": 2, "retries": 2}

@@ -1,4 +1,4 @@
-"""Work taken by turns: nobody waits for another's many, and nobody has too many in flight."""
+"""Work taken in turns: no owner waits for another's backlog, and each has a limit in flight."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STEPS = st.lists(
 
 @settings(max_examples=300)
 @given(per_owner=st.integers(1, 4), steps=STEPS)
-def test_never_too_many_in_flight_never_out_of_order_and_whoever_has_fewest_is_served_first(
+def test_limits_and_order_are_kept_and_the_owner_with_fewest_in_flight_is_served_first(
     per_owner: int, steps: list[tuple[str, Any]]
 ) -> None:
     queue: FairQueue[int] = FairQueue(per_owner)
@@ -55,7 +55,7 @@ def test_never_too_many_in_flight_never_out_of_order_and_whoever_has_fewest_is_s
 
 
 @given(owners=st.integers(1, 6), each=st.integers(1, 5), per_owner=st.integers(1, 5))
-def test_equals_take_turns(owners: int, each: int, per_owner: int) -> None:
+def test_owners_with_equal_backlogs_take_turns(owners: int, each: int, per_owner: int) -> None:
     queue: FairQueue[int] = FairQueue(per_owner)
     for owner in range(owners):
         for item in range(each):
@@ -67,12 +67,12 @@ def test_equals_take_turns(owners: int, each: int, per_owner: int) -> None:
     assert taken == [(str(owner), item) for item in range(each) for owner in range(owners)]
 
 
-def test_one_of_a_newcomer_is_taken_next_whatever_others_have_waiting() -> None:
+def test_the_first_item_of_a_new_owner_is_taken_next_whatever_others_have_waiting() -> None:
     queue: FairQueue[str] = FairQueue(2)
     for number in range(10_000):
         queue.add("stuck", f"stuck-{number}")
     assert [queue.take(), queue.take()] == [("stuck", "stuck-0"), ("stuck", "stuck-1")]
-    assert queue.take() is None, "no third one of the same owner"
+    assert queue.take() is None, "at most two of one owner in flight"
     queue.add("other", "other-0")
     assert queue.take() == ("other", "other-0")
     queue.done("stuck")

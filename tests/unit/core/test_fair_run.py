@@ -1,4 +1,4 @@
-"""A run over many merchants' payments, in virtual time: who waits how long, and for whom."""
+"""A run over many merchants' payments, in virtual time: how long each merchant waits."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def town_with_a_stuck_shop(payments: int = STUCK) -> VirtualPlatform:
     return simulation
 
 
-def test_ten_thousand_stuck_at_one_merchant_keep_no_others_waiting_for_two_minutes() -> None:
-    """Whenever theirs become due: before a run, while one begins things, and while one ends."""
+def test_ten_thousand_stuck_payments_of_a_merchant_delay_others_by_less_than_two_minutes() -> None:
+    """Whenever the others' become due: before a run, while it begins queries, and while it ends."""
     simulation = town_with_a_stuck_shop()
     healthy = Shop("healthy", 0.1)
     for second in range(0, 240, 7):
@@ -38,12 +38,12 @@ def test_ten_thousand_stuck_at_one_merchant_keep_no_others_waiting_for_two_minut
     assert len(simulation.delays["healthy"]) == 35
     assert max(simulation.delays["healthy"]) < 60.0
     assert simulation.most_in_flight["stuck"] == LIMITS.per_owner
-    assert len(simulation.open) == STUCK, "nobody gave up on them"
+    assert len(simulation.open) == STUCK, "none of them was dropped"
     asked = [times for name, times in simulation.asked.items() if name.startswith("stuck")]
-    assert sum(asked) > 300, "and they are asked about all the while"
+    assert sum(asked) > 300, "they are queried throughout"
 
 
-def test_one_by_one_three_hundred_are_enough_to_keep_another_waiting_for_half_an_hour() -> None:
+def test_in_sequence_three_hundred_stuck_payments_delay_another_by_half_an_hour() -> None:
     simulation = town_with_a_stuck_shop(300)
     simulation.add(Shop("healthy", 0.1), due_at=1.0)
     simulation.run_every_minute(
@@ -61,7 +61,7 @@ def test_three_thousand_a_minute_are_resolved_with_a_processor_of_100_ms(shops: 
     assert simulation.open == {}
     assert simulation.now < 60.0
     assert max(simulation.most_in_flight.values()) <= LIMITS.per_owner
-    assert set(simulation.asked.values()) == {1}, "each once"
+    assert set(simulation.asked.values()) == {1}, "each is queried once"
 
 
 def test_a_run_ends_before_the_next_one_begins_however_much_is_due() -> None:
@@ -82,7 +82,7 @@ def test_many_stuck_merchants_take_turns_with_the_others() -> None:
     assert max(simulation.delays["healthy"]) < 60.0
 
 
-def test_without_time_nothing_is_begun_and_what_is_left_is_said() -> None:
+def test_without_time_nothing_is_begun_and_the_rest_is_reported() -> None:
     simulation = VirtualPlatform()
     for _ in range(3):
         simulation.add(Shop("shop", 0.1))
@@ -94,7 +94,7 @@ def test_without_time_nothing_is_begun_and_what_is_left_is_said() -> None:
 # -------------------------------------------------------------------- threads
 
 
-def test_threads_work_side_by_side_for_each_owner_only_so_many() -> None:
+def test_threads_work_in_parallel_with_a_limit_per_owner() -> None:
     lock, working, most = threading.Lock(), {"a": 0, "b": 0}, {"a": 0, "b": 0}
     together = {"a": threading.Event(), "b": threading.Event()}
 
@@ -117,7 +117,7 @@ def test_threads_work_side_by_side_for_each_owner_only_so_many() -> None:
     assert most == {"a": 3, "b": 3}
 
 
-def test_what_ends_at_one_time_is_taken_in_the_order_in_which_it_began() -> None:
+def test_works_that_end_together_are_processed_in_the_order_of_their_begin() -> None:
     workers = WorkerThreads[int](AllAtOnce(1))
     for number in range(40):
         workers.begin(partial(Ended, "a", number))
@@ -126,20 +126,20 @@ def test_what_ends_at_one_time_is_taken_in_the_order_in_which_it_began() -> None
 
 
 class AllAtOnce(RealThreads):
-    """Tells of what has ended only when all has, as a set: in the order of no one."""
+    """Reports ended work only when all has ended, as an unordered set."""
 
     def first_done(self, futures: Iterable[Future[Any]], seconds: float | None) -> set[Future[Any]]:
         return set(wait(futures, 10).done)
 
 
-def test_what_a_work_raises_ends_the_run_after_the_others_at_work_have_ended() -> None:
+def test_an_error_of_one_work_ends_the_run_after_the_others_have_ended() -> None:
     done: list[int] = []
     both = threading.Barrier(2)
 
     def work(number: int) -> None:
         both.wait(10)
         if number == 0:
-            raise KeyError("not an error that a work may raise")
+            raise KeyError("an unexpected error")
         time.sleep(0.05)
         done.append(number)
 

@@ -1,4 +1,4 @@
-"""Ids in the order of time, cursors that fit only where they came from."""
+"""Ids in order of time, and cursors that are valid only for their own list."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ moments = st.integers(0, 180 * 365 * 86_400_000_000).map(
 
 
 @given(moments, moments)
-def test_ids_sort_in_the_order_of_their_making(one: datetime, other: datetime) -> None:
+def test_ids_sort_in_order_of_creation(one: datetime, other: datetime) -> None:
     first, second = sorted((one, other))
     if second - first >= timedelta(milliseconds=1):
         assert new_id("pay", first) < new_id("pay", second)
 
 
 @given(moments)
-def test_an_id_says_when_it_was_made_to_the_millisecond(moment: datetime) -> None:
+def test_an_id_contains_its_creation_time_in_milliseconds(moment: datetime) -> None:
     identifier = new_id("pay", moment)
     assert to_timestamp(created_at(identifier)) == to_timestamp(moment)
     assert lowest_id("pay", moment) <= identifier <= highest_id("pay", moment)
@@ -43,7 +43,7 @@ def test_an_id_says_when_it_was_made_to_the_millisecond(moment: datetime) -> Non
 
 
 @given(moments)
-def test_a_repeatable_id_is_made_of_its_moment_and_its_meaning(moment: datetime) -> None:
+def test_a_deterministic_id_derives_from_its_time_and_meaning(moment: datetime) -> None:
     one = repeatable_id("alr", moment, "large_transaction", "pay_1")
     assert one == repeatable_id("alr", moment, "large_transaction", "pay_1")
     assert to_timestamp(created_at(one)) == to_timestamp(moment)
@@ -56,7 +56,7 @@ def test_a_repeatable_id_is_made_of_its_moment_and_its_meaning(moment: datetime)
     assert len(others | {one}) == 4
 
 
-def test_what_holds_a_time_of_no_calendar_has_no_time() -> None:
+def test_a_time_beyond_the_calendar_is_refused() -> None:
     with pytest.raises(ValueError, match="past the year 9999"):
         created_at("pay_7ZZZZZZZZZZZZZZZZZZZZZZZZZ")
 
@@ -73,7 +73,7 @@ def test_ids_are_unique_within_a_millisecond() -> None:
     assert len({new_id("pay", moment) for _ in range(10_000)}) == 10_000
 
 
-def test_an_id_is_made_of_its_time_and_the_entropy_that_is_given() -> None:
+def test_an_id_derives_from_its_time_and_the_given_entropy() -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     one, again = (replace(real_outside(), entropy=Random(3).randbytes) for _ in range(2))
     made = [one.new_id("pay", moment), one.new_id("pay", moment)]
@@ -84,14 +84,14 @@ def test_an_id_is_made_of_its_time_and_the_entropy_that_is_given() -> None:
     assert [call.new_id("pay"), call.new_id("pay")] == made
 
 
-def test_what_holds_no_ulid_has_no_time() -> None:
+def test_a_text_without_a_ulid_has_no_time() -> None:
     for text in ("pay_", "pay", "", "pay_!!!!!!!!!!!!!!!!!!!!!!!!!!"):
         with pytest.raises(ValueError, match=r".*"):
             created_at(text)
 
 
 @given(moments)
-def test_an_instant_is_cut_to_milliseconds_and_never_rounded_into_the_future(
+def test_a_timestamp_is_truncated_to_milliseconds_and_never_in_the_future(
     moment: datetime,
 ) -> None:
     text = to_timestamp(moment)
@@ -100,14 +100,14 @@ def test_an_instant_is_cut_to_milliseconds_and_never_rounded_into_the_future(
     assert to_epoch_seconds(moment) <= moment.timestamp()
 
 
-def test_instants_of_other_time_zones_are_told_in_utc() -> None:
+def test_timestamps_of_other_time_zones_are_converted_to_utc() -> None:
     assert to_timestamp(datetime.fromisoformat("2026-01-01T01:00:00+02:00")) == (
         "2025-12-31T23:00:00.000Z"
     )
 
 
 @given(moments, moments)
-def test_instants_sort_as_text_in_the_order_of_time(one: datetime, other: datetime) -> None:
+def test_timestamps_sort_as_text_in_order_of_time(one: datetime, other: datetime) -> None:
     assert (to_timestamp(one) < to_timestamp(other)) <= (one < other)
 
 
@@ -122,21 +122,21 @@ def test_instants_sort_as_text_in_the_order_of_time(one: datetime, other: dateti
         ("2026-03-14T10:00:00+00:00", "2026-03-14T10:00:00.000Z", "2026-03-14T10:00:00.000Z"),
     ],
 )
-def test_a_day_is_all_of_it_and_a_moment_only_itself(text: str, first: str, last: str) -> None:
+def test_a_day_covers_all_of_it_and_a_moment_only_itself(text: str, first: str, last: str) -> None:
     assert (to_timestamp(start_of(text)), to_timestamp(end_of(text))) == (first, last)
 
 
 @pytest.mark.parametrize(
     "text", ["2026-02-30", "2026-13-01", "0000-01-01", "tomorrow!!", "٢٠٢٦-01-01"]
 )
-def test_a_day_that_is_none_is_a_value_error(text: str) -> None:
+def test_an_invalid_day_is_a_value_error(text: str) -> None:
     for read in (start_of, end_of):
         with pytest.raises(ValueError, match=r".*"):
             read(text)
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
-def test_a_cursor_opens_with_its_own_binding(binding: str, position: str) -> None:
+def test_a_cursor_is_valid_with_its_own_binding(binding: str, position: str) -> None:
     assert unseal(KEY, binding, seal(KEY, binding, position)) == position
 
 
@@ -146,7 +146,7 @@ def test_a_cursor_opens_with_its_own_binding(binding: str, position: str) -> Non
     st.text(max_size=20),
     st.text(max_size=20),
 )
-def test_a_cursor_opens_with_no_other_binding(
+def test_a_cursor_is_invalid_with_another_binding(
     binding: str, position: str, other: str, tail: str
 ) -> None:
     cursor = seal(KEY, binding, position)
@@ -159,7 +159,7 @@ def test_a_cursor_opens_with_no_other_binding(
 
 
 @given(st.text(max_size=20), st.integers(0, 63), st.integers(1, 63))
-def test_a_cursor_has_one_spelling(position: str, place: int, shift: int) -> None:
+def test_a_cursor_has_one_encoding(position: str, place: int, shift: int) -> None:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     cursor = seal(KEY, "list", position)
     at = place % len(cursor)
@@ -169,7 +169,7 @@ def test_a_cursor_has_one_spelling(position: str, place: int, shift: int) -> Non
             unseal(KEY, "list", wrong)
 
 
-def test_changing_any_byte_of_a_cursor_makes_it_none_of_ours() -> None:
+def test_changing_any_byte_of_a_cursor_makes_it_invalid() -> None:
     cursor = seal(KEY, "payments|mer_1", "pay_01KKNS5TM27YDJ43Y2ZGZA8BEN")
     sealed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     for place in range(len(sealed)):
@@ -182,7 +182,7 @@ def test_changing_any_byte_of_a_cursor_makes_it_none_of_ours() -> None:
 
 
 @given(st.text(max_size=MAX_CURSOR_CHARACTERS + 10))
-def test_any_other_text_is_a_bad_cursor_and_nothing_else(text: str) -> None:
+def test_any_other_text_is_a_bad_cursor(text: str) -> None:
     with pytest.raises(BadCursor) as refused:
         unseal(KEY, "binding", text)
     assert refused.value.param == "cursor"

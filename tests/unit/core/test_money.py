@@ -1,4 +1,4 @@
-"""Amounts are integers: fees to the unit, text with the currency's own decimals."""
+"""Amounts are integers: exact fees, and text with the currency's own decimals."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_sandboxes_fee_is_two_point_nine_percent_and_thirty(amount: int, fee
     assert fee_of(amount, basis_points=290, fixed_minor=30) == fee
 
 
-def test_exactly_half_a_unit_is_rounded_up() -> None:
+def test_half_a_unit_is_rounded_up() -> None:
     assert fee_of(50, basis_points=100, fixed_minor=0) == 1
     assert fee_of(49, basis_points=100, fixed_minor=0) == 0
 
@@ -65,7 +65,7 @@ def test_amounts_are_shown_with_the_decimals_of_their_currency(
 
 
 @given(st.integers(-(10**15), 10**15), st.sampled_from(sorted(DECIMALS)))
-def test_a_shown_amount_reads_back_to_the_unit(amount: int, currency: str) -> None:
+def test_a_shown_amount_parses_to_the_same_units(amount: int, currency: str) -> None:
     number, code = format_amount(amount, currency).split(" ")
     assert code == currency
     assert Decimal(number).scaleb(DECIMALS[currency]) == amount

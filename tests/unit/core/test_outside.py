@@ -1,7 +1,7 @@
-"""Nothing in runtime reads a clock, waits, draws or starts a thread past its `Outside`.
+"""Nothing in runtime uses a clock, sleep, randomness or threads except through its `Outside`.
 
-What a module may use itself is in ALLOWED, with the reason. `INSTEAD` (tests/support) says what is
-looked for; what libraries do inside is not seen (docs/decisions/0055).
+What a module may use itself is in ALLOWED, with the reason. `INSTEAD` (tests/support) lists what is
+forbidden; the inside of libraries is not checked (docs/decisions/0055).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ ALLOWED: Final = {
     "functions/query.py": allowed(_ENTRY, "runtime.functions.composition.real_outside"),
 }
 ENVIRONMENT: Final = allowed("settings are read at Lambda's entry point", "os.environ")
-"""Of every module of functions that builds a function's services."""
+"""For every module of functions that builds a function's services."""
 MODULES: Final = sorted(str(file.relative_to(RUNTIME)) for file in RUNTIME.rglob("*.py"))
 
 
@@ -75,7 +75,7 @@ def names_allowed(module: str) -> frozenset[str]:
     return names | ENVIRONMENT.names if module.startswith("functions/") else names
 
 
-def test_nothing_takes_what_is_outside_other_than_by_its_outside() -> None:
+def test_the_outside_is_used_only_through_outside() -> None:
     found = [
         f"runtime/{module}:{each.line} uses {each.used}; use {each.instead}"
         for module in MODULES
@@ -86,7 +86,7 @@ def test_nothing_takes_what_is_outside_other_than_by_its_outside() -> None:
 
 
 @pytest.mark.parametrize("module", sorted(ALLOWED))
-def test_nothing_is_allowed_that_is_not_needed(module: str) -> None:
+def test_every_exception_is_needed(module: str) -> None:
     needed = {each.rule for each in offences((RUNTIME / module).read_text())}
     assert needed - ENVIRONMENT.names == ALLOWED[module].names
     assert ALLOWED[module].reason
@@ -180,7 +180,7 @@ PLANTED: Final = {
     "the real outside": (
         "from runtime.functions.composition.real_outside import real_outside\nx = real_outside()",
         2,
-        "the Outside that is given in",
+        "the Outside passed as an argument",
     ),
     "a socket": ("import socket\nsocket.create_connection(x)", 2, "a gateway"),
     "a request": ("from urllib.request import urlopen\nurlopen(x)", 2, "a gateway"),
@@ -196,7 +196,7 @@ PLANTED: Final = {
 
 
 @pytest.mark.parametrize("name", list(PLANTED))
-def test_what_is_planted_is_found(name: str) -> None:
+def test_a_forbidden_use_is_found(name: str) -> None:
     source, line, instead = PLANTED[name]
     found = offences(source)
     assert [each.line for each in found] == [line]
@@ -222,11 +222,11 @@ HARMLESS: Final = {
 
 
 @pytest.mark.parametrize("name", list(HARMLESS))
-def test_what_is_harmless_is_not_found(name: str) -> None:
+def test_an_allowed_use_is_not_found(name: str) -> None:
     assert offences(HARMLESS[name]) == []
 
 
-def test_every_offence_says_where_it_is_and_what_to_use() -> None:
+def test_every_finding_has_its_line_and_the_replacement() -> None:
     source = "import time\n\n\ndef f():\n    time.sleep(1)\n    time.time()\n"
     assert [(each.line, each.used) for each in offences(source)] == [
         (5, "time.sleep"),

@@ -1,4 +1,4 @@
-"""Settings: what the stack writes is what the runtime reads, for every Lambda."""
+"""Settings: the stack writes what the runtime reads, for every Lambda."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def values(shape: type[Settings]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("shape", EVERY)
-def test_the_environment_that_is_written_reads_back_as_the_same_settings(
+def test_the_written_environment_parses_to_the_same_settings(
     shape: type[Settings],
 ) -> None:
     written = shape(**values(shape))
@@ -78,12 +78,12 @@ def test_stripe_is_reached_by_tls_or_on_this_machine(base: str) -> None:
         "",
     ],
 )
-def test_merchants_keys_are_sent_nowhere_else(base: str) -> None:
+def test_merchants_keys_are_sent_to_no_other_address(base: str) -> None:
     with pytest.raises(ValidationError, match="stripe_api_base"):
         ProcessSettings(**values(ProcessSettings), stripe_api_base=base)
 
 
-def test_webhooks_do_not_go_to_this_machine_unless_said() -> None:
+def test_local_webhook_endpoints_are_refused_by_default() -> None:
     assert ProcessSettings(**values(ProcessSettings)).allow_local_webhooks is False
 
 
@@ -149,21 +149,21 @@ def test_a_setting_out_of_range_or_unknown_is_refused(wrong: dict[str, int]) -> 
 
 
 @pytest.mark.parametrize("sources", [{}, {"jwks_url": "u", "jwks_secret_arn": "a"}])
-def test_the_authorizer_has_keys_and_one_source_of_public_ones(sources: dict[str, str]) -> None:
+def test_token_verification_needs_keys_from_one_source(sources: dict[str, str]) -> None:
     given = {**values(AuthorizerSettings), "jwks_url": None, **sources}
     with pytest.raises(ValidationError, match=r"jwks_url(, jwks_secret_arn| or jwks_secret_arn)"):
         AuthorizerSettings(**given)
 
 
 @pytest.mark.parametrize("public", [{}, {"jwks_url": "u"}, {"jwks_secret_arn": "a"}])
-def test_the_secret_of_hs256_stands_alone_or_beside_public_keys(public: dict[str, str]) -> None:
+def test_the_hs256_secret_can_be_combined_with_public_keys(public: dict[str, str]) -> None:
     given = {**values(AuthorizerSettings), "jwks_url": None, "hs256_secret_arn": "h", **public}
     written = AuthorizerSettings(**given)
     assert AuthorizerSettings.from_environment(written.environment()) == written
 
 
 @pytest.mark.parametrize("name", ["issuer", "audience"])
-def test_there_is_no_empty_issuer_or_audience(name: str) -> None:
+def test_an_empty_issuer_or_audience_is_refused(name: str) -> None:
     given = {**values(AuthorizerSettings), name: ""}
     with pytest.raises(ValidationError, match=name):
         AuthorizerSettings(**given)

@@ -1,4 +1,4 @@
-"""What one more failure is: counted, the one that locks, under a lock, or a first one again."""
+"""The effect of one more failure: counted, locking, ignored under a lock, or a first one again."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ BEFORE, AFTER = "2026-03-14T08:59:59.999Z", "2026-03-14T09:00:00.001Z"
         (3, BEFORE, LockoutState.EXPIRED),
     ],
 )
-def test_a_failure_is_what_count_and_lock_make_it(
+def test_the_effect_of_a_failure_depends_on_count_and_lock(
     failed_attempts: int, locked_until: str | None, state: LockoutState
 ) -> None:
     assert lockout_state(failed_attempts, locked_until, RULE, AT) is state
 
 
-def test_a_lock_runs_out_after_its_seconds() -> None:
+def test_a_lock_expires_after_its_seconds() -> None:
     now = datetime(2026, 3, 14, 9, 0, tzinfo=UTC)
     assert RULE.until(now) == "2026-03-14T09:30:00.000Z"
 

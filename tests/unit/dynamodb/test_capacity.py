@@ -1,4 +1,4 @@
-"""What a write and a read cost, from the sizes of items and the entries of indexes."""
+"""The cost of writes and reads, from the sizes of items and index entries."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_number_has_a_byte_per_two_significant_digits(number: str, size: int) 
 
 
 @given(st.integers(-(10**37), 10**37), st.integers(0, 20))
-def test_the_way_a_number_is_written_does_not_change_its_size(number: int, zeroes: int) -> None:
+def test_the_notation_of_a_number_does_not_change_its_size(number: int, zeroes: int) -> None:
     sign, digits = ("-" if number < 0 else ""), str(abs(number))
     spellings = {
         number_size(spelled)
@@ -113,7 +113,7 @@ def test_an_unknown_type_is_refused() -> None:
         value_size({"X": "?"})
 
 
-def test_an_item_is_the_sum_of_its_names_and_values() -> None:
+def test_the_size_of_an_item_is_the_sum_of_its_names_and_values() -> None:
     assert item_size({"id": {"S": "abc"}, "größe": {"N": "10"}}) == 2 + 3 + 7 + 2
 
 
@@ -133,17 +133,17 @@ def test_a_write_is_charged_by_the_larger_of_before_and_after() -> None:
         assert write_units(before, after, BARE, transactional=False).table == 3
 
 
-def test_deleting_or_checking_nothing_costs_the_smallest_write() -> None:
+def test_deleting_or_checking_a_missing_item_costs_the_smallest_write() -> None:
     assert write_units(None, None, LAYOUT, transactional=False) == WriteUnits(1)
     assert write_units(None, None, LAYOUT, transactional=True) == WriteUnits(2)
 
 
-def test_a_check_costs_a_write_of_the_item_it_looks_at_and_nothing_in_the_indexes() -> None:
+def test_a_check_costs_a_write_of_its_item_and_nothing_in_the_indexes() -> None:
     looked_at = {**of_size(1500), **item(owner="o", status="s")}
     assert write_units(looked_at, looked_at, LAYOUT, transactional=True) == WriteUnits(4)
 
 
-def test_an_entry_is_put_deleted_or_left_alone_with_its_item() -> None:
+def test_an_index_entry_is_put_deleted_or_unchanged_with_its_item() -> None:
     whole = item(id="1", owner="o", status="s")
     put = write_units(None, whole, LAYOUT, transactional=False)
     assert put == WriteUnits(1, {"by-owner": 1, "everything": 1})
@@ -151,7 +151,7 @@ def test_an_entry_is_put_deleted_or_left_alone_with_its_item() -> None:
     assert write_units(whole, whole, LAYOUT, transactional=False) == WriteUnits(1)
 
 
-def test_an_index_costs_in_a_transaction_what_it_costs_outside() -> None:
+def test_an_index_costs_the_same_inside_and_outside_of_a_transaction() -> None:
     whole = item(id="1", owner="o", status="s")
     written = write_units(None, whole, LAYOUT, transactional=True)
     assert written == WriteUnits(2, {"by-owner": 1, "everything": 1})
@@ -171,7 +171,7 @@ def test_a_changed_key_moves_the_entry_for_two_writes() -> None:
     assert write_units(before, after, LAYOUT, transactional=False).indexes == {"keys": 2}
 
 
-def test_a_changed_attribute_costs_where_it_is_copied_and_nowhere_else() -> None:
+def test_a_changed_attribute_costs_only_in_indexes_that_project_it() -> None:
     before = item(id="1", owner="o", status="s", queue="q", due="1", note="a")
     after = {**before, **item(note="b")}
     assert write_units(before, after, LAYOUT, transactional=False).indexes == {"everything": 1}
@@ -182,7 +182,7 @@ def test_a_changed_attribute_costs_where_it_is_copied_and_nowhere_else() -> None
     }
 
 
-def test_an_entry_has_the_size_of_what_is_copied() -> None:
+def test_an_entry_has_the_size_of_its_projection() -> None:
     large = {**of_size(2500), **item(owner="o", status="s")}
     assert write_units(None, large, LAYOUT, transactional=False) == WriteUnits(
         3, {"by-owner": 1, "everything": 3}
@@ -205,7 +205,7 @@ def test_a_layout_is_the_same_declared_and_described() -> None:
     assert layout.index("status-index").key_names == ("status_bucket", "account_type")
 
 
-def test_a_described_index_that_copies_everything_is_known_as_one() -> None:
+def test_a_described_index_that_projects_everything_is_recognized() -> None:
     described = TableLayout.described(
         {
             "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],

@@ -1,4 +1,4 @@
-"""Rows to items and back, for every table; and expressions as DynamoDB wants them."""
+"""Rows to items and back, for every table; and expressions in DynamoDB's syntax."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ INSTANT = "2026-03-14T09:00:00.000Z"
 
 
 class Reversing:
-    """A cipher that a test can see through: it notes where each value belongs."""
+    """A transparent cipher: it records the place of each value."""
 
     def prepare(self, purpose: str, subject: str) -> None:
-        raise AssertionError(f"nobody asked for the {purpose} key of {subject}")
+        raise AssertionError(f"unexpected request for the {purpose} key of {subject}")
 
     def encrypt(self, place: FieldLocation, plaintext: bytes) -> bytes:
         return repr(place).encode() + b"|" + plaintext[::-1]
@@ -116,7 +116,7 @@ def filled(model: type[BaseModel], *, full: bool) -> Any:
 
 @pytest.mark.parametrize("full", [True, False], ids=["full", "bare"])
 @pytest.mark.parametrize("schema", ALL_TABLES, ids=lambda schema: schema.name)
-def test_every_tables_rows_come_back_as_they_went(schema: TableSchema, full: bool) -> None:
+def test_every_tables_rows_survive_the_round_trip(schema: TableSchema, full: bool) -> None:
     row = filled(schema.model, full=full)
     item = CODEC.to_item(row)
     assert CODEC.to_row(schema, item, schema.model) == row
@@ -133,12 +133,12 @@ def customer(**changes: Any) -> Customer:
     return Customer.model_validate(values)
 
 
-def test_what_is_absent_or_empty_is_left_out_of_the_item() -> None:
+def test_absent_and_empty_values_are_omitted_from_the_item() -> None:
     item = CODEC.to_item(customer(phone=None, payment_methods=(), locked_until=None))
     assert not {"phone", "payment_methods", "locked_until"} & set(item)
 
 
-def test_what_is_marked_so_is_left_out_of_the_item_while_it_has_its_default() -> None:
+def test_a_field_marked_so_is_omitted_while_it_has_its_default() -> None:
     schema = Payment.table_schema
     row = filled(Payment, full=True).model_copy(
         update={
@@ -151,11 +151,11 @@ def test_what_is_marked_so_is_left_out_of_the_item_while_it_has_its_default() ->
     )
     item = CODEC.to_item(row)
     assert not {"amount_captured", "fee", "refundable_minor", "capture_method"} & set(item)
-    assert item["capturable_minor"] == {"N": "0"}, "a write adds to it"
+    assert item["capturable_minor"] == {"N": "0"}, "writes add to it, so it must exist"
     assert CODEC.to_row(schema, item, Payment) == row
 
 
-def test_a_ciphertext_moved_to_another_row_or_attribute_does_not_open() -> None:
+def test_a_ciphertext_moved_to_another_row_or_attribute_cannot_be_decrypted() -> None:
     item = CODEC.to_item(customer())
     schema = Customer.table_schema
     for forged in ({**item, "id": {"S": "cus_other"}}, {**item, "name": item["email"]}):
@@ -163,13 +163,13 @@ def test_a_ciphertext_moved_to_another_row_or_attribute_does_not_open() -> None:
             CODEC.to_row(schema, forged, Customer)
 
 
-def test_plain_text_put_in_the_place_of_a_ciphertext_is_refused() -> None:
+def test_plaintext_in_place_of_a_ciphertext_is_refused() -> None:
     item = {**CODEC.to_item(customer()), "email": {"S": "mallory@example.com"}}
     with pytest.raises(IntegrityError, match="plain text"):
         CODEC.to_row(Customer.table_schema, item, Customer)
 
 
-def test_a_view_without_the_secrets_needs_no_key() -> None:
+def test_a_projection_without_secrets_needs_no_key() -> None:
     merchant = filled(Merchant, full=True)
     item = CODEC.to_item(merchant)
     seen = Codec(NoCipher()).to_row(Merchant.table_schema, item, MerchantProfile)
@@ -194,7 +194,7 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=5), json_values, max_size=4))
-def test_a_processors_free_configuration_comes_back_exactly(config: dict[str, Any]) -> None:
+def test_a_processors_free_configuration_survives_exactly(config: dict[str, Any]) -> None:
     merchant = filled(Merchant, full=True).model_copy(update={"processor_config": config})
     back = CODEC.to_row(Merchant.table_schema, CODEC.to_item(merchant), Merchant)
     assert json.dumps(back.processor_config) == json.dumps(config)
@@ -219,7 +219,7 @@ def rendered(condition: Any) -> tuple[str, dict[str, str], dict[str, Any]]:
     return condition(rendering), rendering.names, rendering.values
 
 
-def test_conditions_nest_with_parentheses_and_placeholders_of_their_own() -> None:
+def test_conditions_nest_with_parentheses_and_unique_placeholders() -> None:
     condition = any_of(equals("a", 1), all_of(below("b", 2), one_of("c", ("x", "y"))))
     text, names, values = rendered(condition)
     assert text == "(#a = :v0) OR ((#b < :v1) AND (#c IN (:v2, :v3)))"
@@ -235,7 +235,7 @@ def account(**changes: Any) -> Account:
     return filled(Account, full=True).model_copy(update=changes)
 
 
-def test_a_change_writes_what_differs_and_removes_what_became_none() -> None:
+def test_an_update_writes_differences_and_removes_what_became_none() -> None:
     before = account(balance=1, customer_id="cus_1", locked_until=INSTANT)
     after = before.model_copy(update={"balance": 2, "locked_until": None})
     update = change(before, after).when(equals("version", 7))
@@ -244,22 +244,22 @@ def test_a_change_writes_what_differs_and_removes_what_became_none() -> None:
     assert update.key == {"id": before.id, "shard": before.shard}
 
 
-def test_a_change_of_a_key_is_a_bug() -> None:
+def test_an_update_of_a_key_is_a_bug() -> None:
     before = account()
     with pytest.raises(AssertionError, match="is a key and cannot change"):
         change(before, before.model_copy(update={"shard": "01"}))
 
 
-def test_a_change_seals_encrypted_attributes_and_removes_them_when_they_are_empty() -> None:
+def test_an_update_encrypts_encrypted_attributes_and_removes_empty_ones() -> None:
     one = customer()
     changed = one.model_copy(update={"email": "x@y.example", "phone": None, "payment_tokens": {}})
     step = change(one.model_copy(update={"payment_tokens": {"pm_1": "t"}, "phone": "1"}), changed)
     assert step.sealed == ("email",)
     assert set(step.removed) == {"phone", "payment_tokens"}
-    assert "email" not in step.assigned, "what is encrypted is never assigned in clear"
+    assert "email" not in step.assigned, "encrypted attributes are never assigned in plaintext"
 
 
-def test_a_guard_of_an_account_number_stands_in_the_accounts_table() -> None:
+def test_a_guard_of_an_account_number_is_in_the_accounts_table() -> None:
     guard = AccountNumberGuard.of(account(account_number="A-1", merchant_id="mer_1"))
     assert TableSchema.of(type(guard)).name == "accounts"
     assert key_of(guard) == {"id": "number#mer_1#A-1", "shard": "00"}
@@ -271,14 +271,14 @@ NUMBERS = st.integers(-(10**37), 10**37)
 
 
 @given(st.sets(st.text(min_size=1), min_size=1) | st.sets(NUMBERS, min_size=1))
-def test_a_set_goes_out_in_the_order_of_its_members(members: set[Any]) -> None:
+def test_a_set_is_written_in_the_order_of_its_members(members: set[Any]) -> None:
     ((kind, sent),) = serialize(frozenset(members)).items()
     numbers = kind == "NS"
     assert kind in ("NS", "SS")
     assert [int(each) if numbers else each for each in sent] == sorted(members)
 
 
-def test_members_are_put_into_a_set_in_their_order() -> None:
+def test_members_are_added_to_a_set_in_order() -> None:
     names = frozenset(f"pay_{number}" for number in range(40))
     rendering = Rendering(serialize)
     add = update(Payment, {"id": "pay_1"}).include(names=names)

@@ -1,4 +1,4 @@
-"""Index buckets: stable, spread, and merged back into one order."""
+"""Index shards: stable, evenly distributed, and merged into one order."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from runtime.dynamodb.index_shards import all_buckets, bucket_for, bucket_key
 from runtime.functions.composition.real_outside import RealThreads
 
 
-def test_a_rows_bucket_never_changes() -> None:
-    """Rows stand in stored indexes: these values may never change."""
+def test_a_rows_shard_never_changes() -> None:
+    """Stored indexes contain these values, so they may never change."""
     assert bucket_for("mer_1", "pay_01KKNS5TM27YDJ43Y2ZGZA8BEN", 1) == "mer_1#000"
     assert bucket_for("mer_1", "pay_01KKNS5TM27YDJ43Y2ZGZA8BEN", 16) == "mer_1#015"
     assert bucket_for("mer_1", "pay_A", 256) == "mer_1#246"
 
 
 @given(st.text(), st.text(), st.integers(1, 256))
-def test_every_row_stands_in_one_of_the_buckets_that_readers_merge(
+def test_every_row_is_in_one_of_the_shards_that_readers_merge(
     name: str, identifier: str, buckets: int
 ) -> None:
     assert bucket_for(name, identifier, buckets) in all_buckets(name, buckets)
@@ -29,19 +29,19 @@ def test_every_row_stands_in_one_of_the_buckets_that_readers_merge(
     assert set(all_buckets(name, buckets)) <= set(all_buckets(name, buckets + 1))
 
 
-def test_rows_spread_evenly() -> None:
+def test_rows_are_distributed_evenly() -> None:
     counts = Counter(bucket_for("m", f"pay_{n:026}", 16) for n in range(16_000))
     assert len(counts) == 16
     assert max(counts.values()) < 2 * min(counts.values())
 
 
-def test_a_buckets_key_is_readable_and_sorts() -> None:
+def test_a_shards_key_is_readable_and_sorts() -> None:
     assert bucket_key("mer_x", 7) == "mer_x#007"
 
 
 @pytest.mark.parametrize("buckets", [1, 2, 16, 40])
 @given(st.lists(st.integers(0, 10_000), unique=True, max_size=60))
-def test_merged_buckets_read_in_descending_order_without_loss(
+def test_merged_shards_read_in_descending_order_without_loss(
     buckets: int, numbers: list[int]
 ) -> None:
     ids = [f"{number:06}" for number in numbers]
@@ -54,7 +54,7 @@ def test_merged_buckets_read_in_descending_order_without_loss(
     assert list(merged) == sorted(ids, reverse=True)
 
 
-def test_merging_reads_no_further_than_it_is_read() -> None:
+def test_merging_reads_no_further_than_needed() -> None:
     read: list[int] = []
 
     def shelf(start: int):  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""The schema: read once from the markers, and no contradiction gets past the import."""
+"""The schema: read once from the markers, with contradictions refused at import."""
 
 from __future__ import annotations
 
@@ -297,7 +297,7 @@ def test_every_marker_is_read_from_its_field() -> None:
     assert by_name["gsi-c"].sort_key is None
 
 
-def test_the_create_table_arguments_say_exactly_what_was_declared() -> None:
+def test_the_create_table_arguments_match_the_declaration() -> None:
     arguments = TableSchema.of(Everything).create_table_arguments("physical")
     assert arguments["TableName"] == "physical"
     assert arguments["BillingMode"] == "PAY_PER_REQUEST"
@@ -334,7 +334,7 @@ def test_a_table_without_indexes_and_stream_has_neither_argument() -> None:
     assert "StreamSpecification" not in arguments
 
 
-def test_a_view_of_a_table_declares_none() -> None:
+def test_a_projection_of_a_table_declares_no_table() -> None:
     class View(Everything):
         pass
 
@@ -358,7 +358,7 @@ def test_unknown_attributes_of_a_newer_runtime_are_ignored() -> None:
     assert not hasattr(row, "from_the_future")
 
 
-def test_every_table_has_a_name_of_its_own_and_its_times_are_numbers() -> None:
+def test_every_table_has_a_unique_name_and_numeric_times() -> None:
     names = [schema.name for schema in ALL_TABLES]
     assert len(set(names)) == len(names)
     for schema in ALL_TABLES:
@@ -399,7 +399,7 @@ def test_the_data_models_tables_have_the_data_models_indexes(table: str) -> None
 
 
 @pytest.mark.parametrize("table", ["idempotency", "webhooks", "exports", "limits"])
-def test_what_may_be_forgotten_has_a_ttl(table: str) -> None:
+def test_every_table_with_expiring_rows_has_a_ttl(table: str) -> None:
     (schema,) = [schema for schema in ALL_TABLES if schema.name == table]
     assert schema.ttl_attribute == "expires_at"
 

@@ -1,4 +1,4 @@
-"""A write whose answer is lost is sent again as it was: DynamoDB does each token once."""
+"""A write with a lost answer is repeated unchanged: DynamoDB executes each token once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_every_attempt_is_the_same_request_under_the_same_token() -> None:
     assert client.requests[0]["ClientRequestToken"] == "opn_1"
 
 
-def test_it_is_given_up_in_time_to_say_so() -> None:
+def test_retries_end_in_time_to_report_it() -> None:
     client = _Client(lost=1)
     with pytest.raises(Unavailable, match="ReadTimeoutError"):
         _store(client, remaining_seconds=0.4).transact([WRITE], token="opn_1")

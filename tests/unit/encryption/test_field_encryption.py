@@ -1,4 +1,4 @@
-"""Enciphered fields open only where they were made, with the key of their subject; keys are few."""
+"""Encrypted fields are decrypted only in their own place, with the key of their subject."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class Time:
         return self.now
 
 
-def ring(kms: FakeKms, keys: Keys, time: Time | None = None) -> KeyRing:
+def key_ring(kms: FakeKms, keys: Keys, time: Time | None = None) -> KeyRing:
     return KeyRing(kms, keys, ARNS, outside(monotonic=time or Time()))  # type: ignore[arg-type]
 
 
 def encrypting(kms: FakeKms, keys: Keys) -> FieldEncryption:
-    return FieldEncryption(ring(kms, keys), OUTSIDE.entropy)
+    return FieldEncryption(key_ring(kms, keys), OUTSIDE.entropy)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_ciphertext_is_unreadable_and_can_be_decrypted(encryption: FieldEncryp
     assert encryption.decrypt(PLACE, sealed) == b"who@example.com"
     assert b"example" not in sealed
     assert len(sealed) == len(b"who@example.com") + 39
-    assert encryption.encrypt(PLACE, b"who@example.com") != sealed, "a nonce is never used twice"
+    assert encryption.encrypt(PLACE, b"who@example.com") != sealed, "nonces are unique"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_ciphertext_is_unreadable_and_can_be_decrypted(encryption: FieldEncryp
         replace(PLACE, key=("cus_1email",), attribute=""),
     ],
 )
-def test_a_ciphertext_moved_elsewhere_does_not_open(
+def test_a_ciphertext_moved_elsewhere_cannot_be_decrypted(
     encryption: FieldEncryption, moved: FieldLocation
 ) -> None:
     sealed = encryption.encrypt(PLACE, b"secret")
@@ -98,7 +98,7 @@ def test_a_ciphertext_moved_elsewhere_does_not_open(
         encryption.decrypt(moved, sealed)
 
 
-def test_a_ciphertext_of_another_subject_or_purpose_does_not_open(
+def test_a_ciphertext_of_another_subject_or_purpose_cannot_be_decrypted(
     encryption: FieldEncryption,
 ) -> None:
     sealed = encryption.encrypt(PLACE, b"secret")
@@ -108,7 +108,7 @@ def test_a_ciphertext_of_another_subject_or_purpose_does_not_open(
             encryption.decrypt(other, sealed)
 
 
-def test_changing_any_byte_makes_a_ciphertext_useless(encryption: FieldEncryption) -> None:
+def test_changing_any_byte_makes_a_ciphertext_invalid(encryption: FieldEncryption) -> None:
     sealed = encryption.encrypt(PLACE, b"secret")
     for position in range(len(sealed)):
         forged = bytearray(sealed)
@@ -118,19 +118,19 @@ def test_changing_any_byte_makes_a_ciphertext_useless(encryption: FieldEncryptio
 
 
 @given(st.binary(max_size=100))
-def test_any_other_bytes_are_refused_as_no_ciphertext_of_ours(noise: bytes) -> None:
+def test_other_bytes_are_refused_as_not_a_ciphertext(noise: bytes) -> None:
     with pytest.raises(IntegrityError):
         encrypting(FakeKms(), Keys()).decrypt(PLACE, noise)
 
 
-def test_a_forgotten_data_key_takes_its_fields_with_it(kms: FakeKms, keys: Keys) -> None:
+def test_deleting_a_data_key_makes_its_fields_unreadable(kms: FakeKms, keys: Keys) -> None:
     sealed = encrypting(kms, keys).encrypt(PLACE, b"secret")
     keys.rows.clear()
     with pytest.raises(KeyForgotten, match="does not exist"):
         encrypting(kms, keys).decrypt(PLACE, sealed)
 
 
-def test_a_wrapped_key_put_in_anothers_place_is_refused_by_kms(kms: FakeKms, keys: Keys) -> None:
+def test_a_wrapped_key_in_anothers_place_is_refused_by_kms(kms: FakeKms, keys: Keys) -> None:
     encryption = encrypting(kms, keys)
     sealed = encryption.encrypt(PLACE, b"secret")
     stolen = keys.rows["pii#cus_1", FIRST_KEY_ID]
@@ -139,7 +139,7 @@ def test_a_wrapped_key_put_in_anothers_place_is_refused_by_kms(kms: FakeKms, key
         encrypting(kms, keys).decrypt(replace(PLACE, subject="cus_2"), sealed)
 
 
-def test_each_subject_and_purpose_has_a_key_of_its_own_made_once(kms: FakeKms, keys: Keys) -> None:
+def test_each_subject_and_purpose_has_one_key_made_once(kms: FakeKms, keys: Keys) -> None:
     encryption = encrypting(kms, keys)
     for subject in ("cus_1", "cus_2"):
         for purpose in ("pii", "pci"):
@@ -148,7 +148,7 @@ def test_each_subject_and_purpose_has_a_key_of_its_own_made_once(kms: FakeKms, k
     assert (kms.generated, len(keys.rows)) == (4, 4)
 
 
-def test_a_warm_ring_asks_neither_kms_nor_the_table(kms: FakeKms, keys: Keys) -> None:
+def test_a_cached_key_needs_neither_kms_nor_the_table(kms: FakeKms, keys: Keys) -> None:
     encryption = encrypting(kms, keys)
     sealed = encryption.encrypt(PLACE, b"x")
     before = (kms.generated, kms.decrypted, keys.reads)
@@ -158,9 +158,9 @@ def test_a_warm_ring_asks_neither_kms_nor_the_table(kms: FakeKms, keys: Keys) ->
     assert (kms.generated, kms.decrypted, keys.reads) == before
 
 
-def test_a_cached_key_is_forgotten_after_its_time(kms: FakeKms, keys: Keys) -> None:
+def test_a_cached_key_expires(kms: FakeKms, keys: Keys) -> None:
     time = Time()
-    keyring = ring(kms, keys, time)
+    keyring = key_ring(kms, keys, time)
     keyring.key_for_writing("pii", "cus_1")
     time.now = MAX_CACHE_SECONDS - 1
     keyring.key_for_writing("pii", "cus_1")
@@ -174,10 +174,8 @@ def test_a_cached_key_is_forgotten_after_its_time(kms: FakeKms, keys: Keys) -> N
         keyring.key_for_reading("pii", "cus_1", FIRST_KEY_ID)
 
 
-def test_no_more_keys_are_held_than_the_bound_and_the_least_used_go_first(
-    kms: FakeKms, keys: Keys
-) -> None:
-    keyring = ring(kms, keys)
+def test_the_cache_is_bounded_and_evicts_the_least_used_first(kms: FakeKms, keys: Keys) -> None:
+    keyring = key_ring(kms, keys)
     keyring.key_for_writing("pii", "first")
     for n in range(MAX_CACHED_KEYS + 10):
         keyring.key_for_writing("pii", f"cus_{n}")
@@ -185,18 +183,18 @@ def test_no_more_keys_are_held_than_the_bound_and_the_least_used_go_first(
     assert repr(keyring) == f"KeyRing({MAX_CACHED_KEYS} cached)"
     opened = kms.decrypted
     keyring.key_for_writing("pii", "first")
-    assert kms.decrypted == opened, "the one in use stayed"
+    assert kms.decrypted == opened, "the one in use was kept"
     keyring.key_for_writing("pii", "cus_0")
-    assert kms.decrypted == opened + 1, "the oldest went"
+    assert kms.decrypted == opened + 1, "the oldest was evicted"
 
 
-def test_two_that_make_a_subjects_first_key_at_once_end_with_one(kms: FakeKms) -> None:
+def test_two_concurrent_first_keys_of_a_subject_end_with_one(kms: FakeKms) -> None:
     class Racing(Keys):
-        """Somebody else's key arrives between our read and our write."""
+        """Another function's key is written between our read and our write."""
 
         def create(self, key: DataKey, *, token: str) -> DataKey:
             if not self.rows:
-                ring(kms, self_as_store).key_for_writing("pii", "cus_1")
+                key_ring(kms, self_as_store).key_for_writing("pii", "cus_1")
             return super().create(key, token=token)
 
     class Quiet(Keys):
@@ -218,13 +216,13 @@ def test_a_function_without_the_purposes_key_is_refused(kms: FakeKms, keys: Keys
 
 
 def test_plaintext_keys_are_in_no_text(kms: FakeKms, keys: Keys) -> None:
-    keyring = ring(kms, keys)
+    keyring = key_ring(kms, keys)
     _, key = keyring.key_for_writing("pii", "cus_1")
     assert key.hex() not in repr(keyring)
     assert "wrapped" not in repr(keys.rows["pii#cus_1", FIRST_KEY_ID])
 
 
-def test_a_blind_index_finds_an_email_whatever_its_case_within_one_merchant(
+def test_a_blind_index_finds_an_email_in_any_case_within_one_merchant(
     encryption: FieldEncryption,
 ) -> None:
     index = encryption.blind_index("mer_1", "Who@Example.com")

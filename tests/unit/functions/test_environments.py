@@ -1,4 +1,4 @@
-"""Several execution environments of a function in one process have nothing in common."""
+"""Several execution environments of a function in one process share nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.http import Context, StubServices, http_event, token_of
 
 
 class Calling(StubServices):
-    """Services that, while a request is served, let another environment serve one."""
+    """Services that let another environment serve a request while they serve one."""
 
     def __init__(self, meanwhile: Callable[[], Any] = lambda: None) -> None:
         super().__init__()
@@ -65,14 +65,14 @@ def test_a_requests_time_is_its_environments() -> None:
     late.outside = replace(real_outside(), now=lambda: datetime(2300, 1, 1, tzinfo=UTC))
     event = http_event("GET", "/v1/payments", authorizer=token_of("mer_1"))
     handler: HttpFunction[Any] = HttpFunction(routes(), lambda: late)
-    assert handler(event, Context())["statusCode"] == 401, "the token is over"  # type: ignore[arg-type]
+    assert handler(event, Context())["statusCode"] == 401, "the token has expired"  # type: ignore[arg-type]
     assert late.begun == 0
     arriving: HttpFunction[Any] = HttpFunction(routes(), lambda: late, real_outside().now)
-    assert arriving(event, Context())["statusCode"] == 404, "a token is judged once, on arrival"  # type: ignore[arg-type]
+    assert arriving(event, Context())["statusCode"] == 404, "a token is verified once, on arrival"  # type: ignore[arg-type]
     assert late.begun == 1
 
 
-def test_services_are_asked_for_at_each_event_and_begun_with_its_context() -> None:
+def test_services_are_requested_for_each_event_and_started_with_its_context() -> None:
     made: list[Any] = []
 
     def services() -> Any:
@@ -95,7 +95,7 @@ def an_invocation(seconds: float) -> Invocation:
     return invocation
 
 
-def test_an_end_of_its_own_is_the_threads_alone() -> None:
+def test_a_deadline_applies_only_to_its_thread() -> None:
     invocation = an_invocation(60)
     with ThreadPoolExecutor(1) as pool, invocation.within(5):
         assert invocation.remaining_seconds() == 5
@@ -106,7 +106,7 @@ def test_an_end_of_its_own_is_the_threads_alone() -> None:
     assert invocation.remaining_seconds() == 60
 
 
-def test_an_end_of_its_own_is_the_greenlets_alone() -> None:
+def test_a_deadline_applies_only_to_its_greenlet() -> None:
     invocation, main = an_invocation(60), greenlet.getcurrent()
     seen: list[float] = []
 
@@ -117,6 +117,6 @@ def test_an_end_of_its_own_is_the_greenlets_alone() -> None:
 
     worker = greenlet.greenlet(work)
     worker.switch()
-    assert invocation.remaining_seconds() == 60, "the other one waits inside its block"
+    assert invocation.remaining_seconds() == 60, "the other one is inside its block"
     worker.switch()
     assert seen == [5]

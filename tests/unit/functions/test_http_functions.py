@@ -46,7 +46,7 @@ def test_a_merchants_secret_is_shown_once_and_never_again(
     assert {k: v for k, v in shop.items() if k != "webhook_secret"} == again.body
 
 
-def test_a_merchants_webhook_url_is_kept_as_it_was_given(api: Functions) -> None:
+def test_a_merchants_webhook_url_is_stored_as_given(api: Functions) -> None:
     url = "https://Shop.example.com:8443/hook?token=a%20b"
     body = {"name": "Shop", "email": "shop@example.com", "webhook_url": url}
     made = api("POST", "/v1/merchants", body)
@@ -57,7 +57,7 @@ def test_a_merchants_webhook_url_is_kept_as_it_was_given(api: Functions) -> None
 @pytest.mark.parametrize(
     "url", ["http://localhost:9000/", "https://169.254.169.254/", "https://a:secret@b.example/"]
 )
-def test_a_webhook_url_that_must_not_be_called_registers_nobody(api: Functions, url: str) -> None:
+def test_a_merchant_with_a_forbidden_webhook_url_is_refused(api: Functions, url: str) -> None:
     body = {"name": "Shop", "email": "refused@example.com", "webhook_url": url}
     answer = api("POST", "/v1/merchants", body)
     assert (answer.status, answer.body["code"]) == (422, "invalid_value")
@@ -68,7 +68,7 @@ def test_a_webhook_url_that_must_not_be_called_registers_nobody(api: Functions, 
     assert "refused@example.com" not in str(rows)
 
 
-def test_a_merchants_features_come_in_one_order_everywhere(api: Functions) -> None:
+def test_a_merchants_features_are_always_in_the_same_order(api: Functions) -> None:
     body = {"name": "Shop", "email": "shop@example.com", "features": ["c", "a", "d", "b", "a"]}
     made = api("POST", "/v1/merchants", body)
     assert made.body["features"] == ["a", "b", "c", "d"]
@@ -82,7 +82,7 @@ def test_a_merchant_can_only_read_itself(api: Functions, shop: dict[str, Any]) -
     assert (other.status, other.body["code"]) == (404, "not_found")
 
 
-def test_a_payment_goes_from_request_to_list_and_repeats_exactly(
+def test_a_payment_is_created_listed_and_repeated_exactly(
     api: Functions, shop: dict[str, Any]
 ) -> None:
     body = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
@@ -152,7 +152,7 @@ def test_an_account_number_is_taken_once(api: Functions, shop: dict[str, Any]) -
         ({"account_type": "wallet", "posting": "folded"}, "posting"),
     ],
 )
-def test_operators_privileges_are_forbidden_to_merchants(
+def test_operator_routes_are_forbidden_to_merchants(
     api: Functions, shop: dict[str, Any], body: dict[str, Any], param: str
 ) -> None:
     full = {"currency": "USD", **body}
@@ -170,13 +170,11 @@ def test_operators_privileges_are_forbidden_to_merchants(
         ("/v1/payments/", 404),
         ("/v1/payments/x/y", 404),
         ("/v2/payments", 404),
-        ("/v1/payments/pay_nobody", 404),
-        ("/v1/settlements/set_nobody/lines", 404),
+        ("/v1/payments/pay_unknown", 404),
+        ("/v1/settlements/set_unknown/lines", 404),
     ],
 )
-def test_what_does_not_exist_is_a_problem_and_not_an_accident(
-    api: Functions, path: str, status: int
-) -> None:
+def test_a_missing_resource_is_a_problem_document(api: Functions, path: str, status: int) -> None:
     answer = api("GET", path)
     assert (answer.status, answer.body["code"]) == (status, "not_found")
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -192,22 +190,20 @@ def test_what_does_not_exist_is_a_problem_and_not_an_accident(
         ("/v1/nothing/", "There is nothing at /v1/nothing/"),
     ],
 )
-def test_a_trailing_slash_is_pointed_out_where_it_is_the_only_mistake(
+def test_a_trailing_slash_is_pointed_out_if_it_is_the_only_mistake(
     api: Functions, path: str, detail: str
 ) -> None:
     assert api("GET", path).body["detail"] == detail
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
-def test_a_method_that_a_path_does_not_take_is_told_which_it_does(
-    api: Functions, method: str
-) -> None:
+def test_a_method_not_allowed_lists_the_allowed_ones(api: Functions, method: str) -> None:
     answer = api.send("query", http_event(method, "/v1/payments", authorizer=OPERATOR))
     assert (answer.status, answer.body["code"]) == (405, "method_not_allowed")
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "POST"}
 
 
-def test_a_fault_of_ours_is_a_500_that_tells_nothing_inside(
+def test_an_internal_error_is_a_500_without_details(
     api: Functions, shop: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     who = token_of(shop["id"])
@@ -230,7 +226,7 @@ def test_a_fault_of_ours_is_a_500_that_tells_nothing_inside(
     assert answer.headers["X-Request-Id"] == answer.body["request_id"]
 
 
-def test_answers_are_not_to_be_kept_by_anybody(api: Functions, shop: dict[str, Any]) -> None:
+def test_responses_must_not_be_cached(api: Functions, shop: dict[str, Any]) -> None:
     answer = api("GET", f"/v1/merchants/{shop['id']}")
     assert answer.headers["Cache-Control"] == "no-store"
 
@@ -242,7 +238,7 @@ def test_public_routes_answer_without_a_token(api: Functions) -> None:
     assert page.headers["Content-Type"].startswith("text/html")
 
 
-def test_a_message_that_cannot_be_read_fails_alone(api: Functions, shop: dict[str, Any]) -> None:
+def test_an_unreadable_message_fails_alone(api: Functions, shop: dict[str, Any]) -> None:
     good = f"reconciliation/{shop['id']}/2026-03-15.csv"
     header = (
         "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
@@ -261,9 +257,7 @@ def test_a_message_that_cannot_be_read_fails_alone(api: Functions, shop: dict[st
     assert [(line["line"], line["status"]) for line in lines] == [(2, "invalid")]
 
 
-def test_the_resolvers_schedule_answers_with_its_report(
-    api: Functions, shop: dict[str, Any]
-) -> None:
+def test_the_resolvers_schedule_returns_its_report(api: Functions, shop: dict[str, Any]) -> None:
     body = {"amount": 5, "currency": "USD", "payment_method": "tok_timeout"}
     headers = {"idempotency-key": "lost"}
     who = token_of(shop["id"])
@@ -282,6 +276,6 @@ def test_the_resolvers_schedule_answers_with_its_report(
     assert (final.status, final.body["status"]) == (201, "succeeded")
 
 
-def test_permissions_are_words_of_the_token(api: Functions, shop: dict[str, Any]) -> None:
+def test_permissions_come_from_the_token(api: Functions, shop: dict[str, Any]) -> None:
     assert api("GET", "/v1/payments", authorizer=token_of(shop["id"], EVERYTHING)).status == 200
     assert api("GET", "/v1/payments", authorizer=token_of(shop["id"], "payment")).status == 403

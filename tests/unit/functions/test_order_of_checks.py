@@ -1,4 +1,4 @@
-"""Who may is judged before what was sent, and one path is one scope of an idempotency key."""
+"""Permissions are checked before the request, and one path is one scope of an idempotency key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.http import OPERATOR, http_event, request_of, token_of
 BY_NAME = {endpoint.operation: endpoint for endpoint in ENDPOINTS}
 PAY, LIST, OPEN = (BY_NAME[n] for n in ("createPayment", "listPayments", "createAccount"))
 GOOD = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
-NOBODYS = token_of("", "payments accounts")
+WITHOUT_MERCHANT = token_of("", "payments accounts")
 
 
 def judged(endpoint: Endpoint, path: str = "", **more: Any) -> Call:
@@ -34,8 +34,8 @@ def refusal(endpoint: Endpoint, **more: Any) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("sent", [{"raw": "{"}, {"body": {**GOOD, "amount": -1}}, {"body": GOOD}])
-def test_a_token_of_nobody_is_refused_whatever_it_sends(sent: dict[str, Any]) -> None:
-    assert refusal(PAY, authorizer=NOBODYS, **sent) == (403, "forbidden")
+def test_a_token_without_a_merchant_is_refused_whatever_it_sends(sent: dict[str, Any]) -> None:
+    assert refusal(PAY, authorizer=WITHOUT_MERCHANT, **sent) == (403, "forbidden")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_token_of_nobody_is_refused_whatever_it_sends(sent: dict[str, Any]) ->
         ("merchant_id", "mer_2"),
     ],
 )
-def test_what_is_for_operators_is_refused_before_a_wrong_value_is(member: str, value: Any) -> None:
+def test_an_operator_only_field_is_refused_before_an_invalid_value(member: str, value: Any) -> None:
     body = {"account_type": "wallet", "currency": "x", member: value}
     assert refusal(OPEN, body=body) == (403, "forbidden")
     assert refusal(OPEN, body=body, authorizer=OPERATOR) == (422, "invalid_value")
@@ -75,13 +75,13 @@ def test_two_spellings_of_a_path_are_one_path() -> None:
         {"amount": -1, "metadata": {"4242424242424242": "x"}},
     ],
 )
-def test_card_data_is_refused_as_such_whatever_else_is_wrong_with_the_body(
+def test_card_data_takes_precedence_over_other_errors_of_the_body(
     flaw: dict[str, Any],
 ) -> None:
     assert refusal(PAY, body={**GOOD, **flaw}) == (422, "card_data_refused")
 
 
-def test_a_card_number_in_a_clients_name_is_not_kept() -> None:
+def test_a_card_number_in_a_user_agent_is_not_stored() -> None:
     event = http_event("GET", LIST.path, authorizer=token_of("mer_1"))
     event["requestContext"]["http"]["userAgent"] = "shop 4242 4242 4242 4242"
     request = request_of(LIST, event, {})

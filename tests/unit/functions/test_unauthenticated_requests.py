@@ -1,4 +1,4 @@
-"""An unauthenticated request is answered 401 by every function, whatever it asks for."""
+"""An unauthenticated request is answered 401 by every function, whatever it requests."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def must_be_refused(answer: Answered, path: str) -> None:
 
 @pytest.mark.parametrize("authorizer", list(UNVERIFIED))
 def test_every_route_of_every_function_answers_401(authorizer: str) -> None:
-    """Nothing is set up for these functions: whatever came before the refusal would fail."""
+    """These functions have no services: anything before the refusal would fail."""
     for endpoint in PROTECTED:
         path = endpoint.path.replace("{id}", "x_1").replace("{pm_id}", "pm_1")
         answer = asked(endpoint.function, endpoint.method, path, UNVERIFIED[authorizer], raw="{")
@@ -129,14 +129,14 @@ def test_every_route_of_every_function_answers_401(authorizer: str) -> None:
 @pytest.mark.parametrize(("method", "path"), ELSEWHERE)
 @pytest.mark.parametrize("authorizer", ["nothing", "refused: expired", "no version"])
 @pytest.mark.parametrize("function", ["process", "query"])
-def test_what_is_no_route_answers_401_too(
+def test_an_unknown_route_answers_401_too(
     function: str, authorizer: str, method: str, path: str
 ) -> None:
     must_be_refused(asked(function, method, path, UNVERIFIED[authorizer]), path)
 
 
 @pytest.mark.parametrize("endpoint", PROTECTED, ids=lambda endpoint: endpoint.operation)
-def test_a_credential_that_could_not_be_judged_may_be_sent_again(endpoint: Endpoint) -> None:
+def test_a_credential_that_could_not_be_verified_may_be_sent_again(endpoint: Endpoint) -> None:
     context = {"lambda": dict(refusing_context(Refusal.KEYS_UNREADABLE, 60))}
     path = endpoint.path.replace("{id}", "x_1")
     answer = asked(endpoint.function, endpoint.method, path, context)
@@ -146,13 +146,13 @@ def test_a_credential_that_could_not_be_judged_may_be_sent_again(endpoint: Endpo
 
 
 @pytest.mark.parametrize("retry_after", [..., None, "", "0", "-1", "1e3", "soon", 60, "1000"])
-def test_an_odd_pause_is_a_short_one(retry_after: Any) -> None:
+def test_an_invalid_retry_after_is_replaced_by_a_short_one(retry_after: Any) -> None:
     context = but({"version": "1", "outcome": "undecided"}, retry_after=retry_after)
     answer = asked("query", "GET", "/v1/payments", context)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
 
 
-def test_the_challenge_names_an_error_only_where_a_credential_was_sent() -> None:
+def test_the_challenge_has_an_error_only_if_a_credential_was_sent() -> None:
     def challenge(authorizer: Any) -> str:
         answer = asked("query", "GET", "/v1/payments", authorizer)
         return answer.headers["WWW-Authenticate"]
@@ -164,7 +164,7 @@ def test_the_challenge_names_an_error_only_where_a_credential_was_sent() -> None
     assert challenge(UNVERIFIED["refused: signature"]) == invalid
 
 
-def test_why_a_credential_was_refused_is_not_told() -> None:
+def test_the_reason_of_a_refused_credential_is_not_revealed() -> None:
     reported = set()
     for reason in Refusal:
         context = {"lambda": dict(refusing_context(reason, 60))}
@@ -175,7 +175,7 @@ def test_why_a_credential_was_refused_is_not_told() -> None:
 
 
 @pytest.mark.parametrize("authorizer", ["nothing", "refused: expired", "text"])
-def test_public_routes_are_served_without_a_name(authorizer: str) -> None:
+def test_public_routes_are_served_without_an_identity(authorizer: str) -> None:
     services = StubServices()
     handlers = {
         name: module.handler_for(lambda: services) for name, module in FUNCTIONS.modules.items()
@@ -191,8 +191,8 @@ def test_public_routes_are_served_without_a_name(authorizer: str) -> None:
     assert services.begun == len(served)
 
 
-def test_an_api_keys_identity_needs_no_end() -> None:
-    """It is let through to the router: a path that does not exist is a 404."""
+def test_an_api_keys_identity_has_no_expiry() -> None:
+    """It reaches the router: an unknown path is a 404."""
     key = but(GOOD, sub="key:0aZ9bY8cX7dW", expires_at="")
     event = http_event("GET", "/v1/nothing")
     event["requestContext"]["authorizer"] = key

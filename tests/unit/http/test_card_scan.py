@@ -1,4 +1,4 @@
-"""The search for card numbers is what its definition says, and costs what a text is long."""
+"""The search for card numbers matches its definition, in time linear in the text's length."""
 
 from __future__ import annotations
 
@@ -37,14 +37,12 @@ around_a_card = st.tuples(texts, st.sampled_from([CARD, f"{CARD[:4]}-{CARD[4:]}"
 @example(f"{CARD}-e\u0327\u0301")
 @example(f"a\u0301-{CARD}")
 @example("1" * 19 + " " + "1" * 19)
-def test_the_search_finds_what_the_definition_says(text: str) -> None:
+def test_the_search_matches_the_definition(text: str) -> None:
     assert holds_card_number(text) == holds_card_number_by_definition(text)
 
 
 @pytest.mark.parametrize("gap", [" ", ",", "x"])
-def test_long_rows_of_digits_are_judged_as_the_definition_says(
-    gap: str, dice: random.Random
-) -> None:
+def test_long_runs_of_digits_match_the_definition(gap: str, dice: random.Random) -> None:
     found = 0
     for _ in range(200):
         groups = ("".join(dice.choices("0123456789", k=dice.randint(1, 7))) for _ in range(30))
@@ -55,7 +53,7 @@ def test_long_rows_of_digits_are_judged_as_the_definition_says(
 
 
 class Calls:
-    """Counts calls of functions in Python and in C: work that no slow machine changes."""
+    """Counts calls of functions in Python and in C, which do not depend on the machine's speed."""
 
     def __init__(self) -> None:
         self.made = 0
@@ -76,7 +74,7 @@ class Calls:
 
 
 @pytest.mark.parametrize("name", worst_bodies())
-def test_no_body_costs_more_than_its_length(name: str) -> None:
+def test_the_cost_of_a_body_is_linear_in_its_length(name: str) -> None:
     body = worst_bodies()[name]
     size = len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
     assert size <= MAX_BODY_BYTES
@@ -85,7 +83,7 @@ def test_no_body_costs_more_than_its_length(name: str) -> None:
     assert calls.made <= MOST_CALLS_PER_BYTE * size
 
 
-def test_marks_are_never_put_in_order_all_at_once() -> None:
+def test_combining_marks_are_never_reordered_all_at_once() -> None:
     """Each distinct character is normalized by itself: n marks together would take n² steps."""
     marks = "\u0345" * 5_000 + "\u0327" * 5_000 + "\u0301"
     with Calls() as calls:
@@ -93,13 +91,13 @@ def test_marks_are_never_put_in_order_all_at_once() -> None:
     assert calls.of["normalize"] == len(set(marks))
 
 
-def test_an_ordinary_body_is_passed_quickly() -> None:
+def test_an_ordinary_body_needs_few_calls() -> None:
     with Calls() as calls:
         assert find_card_data(ORDINARY) is None
     assert calls.made <= 150
 
 
-def test_an_id_of_ours_is_no_card_number_whatever_its_digits_are() -> None:
+def test_our_own_ids_are_not_card_numbers_whatever_their_digits() -> None:
     digits = f"acc_01KKNS5TMZ{CARD}"
     assert holds_card_number(digits)
     document: dict[str, Any] = {"from_account_id": digits, "legs": [{"to_account_id": digits}]}
@@ -117,8 +115,8 @@ TEXTS = st.lists(
 
 
 @given(TEXTS)
-def test_texts_are_searched_together_and_judged_one_by_one(texts: list[str]) -> None:
-    """The first text with a card number is named; no number reaches from one text into the next."""
+def test_texts_are_searched_together_and_evaluated_separately(texts: list[str]) -> None:
+    """The first text with a card number is reported; no number spans two texts."""
     holding = (str(at) for at, text in enumerate(texts) if holds_card_number_by_definition(text))
     assert find_card_data(texts) == next(holding, None)
     named = {f"n{at}": text for at, text in enumerate(texts)}

@@ -1,4 +1,4 @@
-"""What is wrong with a request is said in the words of the API, for all fields at once."""
+"""Errors of a request are explained in the terms of the API, for all fields at once."""
 
 from __future__ import annotations
 
@@ -291,12 +291,12 @@ def test_an_amount_that_is_too_large_keeps_its_code() -> None:
     assert [each["param"] for each in reported["errors"]] == ["amount", "currency"]
 
 
-def test_the_list_of_invalid_fields_has_an_end() -> None:
+def test_the_list_of_invalid_fields_is_bounded() -> None:
     reported = refused("createPayment", payment_but(**{f"x{n}": n for n in range(30)}))
     assert len(reported["errors"]) == MAX_FIELD_ERRORS == 20
 
 
-# ------------------------------------------------------------ no words of the validator
+# ------------------------------------------------------------ no terms of the validator
 
 
 FOREIGN: Final = re.compile(
@@ -304,7 +304,7 @@ FOREIGN: Final = re.compile(
     r"pydantic|constrained|Extra inputs|Field required|Tuple|tuple|frozenset|Frozenset|"
     r"Dictionary|dictionary|unable to parse|_type\b|literal|enum\b|[\^$\\]|\[[^\]]*\]|\{\d",
 )
-"""Vocabulary of pydantic's messages, and the syntax of regular expressions."""
+"""Terms of pydantic's messages, and the syntax of regular expressions."""
 
 simple_text = st.text("abcXYZ019 @.-_äé", max_size=40)
 json_values = st.recursive(
@@ -332,7 +332,7 @@ def _schemas(node: Any) -> Any:
 
 
 def _names(shape: type[BaseModel]) -> list[str]:
-    """Names of fields of a model and of what is inside it, and one that is none."""
+    """Names of fields of a model and its nested models, and an unknown one."""
     found = {"unknown"}
     for node in _schemas(shape.model_json_schema()):
         properties = node.get("properties")
@@ -342,7 +342,7 @@ def _names(shape: type[BaseModel]) -> list[str]:
 
 
 def _documents(shape: type[BaseModel], values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Bodies with the names of the model on every level, and values that rarely fit."""
+    """Bodies with the names of the model on every level, and mostly unsuitable values."""
     names = _names(shape)
     inner = st.dictionaries(st.sampled_from(names), values, max_size=4)
     members = values | inner | st.lists(inner, max_size=2)
@@ -368,13 +368,13 @@ def must_be_ours(found: tuple[Flaw, ...], document: Mapping[str, Any], *, exact:
         assert "{" not in words, flaw.field
         assert OTHERWISE.template not in words, flaw.field
         assert flaw.field.detail[-1] != ".", flaw.field
-        # Names with a dot or of more than 32 characters are not told apart in a path.
+        # Names with a dot or of more than 32 characters are ambiguous in a path.
         assert not exact or _is_path(document, flaw.field.param.split(".")), flaw.field
     assert len({flaw.field.param for flaw in found}) == len(found)
 
 
 def _is_path(document: Any, parts: list[str]) -> bool:
-    """Whether a param leads to a member of the request, or to one that a container in it lacks."""
+    """Whether a param is a member of the request, or of one that a container in it lacks."""
     here = document
     for position, part in enumerate(parts):
         if isinstance(here, dict):
@@ -389,14 +389,14 @@ def _is_path(document: Any, parts: list[str]) -> bool:
 
 
 @given(st.data())
-def test_no_words_of_the_validator_are_said_about_any_body(data: st.DataObject) -> None:
+def test_no_error_of_a_body_contains_terms_of_the_validator(data: st.DataObject) -> None:
     shape = data.draw(st.sampled_from(sorted(BODIES, key=lambda each: each.__name__)))
     document = data.draw(_documents(shape, json_values))
     must_be_ours(flaws(shape, document, in_query=False), document, exact=True)
 
 
 @given(st.data())
-def test_no_words_of_the_validator_are_said_about_any_query(data: st.DataObject) -> None:
+def test_no_error_of_a_query_contains_terms_of_the_validator(data: st.DataObject) -> None:
     shape = data.draw(st.sampled_from(sorted(QUERIES, key=lambda each: each.__name__)))
     names = st.sampled_from([*shape.model_fields, "unknown"])
     document = data.draw(st.dictionaries(names, simple_text, max_size=6))
@@ -433,7 +433,7 @@ def test_every_field_of_every_request_explains_every_kind_of_wrong_value(
             must_be_ours(flaws(shape, document, in_query=in_query), document, exact=True)
 
 
-def test_every_pattern_of_a_request_has_its_words() -> None:
+def test_every_pattern_of_a_request_has_an_explanation() -> None:
     patterns = {
         node["pattern"]
         for shape in BODIES | QUERIES

@@ -20,7 +20,7 @@ SEEN: Final = {
     for name, each in vars(errors).items()
     if isinstance(each, type) and issubclass(each, PlatformError) and not issubclass(each, Internal)
 }
-"""Errors whose detail is shown. That of an internal error is in the log alone."""
+"""Errors whose detail is shown. The detail of an internal error is only in the log."""
 
 RIDDLES: Final = re.compile(
     r"\b((?<!there )(?:is|are) no|takes? no|has had|nothing is|put aside|meanwhile|just now|"
@@ -33,7 +33,7 @@ HOLE: Final = "…"
 
 
 def _text(node: ast.expr) -> str | None:
-    """A message as it is written, with holes for its values; None for one made elsewhere."""
+    """A message with placeholders for its values; None for one made elsewhere."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
@@ -44,7 +44,7 @@ def _text(node: ast.expr) -> str | None:
 
 
 def _messages() -> Iterator[tuple[str, str, str]]:
-    """File, error and message of every place where an error with a text is made."""
+    """File, error and message of every place where an error with a text is raised."""
     for path in sorted(ROOT.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or not node.args:
@@ -72,7 +72,7 @@ def test_a_detail_is_a_plain_sentence(place: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SEEN))
-def test_a_title_says_the_fact(name: str) -> None:
+def test_a_title_states_the_fact(name: str) -> None:
     error = getattr(errors, name)
     assert re.fullmatch(r"[A-Z][^.!?]*", error.title), error.title
     assert not RIDDLES.search(error.title), error.title

@@ -1,4 +1,4 @@
-"""Pages: filled while more match, bounded in what they read, never losing or repeating an entry."""
+"""Pages: full while more match, bounded in reads, without lost or repeated entries."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_pages_together_are_the_matching_entries_in_order(
     entries = list(range(count))
     pages = list(walk(entries, limit, lambda entry: entry in wanted))
     assert [each for page in pages for each in page] == [e for e in entries if e in wanted]
-    assert all(len(page) == limit for page in pages[:-1]), "a page is filled while more match"
-    assert len(pages[-1]) > 0 or len(pages) == 1, "the last page is not an empty surprise"
+    assert all(len(page) == limit for page in pages[:-1]), "a page is full while more match"
+    assert len(pages[-1]) > 0 or len(pages) == 1, "the last page is not empty"
 
 
 @pytest.mark.parametrize("every", [7, 999, 1_000, 1_001, 5_000])
@@ -61,7 +61,7 @@ def test_a_sparse_list_is_read_in_bounded_steps_to_its_end(every: int) -> None:
     assert found == [entry for entry in entries if entry % every == 0]
 
 
-def test_a_cursor_goes_with_its_scope_and_filters_but_not_with_the_page_size() -> None:
+def test_a_cursor_is_bound_to_its_scope_and_filters_but_not_to_the_page_size() -> None:
     cursors = Cursors(lambda: b"key")
     made = cursors.of(PaymentQuery(limit=5, status="failed"), "payments", "mer_1").after("pay_1")
 
@@ -78,7 +78,7 @@ def test_a_cursor_goes_with_its_scope_and_filters_but_not_with_the_page_size() -
         position("mer_2")
 
 
-def test_no_cursor_is_the_beginning_and_the_end() -> None:
+def test_a_missing_cursor_means_the_beginning_or_the_end() -> None:
     cursors = Cursors(lambda: b"key")
     cursor = cursors.of(PaymentQuery(), "payments")
     assert cursor.position is None

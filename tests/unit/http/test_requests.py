@@ -1,4 +1,4 @@
-"""From an HTTP event to a validated request: one order of judgement, one refusal at a time."""
+"""From an HTTP event to a validated request: checks in a fixed order, one refusal at a time."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def but(**changes: Any) -> dict[str, Any]:
     return {k: v for k, v in {**GOOD, **changes}.items() if v is not _MISSING}
 
 
-def test_a_good_request_is_read_whole() -> None:
+def test_a_valid_request_is_parsed_completely() -> None:
     request = read(body=but(metadata={"order": "7"}))
     call = request.authenticated
     assert (call.method, call.path, call.idempotency_key) == ("POST", "/v1/payments", "key-1")
@@ -59,7 +59,7 @@ def test_a_good_request_is_read_whole() -> None:
 
 
 LADDER: list[tuple[str, dict[str, Any], tuple[int, str]]] = [
-    ("nobody", {"authorizer": None}, (401, "unauthorized")),
+    ("anonymous", {"authorizer": None}, (401, "unauthorized")),
     ("no sub", {"authorizer": token_of("mer_1", sub="")}, (401, "unauthorized")),
     ("permission", {"authorizer": token_of("mer_1", "reports")}, (403, "forbidden")),
     ("query acting", {"query": "merchant_id=mer_2"}, (403, "forbidden")),
@@ -89,7 +89,7 @@ def test_each_flaw_has_its_own_refusal(
 WORST_BODY = but(merchant_id="mer_2", colour="red", amount="x", description="4242424242424242")
 
 
-def test_with_everything_wrong_the_refusals_come_in_the_promised_order() -> None:
+def test_with_every_error_the_refusals_come_in_the_documented_order() -> None:
     worst: dict[str, Any] = {
         "authorizer": None,
         "body": WORST_BODY,
@@ -109,13 +109,13 @@ def test_with_everything_wrong_the_refusals_come_in_the_promised_order() -> None
     assert refusal(**worst)[:2] == (400, "missing_idempotency_key")
 
 
-def test_a_merchant_who_names_a_merchant_is_forbidden_whatever_else_is_wrong() -> None:
+def test_a_merchant_that_names_a_merchant_is_forbidden_whatever_else_is_wrong() -> None:
     for other in ({"amount": -1}, {"colour": "red"}, {"amount": _MISSING}, {}):
         body = but(merchant_id="mer_1", **other)
         assert refusal(body=body) == (403, "forbidden", "merchant_id")
 
 
-def test_a_card_number_is_refused_before_anything_repeats_it() -> None:
+def test_a_card_number_is_refused_before_it_could_be_repeated() -> None:
     body = but(**{"4242424242424242": "x"})
     with pytest.raises(PlatformError) as refused:
         read(body=body)
@@ -155,7 +155,7 @@ def test_a_card_number_is_refused_before_anything_repeats_it() -> None:
         ({"idempotency_key": 7}, "idempotency_key"),
     ],
 )
-def test_a_wrong_value_is_refused_by_the_name_of_its_field(
+def test_an_invalid_value_is_refused_with_the_name_of_its_field(
     changes: dict[str, Any], param: str
 ) -> None:
     status, code, named = refusal(body=but(**changes), headers=KEY)
@@ -168,7 +168,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_field(
 
 
 @pytest.mark.parametrize("amount", [1, 10**12])
-def test_the_ends_of_the_range_of_amounts_are_inside(amount: int) -> None:
+def test_the_limits_of_the_range_of_amounts_are_allowed(amount: int) -> None:
     assert read(body=but(amount=amount)).body(PAY.body).amount == amount  # type: ignore[arg-type,attr-defined]
 
 
@@ -200,11 +200,11 @@ def test_the_ends_of_the_range_of_amounts_are_inside(amount: int) -> None:
     ],
     ids=lambda raw: repr(raw)[:24],
 )
-def test_what_is_no_json_object_in_utf8_is_malformed(raw: str | bytes) -> None:
+def test_a_body_that_is_not_a_json_object_in_utf8_is_malformed(raw: str | bytes) -> None:
     assert refusal(raw=raw)[:2] == (400, "malformed_json")
 
 
-def test_a_number_that_is_too_long_is_refused_in_words_of_the_api() -> None:
+def test_a_number_with_too_many_digits_is_refused_in_the_terms_of_the_api() -> None:
     with pytest.raises(PlatformError) as refused:
         read(raw='{"a": ' + "9" * 5_000 + "}")
     assert (
@@ -214,7 +214,7 @@ def test_a_number_that_is_too_long_is_refused_in_words_of_the_api() -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 10, 19, 20, 21, 100, 400, 900, 985, 1_000, 2_000])
-def test_no_depth_of_nesting_makes_the_reading_fail(depth: int) -> None:
+def test_no_depth_of_nesting_crashes_the_parser(depth: int) -> None:
     raw = '{"metadata":' + '{"a":' * depth + "1" + "}" * depth + "}"
     assert refusal(raw=raw)[0] in (400, 422)
 
@@ -230,7 +230,7 @@ names = st.sampled_from([*(PAY.body.model_fields if PAY.body else ()), "x", "met
 
 
 @given(st.dictionaries(names, json_values, max_size=6))
-def test_any_object_is_read_or_refused_with_a_status_of_the_contract(body: dict[str, Any]) -> None:
+def test_any_object_is_accepted_or_refused_with_a_documented_status(body: dict[str, Any]) -> None:
     status, detail = _judged(json.dumps(body).replace("Infinity", "1"))
     assert status in (200, 400, 403, 422)
     assert len(detail) < 2_000
@@ -245,18 +245,18 @@ def _judged(raw: str) -> tuple[int, str]:
 
 
 @given(st.text(max_size=100) | st.binary(max_size=100))
-def test_any_body_at_all_is_refused_and_never_fails(raw: str | bytes) -> None:
+def test_any_bytes_are_refused_without_a_crash(raw: str | bytes) -> None:
     assert refusal(raw=raw)[0] in (400, 422)
 
 
-def test_a_body_in_base64_is_read_like_any_other() -> None:
+def test_a_base64_body_is_parsed_like_any_other() -> None:
     assert read(raw=json.dumps(GOOD).encode()).raw_body == read().raw_body
 
 
 @pytest.mark.parametrize(
     "kind", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON"]
 )
-def test_json_by_any_spelling_is_taken(kind: str) -> None:
+def test_every_json_content_type_is_accepted(kind: str) -> None:
     assert read(headers={**KEY, "content-type": kind}).raw_body
 
 
@@ -269,7 +269,7 @@ def test_json_by_any_spelling_is_taken(kind: str) -> None:
         ("!~" * 127 + "x", None, "!~" * 127 + "x"),
     ],
 )
-def test_the_key_may_stand_in_the_header_or_in_the_body(
+def test_the_key_may_be_in_the_header_or_in_the_body(
     header: str | None, member: str | None, expected: str
 ) -> None:
     headers = {} if header is None else {"idempotency-key": header}
@@ -281,7 +281,7 @@ def test_the_key_may_stand_in_the_header_or_in_the_body(
     ("header", "member"),
     [("a", "b"), ("", None), ("x" * 256, None), ("a b", None), ("ä", None), (None, ""), ("a", "")],
 )
-def test_two_different_keys_or_none_that_is_a_key_are_refused(
+def test_different_keys_or_an_invalid_key_are_refused(
     header: str | None, member: str | None
 ) -> None:
     headers = {} if header is None else {"idempotency-key": header}
@@ -293,7 +293,7 @@ def test_two_different_keys_or_none_that_is_a_key_are_refused(
     )
 
 
-def test_the_same_request_is_the_same_wherever_its_key_stands() -> None:
+def test_the_fingerprint_does_not_depend_on_where_the_key_is() -> None:
     one = read(headers={"idempotency-key": "k"}).authenticated.fingerprint
     other = read(body=but(idempotency_key="k"), headers={}).authenticated.fingerprint
     assert one == other
@@ -321,20 +321,20 @@ LIST = BY_NAME["listPayments"]
         ("merchant_id=", (403, "forbidden", "merchant_id")),
     ],
 )
-def test_a_query_is_judged_by_the_same_rules(
+def test_a_query_is_checked_by_the_same_rules(
     query: str, expected: tuple[int, str, str | None]
 ) -> None:
     assert refusal(LIST, query=query) == expected
 
 
-def test_a_good_query_is_read_with_its_defaults() -> None:
+def test_a_valid_query_is_parsed_with_its_defaults() -> None:
     query = read(LIST, query="status=failed&min_amount=5&start_date=2026-01-01").raw_query
     assert query is not None
     shown = query.model_dump(exclude_none=True)
     assert shown == {"limit": 20, "status": "failed", "min_amount": 5, "start_date": "2026-01-01"}
 
 
-def test_an_operator_names_a_merchant_in_body_or_query_but_not_two() -> None:
+def test_an_operator_names_a_merchant_in_body_or_query_but_not_two_different_ones() -> None:
     acting = {"authorizer": OPERATOR}
     assert read(body=but(merchant_id="mer_2"), **acting).authenticated.acting_for == "mer_2"
     assert read(query="merchant_id=mer_2", **acting).authenticated.acting_for == "mer_2"
@@ -344,7 +344,7 @@ def test_an_operator_names_a_merchant_in_body_or_query_but_not_two() -> None:
 
 
 @pytest.mark.parametrize("path_id", ["a b", "number#1", "../x", "x" * 65, "é", "%00"])
-def test_an_id_that_cannot_be_one_of_ours_is_not_found(path_id: str) -> None:
+def test_a_malformed_id_is_not_found(path_id: str) -> None:
     assert refusal(BY_NAME["getPayment"], path_id=path_id)[:2] == (404, "not_found")
 
 
@@ -352,18 +352,18 @@ PROTECTED = [e for e in ENDPOINTS if not e.public]
 
 
 @pytest.mark.parametrize("endpoint", PROTECTED, ids=lambda e: e.operation)
-def test_every_route_but_the_public_ones_needs_a_token(endpoint: Endpoint) -> None:
+def test_every_route_except_public_ones_needs_a_token(endpoint: Endpoint) -> None:
     assert refusal(endpoint, authorizer=None)[0] == 401
 
 
 @pytest.mark.parametrize(
     "endpoint", [e for e in PROTECTED if e.permission], ids=lambda e: e.operation
 )
-def test_every_route_needs_its_own_permission_and_no_other_will_do(endpoint: Endpoint) -> None:
+def test_every_route_needs_exactly_its_own_permission(endpoint: Endpoint) -> None:
     others = " ".join(p for p in Permission if p not in (endpoint.permission, Permission.ADMIN))
     assert refusal(endpoint, authorizer=token_of("mer_1", others))[0] == 403
     assert refusal(endpoint, authorizer=token_of("mer_1", "admin"))[0] == 403, (
-        "a merchant's token makes no operator"
+        "a merchant's token does not make an operator"
     )
 
 
@@ -378,7 +378,7 @@ def test_public_routes_need_no_token(endpoint: Endpoint) -> None:
 NOTIFY = BY_NAME["receiveProcessorEvent"]
 
 
-def test_a_notification_is_handed_on_as_its_bytes_were_signed() -> None:
+def test_a_notification_keeps_the_signed_bytes() -> None:
     body = b'{"amount": 1,  "token": "4111111111111111"}'
     sent = {"raw": body, "query": "merchant_id=mer_1", "headers": {"X-Signature": "s"}}
     notification = read(NOTIFY, authorizer=None, **sent).notification
@@ -387,11 +387,11 @@ def test_a_notification_is_handed_on_as_its_bytes_were_signed() -> None:
     assert notification.headers["x-signature"] == "s"
 
 
-def test_a_notification_without_a_merchant_is_for_the_signature_to_judge() -> None:
+def test_a_notification_without_a_merchant_is_left_to_signature_verification() -> None:
     assert read(NOTIFY, authorizer=None, raw="{}").notification.merchant_id is None
 
 
-def test_a_notification_that_is_too_large_or_has_other_parameters_is_refused() -> None:
+def test_an_oversized_notification_or_one_with_other_parameters_is_refused() -> None:
     large = {"raw": "x" * (MAX_NOTIFICATION_BYTES + 1)}
     assert refusal(NOTIFY, authorizer=None, **large)[:2] == (413, "payload_too_large")
     odd = {"raw": "{}", "query": "merchant=mer_1"}
@@ -415,7 +415,7 @@ CREATE = BY_NAME["createMerchant"]
         ({"max_payment_amount": 1.0}, (422, "invalid_value", "rate_limits.max_payment_amount")),
     ],
 )
-def test_a_merchants_limits_are_judged_as_strictly_as_the_rest(
+def test_a_merchants_limits_are_validated_strictly(
     limits: dict[str, Any], expected: tuple[int, str, str]
 ) -> None:
     body = {"name": "Shop", "email": "shop@example.com", "rate_limits": limits}
@@ -432,14 +432,14 @@ def test_a_merchants_limits_are_judged_as_strictly_as_the_rest(
         ({"tolerance_minor": 1_001}, (422, "invalid_value", "reconciliation.tolerance_minor")),
     ],
 )
-def test_a_merchants_terms_of_reconciliation_are_judged_as_strictly(
+def test_a_merchants_reconciliation_settings_are_validated_strictly(
     terms: dict[str, Any], expected: tuple[int, str, str]
 ) -> None:
     body = {"name": "Shop", "email": "shop@example.com", "reconciliation": terms}
     assert refusal(CREATE, body=body, authorizer=OPERATOR) == expected
 
 
-def test_a_decision_that_moves_money_needs_another_permission_and_says_which() -> None:
+def test_a_resolution_that_moves_money_needs_another_permission_and_names_it() -> None:
     def body(*actions: str) -> dict[str, Any]:
         one = {"settlement_id": "set_1", "line": 2, "note": "n"}
         return {"lines": [{**one, "action": action} for action in actions]}
@@ -456,7 +456,7 @@ def test_a_decision_that_moves_money_needs_another_permission_and_says_which() -
 
 
 @pytest.mark.parametrize("size", [24, 32, 64])
-def test_a_webhook_secret_of_24_to_64_bytes_is_taken(size: int) -> None:
+def test_a_webhook_secret_of_24_to_64_bytes_is_accepted(size: int) -> None:
     secret = "whsec_" + base64.b64encode(bytes(range(size))).decode()
     body = {"name": "Shop", "email": "shop@example.com", "webhook_secret": secret}
     assert read(CREATE, body=body, authorizer=OPERATOR).body(MerchantRequest).webhook_secret
@@ -474,7 +474,7 @@ def test_a_webhook_secret_of_24_to_64_bytes_is_taken(size: int) -> None:
         "A" * 33,
     ],
 )
-def test_a_webhook_secret_that_signs_nothing_is_refused_and_not_repeated(encoded: str) -> None:
+def test_an_unusable_webhook_secret_is_refused_and_not_repeated(encoded: str) -> None:
     body = {"name": "Shop", "email": "shop@example.com", "webhook_secret": f"whsec_{encoded}"}
     assert refusal(CREATE, body=body, authorizer=OPERATOR) == (
         422,

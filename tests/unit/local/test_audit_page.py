@@ -1,4 +1,4 @@
-"""docs/audit.md says how to verify: its example is right, and its code gives what ours gives."""
+"""docs/audit.md explains verification: its example is correct, and its code matches ours."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _block(language: str) -> str:
 
 @pytest.fixture
 def code() -> dict[str, Callable[..., Any]]:
-    """What the page's Python defines."""
+    """The functions defined in the page's Python."""
     defined: dict[str, Any] = {}
     exec(_block("python"), defined)  # noqa: S102 - our own page
     return defined
 
 
-def test_the_example_is_a_row_whose_hash_is_the_one_on_the_page() -> None:
+def test_the_example_is_a_row_with_the_hash_on_the_page() -> None:
     line = _block("json").strip()
     row = AuditRow.model_validate_json(line)
     assert canonical_json(row.model_dump(mode="json")).decode() == line
@@ -41,7 +41,7 @@ def test_the_example_is_a_row_whose_hash_is_the_one_on_the_page() -> None:
     assert f"hashed gives `{row.hash}`" in PAGE
 
 
-def test_the_pages_code_hashes_a_row_as_we_do(code: dict[str, Callable[..., Any]]) -> None:
+def test_the_pages_code_hashes_a_row_like_ours(code: dict[str, Callable[..., Any]]) -> None:
     line = _block("json").strip()
     assert code["row_hash"](line) == json.loads(line)["hash"]
 

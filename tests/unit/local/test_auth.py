@@ -1,4 +1,4 @@
-"""Tokens of the local stage say exactly what was asked for, signed by a key that stays private."""
+"""Tokens of the local stage contain exactly what was requested, signed by a private key."""
 
 import json
 import stat
@@ -41,13 +41,13 @@ def test_a_merchants_token_carries_the_merchant_and_its_permissions() -> None:
     }
 
 
-def test_an_operators_token_has_no_merchant_at_all() -> None:
+def test_an_operators_token_has_no_merchant() -> None:
     said = claims(Grant.operator(), SETTINGS, NOW_SECONDS)
     assert said["permissions"] == ["admin"]
     assert "merchant_id" not in said
 
 
-def test_a_negative_lifetime_gives_a_token_that_has_expired_but_was_not_issued_later() -> None:
+def test_a_negative_lifetime_gives_an_expired_token() -> None:
     said = claims(Grant.operator(ttl_seconds=-60), SETTINGS, NOW_SECONDS)
     assert said["exp"] == NOW_SECONDS - 60
     assert said["iat"] <= said["exp"]
@@ -63,19 +63,19 @@ def test_the_published_key_verifies_the_token(workspace: Workspace) -> None:
     assert said["merchant_id"] == "mer_1"
 
 
-def test_the_key_is_made_once_and_only_its_owner_reads_it(workspace: Workspace) -> None:
+def test_the_key_is_created_once_and_readable_only_by_its_owner(workspace: Workspace) -> None:
     first = jwks(signing_key(workspace))
     assert jwks(signing_key(workspace)) == first
     (file,) = workspace.auth.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_the_published_key_holds_nothing_private(workspace: Workspace) -> None:
+def test_the_published_key_contains_no_private_part(workspace: Workspace) -> None:
     (key,) = jwks(signing_key(workspace))["keys"]
     assert set(key) == {"kty", "n", "e", "kid", "alg", "use"}
 
 
-def test_a_project_without_a_local_stage_is_told_what_is_missing(workspace: Workspace) -> None:
+def test_a_project_without_a_local_stage_is_an_error(workspace: Workspace) -> None:
     (workspace.root / "cdk.json").write_text('{"context": {"stages": {}}}')
     with pytest.raises(LocalError, match=r"context\.stages\.local\.auth") as caught:
         token(Grant.operator(), workspace)

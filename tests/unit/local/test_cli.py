@@ -1,4 +1,4 @@
-"""Every failure is one message and exit code 1; standard output holds only what was asked for."""
+"""Every failure is one message and exit code 1; standard output has only the requested result."""
 
 import json
 from pathlib import Path
@@ -12,14 +12,14 @@ from local.emulator.processes import start_of
 from operations.cli import main as operations_main
 
 
-def test_stopping_when_nothing_runs_says_so_and_succeeds(
+def test_stopping_when_nothing_runs_reports_so_and_succeeds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--state-dir", str(tmp_path), "down"]) == 0
     assert "Nothing runs." in capsys.readouterr().err
 
 
-def test_a_token_is_all_that_standard_output_holds(
+def test_a_token_is_the_whole_standard_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--state-dir", str(tmp_path), "token", "--operator", "--ttl", "-5"]) == 0
@@ -28,7 +28,7 @@ def test_a_token_is_all_that_standard_output_holds(
     assert len(out.split()) == 1
 
 
-def test_a_permission_that_does_not_exist_is_refused_with_those_that_do(
+def test_an_unknown_permission_is_refused_with_the_known_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["--state-dir", str(tmp_path), "token", "--merchant", "m", "--permissions", "payment"]
@@ -54,7 +54,7 @@ def test_a_redrive_without_a_stack_fails_with_one_message(
     assert (captured.out, "make up" in captured.err) == ("", True)
 
 
-def test_a_port_that_is_none_fails_before_anything_starts(
+def test_an_invalid_port_fails_before_anything_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--state-dir", str(tmp_path / "s"), "up", "--port", "http"]) == 1
@@ -78,7 +78,7 @@ def test_a_lost_emulator_explains_whatever_error_it_caused(
     assert "The AWS emulator stopped unexpectedly" in capsys.readouterr().err
 
 
-def test_an_error_of_our_own_stays_visible_while_the_emulator_is_not_to_blame(
+def test_an_internal_error_stays_visible_while_the_emulator_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -89,19 +89,19 @@ def test_an_error_of_our_own_stays_visible_while_the_emulator_is_not_to_blame(
         main(["--state-dir", str(tmp_path), "tick", "resolver"])
 
 
-def test_a_failed_deployment_shows_the_lines_that_say_why(tmp_path: Path) -> None:
+def test_a_failed_deployment_shows_the_lines_with_the_reason(tmp_path: Path) -> None:
     log = tmp_path / "cdk-deploy.log"
     log.write_text("building\n\x1b[31mdata | CREATE_FAILED | Alias 'x' is bad\x1b[0m\n\nbye\n")
     assert telling_lines(log) == "    data | CREATE_FAILED | Alias 'x' is bad"
 
 
-def test_a_log_without_any_complaint_shows_its_end(tmp_path: Path) -> None:
+def test_a_log_without_errors_shows_its_end(tmp_path: Path) -> None:
     log = tmp_path / "cdk-deploy.log"
     log.write_text("".join(f"step {n}\n" for n in range(100)))
     assert telling_lines(log).endswith("step 99")
 
 
-def test_a_changed_source_asks_for_a_new_deployment_and_bytecode_does_not(tmp_path: Path) -> None:
+def test_a_changed_source_requires_a_new_deployment_and_bytecode_does_not(tmp_path: Path) -> None:
     package = tmp_path / "runtime"
     (package / "__pycache__").mkdir(parents=True)
     (package / "errors.py").write_text("A = 1")
@@ -112,7 +112,7 @@ def test_a_changed_source_asks_for_a_new_deployment_and_bytecode_does_not(tmp_pa
     assert sources_fingerprint(tmp_path) != before
 
 
-def test_another_place_of_stripe_asks_for_a_new_deployment(
+def test_another_stripe_address_requires_a_new_deployment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("STRIPE_API_BASE", raising=False)

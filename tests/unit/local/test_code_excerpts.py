@@ -1,4 +1,4 @@
-"""Pages quote the code as it is now."""
+"""Pages quote the current code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ After.
 """
 
 
-def test_a_marked_block_gets_the_named_definitions_in_the_order_of_the_mark(tmp_path: Path) -> None:
+def test_a_marked_block_gets_the_named_definitions_in_order(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(
         "X = 1\n\n\n@final\nclass Basket:\n    size = 3\n\n\ndef pay() -> int:\n    return X\n"
     )
@@ -34,7 +34,7 @@ def test_a_name_that_the_file_does_not_define_is_an_error(tmp_path: Path) -> Non
         with_current_code(PAGE, tmp_path)
 
 
-def test_the_readme_quotes_the_ledger_as_it_is() -> None:
+def test_the_readme_quotes_the_current_ledger() -> None:
     readme = (PROJECT_ROOT / "README.md").read_text("utf-8")
     assert "<!-- code from runtime/ledger/" in readme
     assert readme == with_current_code(readme), "README.md is stale: run make docs"

@@ -1,4 +1,4 @@
-"""The demo's file is one that the importer reads, and its payouts are the sums of their lines."""
+"""The importer can read the demo's file, and its payouts are the sums of their lines."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def payment(number: int, currency: str, refund: int = 0) -> dict[str, Any]:
     return {"transactions": [{**capture, "type": "authorization"}, capture, *refunds]}
 
 
-def test_every_payout_is_the_sum_of_its_lines_and_one_line_is_short() -> None:
+def test_every_payout_is_the_sum_of_its_lines_and_one_line_is_missing() -> None:
     payments = [
         payment(1, "USD"),
         payment(2, "JPY", refund=500),
@@ -59,8 +59,8 @@ def test_every_payout_is_the_sum_of_its_lines_and_one_line_is_short() -> None:
     assert file.lines == {"USD": 3, "JPY": 3}
 
 
-def test_its_cells_are_those_of_the_one_renderer_of_stripes_layout() -> None:
-    """It is written apart: the local tools know nothing of the simulation."""
+def test_its_cells_match_the_simulations_renderer_of_stripes_layout() -> None:
+    """The demo has its own renderer, because local tools do not import the simulation."""
     content = payout_file([payment(1, "USD"), payment(2, "JPY", refund=500)]).content.decode()
     header, *rows = csv.reader(io.StringIO(content))
     layout = layout_of(header)

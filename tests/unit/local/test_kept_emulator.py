@@ -1,4 +1,4 @@
-"""`make down` deletes the stage's data and says so; `make down KEEP=1` keeps it."""
+"""`make down` deletes the stage's data and reports it; `make down KEEP=1` keeps it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def emulator(workspace: Workspace, request: pytest.FixtureRequest) -> Iterator[None]:
-    """A process that is stopped as the emulator is. Parameter: whether it then saves its state."""
+    """A process that is stopped like the emulator. Parameter: whether it then saves its state."""
     state = workspace.emulator_state / "state"
     child = subprocess.Popen(
         [sys.executable, "-c", FAKE_EMULATOR, str(state), getattr(request, "param", "saves")],
@@ -60,7 +60,7 @@ def emulator(workspace: Workspace, request: pytest.FixtureRequest) -> Iterator[N
     child.wait()
 
 
-def test_stopping_deletes_the_data_and_says_so(workspace: Workspace, emulator: None) -> None:
+def test_stopping_deletes_the_data_and_reports_it(workspace: Workspace, emulator: None) -> None:
     assert down(workspace) is Stopped.DELETED
     assert "deleted" in Stopped.DELETED
     assert "KEEP=1" in Stopped.DELETED
@@ -83,7 +83,7 @@ def test_kept_data_stays_until_it_is_deleted(
     assert not workspace.emulator_state.exists()
 
 
-def test_kept_data_is_not_taken_to_another_port(
+def test_kept_data_cannot_be_used_on_another_port(
     workspace: Workspace, emulator: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     down(workspace, keep=True)
@@ -95,7 +95,7 @@ def test_kept_data_is_not_taken_to_another_port(
 
 
 @pytest.mark.parametrize("emulator", ["dies"], indirect=True)
-def test_data_that_could_not_be_kept_is_not_said_to_be(
+def test_data_that_could_not_be_kept_is_not_reported_as_kept(
     workspace: Workspace, emulator: None
 ) -> None:
     (workspace.emulator_state / "state" / "dynamodb.json").write_text("of an earlier time")

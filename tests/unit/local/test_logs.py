@@ -1,4 +1,4 @@
-"""`make logs`: the last lines of one function, whatever else the log group holds."""
+"""`make logs`: the last lines of one function, whatever else the log group contains."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STACK = Stack(
 
 
 class FakeLogs:
-    """Log groups of two functions; pages of three events, not in the order of time."""
+    """Log groups of two functions; pages of three events, not in order of time."""
 
     def __init__(self) -> None:
         self.events: dict[str, list[dict[str, Any]]] = {"/process": [], "/resolver": []}
@@ -68,14 +68,14 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> FakeLogs:
     return fake
 
 
-def test_a_functions_lines_come_in_the_order_of_time(cloud: FakeLogs) -> None:
+def test_a_functions_lines_are_in_order_of_time(cloud: FakeLogs) -> None:
     cloud.write("/process", "second\n", at=NOW - 1)
     cloud.write("/process", "first", at=NOW - 2)
     cloud.write("/resolver", "another's")
     assert logs.last_events(STACK, "process", 15, NOW) == ["first", "second"]
 
 
-def test_only_the_minutes_that_were_asked_for_are_read(cloud: FakeLogs) -> None:
+def test_only_the_requested_minutes_are_read(cloud: FakeLogs) -> None:
     cloud.write("/process", "old", at=NOW - 301)
     cloud.write("/process", "young", at=NOW - 299)
     assert logs.last_events(STACK, "process", 5, NOW) == ["young"]
@@ -89,20 +89,20 @@ def test_of_many_events_the_last_ones_are_shown(cloud: FakeLogs) -> None:
     assert (shown[0], shown[-1]) == ("5", str(logs.MOST_EVENTS + 4))
 
 
-def test_an_unknown_function_is_refused_with_those_that_there_are(cloud: FakeLogs) -> None:
+def test_an_unknown_function_is_refused_with_the_known_ones(cloud: FakeLogs) -> None:
     with pytest.raises(LocalError, match="Unknown function 'proces'") as refused:
         logs.last_events(STACK, "proces", 15, NOW)
     assert "process, resolver" in refused.value.hint
     assert cloud.asked == []
 
 
-def test_a_failed_schedule_names_the_function_whose_log_says_why(cloud: FakeLogs) -> None:
+def test_a_failed_schedule_names_the_function_with_the_log(cloud: FakeLogs) -> None:
     with pytest.raises(FunctionFailed, match="no table") as failed:
         tick(STACK, "unfinished")
     assert 'make logs ARGS="resolver"' in failed.value.hint
 
 
-def test_the_lines_are_all_that_standard_output_holds(
+def test_the_lines_are_the_whole_standard_output(
     cloud: FakeLogs,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

@@ -1,4 +1,4 @@
-"""A token for a merchant that is not there would only be refused later, without a reason."""
+"""A token for an unknown merchant is refused at once: later it would fail without a reason."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def token(tmp_path: Path, merchant: str) -> int:
     return main(["--state-dir", str(tmp_path), "token", "--merchant", merchant])
 
 
-def test_a_merchant_that_is_there_gets_its_token(
+def test_an_existing_merchant_gets_its_token(
     api: FakeApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert token(tmp_path, "mer_books") == 0
@@ -72,7 +72,7 @@ def test_a_merchant_that_is_there_gets_its_token(
 
 
 @pytest.mark.parametrize("merchant", ["mer_…", "mer_unknown", ""])
-def test_an_unknown_merchant_is_refused_with_those_that_there_are(
+def test_an_unknown_merchant_is_refused_with_the_known_ones(
     merchant: str, api: FakeApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     api.has_more = True
@@ -83,7 +83,7 @@ def test_an_unknown_merchant_is_refused_with_those_that_there_are(
     assert "Known: mer_books (books), mer_bikes (bikes), and more." in captured.err
 
 
-def test_where_there_are_no_merchants_the_message_says_how_to_make_one(
+def test_without_merchants_the_message_says_how_to_create_one(
     api: FakeApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     api.merchants.clear()

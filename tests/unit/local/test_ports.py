@@ -1,4 +1,4 @@
-"""A port is judged before anything is started on it."""
+"""A port is checked before anything is started on it."""
 
 import socket
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def test_a_free_port_may_be_used() -> None:
         assert server.getsockname()[1] == port
 
 
-def test_a_listener_on_any_interface_makes_the_port_taken_and_the_message_names_it(
+def test_a_listener_on_any_interface_makes_the_port_taken_and_is_named(
     listener: int,
 ) -> None:
     with pytest.raises(PortTaken) as caught:
@@ -37,10 +37,10 @@ def test_a_listener_on_any_interface_makes_the_port_taken_and_the_message_names_
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "-1", "http", "", "45.66", "٤٥٦٦٦٦"])
-def test_what_is_no_port_is_refused_with_its_value(text: str) -> None:
+def test_an_invalid_port_is_refused_with_its_value(text: str) -> None:
     with pytest.raises(PortTaken, match="is not a TCP port"):
         parse_port(text)
 
 
-def test_a_port_is_read_from_text() -> None:
+def test_a_port_is_parsed_from_text() -> None:
     assert parse_port("4600") == 4600

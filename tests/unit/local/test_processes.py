@@ -1,4 +1,4 @@
-"""Only a process that we can prove to be ours is ever stopped."""
+"""Only a process that is provably ours is ever stopped."""
 
 import json
 import os
@@ -36,33 +36,35 @@ def note(workspace: Workspace, pid: int, started: str) -> None:
     workspace.process_file.write_text(json.dumps(content))
 
 
-def test_a_running_process_is_known_by_pid_and_start(sleeper: "subprocess.Popen[bytes]") -> None:
+def test_a_running_process_is_identified_by_pid_and_start_time(
+    sleeper: "subprocess.Popen[bytes]",
+) -> None:
     found = identify(sleeper.pid)
     assert found is not None
     assert found.is_alive()
 
 
-def test_a_process_that_ended_is_nobody_even_before_its_parent_asked(
+def test_an_ended_process_is_not_found_even_before_its_parent_waits_for_it(
     sleeper: "subprocess.Popen[bytes]",
 ) -> None:
     found = identify(sleeper.pid)
     assert found is not None
     sleeper.kill()
     ended = os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
-    assert ended is not None, "a zombie now: nobody has collected its exit status"
+    assert ended is not None, "a zombie now: its exit status has not been collected"
     assert not found.is_alive()
     assert identify(sleeper.pid) is None
 
 
-def test_a_stranger_that_was_given_the_same_pid_is_not_ours() -> None:
+def test_another_process_with_a_reused_pid_is_not_ours() -> None:
     assert not ProcessIdentity(os.getpid(), started="some other moment").is_alive()
 
 
-def test_no_process_has_no_start() -> None:
+def test_a_missing_process_has_no_start_time() -> None:
     assert start_of(2**22 + 1) is None
 
 
-def test_stopping_ends_our_process_and_forgets_it(
+def test_stopping_ends_our_process_and_removes_its_record(
     workspace: Workspace, sleeper: "subprocess.Popen[bytes]"
 ) -> None:
     note(workspace, sleeper.pid, str(start_of(sleeper.pid)))
@@ -87,7 +89,7 @@ def test_stopping_waits_for_the_exit_status_of_a_process_that_dies_thread_by_thr
     assert child.returncode == 3
 
 
-def test_stopping_insists_when_the_process_ignores_the_request(
+def test_stopping_kills_a_process_that_ignores_the_request(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ministack, "STOP_TIMEOUT_SECONDS", 0.3)
@@ -107,7 +109,7 @@ def test_stopping_insists_when_the_process_ignores_the_request(
     child.wait()
 
 
-def test_stopping_leaves_a_stranger_with_our_old_pid_alone(
+def test_stopping_does_not_touch_another_process_with_our_old_pid(
     workspace: Workspace, sleeper: "subprocess.Popen[bytes]"
 ) -> None:
     note(workspace, sleeper.pid, "an emulator of yesterday")
@@ -117,12 +119,12 @@ def test_stopping_leaves_a_stranger_with_our_old_pid_alone(
 
 
 @pytest.mark.parametrize("torn", ["", "{", '{"pid": 1}', '{"pid": "x", "started": "", "port": 1}'])
-def test_a_torn_note_names_nobody(workspace: Workspace, torn: str) -> None:
+def test_a_truncated_record_identifies_no_process(workspace: Workspace, torn: str) -> None:
     workspace.process_file.write_text(torn)
     assert ministack.running(workspace) is None
 
 
-def test_the_emulator_sees_nothing_of_the_developers_environment(
+def test_the_emulator_gets_nothing_of_the_developers_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")

@@ -1,4 +1,4 @@
-"""What progress prints where nobody watches a terminal."""
+"""Progress output without a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def counted(progress: Progress) -> None:
 
 
 @pytest.mark.parametrize("forced", [False, True])
-def test_bars_are_a_line_each_where_the_output_is_no_terminal(
+def test_bars_are_one_line_each_if_the_output_is_not_a_terminal(
     forced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if forced:
@@ -34,7 +34,7 @@ def test_bars_are_a_line_each_where_the_output_is_no_terminal(
     assert "\x1b" not in printed.getvalue()
 
 
-def test_a_step_is_one_line_where_the_output_is_no_terminal(
+def test_a_step_is_one_line_if_the_output_is_not_a_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -44,7 +44,7 @@ def test_a_step_is_one_line_where_the_output_is_no_terminal(
     assert printed.getvalue().count("Deploy the stacks") == 1
 
 
-def test_bars_are_drawn_where_they_may_be() -> None:
+def test_bars_are_drawn_on_a_terminal() -> None:
     printed = io.StringIO()
     counted(Progress(Console(file=printed, force_terminal=True), live=True))
     assert printed.getvalue().count("accounts") > 1

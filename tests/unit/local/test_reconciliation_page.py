@@ -1,4 +1,4 @@
-"""docs/reconciliation.md says of statuses, limits and postings what the code does."""
+"""docs/reconciliation.md matches the code in statuses, limits and postings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROUTES = {
 
 
 def rows(first_cell: str) -> list[list[str]]:
-    """Cells of the table rows that begin so."""
+    """Cells of the table rows that begin with a text."""
     found = [line for line in PAGE.splitlines() if line.startswith(f"| {first_cell}")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in found]
 
@@ -74,12 +74,12 @@ def test_every_action_is_explained(action: str) -> None:
         ("*or* **write_off**", written_off(FILE, OURS)),
     ],
 )
-def test_the_example_is_what_is_booked(row: str, flows: Flows) -> None:
+def test_the_example_matches_the_bookings(row: str, flows: Flows) -> None:
     (cells,) = rows(row)
     assert cents(cells[1:]) == after(flows)
 
 
-def test_the_limits_are_those_of_the_code() -> None:
+def test_the_limits_match_the_code() -> None:
     terms = ReconciliationTerms()
     for said in (
         f"{MAX_FILE_BYTES // 2**30} GiB, {MAX_FILE_LINES:,} lines, {MAX_FILE_PAYOUTS:,} payouts",
@@ -91,10 +91,10 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"`tolerance_minor` (default {terms.tolerance_minor})",
     ):
         assert said in PAGE, said
-    assert MAX_BULK == MAX_PAGE, "a page of exceptions can be decided in one request"
+    assert MAX_BULK == MAX_PAGE, "a page of exceptions can be resolved in one request"
 
 
-def test_every_link_leads_somewhere() -> None:
+def test_every_link_has_a_target() -> None:
     headings = {
         re.sub(r"[^a-z0-9 _-]", "", line.lstrip("# ").lower()).replace(" ", "-")
         for line in PAGE.splitlines()

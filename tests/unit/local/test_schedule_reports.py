@@ -1,4 +1,4 @@
-"""`make tick` says in words what the report of a schedule's function means."""
+"""`make tick` describes the report of a schedule's function in words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AT = "2026-03-14T09:00:00.000Z"
 
 
 def proved(*violated: CheckName) -> Any:
-    """What the proof answers at its end."""
+    """The final answer of ledger verification."""
     checks = tuple(
         CheckReport(
             name=name,
@@ -49,7 +49,7 @@ def proved(*violated: CheckName) -> Any:
 
 
 def swept(failed: int) -> Any:
-    """What a finished sweep of the keys answers."""
+    """The answer of a finished key rotation."""
     progress = SweepProgress(key_id="key", started_at=AT, seen=5, renewed=2, failed=failed)
     return RotationReport({"customers": progress, "merchants": progress}, finished=True).answer()
 
@@ -94,7 +94,7 @@ REPORTS: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("schedule", "report", "words"), REPORTS)
-def test_a_report_is_said_in_words(schedule: str, report: Any, words: str) -> None:
+def test_a_report_is_described_in_words(schedule: str, report: Any, words: str) -> None:
     as_sent = json.loads(json.dumps(report))
     said = sentence(schedule, as_sent, 0.44)
     assert said.startswith(f"{schedule}: {words}")
@@ -102,15 +102,15 @@ def test_a_report_is_said_in_words(schedule: str, report: Any, words: str) -> No
     assert "{" not in said
 
 
-def test_every_schedule_has_words_and_a_test_of_them() -> None:
+def test_every_schedule_has_a_description_and_a_test_of_it() -> None:
     assert set(WORDS) == set(MINUTES) == {schedule for schedule, _, _ in REPORTS}
 
 
-def test_a_schedule_without_words_is_still_said_to_be_done() -> None:
+def test_a_schedule_without_a_description_is_reported_as_done() -> None:
     assert sentence("spring-cleaning", {"rooms": 3}, 1.0) == "spring-cleaning: done (1.0 s)"
 
 
-def test_the_command_says_them(
+def test_the_command_prints_the_description(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payload = json.dumps(asdict(ResolverReport(3, 3, 0, 0, 0, 0, False))).encode()

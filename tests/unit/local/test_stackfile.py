@@ -1,4 +1,4 @@
-"""stack.json is a contract: tests and tools outside read it."""
+"""stack.json is a contract: tests and external tools read it."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_a_stack_survives_its_file_unchanged(tmp_path: Path) -> None:
     assert Stack.read(tmp_path / "stack.json") == stack
 
 
-def test_the_file_has_the_promised_names(tmp_path: Path) -> None:
+def test_the_file_has_the_documented_names(tmp_path: Path) -> None:
     stack_from_outputs(outputs(), ENDPOINT).write(tmp_path / "stack.json")
     content = json.loads((tmp_path / "stack.json").read_text())
     assert content == {
@@ -92,7 +92,7 @@ def test_a_missing_output_is_named(stack: str, output: str) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"api_url": 1}', "no json"])
-def test_a_file_of_another_version_counts_as_none(tmp_path: Path, content: str) -> None:
+def test_a_file_of_another_version_is_ignored(tmp_path: Path, content: str) -> None:
     (tmp_path / "stack.json").write_text(content)
     assert Stack.read(tmp_path / "stack.json") is None
 

@@ -1,4 +1,4 @@
-"""The templates' adaptation: an explicit list, loud about everything else, true to its hashes."""
+"""Adapting templates: an explicit list, an error for everything else, and correct hashes."""
 
 import hashlib
 import json
@@ -20,21 +20,21 @@ def adapted(**resources: Any) -> dict[str, Any]:
     return adapt_template("data.template.json", {"Resources": resources})[0]["Resources"]
 
 
-def test_what_the_emulator_takes_passes_through_unchanged() -> None:
+def test_supported_resources_are_unchanged() -> None:
     assert adapted(Payments=TABLE, Errors=SIMPLE_ALARM) == {
         "Payments": TABLE,
         "Errors": SIMPLE_ALARM,
     }
 
 
-def test_the_api_has_an_id_that_stays_and_so_its_url_does() -> None:
+def test_the_api_has_a_stable_id_and_url() -> None:
     api = {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"Name": "a", "Tags": {"stage": "x"}}}
     tags = {"stage": "x", "ms-custom-id": "payments"}
     assert adapted(Api=api)["Api"]["Properties"] == {"Name": "a", "Tags": tags}
     assert api["Properties"] == {"Name": "a", "Tags": {"stage": "x"}}
 
 
-def test_alarms_over_expressions_and_over_alarms_are_left_out_and_named() -> None:
+def test_alarms_on_expressions_and_composite_alarms_are_removed_and_named() -> None:
     template = {"Resources": {"Payments": TABLE, "Rate": MATH_ALARM, "Any": COMPOSITE}}
     result, left_out = adapt_template("api.template.json", template)
     assert list(result["Resources"]) == ["Payments"]
@@ -44,13 +44,13 @@ def test_alarms_over_expressions_and_over_alarms_are_left_out_and_named() -> Non
     ]
 
 
-def test_a_type_that_nobody_tried_stops_the_deployment_and_is_named() -> None:
+def test_an_untested_resource_type_stops_the_deployment_and_is_named() -> None:
     with pytest.raises(UnknownResource) as caught:
         adapted(Payments=TABLE, Cluster={"Type": "AWS::RDS::DBCluster"})
     assert "data.template.json: Cluster is a AWS::RDS::DBCluster" in caught.value.message
 
 
-def test_a_custom_resource_is_never_let_through_by_accident() -> None:
+def test_a_custom_resource_always_stops_the_deployment() -> None:
     with pytest.raises(UnknownResource, match="Custom::S3BucketNotifications"):
         adapted(Notify={"Type": "Custom::S3BucketNotifications"})
 
@@ -59,7 +59,7 @@ def test_a_custom_resource_is_never_let_through_by_accident() -> None:
     ("depends_on", "left"),
     [("Rate", None), (["Rate"], None), (["Rate", "Role"], ["Role"]), ("Role", "Role")],
 )
-def test_waiting_for_what_was_left_out_is_forgotten(depends_on: object, left: object) -> None:
+def test_dependencies_on_removed_resources_are_removed(depends_on: object, left: object) -> None:
     waiting = {**TABLE, "DependsOn": depends_on}
     resources = adapted(Payments=waiting, Rate=MATH_ALARM, Role={"Type": "AWS::IAM::Role"})
     assert resources["Payments"].get("DependsOn") == left
@@ -75,20 +75,20 @@ def test_waiting_for_what_was_left_out_is_forgotten(depends_on: object, left: ob
         {"Fn::Join": ["", ["a", {"Fn::Sub": ["${Rate} ${x}", {"x": "y"}]}]]},
     ],
 )
-def test_using_what_was_left_out_stops_the_deployment(reference: object) -> None:
+def test_a_reference_to_a_removed_resource_stops_the_deployment(reference: object) -> None:
     user = {"Type": "AWS::IAM::Policy", "Properties": {"Resource": reference}}
     with pytest.raises(UnknownResource, match="Watch refers to Rate"):
         adapted(Watch=user, Rate=MATH_ALARM)
 
 
-def test_an_output_that_uses_what_was_left_out_stops_the_deployment() -> None:
+def test_an_output_of_a_removed_resource_stops_the_deployment() -> None:
     template = {"Resources": {"Rate": MATH_ALARM}, "Outputs": {"Alarm": {"Value": {"Ref": "Rate"}}}}
     with pytest.raises(UnknownResource, match="Alarm refers to Rate"):
         adapt_template("api.template.json", template)
 
 
 def an_assembly(directory: Path, resources: dict[str, Any]) -> Path:
-    """A cloud assembly as the CDK writes it: the template's hash stands in three places."""
+    """A cloud assembly as written by the CDK: the template's hash occurs in three places."""
     directory.mkdir()
     template = json.dumps({"Resources": resources}).encode()
     old = hashlib.sha256(template).hexdigest()
@@ -125,7 +125,7 @@ def test_an_adapted_template_is_renamed_after_its_new_content_everywhere(tmp_pat
     assert (tmp_path / "out/asset.code/handler.py").read_text() == "pass"
 
 
-def test_an_assembly_without_anything_to_adapt_keeps_its_hashes(tmp_path: Path) -> None:
+def test_an_assembly_without_changes_keeps_its_hashes(tmp_path: Path) -> None:
     source = an_assembly(tmp_path / "synth", {"Payments": TABLE})
     assert adapt_assembly(source, tmp_path / "out") == ()
     for name in ("api.template.json", "api.assets.json"):

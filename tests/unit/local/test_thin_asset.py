@@ -1,4 +1,4 @@
-"""What the emulator unpacks leads to the code, wherever it is unpacked."""
+"""The asset that the emulator unpacks refers to the code, wherever it is unpacked."""
 
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ def said(unpacked: Path) -> str:
     return subprocess.run(command, cwd=unpacked, capture_output=True, check=True, text=True).stdout
 
 
-def test_a_copy_of_it_runs_the_code_after_the_asset_is_gone(asset: Path, tmp_path: Path) -> None:
+def test_a_copy_runs_the_code_after_the_asset_is_gone(asset: Path, tmp_path: Path) -> None:
     thin = thin_asset(asset, tmp_path / "kept")
     unpacked = shutil.copytree(thin, tmp_path / "unpacked")
     shutil.rmtree(asset)
@@ -41,7 +41,7 @@ def test_it_is_one_small_file(asset: Path, tmp_path: Path) -> None:
     assert [path.name for path in thin.rglob("*") if path.is_file()] == ["__init__.py"]
 
 
-def test_another_asset_is_another_one_beside_it(asset: Path, tmp_path: Path) -> None:
+def test_another_asset_is_added_beside_it(asset: Path, tmp_path: Path) -> None:
     first = thin_asset(asset, tmp_path / "kept")
     asset = asset.rename(tmp_path / "changed")
     (asset / "dependency.py").unlink()
@@ -50,6 +50,6 @@ def test_another_asset_is_another_one_beside_it(asset: Path, tmp_path: Path) -> 
     assert said(first) == "hello\n"
 
 
-def test_what_was_half_copied_is_copied_again(asset: Path, tmp_path: Path) -> None:
+def test_an_incomplete_copy_is_copied_again(asset: Path, tmp_path: Path) -> None:
     (tmp_path / "kept" / ".asset").mkdir(parents=True)
     assert said(thin_asset(asset, tmp_path / "kept")) == "hello\n"

@@ -1,4 +1,4 @@
-"""Which accounts' keys are kept as a merchant moves between them."""
+"""The keys that are kept when a merchant moves between processor accounts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def after(row: Merchant, account: str, config: Any, *, moves: bool) -> tuple[Kep
     return tuple((each, earlier.configs[each.config_key]) for each in earlier.accounts)
 
 
-def test_who_moves_keeps_the_keys_of_the_account_that_is_left() -> None:
+def test_moving_keeps_the_keys_of_the_former_account() -> None:
     assert after(merchant("acct_1", OLD), "acct_2", NEW, moves=True) == (left("acct_1", OLD),)
 
 
@@ -51,18 +51,18 @@ def test_a_new_key_of_the_same_account_replaces_the_old_one() -> None:
     assert after(merchant("acct_1", OLD, earlier), "acct_1", NEW, moves=False) == (earlier,)
 
 
-def test_who_comes_back_has_that_account_once_with_its_latest_key() -> None:
+def test_returning_to_an_account_keeps_only_its_latest_key() -> None:
     row = merchant("acct_2", NEW, left("acct_1", OLD, THEN))
     assert after(row, "acct_1", NEWER, moves=True) == (left("acct_2", NEW),)
 
 
-def test_the_account_of_payments_that_name_none_keeps_its_keys_under_no_name() -> None:
+def test_the_account_of_payments_without_an_account_keeps_its_keys_without_a_name() -> None:
     assert after(merchant(None, OLD), "acct_1", OLD, moves=False) == (left(None, OLD),)
     assert after(merchant(None, OLD), "acct_1", NEW, moves=False) == (left(None, NEW),)
     assert after(merchant(None, OLD), "acct_2", NEW, moves=True) == (left(None, OLD),)
 
 
-def test_where_that_account_gets_a_new_key_so_do_payments_that_name_none() -> None:
+def test_a_new_key_of_that_account_also_serves_payments_without_an_account() -> None:
     named = merchant("acct_1", OLD, left(None, OLD, THEN))
     assert after(named, "acct_1", NEW, moves=False) == (left(None, NEW, THEN),)
     moved = merchant("acct_2", NEW, left(None, OLD, THEN), left("acct_1", OLD, THEN))
@@ -74,7 +74,7 @@ def test_where_that_account_gets_a_new_key_so_do_payments_that_name_none() -> No
     assert after(another, "acct_2", NEWER, moves=False) == (left(None, OLD, THEN),)
 
 
-def test_kept_keys_are_not_shown_where_the_accounts_are_printed() -> None:
+def test_kept_keys_are_not_shown_when_accounts_are_printed() -> None:
     shown = repr(EarlierAccounts.of(merchant("acct_2", NEW, left("acct_1", {"api_key": "sk_x"}))))
     assert "acct_1" in shown
     assert "sk_x" not in shown

@@ -1,4 +1,4 @@
-"""What a chain says of its entity: rows from outside come late, and are told where they arrive."""
+"""An entity compared with its chain: out-of-band rows arrive late, and are logged on arrival."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def outside(after: int, stream: int, image: str, at: str = "12:00:00") -> Indexe
 
 
 def late(behind: IndexedRow, stream: int, number: int, image: str, action: str) -> IndexedRow:
-    """A row whose record came when a row with a higher number, or a later version, was there."""
+    """A row whose record arrived after one with a higher number, or a later version."""
     return row(f"{behind.sequence}#{stream:0>40}", number, image, action, "09:00:00")
 
 
@@ -43,7 +43,7 @@ def item(number: int, image: str) -> IndexedEntity:
 def looked(
     now: IndexedEntity | None, *rows: IndexedRow, before: IndexedEntity | None = None
 ) -> ChainView:
-    """A look at rows that are archived and linked in the given order."""
+    """The verifier's view of rows that are archived and linked in the given order."""
     return view_chain(ENTITY, now, iter(linked(rows)), before)
 
 
@@ -81,27 +81,31 @@ LATE_THIRD = [
 @pytest.mark.parametrize(
     ("now", "rows"),
     [
-        pytest.param(item(2, "two"), [V1, V2], id="as the newest version left it"),
-        pytest.param(item(2, "x"), [V1, V2, outside(2, 9, "x")], id="as a hand left it"),
+        pytest.param(item(2, "two"), [V1, V2], id="as in the newest version"),
         pytest.param(
-            item(2, "two"), [V1, V2, outside(2, 9, "x", at="09:14:00")], id="a change told late"
+            item(2, "x"), [V1, V2, outside(2, 9, "x")], id="as after an out-of-band change"
+        ),
+        pytest.param(
+            item(2, "two"), [V1, V2, outside(2, 9, "x", at="09:14:00")], id="a change logged late"
         ),
         pytest.param(
             item(2, "y"),
             [V1, V2, HAND, late(HAND, 7, 2, "x", OUT_OF_BAND_ACTION)],
-            id="the later of two hands told first",
+            id="the later of two out-of-band changes logged first",
         ),
-        pytest.param(None, [V1, outside(1, 9, GONE)], id="deleted by hand"),
+        pytest.param(None, [V1, outside(1, 9, GONE)], id="deleted out of band"),
         pytest.param(
             None,
             [V1, DELETED, late(DELETED, 7, 1, "x", OUT_OF_BAND_ACTION)],
-            id="deleted by hand, after a change that was told late",
+            id="deleted out of band, after a change that was logged late",
         ),
-        pytest.param(item(1, "one"), [V1, DELETED, outside(1, 9, "one")], id="put again"),
-        pytest.param(item(4, "four"), LATE_THIRD, id="a version told late"),
+        pytest.param(item(1, "one"), [V1, DELETED, outside(1, 9, "one")], id="restored"),
+        pytest.param(item(4, "four"), LATE_THIRD, id="a version logged late"),
     ],
 )
-def test_a_chain_tells_its_entity(now: IndexedEntity | None, rows: list[IndexedRow]) -> None:
+def test_an_entity_that_matches_its_chain_is_accepted(
+    now: IndexedEntity | None, rows: list[IndexedRow]
+) -> None:
     look = looked(now, *rows)
     assert (look.bad, look.untold, look.length) == (None, None, len(rows))
 
@@ -112,32 +116,35 @@ def test_a_chain_tells_its_entity(now: IndexedEntity | None, rows: list[IndexedR
         pytest.param(item(1, "one"), [V1, V2], "put back", id="an older version"),
         pytest.param(item(2, "x"), [V1, V2], "no row records its values", id="another image"),
         pytest.param(
-            item(2, "two"), [V1, V2, outside(2, 9, "x")], "put back", id="before a hand's change"
+            item(2, "two"),
+            [V1, V2, outside(2, 9, "x")],
+            "put back",
+            id="before an out-of-band change",
         ),
         pytest.param(
             item(2, "x"),
             [V1, V2, outside(2, 7, "x"), outside(2, 8, "y")],
             "put back",
-            id="between two hands' changes",
+            id="between two out-of-band changes",
         ),
-        pytest.param(item(3, "three"), LATE_THIRD, "put back", id="a version that was told late"),
+        pytest.param(item(3, "three"), LATE_THIRD, "put back", id="a version that was logged late"),
         pytest.param(
             item(2, "y"),
             [V1, V2, HAND, late(HAND, 8, 2, "x", OUT_OF_BAND_ACTION)],
             "put back",
-            id="to a hand's change that was rebuilt from the next one",
+            id="to an out-of-band change that was rebuilt from the next one",
         ),
-        pytest.param(None, [V1, V2], "missing", id="deleted, and no row tells it"),
+        pytest.param(None, [V1, V2], "missing", id="deleted without a row"),
         pytest.param(
             None,
             [V1, outside(1, 8, GONE), outside(1, 9, "one")],
             "missing",
-            id="put again, then deleted, and no row tells it",
+            id="restored, then deleted without a row",
         ),
         pytest.param(item(1, "one"), [], "no row records its creation", id="no row"),
     ],
 )
-def test_an_entity_that_its_chain_does_not_tell_is_suspect(
+def test_an_entity_that_differs_from_its_chain_is_suspect(
     now: IndexedEntity | None, rows: list[IndexedRow], reason: str
 ) -> None:
     look = looked(now, *rows)
@@ -146,17 +153,17 @@ def test_an_entity_that_its_chain_does_not_tell_is_suspect(
     assert look.is_suspect
 
 
-def test_what_changes_faster_than_it_is_looked_at_is_told_once_a_row_tells_what_it_was() -> None:
+def test_a_busy_entity_is_accepted_once_a_row_records_its_earlier_values() -> None:
     before, now = item(2, "two"), item(3, "three")
     assert looked(now, V1, before=before).is_suspect
     assert not looked(now, V1, V2, before=before).is_suspect
-    # It stands still: then the last row has to tell it.
+    # It no longer changes: then the last row has to record it.
     assert looked(before, V1, V2, version(3, "three"), before=before).is_suspect
-    # It is gone: then a row has to tell that.
+    # It is deleted: then a row has to record that.
     assert looked(None, V1, V2, before=before).is_suspect
 
 
-def test_the_first_row_from_outside_without_an_alert_is_named_before_a_later_fault() -> None:
+def test_the_first_unalerted_out_of_band_row_is_reported_before_a_later_fault() -> None:
     heard, forged = outside(1, 7, "x"), outside(1, 8, "y")
     broken = version(5, "five")
     look = looked(item(5, "five"), V1, heard, forged, V2, broken)
@@ -168,7 +175,7 @@ def test_the_first_row_from_outside_without_an_alert_is_named_before_a_later_fau
     assert unheard(look, ENTITY, {heard.alert_id, forged.alert_id}) is None
 
 
-def test_a_version_that_is_told_late_has_no_row_in_its_own_place() -> None:
+def test_a_version_logged_late_has_no_row_in_its_own_position() -> None:
     forged = late(V2, 7, 2, "x", "account_changed")
     look = looked(item(2, "x"), V1, V2, forged)
     assert look.bad is not None

@@ -1,4 +1,4 @@
-"""`make upload-settlement`: what is wrong is said in one message, before anything is uploaded."""
+"""`make upload-settlement`: errors are reported in one message, before anything is uploaded."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_file_that_cannot_be_read_is_named(
     assert message in failed(capsys, "--state-dir", str(tmp_path), *arguments)
 
 
-def test_a_file_and_a_merchant_must_be_named(
+def test_a_file_and_a_merchant_are_required(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ("--state-dir", str(tmp_path), "upload-settlement")
@@ -98,7 +98,7 @@ def test_a_stage_in_aws_needs_a_token(
 
 
 @pytest.mark.parametrize("status", [403, 404, 422])
-def test_a_refusal_of_the_api_is_repeated_with_its_detail(tmp_path: Path, status: int) -> None:
+def test_a_refusal_of_the_api_is_shown_with_its_detail(tmp_path: Path, status: int) -> None:
     asked: list[Any] = []
 
     def answers(request: httpx.Request) -> httpx.Response:
@@ -114,7 +114,9 @@ def test_a_refusal_of_the_api_is_repeated_with_its_detail(tmp_path: Path, status
     assert asked[0]["sha256"] == hashlib.sha256(b"a file").hexdigest()
 
 
-def test_a_file_without_lines_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_lines_is_reported_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = {"id": "fil_1", "upload_url": "http://s3.invalid/x", "upload_headers": {}}
     progress = {"chunks": 0, "chunks_done": 0, "lines": 0}
     file = {"status": "completed", "settlement_ids": [], "progress": progress}
@@ -151,5 +153,5 @@ def test_the_summary_explains_the_payout_and_says_what_to_do() -> None:
     ):
         assert any(all(cell in printed for cell in row) for printed in text.splitlines()), row
     assert "Compare both amounts" in text
-    assert "10000003 (file: 3)" in text, "the path to resolve a line names its number"
+    assert "10000003 (file: 3)" in text, "the path to resolve a line contains its number"
     assert "http://report.invalid/x" in text

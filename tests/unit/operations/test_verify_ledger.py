@@ -1,4 +1,4 @@
-"""`make proof` shows how far each phase is."""
+"""`make proof` shows the progress of each phase."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from operations.verify_ledger import TABLE_OF
 from runtime.verification.segments import Phase
 
 
-def test_every_phase_that_reads_says_which_table() -> None:
+def test_every_reading_phase_shows_its_table() -> None:
     assert set(TABLE_OF) == set(Phase) - {Phase.DONE}

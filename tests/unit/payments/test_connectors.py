@@ -1,4 +1,4 @@
-"""Connectors are chosen per merchant, processor and account, with that account's own keys."""
+"""A connector is chosen by merchant, processor and account, with that account's own keys."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def left(
 
 @dataclass
 class Connections:
-    """Connections by merchant, and who asked for them."""
+    """Connections by merchant, and a log of requests for them."""
 
     known: dict[str, ProcessorConnection]
     asked: list[tuple[str, Scope]] = field(default_factory=list)
@@ -51,12 +51,12 @@ class Connections:
 
 
 def eager(_merchant_id: str, config: Callable[[], Any]) -> Any:
-    """A connector that needs the configuration to be made."""
+    """A connector that needs the configuration at construction."""
     return ("eager", config())
 
 
 def lazy(merchant_id: str, config: Callable[[], Any]) -> Any:
-    """A connector that reads the configuration when it needs it."""
+    """A connector that reads the configuration when needed."""
     return ("lazy", merchant_id, config)
 
 
@@ -76,7 +76,7 @@ def test_each_merchant_gets_a_connector_with_its_own_configuration() -> None:
     assert connections.asked == [("mer_1", Scope("mer_1")), ("mer_2", Scope("mer_2"))]
 
 
-def test_what_was_sent_to_an_account_is_asked_there_whatever_the_merchant_uses_now() -> None:
+def test_an_account_is_queried_about_its_payments_whatever_the_merchant_uses_now() -> None:
     moved = connected("acct_new", {"key": "new"}, left("acct_old", {"key": "old"}))
     connectors, _ = some(Connections({"mer_1": moved}))
     assert connectors.of("mer_1", "stripe", "acct_new") == ("eager", {"key": "new"})
@@ -95,7 +95,7 @@ def test_what_was_sent_to_an_account_is_asked_there_whatever_the_merchant_uses_n
         (connected("acct_1", {"key": "1"}, left(None, {}, "sandbox")), None),
         (connected(None, {"key": "nameless"}), "acct_old"),
     ],
-    ids=["another account", "one that names none", "another processor", "not known which"],
+    ids=["another account", "one that names none", "another processor", "unknown"],
 )
 def test_no_connector_is_made_from_the_keys_of_another_account(
     stored: ProcessorConnection, account: str | None
@@ -105,7 +105,7 @@ def test_no_connector_is_made_from_the_keys_of_another_account(
         connectors.of("mer_1", "stripe", account)
 
 
-def test_payments_from_before_accounts_were_known_are_asked_about_where_they_were_sent() -> None:
+def test_payments_without_an_account_are_asked_about_where_they_were_sent() -> None:
     connections = Connections({"mer_1": connected(None, {"key": "first"})})
     connectors, clock = some(connections)
     assert connectors.of("mer_1", "stripe", None) == ("eager", {"key": "first"})
@@ -114,7 +114,7 @@ def test_payments_from_before_accounts_were_known_are_asked_about_where_they_wer
     assert connectors.of("mer_1", "stripe", None) == ("eager", {"key": "first"})
 
 
-def test_a_connector_is_kept_for_seconds_and_then_made_anew() -> None:
+def test_a_connector_is_cached_for_seconds_and_then_recreated() -> None:
     connections = Connections({"mer_1": connected("acct_1", {"key": "old"})})
     connectors, clock = some(connections)
     connectors.of("mer_1", "stripe", "acct_1")
@@ -133,7 +133,7 @@ def test_a_processor_that_needs_no_configuration_costs_no_read() -> None:
     assert connections.asked == []
 
 
-def test_a_merchant_that_does_not_exist_has_no_connector_and_is_not_remembered() -> None:
+def test_an_unknown_merchant_has_no_connector_and_is_not_cached() -> None:
     connections = Connections({})
     connectors, _ = some(connections)
     for _ in range(2):
@@ -142,7 +142,7 @@ def test_a_merchant_that_does_not_exist_has_no_connector_and_is_not_remembered()
     assert len(connections.asked) == 2
 
 
-def test_no_more_connectors_are_kept_than_there_is_room_for() -> None:
+def test_the_cache_of_connectors_is_bounded() -> None:
     known = {f"mer_{n}": connected("acct_1", {}) for n in range(MAX_REMEMBERED + 1)}
     connections = Connections(known)
     connectors, _ = some(connections)
@@ -155,20 +155,20 @@ def test_no_more_connectors_are_kept_than_there_is_room_for() -> None:
     assert len(connections.asked) == asked + 1
 
 
-def test_only_processors_that_there_are_are_known() -> None:
+def test_only_existing_processors_are_known() -> None:
     connectors, _ = some(Connections({}))
     assert connectors.knows("sandbox")
-    assert not connectors.knows("nobody")
+    assert not connectors.knows("unknown")
 
 
-def test_a_connector_of_keys_that_are_not_stored_is_not_kept() -> None:
+def test_a_connector_of_keys_that_are_not_stored_is_not_cached() -> None:
     connections = Connections({"mer_1": connected("acct_1", {"key": "stored"})})
     connectors, _ = some(connections)
     assert connectors.with_config("mer_1", "stripe", {"key": "new"}) == ("eager", {"key": "new"})
     assert connectors.of("mer_1", "stripe", "acct_1") == ("eager", {"key": "stored"})
 
 
-def test_a_merchant_of_stripe_needs_stripes_key() -> None:
+def test_a_merchant_on_stripe_needs_a_stripe_key() -> None:
     options = StripeOptions("https://stripe.invalid", 1)
     for right, mode in (("sk_test_0123456789abcdef", "test"), ("rk_live_0123", "live")):
         assert options.connector("mer_1", lambda key=right: {"api_key": key}).mode == mode  # type: ignore[misc]
@@ -179,7 +179,7 @@ def test_a_merchant_of_stripe_needs_stripes_key() -> None:
         assert "pk_test_x" not in refused.value.detail
 
 
-def test_what_sends_to_stripe_can_be_another_and_knows_how_long_it_may_take() -> None:
+def test_the_http_client_of_stripe_can_be_replaced_with_its_timeout() -> None:
     class Network(stripe.HTTPClient):
         name = "network"
 

@@ -1,4 +1,4 @@
-"""The books say of a dispute what the processor says last, whatever was heard before."""
+"""The bookings of a dispute match the processor's latest state, whatever was reported before."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def says(
     reinstated: int = 0,
     fee: int = 15,
 ) -> DisputeState:
-    """What the processor says of a dispute."""
+    """A dispute's state at the processor."""
     return DisputeState(dispute, status, NOW, "USD", 600, withdrawn, reinstated, fee)
 
 
 def reported(payment: Payment, *states: DisputeState) -> tuple[Payment, Counter[str]]:
-    """The payment after it was heard of these states, and what was booked, by account."""
+    """The payment after these states, and the bookings, by account."""
     booked: Counter[str] = Counter()
     for state in states:
         step = dispute_step(payment, state)
@@ -87,50 +87,48 @@ def must_add_up(payment: Payment) -> None:
 
 
 def must_say(booked: Counter[str], state: DisputeState) -> None:
-    """The books have moved as much as the processor says in total."""
+    """The bookings sum to the processor's amounts."""
     kept = state.withdrawn_minor - state.reinstated_minor
     assert booked["acc_clearing_USD"] == kept
     assert booked["acc_fees_USD"] == state.fee_minor
     assert booked["acc_receivable_mer_1_USD"] == -kept - state.fee_minor
 
 
-def test_an_opened_dispute_withdraws_its_amount_and_fee_and_keeps_them_from_being_refunded() -> (
-    None
-):
+def test_an_opened_dispute_withdraws_its_amount_and_fee_and_makes_them_not_refundable() -> None:
     payment, booked = reported(a_payment(), says(OPENED))
     assert payment.dispute_status is OPENED
     assert payment.refundable_minor == 400
     must_say(booked, says(OPENED))
 
 
-def test_a_won_dispute_returns_what_was_reinstated_but_not_the_fee() -> None:
+def test_a_won_dispute_returns_the_reinstated_amount_but_not_the_fee() -> None:
     payment, booked = reported(a_payment(), says(OPENED), says(WON, reinstated=600))
     assert payment.dispute_status is WON
     assert payment.refundable_minor == 1000
     assert booked["acc_receivable_mer_1_USD"] == -15
 
 
-def test_a_dispute_that_is_won_before_its_money_is_back_returns_nothing_yet() -> None:
+def test_a_dispute_won_before_its_money_is_reinstated_returns_nothing_yet() -> None:
     payment, booked = reported(a_payment(), says(OPENED), says(WON))
     assert payment.dispute_status is WON
     assert payment.refundable_minor == 400
     must_say(booked, says(OPENED))
 
 
-def test_what_is_reinstated_may_be_less_than_was_withdrawn_and_more() -> None:
+def test_the_reinstated_amount_may_be_less_or_more_than_the_withdrawn_one() -> None:
     for reinstated in (450, 700):
         payment, booked = reported(a_payment(), says(OPENED), says(WON, reinstated=reinstated))
         must_say(booked, says(WON, reinstated=reinstated))
         assert payment.refundable_minor == min(1000, 400 + reinstated)
 
 
-def test_a_fee_that_comes_back_is_booked_back() -> None:
+def test_a_returned_fee_is_booked_back() -> None:
     payment, booked = reported(a_payment(), says(OPENED), says(WON, reinstated=600, fee=0))
     assert not +booked
     assert (payment.disputes or {})["dp_1"].fee == 0
 
 
-def test_won_after_lost_and_lost_after_won_end_as_the_processor_says_last() -> None:
+def test_won_after_lost_and_lost_after_won_end_in_the_processors_latest_state() -> None:
     lost, won = says(LOST), says(WON, reinstated=600)
     payment, booked = reported(a_payment(), says(OPENED), lost, won)
     assert (payment.dispute_status, payment.refundable_minor) == (WON, 1000)
@@ -140,19 +138,19 @@ def test_won_after_lost_and_lost_after_won_end_as_the_processor_says_last() -> N
     must_say(booked, lost)
 
 
-def test_a_dispute_that_is_first_heard_of_when_it_is_won_is_booked_out_and_back() -> None:
+def test_a_dispute_first_reported_when_won_is_booked_out_and_back() -> None:
     won = says(WON, reinstated=600)
     payment, booked = reported(a_payment(), won)
     assert payment.refundable_minor == 1000
     must_say(booked, won)
 
 
-def test_an_inquiry_for_which_nothing_has_moved_is_nothing() -> None:
+def test_an_inquiry_without_movements_books_nothing() -> None:
     assert dispute_step(a_payment(), says(OPENED, withdrawn=0, fee=0)) is None
 
 
 @given(st.lists(STATES, min_size=1, max_size=8), st.data())
-def test_whatever_was_heard_how_often_and_in_whatever_order_the_books_say_what_was_said_last(
+def test_any_number_and_order_of_reports_ends_in_the_latest_state(
     states: list[DisputeState], data: st.DataObject
 ) -> None:
     repeated = [state for state in states for _ in range(data.draw(st.integers(1, 2)))]
@@ -165,7 +163,7 @@ def test_whatever_was_heard_how_often_and_in_whatever_order_the_books_say_what_w
     assert reported(payment, states[-1]) == (payment, Counter())
 
 
-def test_a_dispute_over_more_than_is_left_withholds_only_what_is_left() -> None:
+def test_a_dispute_above_the_rest_withholds_only_the_rest() -> None:
     payment, booked = reported(a_payment(1000, refunded=700), says(OPENED))
     assert payment.refundable_minor == 0
     assert booked["acc_clearing_USD"] == 600
@@ -182,13 +180,13 @@ def test_a_payment_stays_disputed_while_one_of_its_disputes_is_open() -> None:
     assert payment.dispute_status is LOST
 
 
-def test_what_was_stored_before_amounts_were_kept_is_read_as_the_whole_amount() -> None:
+def test_a_dispute_stored_without_amounts_has_the_whole_amount() -> None:
     stored = {"status": "won", "amount": 600, "fee": 15, "withdrawn": True, "returned": False}
     read = Dispute.model_validate(stored)
     assert (read.withdrawn, read.returned) == (600, 0)
 
 
-def test_every_step_that_books_something_is_named_by_a_transfer_of_its_own() -> None:
+def test_every_step_with_a_booking_has_its_own_transfer() -> None:
     known = Dispute(status=OPENED, amount=600, since="2026-03-14T00:00:00.000Z")
     first = next_posting_id("pay_1", "dp_1", known)
     booked = DisputeStep(known, 600).booked_by(first).dispute
@@ -196,7 +194,7 @@ def test_every_step_that_books_something_is_named_by_a_transfer_of_its_own() -> 
     assert next_posting_id("pay_1", "dp_1", booked) != first
 
 
-def test_a_refund_that_comes_back_is_not_refundable_where_a_dispute_has_taken_the_money() -> None:
+def test_a_failed_refund_is_not_refundable_if_a_dispute_has_taken_the_money() -> None:
     payment, _ = reported(a_payment(captured=600, refunded=600), says(OPENED))
     assert (payment.refundable_minor, withheld(payment)) == (0, 0), "there was nothing to withhold"
     after = payment.model_copy(update=after_failed_refund(payment, 600))
@@ -210,7 +208,7 @@ def test_a_refund_that_comes_back_is_not_refundable_where_a_dispute_has_taken_th
     back=st.integers(0, 1000),
     taken=st.lists(AMOUNTS, max_size=3),
 )
-def test_what_disputes_have_taken_is_withheld_before_anything_is_refundable_again(
+def test_disputed_amounts_are_withheld_before_anything_is_refundable_again(
     refunded: int, back: int, taken: list[int]
 ) -> None:
     back = min(back, refunded)
@@ -222,5 +220,5 @@ def test_what_disputes_have_taken_is_withheld_before_anything_is_refundable_agai
 
 
 def withheld(payment: Payment) -> int:
-    """What disputes keep from being refunded."""
+    """The amount that disputes withhold from refunds."""
     return sum(each.withheld for each in (payment.disputes or {}).values())

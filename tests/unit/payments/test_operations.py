@@ -1,4 +1,4 @@
-"""Captures, refunds and voids: when each is allowed, and what any order of answers adds up to."""
+"""Captures, refunds and voids: when each is allowed, and the sums after any order of answers."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ NO = Refused("p", "generic_decline", "No")
 STAMP = {"created_at": AT, "updated_at": AT, "changed_by": "x", "request_id": "r", "cause": "c"}
 
 OPERATIONS = [(T.CAPTURE, True), (T.CAPTURE, False), (T.REFUND, True), (T.VOID, True)]
-"""Kind, and whether it is final: all that can be asked."""
+"""Kind, and whether it is final: all possible requests."""
 NOUNS = {T.CAPTURE: "captured", T.REFUND: "refunded", T.VOID: "canceled"}
 
 
 def a_payment(status: PaymentStatus, **changes: Any) -> Payment:
-    """A payment of 100 as it stands in `status` after its charge, but for `changes`."""
+    """A payment of 100 in `status` after its charge, with `changes`."""
     amounts: dict[PaymentStatus, dict[str, Any]] = {
         S.REQUIRES_CAPTURE: {"capturable_minor": 100, "open_bucket": "o", "next_action_at": AT},
         S.SUCCEEDED: {"amount_captured": 100, "refundable_minor": 100},
@@ -86,7 +86,7 @@ def an_operation(
 
 
 def begun(payment: Payment, operation: Transaction) -> Payment:
-    """The payment after the operation's first commit: what the very write of it changes."""
+    """The payment after the operation's first commit: the effect of its own write."""
     write = begin_on_payment(operation)
     changes: dict[str, Any] = dict(write.assigned)
     for name, change in {**write.increments, **write.counts}.items():
@@ -112,7 +112,7 @@ ALLOWED = {
 
 @pytest.mark.parametrize(("kind", "final"), OPERATIONS)
 @pytest.mark.parametrize("status", S)
-def test_each_operation_is_allowed_in_its_states_and_else_reports_the_status(
+def test_each_operation_is_allowed_in_its_states_and_otherwise_reports_the_status(
     status: PaymentStatus, kind: TransactionType, final: bool
 ) -> None:
     refusal = refusal_of(a_payment(status), kind, 100, final=final)
@@ -127,7 +127,7 @@ def test_each_operation_is_allowed_in_its_states_and_else_reports_the_status(
 
 @pytest.mark.parametrize(("kind", "final"), OPERATIONS)
 @pytest.mark.parametrize("status", S)
-def test_a_payment_of_which_a_part_was_captured_can_be_refunded_before_it_is_closed(
+def test_a_partially_captured_payment_can_be_refunded_before_it_is_closed(
     status: PaymentStatus, kind: TransactionType, final: bool
 ) -> None:
     part = a_payment(status, amount_captured=60, refundable_minor=60, capturable_minor=40)
@@ -137,7 +137,7 @@ def test_a_payment_of_which_a_part_was_captured_can_be_refunded_before_it_is_clo
 
 
 @pytest.mark.parametrize(("kind", "final"), OPERATIONS)
-def test_nothing_but_a_refund_begins_while_the_payment_is_being_closed(
+def test_only_a_refund_can_begin_while_the_payment_is_being_closed(
     kind: TransactionType, final: bool
 ) -> None:
     closing = a_payment(
@@ -152,7 +152,7 @@ def test_nothing_but_a_refund_begins_while_the_payment_is_being_closed(
 
 
 @pytest.mark.parametrize(("kind", "final"), OPERATIONS)
-def test_while_a_part_is_being_captured_only_further_parts_and_refunds_begin(
+def test_during_a_partial_capture_only_further_partial_captures_and_refunds_begin(
     kind: TransactionType, final: bool
 ) -> None:
     waiting = a_payment(
@@ -172,7 +172,7 @@ def test_while_a_part_is_being_captured_only_further_parts_and_refunds_begin(
 
 @pytest.mark.parametrize(("kind", "final"), OPERATIONS[:3])
 @pytest.mark.parametrize("amount", [0, 1, 99, 100, 101])
-def test_an_amount_must_be_positive_and_within_its_ceiling(
+def test_an_amount_must_be_positive_and_within_its_limit(
     kind: TransactionType, final: bool, amount: int
 ) -> None:
     payment = a_payment(S.SUCCEEDED if kind is T.REFUND else S.REQUIRES_CAPTURE)
@@ -187,7 +187,7 @@ def test_an_amount_must_be_positive_and_within_its_ceiling(
         assert refusal.detail == ("amount must be at least 1" if amount == 0 else over)
 
 
-def test_the_error_shows_the_ceiling_and_the_pending_amount() -> None:
+def test_the_error_shows_the_limit_and_the_pending_amount() -> None:
     payment = a_payment(S.SUCCEEDED, refundable_minor=30, pending_refund_minor=70)
     refusal = refusal_of(payment, T.REFUND, 31)
     assert refusal is not None
@@ -219,7 +219,7 @@ def test_the_error_says_whether_all_is_refunded_or_pending() -> None:
     ]
 
 
-def test_captures_leave_room_for_refunds_and_both_for_the_void_of_what_expires() -> None:
+def test_captures_leave_room_for_refunds_and_both_for_the_final_void() -> None:
     assert (
         MAX_TRANSACTIONS_BEFORE[T.CAPTURE]
         < MAX_TRANSACTIONS_BEFORE[T.REFUND]
@@ -236,7 +236,7 @@ def test_captures_leave_room_for_refunds_and_both_for_the_void_of_what_expires()
 
 
 @pytest.mark.parametrize("kind", [T.CAPTURE, T.REFUND])
-def test_an_answer_to_what_is_not_pending_is_a_bug_that_shows(kind: TransactionType) -> None:
+def test_an_answer_to_an_operation_that_is_not_pending_is_a_bug(kind: TransactionType) -> None:
     for status, answer in product((S.REQUIRES_CAPTURE, S.SUCCEEDED), (Approved("p", 1), NO)):
         with pytest.raises(AssertionError, match="no pending"):
             changes_after(a_payment(status), an_operation(kind, 1), answer)
@@ -244,7 +244,7 @@ def test_an_answer_to_what_is_not_pending_is_a_bug_that_shows(kind: TransactionT
 
 @pytest.mark.parametrize(("kind", "final"), OPERATIONS)
 @pytest.mark.parametrize("approved", [True, False])
-def test_a_payment_fits_its_transactions_of_the_same_moment_and_of_no_other(
+def test_a_payment_matches_only_its_transactions_of_the_same_moment(
     kind: TransactionType, final: bool, approved: bool
 ) -> None:
     charge = an_operation(T.CAPTURE, 100, number=0).model_copy(
@@ -268,7 +268,7 @@ def test_a_payment_fits_its_transactions_of_the_same_moment_and_of_no_other(
 
 
 class PaymentMachine(RuleBasedStateMachine):
-    """One payment; operations begin and are answered in any order. The sums are kept beside it."""
+    """One payment; operations begin and end in any order. The sums are computed independently."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -322,7 +322,7 @@ class PaymentMachine(RuleBasedStateMachine):
         self.payment = self.payment.model_copy(update=changes)
         self.refunded -= amount
 
-    # ------------------------------------------------------------ what holds all the time
+    # ------------------------------------------------------------ invariants
 
     @invariant()
     def sums_agree_to_the_unit(self) -> None:
@@ -368,20 +368,20 @@ def test_any_order_of_intents_and_answers_keeps_every_sum() -> None:
     )
 
 
-def test_a_last_part_that_is_not_called_final_closes_the_payment_when_nothing_is_left() -> None:
+def test_a_last_partial_capture_closes_the_payment_although_it_is_not_final() -> None:
     payment = a_payment(S.REQUIRES_CAPTURE)
     parts = [an_operation(T.CAPTURE, 60, final=False), an_operation(T.CAPTURE, 40, final=False)]
     for part in parts:
         payment = begun(payment, part)
     payment = answered(payment, parts[1], Approved("p", 1))
-    assert payment.status is S.REQUIRES_CAPTURE, "the first may still be refused"
+    assert payment.status is S.REQUIRES_CAPTURE, "the first may still fail"
     refused = answered(payment, parts[0], NO)
     assert (refused.status, refused.capturable_minor) == (S.REQUIRES_CAPTURE, 60)
     assert answered(payment, parts[0], Approved("p", 1)).status is S.SUCCEEDED
 
 
 @pytest.mark.parametrize(("captured", "status"), [(0, S.CANCELED), (60, S.SUCCEEDED)])
-def test_a_void_cancels_what_was_never_captured_and_ends_what_was(
+def test_a_void_cancels_an_uncaptured_payment_and_closes_a_captured_one(
     captured: int, status: PaymentStatus
 ) -> None:
     left = 100 - captured
@@ -401,7 +401,7 @@ def test_a_void_cancels_what_was_never_captured_and_ends_what_was(
         left,
         None,
     )
-    assert refused.open_bucket is not None, "its expiry is still to come"
+    assert refused.open_bucket is not None, "it has not expired yet"
 
 
 # ------------------------------------------------------------ when the processor is asked again
@@ -422,14 +422,14 @@ def test_the_processor_is_asked_again_after_half_of_the_age_within_bounds(
 
 
 @given(ages=st.tuples(spans, spans), lease=leases)
-def test_what_waits_for_longer_is_never_asked_about_more_often(
+def test_the_interval_of_queries_never_shrinks(
     ages: tuple[timedelta, timedelta], lease: timedelta
 ) -> None:
     younger, older = sorted(ages)
     assert retry_delay(younger, lease) <= retry_delay(older, lease)
 
 
-def test_a_day_without_an_answer_costs_some_hundred_questions_and_no_more() -> None:
+def test_a_day_without_an_answer_costs_a_few_hundred_queries() -> None:
     age, asked = timedelta(seconds=60), 0
     while age < timedelta(days=1):
         age += retry_delay(age, timedelta(seconds=20))
@@ -437,14 +437,14 @@ def test_a_day_without_an_answer_costs_some_hundred_questions_and_no_more() -> N
     assert 90 <= asked <= 110
 
 
-def test_absence_is_final_only_when_the_request_cannot_be_on_its_way_any_more() -> None:
+def test_absence_is_final_only_when_the_request_cannot_arrive_any_more() -> None:
     begun_at = datetime(2026, 1, 1, tzinfo=UTC)
     longest = timedelta(seconds=75)
     assert not absence_is_final(begun_at, begun_at + longest - timedelta(milliseconds=1), longest)
     assert absence_is_final(begun_at, begun_at + longest, longest)
 
 
-def test_a_void_that_is_refused_for_a_year_leaves_room_for_more() -> None:
+def test_a_void_refused_for_a_year_leaves_room_for_more() -> None:
     overdue, attempts = timedelta(), 0
     while overdue < timedelta(days=365):
         overdue += void_retry_delay(overdue)

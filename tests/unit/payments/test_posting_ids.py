@@ -1,4 +1,4 @@
-"""One fact of a payment, one id of a transfer, however often and whenever it is booked."""
+"""One fact of a payment has one transfer id, however often and whenever it is booked."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_charge_its_transaction_and_its_posting_share_their_unique_part() -> N
     }
 
 
-def test_all_that_is_booked_of_one_transaction_has_different_ids_of_its_time() -> None:
+def test_postings_of_one_transaction_have_different_ids_of_its_time() -> None:
     transaction_id = new_id("txn", NOW)
     ids = [
         posting_id(transaction_id),
@@ -41,7 +41,7 @@ def test_all_that_is_booked_of_one_transaction_has_different_ids_of_its_time() -
     assert ids[1] == returned_refund_posting_id(transaction_id)
 
 
-def test_each_step_of_each_dispute_has_an_id_of_its_own() -> None:
+def test_each_step_of_each_dispute_has_its_own_id() -> None:
     ids = [
         dispute_posting_id(payment_id, dispute_id, SINCE, step)
         for payment_id in ("pay_1", "pay_2")
@@ -54,6 +54,6 @@ def test_each_step_of_each_dispute_has_an_id_of_its_own() -> None:
         dispute_posting_id("pay_1", "dp_1", SINCE, 0)
 
 
-def test_an_id_that_holds_no_time_has_postings_all_the_same() -> None:
+def test_an_id_without_a_time_has_postings_too() -> None:
     assert returned_refund_posting_id("by hand") == returned_refund_posting_id("by hand")
     assert returned_refund_posting_id("by hand") != returned_refund_posting_id("by foot")

@@ -1,4 +1,4 @@
-"""Windows of UTC, refusals that say how long to wait, and leases that never exceed their limit."""
+"""Windows in UTC, refusals with the time to wait, and leases that never exceed their limit."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def limits(now: datetime = NOW, **rates: Any) -> tuple[Limit, ...]:
 # ------------------------------------------------------------ windows
 
 
-def test_a_window_is_named_by_its_minute_or_day_in_utc() -> None:
+def test_a_window_is_identified_by_its_minute_or_day_in_utc() -> None:
     day, minute = limits(payments_per_minute=1, payments_per_day=2)
     assert (day.counter_id, minute.counter_id) == (
         "mer_x#day#2026-11-26",
@@ -59,7 +59,7 @@ def test_windows_follow_each_other_without_a_gap() -> None:
         assert (next_one.span, next_one.start) == (span, one.end)
 
 
-def test_a_merchant_without_limits_has_none() -> None:
+def test_a_merchant_without_limits_has_no_windows() -> None:
     assert limits(max_payment_amount=5) == ()
 
 
@@ -74,7 +74,7 @@ def test_a_merchant_without_limits_has_none() -> None:
         ({"payments_per_minute": EXACT_UP_TO + 1, "payments_per_day": 10**6}, False),
     ],
 )
-def test_the_smaller_limit_says_whether_each_payment_is_counted_by_itself(
+def test_the_smaller_limit_decides_whether_each_payment_is_counted_separately(
     rates: dict[str, int], *, exactly: bool
 ) -> None:
     assert counted_exactly(limits(**rates)) is exactly
@@ -102,9 +102,9 @@ def test_a_refused_payment_waits_whole_seconds_until_the_window_ends(
 # ------------------------------------------------------------ leases
 
 
-def test_a_worker_asks_for_what_it_has_spent_in_the_last_seconds() -> None:
+def test_a_worker_leases_what_it_has_spent_in_the_last_seconds() -> None:
     pace = Pace(last_lease=100)
-    assert pace.next_lease(10**6, NOW) == 1, "it has spent nothing yet"
+    assert pace.next_lease(10**6, NOW) == 1, "nothing was spent yet"
     for second in range(20):
         for _ in range(3):
             pace.spend(NOW + timedelta(seconds=second))
@@ -117,7 +117,7 @@ def test_a_worker_asks_for_what_it_has_spent_in_the_last_seconds() -> None:
     assert pace.next_lease(10**6, now) == 2 * GROWTH
 
 
-def test_a_clock_that_steps_back_makes_leases_small_and_the_memory_no_larger() -> None:
+def test_a_clock_that_steps_back_makes_leases_small_and_the_cache_no_larger() -> None:
     pace = Pace(last_lease=100)
     for second in range(100, 0, -1):
         pace.spend(NOW + timedelta(seconds=second))
@@ -125,7 +125,7 @@ def test_a_clock_that_steps_back_makes_leases_small_and_the_memory_no_larger() -
     assert len(pace._spent) <= RECENT_SECONDS
 
 
-def test_a_single_permit_can_be_had_whatever_the_others_hold() -> None:
+def test_a_single_permit_can_be_leased_whatever_others_hold() -> None:
     counter = LimitCounter(id="c", used=999, held=900, expires_at=0)
     lease = Lease(50).fitting(counter, 1000)
     assert lease == Lease(1)
@@ -134,7 +134,7 @@ def test_a_single_permit_can_be_had_whatever_the_others_hold() -> None:
 
 
 class Counter:
-    """A window's counter that leases as DynamoDB's conditions let it."""
+    """A window's counter that leases under the same conditions as DynamoDB."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.used, self.held = limit, 0, 0
@@ -151,7 +151,7 @@ class Counter:
 
 
 class Worker:
-    """Spends permits from memory, as payments/rate_limits/rate_limiter.py does."""
+    """Spends cached permits, as payments/rate_limits/rate_limiter.py does."""
 
     def __init__(self, counter: Counter) -> None:
         self.counter, self.permits, self.leased = counter, 0, 0
@@ -167,7 +167,7 @@ class Worker:
                 if fitting is None:
                     return False
                 assert fitting.size <= max(1, lease.size)
-                assert self.counter.lease(fitting), "what fits is given"
+                assert self.counter.lease(fitting), "a lease that fits is granted"
                 lease = fitting
             self.permits = self.leased = lease.size
         self.permits -= 1

@@ -1,4 +1,4 @@
-"""The sandbox processor: what each token does, once per reference, whoever asks how often."""
+"""The sandbox processor: the behaviour of each token, once per reference."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.outside import outside
 
 
 class Memory:
-    """A dictionary; what a charge allows is tried on the engines (tests/integration)."""
+    """A dictionary; the limits of a charge are tested on the engines (tests/integration)."""
 
     def __init__(self) -> None:
         self.rows: dict[str, SandboxCharge] = {}
@@ -133,7 +133,9 @@ def test_declining_tokens_are_refused_with_their_code(
 
 
 @pytest.mark.parametrize("token", ["tok_timeout", "tok_error"])
-def test_a_lost_answer_is_found_by_its_reference(sandbox: SandboxProcessor, token: str) -> None:
+def test_a_charge_with_a_lost_answer_is_found_by_its_reference(
+    sandbox: SandboxProcessor, token: str
+) -> None:
     with pytest.raises(ProcessorUnknown):
         sandbox.charge(request(token))
     assert isinstance(sandbox.find(request(token)), Approved)
@@ -150,10 +152,10 @@ def test_a_request_that_never_arrived_is_not_found_and_can_be_forbidden(
     late = sandbox.charge(request("tok_approved"))
     assert isinstance(late, Refused), "a forbidden reference is never charged"
     assert sandbox.forbid(lost) is None
-    assert sandbox.find(lost) is None, "whoever asks again hears the same"
+    assert sandbox.find(lost) is None, "a repeated query gets the same answer"
 
 
-def test_forbidding_a_charged_reference_tells_that_it_was_charged(
+def test_forbidding_a_charged_reference_reports_the_charge(
     sandbox: SandboxProcessor,
 ) -> None:
     charged = sandbox.charge(request("tok_approved"))
@@ -161,7 +163,7 @@ def test_forbidding_a_charged_reference_tells_that_it_was_charged(
 
 
 @pytest.mark.parametrize("token", [t for t, b in BEHAVIOURS.items() if b.answer_arrives])
-def test_a_reference_is_answered_the_same_ever_after(
+def test_a_reference_always_gets_the_same_answer(
     sandbox: SandboxProcessor, memory: Memory, token: str
 ) -> None:
     first = sandbox.charge(request(token))
@@ -179,7 +181,7 @@ def test_different_references_are_different_charges(
     assert len(memory.rows) == 2
 
 
-def test_a_token_of_no_behaviour_is_refused_before_anything_happens(
+def test_an_unknown_token_is_refused_before_anything_happens(
     sandbox: SandboxProcessor,
 ) -> None:
     with pytest.raises(InvalidValue) as refused:
@@ -189,7 +191,7 @@ def test_a_token_of_no_behaviour_is_refused_before_anything_happens(
         sandbox.check_method(token)
 
 
-def test_an_authorization_costs_nothing_and_leaves_everything_to_capture(
+def test_an_authorization_has_no_fee_and_can_be_captured_in_full(
     sandbox: SandboxProcessor, memory: Memory
 ) -> None:
     answer = sandbox.charge(request("tok_approved", capture=False))
@@ -211,7 +213,7 @@ def test_an_authorization_costs_nothing_and_leaves_everything_to_capture(
         (TransactionType.VOID, True, "void", 0),
     ],
 )
-def test_an_operation_is_done_once_per_reference_and_only_captures_cost(
+def test_an_operation_is_done_once_per_reference_and_only_captures_have_a_fee(
     sandbox: SandboxProcessor,
     memory: Memory,
     kind: TransactionType,
@@ -231,7 +233,7 @@ def test_an_operation_is_done_once_per_reference_and_only_captures_cost(
 
 
 @pytest.mark.parametrize("kind", ["capture", "refund", "void"])
-def test_an_operation_that_its_charge_does_not_allow_is_refused_ever_after(
+def test_an_operation_that_its_charge_does_not_allow_is_always_refused(
     sandbox: SandboxProcessor, memory: Memory, kind: str
 ) -> None:
     memory.refuses = True
@@ -253,7 +255,7 @@ SECRET = "a secret of the sandbox"
 
 
 def tell(sandbox: SandboxProcessor, type_: str, **members: Any) -> EventKind:
-    """A notification signed with the account's secret; what kind of hint it is."""
+    """A notification signed with the account's secret; the kind of hint it is."""
     news = {"id": f"evt_{type_}", "type": type_, "created": int(AT.timestamp()), **members}
     body = json.dumps(news).encode()
     signature = sign_sandbox_event(body, SECRET, int(AT.timestamp()))
@@ -266,7 +268,7 @@ def account(memory: Memory, name: str = "mer_1") -> SandboxProcessor:
 
 
 @pytest.mark.parametrize("secret", ["fifteen letters", "", None, 16])
-def test_a_secret_by_which_no_notification_is_believed_is_refused_when_it_is_set(
+def test_an_unusable_notification_secret_is_refused_when_it_is_set(
     memory: Memory, secret: object
 ) -> None:
     config = {"webhook_secret": secret}
@@ -276,7 +278,7 @@ def test_a_secret_by_which_no_notification_is_believed_is_refused_when_it_is_set
     assert refused.value.param == "processor_config"
 
 
-def test_a_secret_is_not_needed_to_be_paid(memory: Memory, sandbox: SandboxProcessor) -> None:
+def test_payments_need_no_secret(memory: Memory, sandbox: SandboxProcessor) -> None:
     assert sandbox.identify() == account(memory).identify()
 
 
@@ -298,7 +300,7 @@ def test_a_dispute_has_the_state_of_its_latest_notification(memory: Memory) -> N
     assert (won.withdrawn_minor, won.reinstated_minor, won.fee_minor) == (600, 500, 0)
 
 
-def test_an_old_opening_does_not_open_a_decided_dispute_and_an_old_decision_does_not_hold(
+def test_an_old_event_does_not_change_a_newer_state_of_a_dispute(
     memory: Memory,
 ) -> None:
     ours, now = account(memory), int(AT.timestamp())
@@ -326,7 +328,7 @@ def test_notifications_of_one_account_do_not_affect_another(memory: Memory) -> N
     assert refund.outcome is RefundOutcome.SUCCEEDED
 
 
-def test_a_refund_that_came_back_is_refused_whoever_asks_for_it_again(memory: Memory) -> None:
+def test_a_failed_refund_is_refused_when_requested_again(memory: Memory) -> None:
     ours = account(memory)
     assert ours.find_refund("txn_1", None) is None
     ours.charge(request("tok_approved"))
@@ -339,7 +341,7 @@ def test_a_refund_that_came_back_is_refused_whoever_asks_for_it_again(memory: Me
     assert isinstance(ours.find_operation(operation(TransactionType.REFUND)), Refused)
 
 
-def test_a_silent_event_is_only_found_by_the_poll(memory: Memory) -> None:
+def test_an_event_without_a_notification_is_found_only_by_the_poll(memory: Memory) -> None:
     ours = account(memory)
     ours.charge(request("tok_approved"))
     ours.operate(operation(TransactionType.REFUND))

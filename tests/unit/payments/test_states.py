@@ -1,4 +1,4 @@
-"""The life of a payment: what the table lacks is illegal."""
+"""The states of a payment: every transition missing from the table is illegal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LEGAL = {
 
 
 @pytest.mark.parametrize(("current", "wanted"), list(product(S, S)))
-def test_only_the_steps_of_the_state_machine_are_legal(
+def test_only_the_transitions_of_the_state_machine_are_legal(
     current: PaymentStatus, wanted: PaymentStatus
 ) -> None:
     assert may_become(current, wanted) is ((current, wanted) in LEGAL)
@@ -48,12 +48,12 @@ def test_failed_and_canceled_payments_are_final() -> None:
     assert not TRANSITIONS.get(S.CANCELED)
 
 
-def test_the_processors_answer_decides_an_automatic_payment() -> None:
+def test_the_processors_answer_determines_the_status_of_a_charge() -> None:
     assert status_after(Approved("p", 1)) is S.SUCCEEDED
     assert status_after(Refused(None, "generic_decline", "No")) is S.FAILED
 
 
-def test_the_processors_answer_decides_an_authorization() -> None:
+def test_the_processors_answer_determines_the_status_of_an_authorization() -> None:
     assert status_after(Approved("p", 0), captures=False) is S.REQUIRES_CAPTURE
     assert status_after(Refused(None, "generic_decline", "No"), captures=False) is S.FAILED
 

@@ -1,4 +1,4 @@
-"""All lines of a payment, in any order, batches and files, settle it to the unit, and only once."""
+"""All lines of a payment, in any order, batches and files, settle it exactly once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Refund:
 
 @dataclass(frozen=True)
 class Chargeback:
-    """`fees`: of each line; what the processor says in the end is their sum."""
+    """`fees`: of each line; their sum is the processor's final fee."""
 
     amount: int
     twice: bool
@@ -36,7 +36,7 @@ class Chargeback:
 
 @dataclass(frozen=True)
 class Story:
-    """What became of one payment. `whole`: its file has the full charge and a reversal."""
+    """The history of one payment. `whole`: its file has the full charge and a reversal."""
 
     amount: int
     parts: tuple[int, ...]
@@ -83,7 +83,7 @@ def stories(draw: st.DrawFn) -> Story:
 
 
 def reported(story: Story, books: SettlementBooks) -> list[ImportedLine]:
-    """The payment in our books, and the lines that a right file has of it."""
+    """The payment in our ledger, and the lines of a correct file."""
     payment_id = books.pay(story.amount, story.parts, story.known_fee)
     by_payment = (
         References(payment_id=payment_id)
@@ -141,7 +141,7 @@ def settle(books: SettlementBooks, file_id: str, lines: Sequence[ImportedLine], 
 
 
 def end_of(books: SettlementBooks) -> Any:
-    """What must be the same in whichever order lines were worked in."""
+    """What must not depend on the order of lines."""
     transactions = sorted(
         (row.type, row.amount, row.status, row.fee, row.learned_fee, row.settlement_id or "")
         for row in books.found.transactions.values()
@@ -176,7 +176,7 @@ def must_be_settled(books: SettlementBooks) -> None:
 
 @given(stories(), st.data())
 @settings(max_examples=40, deadline=None)
-def test_whatever_the_order_the_batches_and_the_files_everything_is_settled(
+def test_everything_is_settled_in_any_order_of_lines_batches_and_files(
     story: Story, data: st.DataObject
 ) -> None:
     straight, mixed = SettlementBooks(), SettlementBooks()
@@ -199,7 +199,7 @@ def test_whatever_the_order_the_batches_and_the_files_everything_is_settled(
 
 @given(stories(), st.data())
 @settings(max_examples=40, deadline=None)
-def test_a_corrected_file_settles_what_a_wrong_one_had_otherwise(
+def test_a_corrected_file_settles_what_a_wrong_one_had_differently(
     story: Story, data: st.DataObject
 ) -> None:
     """Wrong amounts, fees, currencies and payouts in the first file; right ones in the second."""

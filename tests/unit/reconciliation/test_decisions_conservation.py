@@ -1,4 +1,4 @@
-"""Files, facts and decisions in any order: the books agree with the lines after each of them."""
+"""Files, facts and resolutions in any order: the ledger always agrees with the lines."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ PARTS: tuple[tuple[int, ...], ...] = ((), (600,), (500, 300))
 CHARGED = 1000
 
 
-class Town:
-    """One merchant, its facts, and the lines that a processor could write of them."""
+class History:
+    """One merchant, its facts, and the lines that a processor could report."""
 
     def __init__(self, draw: st.DataObject) -> None:
         self.pick = draw
@@ -114,7 +114,7 @@ class Town:
             references=References(payment_id=payment_id, transaction_id=transaction_id),
         )
 
-    # ------------------------------------------------------------ files and decisions
+    # ------------------------------------------------------------ files and resolutions
 
     def damaged(self, line: ImportedLine) -> ImportedLine:
         how = self.any_of(("", "", "amount", "fee", "currency", "status", "type", "none", "abroad"))
@@ -147,7 +147,7 @@ class Town:
         self.settle(lines)
         if self.any_of((False, False, True)):
             self.settle(lines)
-            self.settle(lines)  # what one of its lines had left open for another one
+            self.settle(lines)  # one of its lines may have been left open until another is settled
             before = self.state()
             self.settle(lines)
             assert self.state() == before
@@ -185,7 +185,7 @@ class Town:
         if rows:
             self.books.decide(self.any_of(rows).identity or "", "undo")
 
-    # ------------------------------------------------------------ the truth
+    # ------------------------------------------------------------ invariants
 
     def state(self) -> Any:
         found = self.books.found
@@ -236,10 +236,10 @@ STEPS = ("file", "file", "file", "decide", "decide", "undo", "refund", "come_bac
 
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_after_every_file_fact_and_decision_the_books_are_those_of_the_lines(
+def test_after_every_file_fact_and_resolution_the_ledger_agrees_with_the_lines(
     draw: st.DataObject,
 ) -> None:
-    simulation = Town(draw)
+    simulation = History(draw)
     for step in draw.draw(st.lists(st.sampled_from(STEPS), min_size=4, max_size=14)):
         getattr(simulation, step)()
         simulation.must_agree()

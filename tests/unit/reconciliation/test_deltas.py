@@ -1,4 +1,4 @@
-"""Sums of settlement lines: the same however they are cut into chunks, and added once per file."""
+"""Sums of settlement lines: independent of chunks, and added once per file."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ def test_the_sums_of_a_file_do_not_depend_on_the_order_of_its_chunks(
 
 
 def _canonical(delta: SettlementDelta) -> SettlementDelta:
-    """Without what came to nothing, in one order."""
+    """Without zeros, in one order."""
     return combined(combined(SettlementDelta(), delta), SettlementDelta())
 
 
 @given(deltas, deltas)
-def test_what_a_correction_takes_away_and_adds_leaves_the_sums_of_the_lines_as_they_stand(
+def test_a_corrections_differences_lead_to_the_sums_of_the_current_lines(
     before: SettlementDelta, after: SettlementDelta
 ) -> None:
     first = with_delta(settlement(), before, "fil_1")
@@ -134,7 +134,7 @@ def test_the_remainder_is_the_payout_less_every_other_line_in_each_currency_paid
     assert remainders({}, by_type) == {}
 
 
-def test_a_settlement_remembers_its_first_payout_lines_only() -> None:
+def test_a_settlement_stores_only_its_first_payout_lines() -> None:
     many = SettlementDelta(payout_lines=tuple(range(1000, 2, -1)))
     after = with_delta(settlement(), many, "fil_1")
     assert after.payout_lines == tuple(range(3, 3 + MAX_PAYOUT_LINES))

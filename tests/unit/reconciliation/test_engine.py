@@ -1,4 +1,4 @@
-"""Planning, working and closing settlement files: whatever happens, the same end."""
+"""Planning, processing and closing settlement files: the same result whatever happens."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def file_of(lines: list[str], header: tuple[str, ...] = TYPED) -> bytes:
 
 
 def some_file(count: int = 35, *, payout: int | None = None) -> bytes:
-    """Captures of 1,000 each, with a broken one, a repeated one, quotes, and the payout."""
+    """Captures of 1,000 each, with an unreadable one, a repeated one, quotes, and the payout."""
     lines = [line(n) for n in range(count)]
     lines[3] = "broken"
     lines[CHUNK] = lines[1]
@@ -95,7 +95,7 @@ def the_file(engine: SettlementEngine) -> SettlementFile:
 # ---------------------------------------------------------------- one file
 
 
-def test_a_file_is_cut_into_chunks_worked_and_closed() -> None:
+def test_a_file_is_split_into_chunks_processed_and_closed() -> None:
     engine = SettlementEngine()
     engine.drop(KEY, some_file())
     engine.run()
@@ -121,7 +121,7 @@ def test_a_file_without_exceptions_is_completed() -> None:
     assert [each.status for each in engine.tables.settlements.values()] == ["completed"]
 
 
-def test_a_file_is_as_its_own_settlements_are_whatever_else_its_lines_have_changed() -> None:
+def test_a_files_status_depends_only_on_its_own_settlements() -> None:
     engine = SettlementEngine()
     engine.drop(KEY, file_of([line(n) for n in range(3)]))
     engine.handle(engine.queue.waiting.popleft())
@@ -153,20 +153,20 @@ def test_a_file_is_as_its_own_settlements_are_whatever_else_its_lines_have_chang
     assert "set_unsettled" not in file.settlement_ids
 
 
-def test_a_file_of_a_header_alone_is_completed_with_nothing() -> None:
+def test_a_file_with_only_a_header_is_completed_without_lines() -> None:
     engine = SettlementEngine()
     engine.drop(KEY, file_of([]))
     engine.run()
     assert (the_file(engine).status, the_file(engine).lines) == (FileStatus.COMPLETED, 0)
 
 
-def test_the_lowest_line_of_an_id_is_the_line_and_the_others_are_duplicates() -> None:
+def test_the_first_line_of_an_id_counts_and_the_others_are_duplicates() -> None:
     engine = SettlementEngine()
     lines = [line(n) for n in range(3 * CHUNK)]
     lines[25] = lines[12] = lines[4]
     engine.drop(KEY, file_of(lines))
     engine.handle(engine.queue.waiting.popleft())
-    engine.queue.waiting.reverse()  # the last chunk is worked first
+    engine.queue.waiting.reverse()  # the last chunk is processed first
     engine.run()
     found = {row.line: row.status for row in engine.tables.line_rows.values()}
     assert [n for n, status in found.items() if status is LineStatus.DUPLICATE] == [27, 14]
@@ -174,7 +174,7 @@ def test_the_lowest_line_of_an_id_is_the_line_and_the_others_are_duplicates() ->
     assert set(identities.values()) == {1}
 
 
-def test_an_id_that_looks_like_a_repetition_of_another_one_is_an_id_of_its_own() -> None:
+def test_an_id_similar_to_a_repetition_is_an_id_of_its_own() -> None:
     engine = SettlementEngine()
     lines = [line(n) for n in range(3 * CHUNK)]
     lines[12] = lines[4]
@@ -186,7 +186,7 @@ def test_an_id_that_looks_like_a_repetition_of_another_one_is_an_id_of_its_own()
     assert len({row.identity for row in rows}) == len(rows) == len(lines)
 
 
-def test_lines_without_an_id_are_numbered_among_their_likes() -> None:
+def test_identical_lines_without_an_id_are_numbered() -> None:
     engine = SettlementEngine()
     fee = line(1, -50, "fee", payment_id="", transaction_id="")
     engine.drop(KEY, file_of([fee] * 25))
@@ -197,7 +197,7 @@ def test_lines_without_an_id_are_numbered_among_their_likes() -> None:
     assert ordinals == list(range(1, 26))
 
 
-def test_a_quoted_line_break_at_the_border_of_two_chunks_stays_in_one_record() -> None:
+def test_a_quoted_line_break_at_a_chunk_boundary_stays_in_one_record() -> None:
     engine = SettlementEngine()
     lines = [line(n, settlement_date='"2026-03-15\n"') for n in range(3 * CHUNK)]
     engine.drop(KEY, file_of(lines))
@@ -215,7 +215,7 @@ def test_three_megabytes_in_one_line_are_one_invalid_line() -> None:
     assert (found[2][0], found[4][0]) == (LineStatus.MATCHED, LineStatus.MATCHED)
 
 
-def test_a_chunk_has_lines_of_no_more_payouts_than_its_row_has_room_for(
+def test_a_chunk_has_at_most_as_many_payouts_as_fit_into_its_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("runtime.reconciliation.files.plan.CHUNK_BYTES", 500)
@@ -240,7 +240,7 @@ def test_utf_16_is_converted_and_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settlement.counts == {"matched": 34, "invalid": 1, "duplicate": 1}
 
 
-def test_the_columns_of_a_paypal_report_are_found_behind_the_records_before_them() -> None:
+def test_the_columns_of_a_paypal_report_are_found_after_preceding_records() -> None:
     engine = SettlementEngine()
     names = ",".join(f'"{name}"' for name in PAYPAL_HEADER)
     lines = [_paypal_line(f"7{n // 2}") for n in range(2 * CHUNK)]
@@ -286,7 +286,7 @@ def test_a_workbook_with_a_rounded_number_is_rejected() -> None:
     assert engine.tables.line_rows == {}
 
 
-# ---------------------------------------------------------------- crashes, twice, at once
+# ---------------------------------------------------------------- crashes, repetitions, concurrency
 
 
 def _calls_of_a_whole_run() -> tuple[int, Any]:
@@ -297,7 +297,7 @@ def _calls_of_a_whole_run() -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_killed_at_a_random_call_and_resumed_it_ends_as_if_nothing_had_happened(seed: int) -> None:
+def test_processing_killed_at_a_random_call_gives_the_same_result(seed: int) -> None:
     calls, expected = _calls_of_a_whole_run()
     dice = Random(seed)
     engine = SettlementEngine(Steps(dice.randint(1, calls), after=dice.random() < 0.5))
@@ -308,7 +308,7 @@ def test_killed_at_a_random_call_and_resumed_it_ends_as_if_nothing_had_happened(
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_killed_at_any_call_of_all_it_ends_as_if_nothing_had_happened(after: bool) -> None:
+def test_processing_killed_at_any_call_gives_the_same_result(after: bool) -> None:
     calls, expected = _calls_of_a_whole_run()
     for number in range(1, calls + 1):
         engine = SettlementEngine(Steps(number, after=after))
@@ -317,7 +317,7 @@ def test_killed_at_any_call_of_all_it_ends_as_if_nothing_had_happened(after: boo
         assert engine.state() == expected, f"killed at call {number}"
 
 
-def test_every_message_twice_changes_nothing() -> None:
+def test_repeating_every_message_changes_nothing() -> None:
     _, expected = _calls_of_a_whole_run()
     engine = SettlementEngine()
     engine.drop(KEY, some_file())
@@ -325,7 +325,7 @@ def test_every_message_twice_changes_nothing() -> None:
     assert engine.state() == expected
 
 
-def test_every_message_twice_at_once_changes_nothing() -> None:
+def test_repeating_every_message_concurrently_changes_nothing() -> None:
     _, expected = _calls_of_a_whole_run()
     engine = SettlementEngine()
     engine.drop(KEY, some_file())
@@ -348,7 +348,7 @@ def test_the_event_of_a_finished_file_changes_nothing() -> None:
     assert engine.state() == before
 
 
-def test_the_event_of_a_file_at_work_queues_what_is_not_done() -> None:
+def test_the_event_of_a_file_in_progress_queues_what_is_not_done() -> None:
     engine = SettlementEngine()
     version = engine.drop(KEY, some_file())
     for _ in range(2):  # plan, and one chunk
@@ -360,7 +360,7 @@ def test_the_event_of_a_file_at_work_queues_what_is_not_done() -> None:
     assert engine.state() == expected
 
 
-def test_messages_that_sqs_does_not_take_are_sent_again() -> None:
+def test_messages_that_sqs_refuses_are_sent_again() -> None:
     engine = SettlementEngine()
     engine.drop(KEY, some_file())
     engine.queue.refuse = 2
@@ -369,7 +369,9 @@ def test_messages_that_sqs_does_not_take_are_sent_again() -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_two_files_of_one_settlement_at_once_are_both_in_its_sums(order: tuple[int, int]) -> None:
+def test_two_concurrent_files_of_one_settlement_are_both_in_its_sums(
+    order: tuple[int, int],
+) -> None:
     engine = SettlementEngine()
     _announced_upload(engine, 1, [line(n) for n in range(15)])
     _announced_upload(engine, 2, [line(n) for n in range(10, 30)])
@@ -393,7 +395,7 @@ def test_two_files_of_one_settlement_at_once_are_both_in_its_sums(order: tuple[i
 def _announced_upload(
     engine: SettlementEngine, number: int, lines: list[str], sha256: str | None = None
 ) -> SettlementFile:
-    """A file whose row the API has made before."""
+    """A file whose row the API has created before."""
     file_id = new_id("fil", START)
     key = f"reconciliation/{SHOP}/{file_id}/2026-03-15.csv"
     row = SettlementFile(
@@ -418,7 +420,7 @@ def _announced_upload(
 # ---------------------------------------------------------------- corrections and payouts
 
 
-def test_a_payout_that_is_not_explained_is_a_mismatch_with_what_its_lines_come_to() -> None:
+def test_an_unexplained_payout_is_a_mismatch_with_the_sum_of_its_lines() -> None:
     engine = SettlementEngine()
     engine.drop(KEY, some_file(payout=33_990))
     engine.run()
@@ -455,10 +457,10 @@ def test_a_corrected_file_makes_the_payout_match_again() -> None:
     assert len(settlement.added_files) == 2
 
 
-# ---------------------------------------------------------------- poison, time, late messages
+# ---------------------------------------------------------------- bugs, time, late messages
 
 
-def test_a_line_at_which_the_code_fails_is_invalid_and_the_others_are_done() -> None:
+def test_a_line_on_which_the_code_fails_is_invalid_and_the_others_are_processed() -> None:
     engine = SettlementEngine()
     engine.matcher.poison = {5: ValueError("a bug"), 17: KeyError("another")}
     engine.drop(KEY, file_of([line(n) for n in range(25)]))
@@ -469,7 +471,7 @@ def test_a_line_at_which_the_code_fails_is_invalid_and_the_others_are_done() -> 
     assert the_file(engine).status is FileStatus.COMPLETED_WITH_EXCEPTIONS
 
 
-def test_a_line_at_which_reading_fails_for_a_bug_is_invalid_too(
+def test_a_line_on_which_the_parser_fails_is_invalid_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     parse = CanonicalLayout.parse
@@ -486,7 +488,7 @@ def test_a_line_at_which_reading_fails_for_a_bug_is_invalid_too(
     assert [n for n, reason in found.items() if reason == NOT_PROCESSED] == [5]
 
 
-def test_a_chunk_of_nothing_but_poison_ends_as_exceptions() -> None:
+def test_a_chunk_of_only_failing_lines_ends_with_exceptions() -> None:
     engine = SettlementEngine()
     engine.matcher.poison = {n: ValueError("a bug") for n in range(100)}
     engine.drop(KEY, file_of([line(n) for n in range(25)]))
@@ -496,7 +498,7 @@ def test_a_chunk_of_nothing_but_poison_ends_as_exceptions() -> None:
 
 
 @pytest.mark.parametrize("error", [Unavailable("busy"), StaleWrite("x", "y")])
-def test_what_passes_is_no_fault_of_a_line(error: Exception) -> None:
+def test_a_transient_error_does_not_make_a_line_invalid(error: Exception) -> None:
     engine = SettlementEngine()
     engine.matcher.poison = {5: error}
     engine.drop(KEY, file_of([line(n) for n in range(5)]))
@@ -506,7 +508,7 @@ def test_what_passes_is_no_fault_of_a_line(error: Exception) -> None:
     assert engine.tables.line_rows == {}
 
 
-def test_a_chunk_that_came_further_before_aws_was_busy_asks_to_be_continued() -> None:
+def test_a_chunk_with_progress_before_an_outage_requests_a_continuation() -> None:
     engine = SettlementEngine()
     engine.drop(KEY, file_of([line(n) for n in range(CHUNK)]))
     engine.handle(engine.queue.waiting.popleft())
@@ -519,7 +521,7 @@ def test_a_chunk_that_came_further_before_aws_was_busy_asks_to_be_continued() ->
     assert the_file(engine).status is FileStatus.COMPLETED
 
 
-def test_when_time_is_nearly_over_a_chunk_asks_to_be_continued() -> None:
+def test_a_chunk_almost_out_of_time_requests_a_continuation() -> None:
     engine = SettlementEngine()
     engine.drop(KEY, file_of([line(n) for n in range(CHUNK)]))
     engine.handle(engine.queue.waiting.popleft())
@@ -533,7 +535,7 @@ def test_when_time_is_nearly_over_a_chunk_asks_to_be_continued() -> None:
     assert the_file(engine).status is FileStatus.COMPLETED
 
 
-def test_a_run_that_comes_no_further_fails_instead_of_asking_for_another() -> None:
+def test_a_run_without_progress_fails_instead_of_requesting_a_continuation() -> None:
     engine = SettlementEngine()
     engine.drop(KEY, file_of([line(n) for n in range(CHUNK)]))
     engine.handle(engine.queue.waiting.popleft())
@@ -585,10 +587,10 @@ def test_any_other_message_is_an_error(body: str) -> None:
         SettlementEngine().handle(body)
 
 
-# ---------------------------------------------------------------- which object, which row
+# ---------------------------------------------------------------- objects and rows
 
 
-def test_a_file_that_was_announced_keeps_its_row() -> None:
+def test_an_announced_file_keeps_its_row() -> None:
     engine = SettlementEngine()
     row = _announced_upload(engine, 1, [line(1)])
     engine.run()
@@ -597,7 +599,7 @@ def test_a_file_that_was_announced_keeps_its_row() -> None:
     assert file.merchant_status == f"{SHOP}#completed"
 
 
-def test_a_second_version_of_an_announced_file_is_a_file_of_its_own() -> None:
+def test_a_second_version_of_an_announced_file_is_a_separate_file() -> None:
     engine = SettlementEngine()
     row = _announced_upload(engine, 1, [line(1)])
     engine.drop(row.key, file_of([line(1), line(2)]))
@@ -606,7 +608,7 @@ def test_a_second_version_of_an_announced_file_is_a_file_of_its_own() -> None:
     assert engine.tables.files[row.id].lines == 1
 
 
-def test_an_object_that_is_replaced_while_it_is_read_is_never_mixed_with_the_other() -> None:
+def test_an_object_replaced_while_it_is_read_is_never_mixed_with_its_replacement() -> None:
     engine = SettlementEngine()
     engine.drop(KEY, file_of([line(n) for n in range(25)]))
     replaced: list[str] = []
@@ -622,7 +624,7 @@ def test_an_object_that_is_replaced_while_it_is_read_is_never_mixed_with_the_oth
     assert amounts == {1000: 25, 7: 3}
 
 
-def test_an_event_of_an_object_that_is_gone_is_passed_over() -> None:
+def test_an_event_of_a_deleted_object_is_ignored() -> None:
     engine = SettlementEngine()
     engine.announce(KEY, "v9")
     engine.run()
@@ -630,7 +632,7 @@ def test_an_event_of_an_object_that_is_gone_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize("key", ["rejected/x.csv", "converted/fil_1.csv", "reconciliation/"])
-def test_what_the_function_wrote_itself_and_empty_folders_are_ignored(key: str) -> None:
+def test_the_functions_own_objects_and_empty_folders_are_ignored(key: str) -> None:
     engine = SettlementEngine()
     engine.drop(key, b"")
     engine.run()
@@ -640,7 +642,7 @@ def test_what_the_function_wrote_itself_and_empty_folders_are_ignored(key: str) 
 
 # ---------------------------------------------------------------- rejections
 
-NOBODY = "mer_01KKMT9200XCDX7SXNA4CE7V99"
+UNKNOWN_MERCHANT = "mer_01KKMT9200XCDX7SXNA4CE7V99"
 REJECTED = [
     (KEY, b"", "The file is empty"),
     (KEY, b"id;amount\n1;2\n", "begins with the columns id"),
@@ -648,7 +650,7 @@ REJECTED = [
     (KEY, b",".join(n.encode() for n in HEADER[1:]) + b"\n", "without the column payment_id"),
     (KEY, b"a" * 100_000, "."),
     (
-        f"reconciliation/{NOBODY}/2026-03-15.csv",
+        f"reconciliation/{UNKNOWN_MERCHANT}/2026-03-15.csv",
         file_of([]),
         "in the folder of an unknown merchant",
     ),
@@ -701,7 +703,7 @@ def test_the_longest_key_is_moved_under_a_shorter_one() -> None:
 
 
 @pytest.mark.parametrize("blank", ["\n", '"\n"\n', " \r\n"])
-def test_a_file_of_more_physical_lines_than_lines_have_numbers_is_rejected(
+def test_a_file_with_more_physical_lines_than_line_numbers_is_rejected(
     blank: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.reconciliation.files.plan.LATER_FILE_LINES", 20)
@@ -712,7 +714,7 @@ def test_a_file_of_more_physical_lines_than_lines_have_numbers_is_rejected(
     assert "20 physical lines" in (the_file(engine).reason or "")
 
 
-def test_a_file_that_is_not_the_one_announced_is_rejected() -> None:
+def test_a_file_that_differs_from_the_announced_one_is_rejected() -> None:
     engine = SettlementEngine()
     row = _announced_upload(engine, 1, [line(1)], sha256="ab" * 32)
     engine.run()
@@ -721,7 +723,7 @@ def test_a_file_that_is_not_the_one_announced_is_rejected() -> None:
     assert "was announced" in (file.reason or "")
 
 
-def test_a_file_that_is_too_large_is_rejected_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_oversized_file_is_rejected_unread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "MAX_FILE_BYTES", 100)
     engine = SettlementEngine()
     engine.drop(KEY, some_file())
@@ -734,7 +736,7 @@ def test_a_file_that_is_too_large_is_rejected_unread(monkeypatch: pytest.MonkeyP
     ("limit", "reason"),
     [("MAX_FILE_LINES", "more than 5 lines"), ("MAX_FILE_PAYOUTS", "more than 5 payouts")],
 )
-def test_a_file_that_is_too_much_for_one_is_rejected(
+def test_a_file_above_a_limit_is_rejected(
     limit: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"runtime.reconciliation.files.plan.{limit}", 5)
@@ -754,7 +756,7 @@ def test_a_file_that_is_too_much_for_one_is_rejected(
     ],
     ids=["files", "lines"],
 )
-def test_one_name_for_ever_is_refused_before_its_settlement_is_too_large(
+def test_a_file_name_reused_forever_is_refused_before_its_settlement_is_too_large(
     full: dict[str, Any],
 ) -> None:
     engine = SettlementEngine()
@@ -780,7 +782,7 @@ def test_one_name_for_ever_is_refused_before_its_settlement_is_too_large(
     assert "a name of its own" in (the_file(engine).reason or "")
 
 
-def test_killed_while_it_rejects_a_file_it_ends_the_same() -> None:
+def test_a_rejection_killed_at_any_call_gives_the_same_result() -> None:
     whole = SettlementEngine()
     whole.drop(KEY, b"no header\n")
     whole.run()
@@ -792,7 +794,7 @@ def test_killed_while_it_rejects_a_file_it_ends_the_same() -> None:
             assert engine.state() == whole.state(), f"killed at call {number}"
 
 
-def test_what_was_put_in_the_place_of_a_rejected_object_stays() -> None:
+def test_a_replacement_of_a_rejected_object_is_not_moved() -> None:
     engine = SettlementEngine()
     engine.drop(KEY, b"no header\n")
     good = file_of([line(1)])

@@ -1,4 +1,4 @@
-"""The settlement bucket: byte ranges, versions, and what is written a part at a time."""
+"""The settlement bucket: byte ranges, versions, and multipart writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.reconciliation.fakes import FakeBucket
 
 
 @given(st.lists(st.binary(max_size=9), max_size=6), st.integers(0, 40), st.integers(0, 40))
-def test_a_range_of_a_whole_object_is_cut_out_however_it_comes(
+def test_a_range_of_a_whole_object_is_cut_out_of_any_blocks(
     blocks: list[bytes], start: int, length: int
 ) -> None:
     whole = b"".join(blocks)
@@ -38,7 +38,7 @@ def test_blocks_are_read_as_one_file(blocks: list[bytes], size: int) -> None:
     assert found == b"".join(blocks)
 
 
-def test_whoever_answers_a_range_with_the_whole_is_understood() -> None:
+def test_a_whole_object_in_answer_to_a_range_is_accepted() -> None:
     bucket: Any = FakeBucket()
     version = bucket.put("k", b"0123456789")
     whole = bucket.get_object
@@ -76,7 +76,7 @@ def test_objects_are_found_written_read_by_version_and_moved() -> None:
 
 
 @mock_aws
-def test_bytes_that_are_not_those_that_were_found_are_not_read() -> None:
+def test_an_object_replaced_since_it_was_found_is_not_read() -> None:
     s3 = boto3.client("s3", region_name="eu-west-1")
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     objects = SettlementObjects(s3, "bucket")

@@ -1,4 +1,4 @@
-"""Single lines: what they are about, what they come to, and what they book."""
+"""Single lines: their matching transaction, their status, and their bookings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def capture(payment_id: str, number: int = 2, **changes: Any) -> ImportedLine:
 
 
 def judged(books: SettlementBooks, *lines: ImportedLine, file_id: str = "fil_1") -> SettlementLine:
-    """The last of the lines, after all of them."""
+    """The last line, after all of them are settled."""
     books.settle(file_id, lines)
     books.deltas_must_add_up()
     books.bookings_must_fit()
@@ -63,7 +63,7 @@ def judged(books: SettlementBooks, *lines: ImportedLine, file_id: str = "fil_1")
         ),
     ],
 )
-def test_a_line_that_differs_says_how_and_books_nothing(
+def test_a_line_that_differs_has_a_reason_and_books_nothing(
     changes: dict[str, Any], status: str, reason: str
 ) -> None:
     books = SettlementBooks()
@@ -76,7 +76,7 @@ def test_a_line_that_differs_says_how_and_books_nothing(
     assert transaction.status is TransactionStatus.SUCCEEDED
 
 
-def test_a_mismatch_remembers_what_was_expected() -> None:
+def test_a_mismatch_stores_the_expected_values() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000, fee=29)
     row = judged(books, capture(payment_id, amount=999, fee=29))
@@ -116,7 +116,7 @@ def test_a_failed_or_another_transaction_is_a_status_mismatch() -> None:
     assert row.reason == "ours is a capture that is failed, not a refund"
 
 
-def test_a_transaction_of_another_payment_than_the_line_says_is_unexpected() -> None:
+def test_a_transaction_of_another_payment_than_the_lines_is_unexpected() -> None:
     books = SettlementBooks()
     books.pay(1000)
     (name,) = books.found.transactions
@@ -129,7 +129,7 @@ def test_a_transaction_of_another_payment_than_the_line_says_is_unexpected() -> 
 
 
 @pytest.mark.parametrize("fee", [1, 999, 1000])
-def test_a_fee_that_was_not_known_is_learned_up_to_the_amount(fee: int) -> None:
+def test_an_unknown_fee_is_learned_up_to_the_amount(fee: int) -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     row = judged(books, capture(payment_id, fee=fee))
@@ -141,14 +141,14 @@ def test_a_fee_that_was_not_known_is_learned_up_to_the_amount(fee: int) -> None:
 
 
 @pytest.mark.parametrize("fee", [-1, 1001])
-def test_an_unknown_fee_beyond_the_amount_is_not_learned(fee: int) -> None:
+def test_an_unknown_fee_above_the_amount_is_not_learned(fee: int) -> None:
     books = SettlementBooks()
     row = judged(books, capture(books.pay(1000), fee=fee))
     assert row.status is LineStatus.FEE_MISMATCH
     assert "no fee was known" in (row.reason or "")
 
 
-def test_a_learned_fee_is_forgotten_when_a_later_file_says_another() -> None:
+def test_a_learned_fee_is_replaced_when_a_later_file_has_another() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     judged(books, capture(payment_id, fee=20))
@@ -168,7 +168,9 @@ def test_a_learned_fee_is_forgotten_when_a_later_file_says_another() -> None:
 
 
 @pytest.mark.parametrize(("amount", "fee"), [(1002, 29), (998, 29), (1000, 31), (1001, 28)])
-def test_a_difference_within_the_tolerance_is_the_merchants(amount: int, fee: int) -> None:
+def test_a_difference_within_the_tolerance_is_charged_to_the_merchant(
+    amount: int, fee: int
+) -> None:
     books = SettlementBooks(tolerance=2)
     row = judged(books, capture(books.pay(1000, fee=29), amount=amount, fee=fee))
     assert row.status is LineStatus.MATCHED
@@ -178,13 +180,13 @@ def test_a_difference_within_the_tolerance_is_the_merchants(amount: int, fee: in
     assert books.unsettled() == {}
 
 
-def test_a_difference_beyond_the_tolerance_is_a_mismatch() -> None:
+def test_a_difference_above_the_tolerance_is_a_mismatch() -> None:
     books = SettlementBooks(tolerance=2)
     row = judged(books, capture(books.pay(1000, fee=29), amount=1003, fee=29))
     assert row.status is LineStatus.AMOUNT_MISMATCH
 
 
-def test_a_line_in_another_currency_is_compared_by_what_the_customer_paid() -> None:
+def test_a_line_in_another_currency_is_compared_by_the_customers_amount() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     paid = {"presented_amount": 1000, "presented_currency": "USD"}
@@ -195,7 +197,7 @@ def test_a_line_in_another_currency_is_compared_by_what_the_customer_paid() -> N
     assert books.found.payments[payment_id].fee == 0
 
 
-def test_a_wrong_amount_of_what_the_customer_paid_is_a_mismatch() -> None:
+def test_a_wrong_customers_amount_is_a_mismatch() -> None:
     books = SettlementBooks()
     paid = {"presented_amount": 999, "presented_currency": "USD"}
     row = judged(books, capture(books.pay(1000), amount=920, currency="EUR", **paid))
@@ -207,7 +209,7 @@ def test_a_wrong_amount_of_what_the_customer_paid_is_a_mismatch() -> None:
 # -------------------------------------------------------------------- several lines of a payment
 
 
-def test_a_full_charge_and_its_reversal_match_a_capture_in_part_together() -> None:
+def test_a_full_charge_and_its_reversal_together_match_a_partial_capture() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000, parts=[600])
     first = judged(books, capture(payment_id, fee=35))
@@ -227,7 +229,7 @@ def test_a_reversal_before_its_charge_waits_too() -> None:
     assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
 
 
-def test_a_group_that_changes_is_taken_apart_and_put_together_again() -> None:
+def test_a_group_that_changes_is_separated_and_combined_again() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000, parts=[600])
     judged(books, capture(payment_id), capture(payment_id, 3, amount=-400))
@@ -239,7 +241,7 @@ def test_a_group_that_changes_is_taken_apart_and_put_together_again() -> None:
     assert books.unsettled() == {}
 
 
-def test_a_line_that_names_a_capture_is_never_added_up_with_others() -> None:
+def test_a_line_that_identifies_a_capture_is_never_combined_with_others() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     (name,) = books.found.transactions
@@ -249,7 +251,7 @@ def test_a_line_that_names_a_capture_is_never_added_up_with_others() -> None:
     assert {row.status for row in books.lines()} == {LineStatus.AMOUNT_MISMATCH}
 
 
-def test_a_line_that_a_person_has_resolved_waits_no_more() -> None:
+def test_a_resolved_line_no_longer_waits_for_others() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000, parts=[600])
     row = judged(books, capture(payment_id))
@@ -270,7 +272,7 @@ def judged_again(books: SettlementBooks, line: ImportedLine) -> SettlementLine:
 # -------------------------------------------------------------------- refunds and disputes
 
 
-def test_a_refund_that_came_back_before_it_was_settled_has_two_lines() -> None:
+def test_a_refund_that_failed_before_it_was_settled_has_two_lines() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     refund_id = books.refund(payment_id, 300, came_back=True)
@@ -288,9 +290,7 @@ def test_a_refund_that_came_back_before_it_was_settled_has_two_lines() -> None:
     assert books.unsettled() == {}
 
 
-def test_a_failure_of_a_refund_that_is_not_booked_yet_is_matched_when_the_file_comes_again() -> (
-    None
-):
+def test_a_refund_failure_not_booked_yet_is_matched_when_the_file_is_repeated() -> None:
     books = SettlementBooks()
     refund_id = books.refund(books.pay(1000), 300)
     named = References(transaction_id=refund_id)
@@ -310,7 +310,7 @@ def dispute(payment_id: str, number: int, amount: int, fee: int = 0) -> Imported
     return read_line(number, type=kind, amount=amount, fee=fee, references=named)
 
 
-def test_a_dispute_is_settled_line_by_line_as_it_goes_on() -> None:
+def test_a_dispute_is_settled_line_by_line_as_it_proceeds() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     books.dispute(payment_id, "dp_1", amount=600, withdrawn=600, fee=15)
@@ -330,7 +330,7 @@ def test_a_dispute_is_settled_line_by_line_as_it_goes_on() -> None:
     )
 
 
-def test_a_disputes_fee_that_the_file_says_first_is_not_booked_again_by_the_processor() -> None:
+def test_a_dispute_fee_first_reported_by_the_file_is_not_booked_again() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     books.dispute(payment_id, "dp_1", amount=600, withdrawn=600)
@@ -351,7 +351,7 @@ def test_a_dispute_of_another_amount_is_a_mismatch() -> None:
     assert row.reason == "expected amount -6.00 USD, the file says -5.99 USD"
 
 
-def test_without_a_disputes_id_the_only_one_of_the_payment_is_meant() -> None:
+def test_without_a_dispute_id_the_only_dispute_of_the_payment_matches() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     books.dispute(payment_id, "dp_1", amount=600, withdrawn=600)
@@ -360,17 +360,17 @@ def test_without_a_disputes_id_the_only_one_of_the_payment_is_meant() -> None:
     assert (row.status, row.dispute_id) == (LineStatus.MATCHED, "dp_1")
 
 
-# -------------------------------------------------------------------- lines that come again
+# -------------------------------------------------------------------- repeated lines
 
 
-def test_a_matched_line_that_comes_again_changes_nothing() -> None:
+def test_a_repeated_matched_line_changes_nothing() -> None:
     books = SettlementBooks()
     line = capture(books.pay(1000))
     before = judged(books, line)
     assert judged(books, line, file_id="fil_2") == before
 
 
-def test_a_resolved_line_that_comes_again_stays_resolved() -> None:
+def test_a_repeated_resolved_line_stays_resolved() -> None:
     books = SettlementBooks()
     line = capture(books.pay(1000), amount=900)
     row = judged(books, line)
@@ -383,7 +383,7 @@ def test_a_resolved_line_that_comes_again_stays_resolved() -> None:
     assert books.line(line.identity) == row
 
 
-def test_an_older_file_that_is_worked_late_changes_nothing() -> None:
+def test_an_older_file_processed_late_changes_nothing() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     after = judged(books, capture(payment_id), file_id="fil_2")
@@ -391,7 +391,7 @@ def test_an_older_file_that_is_worked_late_changes_nothing() -> None:
     assert books.lines() == [after]
 
 
-def test_a_line_that_moves_to_another_payout_is_superseded_where_it_was() -> None:
+def test_a_line_that_moves_to_another_payout_is_superseded_in_the_old_one() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000, fee=29)
     line = capture(payment_id, fee=29)
@@ -405,7 +405,7 @@ def test_a_line_that_moves_to_another_payout_is_superseded_where_it_was() -> Non
     assert books.unsettled() == {}
 
 
-def test_a_line_that_could_not_be_read_is_superseded_once_it_can_be() -> None:
+def test_an_unreadable_line_is_superseded_once_it_can_be_read() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     books.settle("fil_1", [UnreadableLine(2, "net is not amount less fee")])
@@ -430,7 +430,7 @@ def test_a_line_without_a_counterpart_books_itself() -> None:
     assert row.status is LineStatus.STATUS_MISMATCH
 
 
-def test_what_was_missing_is_matched_by_the_line_that_it_is_found_in() -> None:
+def test_a_missing_transaction_is_matched_by_a_later_line() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     (name,) = books.found.transactions
@@ -455,7 +455,7 @@ def test_what_was_missing_is_matched_by_the_line_that_it_is_found_in() -> None:
     assert books.deltas[-1][place.settlement.id].open_exceptions == -1
 
 
-# -------------------------------------------------------------------- our own layout, by any name
+# -------------------------------------------------------------------- our own layout
 
 
 def canonical(name: str, books: SettlementBooks | None = None) -> SettlementBooks:
@@ -464,7 +464,7 @@ def canonical(name: str, books: SettlementBooks | None = None) -> SettlementBook
     return books
 
 
-def test_a_corrected_file_of_another_name_supersedes_what_was_wrong() -> None:
+def test_a_corrected_file_with_another_name_supersedes_wrong_lines() -> None:
     books = canonical("16.csv")
     line = capture(books.pay(1000), identity="capture:txn_1")
     wrong = judged(books, replace(line, amount=900, net=900))
@@ -486,7 +486,7 @@ def test_a_negative_line_without_a_type_about_a_refund_is_that_refunds() -> None
     assert books.unsettled() == {}
 
 
-def test_what_two_files_say_was_paid_out_is_a_duplicate_in_the_second() -> None:
+def test_a_line_paid_out_by_two_files_is_a_duplicate_in_the_second() -> None:
     books = canonical("16.csv")
     line = capture(books.pay(1000), identity="capture:txn_1")
     first = judged(books, line)
@@ -501,7 +501,7 @@ def test_what_two_files_say_was_paid_out_is_a_duplicate_in_the_second() -> None:
     books.deltas_must_add_up()
 
 
-def test_a_duplicate_is_matched_once_the_first_file_says_something_else() -> None:
+def test_a_duplicate_is_matched_once_the_first_files_line_changes() -> None:
     books = canonical("16.csv")
     payment_id = books.pay(1000)
     line = capture(payment_id, identity="capture:txn_1")
@@ -516,7 +516,7 @@ def test_a_duplicate_is_matched_once_the_first_file_says_something_else() -> Non
     books.deltas_must_add_up()
 
 
-def test_lines_without_an_id_are_those_of_their_file() -> None:
+def test_lines_without_an_id_belong_to_their_file() -> None:
     books = canonical("16.csv")
     line = read_line(2, type=LineType.FEE, amount=-50, identity="content:abc")
     books.settle("fil_1", [line])
@@ -525,7 +525,7 @@ def test_lines_without_an_id_are_those_of_their_file() -> None:
     assert [row.status for row in books.lines()] == ["matched", "matched"]
 
 
-def test_lines_with_one_id_in_a_file_are_duplicates_but_for_the_first() -> None:
+def test_of_lines_with_one_id_in_a_file_all_but_the_first_are_duplicates() -> None:
     books = canonical("16.csv")
     line = capture(books.pay(1000), identity="capture:txn_1")
     twice = replace(line, number=3, identity="capture:txn_1#2")
@@ -535,10 +535,10 @@ def test_lines_with_one_id_in_a_file_are_duplicates_but_for_the_first() -> None:
         assert [row.status for row in books.lines()] == ["matched", "duplicate"]
 
 
-# -------------------------------------------------------------------- lines in each other's way
+# -------------------------------------------------------------------- dependent lines
 
 
-def test_a_duplicate_is_matched_once_the_line_in_its_way_is_about_another_payment() -> None:
+def test_a_duplicate_is_matched_once_the_conflicting_line_is_about_another_payment() -> None:
     books = SettlementBooks()
     first, second = books.pay(1000), books.pay(1000)
     judged(books, capture(first), capture(first, 3))
@@ -547,7 +547,7 @@ def test_a_duplicate_is_matched_once_the_line_in_its_way_is_about_another_paymen
     assert books.unsettled() == {}
 
 
-def test_a_reversal_is_judged_again_when_the_fee_of_its_dispute_is_corrected() -> None:
+def test_a_reversal_is_evaluated_again_when_its_disputes_fee_is_corrected() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     books.dispute(payment_id, "dp_1", amount=600, withdrawn=600, returned=600, fee=15)
@@ -559,7 +559,7 @@ def test_a_reversal_is_judged_again_when_the_fee_of_its_dispute_is_corrected() -
     assert books.unsettled() == {}
 
 
-def test_a_dispute_is_judged_again_with_its_reversal_in_one_batch() -> None:
+def test_a_dispute_is_evaluated_again_with_its_reversal_in_one_batch() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     books.dispute(payment_id, "dp_1", amount=600, withdrawn=600, returned=250)
@@ -570,7 +570,7 @@ def test_a_dispute_is_judged_again_with_its_reversal_in_one_batch() -> None:
     assert books.unsettled() == {}
 
 
-def test_what_was_learned_of_a_disputes_fee_is_given_back_when_another_line_is_corrected() -> None:
+def test_a_learned_dispute_fee_is_reversed_when_another_line_is_corrected() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     books.dispute(payment_id, "dp_1", amount=600, withdrawn=1200, returned=600, fee=15)
@@ -586,7 +586,7 @@ def test_what_was_learned_of_a_disputes_fee_is_given_back_when_another_line_is_c
     assert books.unsettled() == {}
 
 
-def test_a_group_with_a_wrong_fee_is_matched_once_that_is_corrected() -> None:
+def test_a_group_with_a_wrong_fee_is_matched_once_the_fee_is_corrected() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000, parts=[600], fee=20)
     judged(books, capture(payment_id, fee=34), capture(payment_id, 3, amount=-400, fee=-15))
@@ -597,7 +597,7 @@ def test_a_group_with_a_wrong_fee_is_matched_once_that_is_corrected() -> None:
     assert books.unsettled() == {}
 
 
-def test_a_refund_that_names_an_unknown_transaction_is_unexpected_whatever_else_it_names() -> None:
+def test_a_refund_of_an_unknown_transaction_is_unexpected_whatever_its_other_references() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     named = References("", "txn_x", processor_ids=(f"pi_{payment_id}",))
@@ -605,7 +605,7 @@ def test_a_refund_that_names_an_unknown_transaction_is_unexpected_whatever_else_
     assert row.status is LineStatus.UNEXPECTED
 
 
-def test_charges_and_settlements_come_in_the_order_of_the_lines_not_of_a_hash() -> None:
+def test_charges_and_settlements_keep_the_order_of_the_lines() -> None:
     books = SettlementBooks()
     payments = [books.pay(1000) for _ in range(8)]
     lines = [judged(books, capture(each, n, amount=1000)) for n, each in enumerate(payments, 2)]

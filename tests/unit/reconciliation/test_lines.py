@@ -40,7 +40,7 @@ def test_lines_of_a_lower_partition_have_lower_numbers(lower: int, higher: int) 
 
 
 @given(transaction=st.text(min_size=1), attempt=st.integers(0, 9))
-def test_the_line_of_a_missing_transaction_is_no_card_number_and_in_16_partitions(
+def test_the_line_number_of_a_missing_transaction_is_not_a_card_number_and_in_16_partitions(
     transaction: str, attempt: int
 ) -> None:
     line = missing_line(transaction, attempt)
@@ -50,7 +50,7 @@ def test_the_line_of_a_missing_transaction_is_no_card_number_and_in_16_partition
     assert 16 <= line_bucket(line) < 32
 
 
-def test_a_million_lines_stand_in_a_thousand_partitions() -> None:
+def test_a_million_lines_are_in_a_thousand_partitions() -> None:
     assert line_partition("set_1", 999) == "set_1#000"
     assert line_partition("set_1", 1_000) == "set_1#001"
     assert line_partition("set_1", 20_000_007) == "set_1#20000"
@@ -67,7 +67,7 @@ def test_keys_of_one_status_sort_by_day_then_settlement_then_line(
 
 
 @given(day=DAYS, newest=DAYS, line=LINES)
-def test_a_range_up_to_a_day_has_the_whole_day_and_nothing_after(
+def test_a_range_up_to_a_day_includes_the_whole_day_and_nothing_after(
     day: str, newest: str, line: int
 ) -> None:
     low, high = exception_range(LineStatus.MISSING, newest_day=newest)
@@ -76,7 +76,7 @@ def test_a_range_up_to_a_day_has_the_whole_day_and_nothing_after(
 
 
 @given(line=LINES)
-def test_a_range_of_a_status_has_no_other_status_and_one_of_a_settlement_no_other_settlement(
+def test_ranges_of_a_status_or_settlement_include_no_others(
     line: int,
 ) -> None:
     for status in EXCEPTION_STATUSES:
@@ -91,7 +91,7 @@ def test_a_range_of_a_status_has_no_other_status_and_one_of_a_settlement_no_othe
             assert not of_one[0] <= key <= of_one[1]
 
 
-def test_exceptions_stand_in_at_least_four_buckets_and_at_most_eight() -> None:
+def test_exceptions_are_in_four_to_eight_index_shards() -> None:
     counts = {n: len(exception_buckets("mer_1", n)) for n in (1, 4, 5, 8, 256)}
     assert counts == {1: FEWEST_EXCEPTION_BUCKETS, 4: 4, 5: 5, 8: 8, 256: MOST_EXCEPTION_BUCKETS}
     for buckets in counts:

@@ -1,4 +1,4 @@
-"""Odd files, orders and decisions: nothing is settled by halves, twice, or for good by mistake."""
+"""Unusual files, orders and resolutions: nothing is settled partially, twice, or irreversibly."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def statuses(books: SettlementBooks) -> dict[int, str]:
     return {line.line: line.status.value for line in books.lines()}
 
 
-def test_a_line_that_waits_leaves_the_group_it_does_not_fit_as_it_is_when_it_comes_again() -> None:
+def test_a_waiting_line_is_removed_from_a_group_that_it_does_not_fit() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000, parts=[600])
     lines = [
@@ -74,7 +74,7 @@ def test_lines_of_a_payment_in_two_settlement_currencies_are_not_added_up(
     assert not books.unsettled()
 
 
-def test_what_came_in_is_no_payment_out_in_another_currency() -> None:
+def test_an_incoming_amount_is_not_a_payout_in_another_currency() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000, currency="EUR")
     books.settle(
@@ -94,7 +94,7 @@ def test_what_came_in_is_no_payment_out_in_another_currency() -> None:
 
 
 @pytest.mark.parametrize("kind", [LineType.CAPTURE, LineType.REFUND])
-def test_a_tolerance_never_turns_money_in_into_money_out(kind: LineType) -> None:
+def test_a_tolerance_never_changes_the_sign_of_an_amount(kind: LineType) -> None:
     books = SettlementBooks(tolerance=100)
     payment_id = books.pay(1000)
     sign = 1
@@ -107,7 +107,7 @@ def test_a_tolerance_never_turns_money_in_into_money_out(kind: LineType) -> None
     assert statuses(books) == {2: "amount_mismatch"}
 
 
-def test_a_refund_whose_outcome_is_unknown_is_not_accepted_by_its_payment_alone() -> None:
+def test_a_refund_with_an_unknown_outcome_is_not_accepted_by_its_payment_alone() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     refund_id = books.refund(payment_id, 400)
@@ -123,7 +123,7 @@ def test_a_refund_whose_outcome_is_unknown_is_not_accepted_by_its_payment_alone(
     assert books.found.transactions[refund_id].settlement_id is not None
 
 
-def test_an_accepted_return_of_a_refund_is_open_again_when_that_is_undone() -> None:
+def test_an_accepted_refund_failure_is_open_again_when_undone() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     refund_id = books.refund(payment_id, 400)
@@ -141,7 +141,7 @@ def test_an_accepted_return_of_a_refund_is_open_again_when_that_is_undone() -> N
     assert statuses(books) == {2: "matched"}
 
 
-def test_an_accepted_dispute_is_open_again_when_that_is_undone() -> None:
+def test_an_accepted_dispute_is_open_again_when_undone() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
     line = about(payment_id, 2, -600, fee=15, type=LineType.DISPUTE)
@@ -160,7 +160,7 @@ def test_an_accepted_dispute_is_open_again_when_that_is_undone() -> None:
     assert statuses(books) == {2: "matched"}
 
 
-def test_what_a_person_decided_stays_when_other_lines_of_the_payment_change() -> None:
+def test_a_resolution_stays_when_other_lines_of_the_payment_change() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000, parts=[600])
     charge, reversal = about(payment_id, 2, 1000), about(payment_id, 3, -400)
@@ -176,7 +176,7 @@ def test_what_a_person_decided_stays_when_other_lines_of_the_payment_change() ->
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_fee_learned_of_a_refund_that_came_back_is_in_the_payments_total_and_proved(
+def test_a_learned_fee_of_a_failed_refund_is_in_the_payments_total_and_verified(
     late: bool,
 ) -> None:
     books = SettlementBooks()

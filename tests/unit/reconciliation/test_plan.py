@@ -1,4 +1,4 @@
-"""Plans of settlement files: chunks cover every line once, and repeats are found in any order."""
+"""Plans of settlement files: every line in one chunk, duplicates found in any order."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ rows = st.lists(
 
 
 @given(rows, st.integers(1, 9), st.integers(1, 3), st.integers(40, 400))
-def test_chunks_cover_every_record_once_within_their_limits(
+def test_chunks_contain_every_record_once_within_their_limits(
     wanted: list[tuple[str, str]], lines: int, payouts: int, size: int
 ) -> None:
     with pytest.MonkeyPatch.context() as limits:
@@ -70,9 +70,7 @@ def test_chunks_cover_every_record_once_within_their_limits(
 
 
 @given(rows, st.integers(1, 9))
-def test_of_lines_with_one_id_the_first_is_the_line(
-    wanted: list[tuple[str, str]], lines: int
-) -> None:
+def test_of_lines_with_one_id_the_first_counts(wanted: list[tuple[str, str]], lines: int) -> None:
     with pytest.MonkeyPatch.context() as limits:
         limits.setattr(settlement_plan, "CHUNK_LINES", lines)
         plan = FilePlan(layout())
@@ -97,13 +95,13 @@ def test_of_lines_with_one_id_the_first_is_the_line(
         assert all(chunk.first_line <= int(n) <= chunk.last_line for n in each.ordinals)
 
 
-def test_blank_lines_are_no_lines() -> None:
+def test_blank_lines_are_not_counted() -> None:
     plan = FilePlan(layout())
     plan.add(records([("po_1", "a"), ("", ""), ("po_1", "b")]))
     assert plan.lines == 2
 
 
-def test_too_many_lines_are_refused_as_soon_as_they_are_met(
+def test_too_many_lines_are_refused_as_soon_as_they_are_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(settlement_plan, "MAX_FILE_LINES", 3)

@@ -1,4 +1,4 @@
-"""The report of a settlement: what it says, that it is harmless, and that it needs nothing else."""
+"""The report of a settlement: its content, its escaping, and that it is self-contained."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def report(
 
 
 class Page(HTMLParser):
-    """Tags, addresses and texts of a page; every element must be closed in its order."""
+    """Tags, addresses and texts of a page; every element must be closed in order."""
 
     VOID = frozenset({"meta"})
 
@@ -212,21 +212,21 @@ def test_the_first_sentence_says_whether_there_is_something_to_do(
     assert sentence in shown(report(settlement(**changes)))
 
 
-def test_an_exception_is_shown_with_what_we_have_and_what_to_do() -> None:
+def test_an_exception_is_shown_with_our_values_and_what_to_do() -> None:
     text = shown(report(lines=[line()]))
     assert "Amount differs : The file says 25.00 USD; we have 26.00 USD." in text
     assert "26.00 USD, succeeded pay_1" in text
     assert GUIDANCE[LineStatus.AMOUNT_MISMATCH].to_do in text
 
 
-def test_more_exceptions_than_are_shown_are_counted_and_pointed_to() -> None:
+def test_exceptions_that_are_not_shown_are_counted_with_a_link() -> None:
     text = shown(report(settlement(open_exceptions=999), [line()]))
     assert "Open exceptions (999)" in text
     assert "Shown here: 1." in text
     assert "Shown here: 0." in shown(report(settlement(open_exceptions=999)))
 
 
-def test_a_resolved_exception_names_who_closed_it_when_and_why() -> None:
+def test_a_resolved_exception_shows_who_resolved_it_when_and_why() -> None:
     resolution = Resolution(
         action=ResolutionAction.WRITE_OFF, note="agreed by phone", by="ada", at=NOW
     )
@@ -261,7 +261,7 @@ def test_every_value_is_escaped() -> None:
     assert page.count("&lt;script&gt;") == 14
 
 
-def test_the_page_loads_nothing_and_runs_nothing() -> None:
+def test_the_page_loads_and_runs_nothing() -> None:
     page = report(lines=[line()])
     parsed = Page(page)
     assert parsed.addresses == []
@@ -278,7 +278,7 @@ def test_every_status_has_a_meaning_and_every_exception_something_to_do() -> Non
         assert (guidance.to_do is None) == (status in NO_EXCEPTION), status
 
 
-def test_lines_are_decimals_in_csv_and_texts_no_formulas() -> None:
+def test_csv_has_decimals_and_no_formulas() -> None:
     resolution = Resolution(action=ResolutionAction.ACCEPT, note="=1+1", by="ada", at=NOW)
     rows = [
         line_cells(line(amount=-2500, net=-2595, category="@SUM(A1)", resolution=resolution)),
@@ -305,7 +305,7 @@ def test_grouping_changes_no_digit(amount: int, currency: str) -> None:
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
-def test_no_text_leaves_its_element(value: str, attribute: str) -> None:
+def test_no_text_escapes_from_its_element(value: str, attribute: str) -> None:
     page = str(element("p", value, title=attribute))
     assert page.count("<") == 2
     parsed = Page(page)

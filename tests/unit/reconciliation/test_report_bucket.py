@@ -1,4 +1,4 @@
-"""Reports on a bucket that does not take them."""
+"""Reports in a bucket that refuses them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtime.reconciliation.reports.bucket import CSV, ReportFiles
 
 
 class FailingBucket:
-    """S3 at a bad moment."""
+    """S3 that fails."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -27,9 +27,9 @@ class FailingBucket:
         ReadTimeoutError(endpoint_url="https://s3.example"),
         ClientError({"Error": {"Code": "SlowDown", "Message": "slow down"}}, "PutObject"),
     ],
-    ids=["nothing is heard", "S3 refuses"],
+    ids=["no response", "S3 refuses"],
 )
-def test_a_report_that_s3_does_not_take_can_be_asked_for_again(error: Exception) -> None:
+def test_a_report_that_s3_refuses_can_be_requested_again(error: Exception) -> None:
     files = ReportFiles(FailingBucket(error), "reports")  # type: ignore[arg-type]
     with pytest.raises(Unavailable) as refused:
         files.put("set_1/lines.csv", b"line", CSV)

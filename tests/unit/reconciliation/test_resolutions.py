@@ -1,4 +1,4 @@
-"""What can be done about an exception, by what is wrong with it."""
+"""The actions for an exception, by its status."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ TABLE: list[tuple[LineStatus, dict[str, Any], tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("status", "changes", "actions"), TABLE)
-def test_what_can_be_done_depends_on_the_status_and_on_what_could_be_read(
+def test_the_actions_depend_on_the_status_and_on_what_could_be_read(
     status: LineStatus, changes: dict[str, Any], actions: tuple[str, ...]
 ) -> None:
     assert actions_for(line(status, **changes)) == actions
@@ -97,12 +97,12 @@ def test_the_table_has_every_status() -> None:
         ({"action": "accept", "note": "n", "amount": 1}, "amount"),
     ],
 )
-def test_a_decision_says_what_and_why(body: dict[str, Any], names: str) -> None:
+def test_a_resolution_needs_an_action_and_a_note(body: dict[str, Any], names: str) -> None:
     with pytest.raises(ValidationError, match=names):
         ResolveRequest.model_validate(body)
 
 
-def test_a_decision_that_links_nothing_or_too_much_names_the_field() -> None:
+def test_a_resolution_with_a_missing_or_extra_link_names_the_field() -> None:
     one = {"settlement_id": "set_1", "line": 2, "action": "link", "note": "n"}
     for body in ({"lines": [one]}, {"lines": [{**one, "action": "undo", "transaction_id": "t"}]}):
         with pytest.raises(ValidationError) as refused:
@@ -110,7 +110,7 @@ def test_a_decision_that_links_nothing_or_too_much_names_the_field() -> None:
         assert refused.value.errors()[0]["loc"] == ("lines", 0, "transaction_id")
 
 
-def test_one_request_decides_about_up_to_a_hundred_lines() -> None:
+def test_one_request_resolves_up_to_a_hundred_lines() -> None:
     one = {"settlement_id": "set_1", "line": 2, "action": "ignore", "note": "n"}
     assert BulkResolveRequest.model_validate({"lines": [one] * MAX_BULK})
     for lines in ([], [one] * (MAX_BULK + 1)):
@@ -119,7 +119,7 @@ def test_one_request_decides_about_up_to_a_hundred_lines() -> None:
 
 
 @pytest.mark.parametrize("action", ["accept", "write_off", "link", "undo"])
-def test_whatever_moves_money_needs_the_permission_transfers(action: str) -> None:
+def test_every_action_that_moves_money_needs_the_permission_transfers(action: str) -> None:
     needed = {Permission.TRANSFERS.value: action}
     assert ResolveRequest.also_needs({"action": action}) == needed
     lines = [{"action": "ignore"}, "nonsense", {"action": action}]
@@ -130,13 +130,13 @@ def test_whatever_moves_money_needs_the_permission_transfers(action: str) -> Non
 
 
 @pytest.mark.parametrize("status", ["matched", "superseded"])
-def test_lines_that_need_no_decision_are_not_among_exceptions(status: str) -> None:
+def test_lines_that_need_no_decision_are_not_listed_as_exceptions(status: str) -> None:
     with pytest.raises(ValidationError, match="need no decision; list them with"):
         ExceptionQuery(status=LineStatus(status))
     assert ExceptionQuery(status=LineStatus.EXPECTED)
 
 
-def test_days_are_walked_from_the_oldest_and_none_if_the_first_is_later() -> None:
+def test_days_are_iterated_from_the_oldest_and_none_if_the_first_is_later() -> None:
     assert list(days_between("2026-02-27", "2026-03-01")) == [
         "2026-02-27",
         "2026-02-28",
@@ -145,7 +145,7 @@ def test_days_are_walked_from_the_oldest_and_none_if_the_first_is_later() -> Non
     assert list(days_between("2026-03-02", "2026-03-01")) == []
 
 
-def test_a_merchants_unsettled_day_has_one_settlement_whoever_makes_it() -> None:
+def test_a_merchants_unsettled_day_has_one_settlement() -> None:
     first = unsettled_settlement_id("mer_1", "2026-03-14")
     assert first == unsettled_settlement_id("mer_1", "2026-03-14")
     others = [("mer_2", "2026-03-14"), ("mer_1", "2026-03-15")]
@@ -154,7 +154,7 @@ def test_a_merchants_unsettled_day_has_one_settlement_whoever_makes_it() -> None
 
 
 @pytest.mark.parametrize("shape", [ResolveRequest, BulkResolveRequest])
-def test_a_write_off_is_for_operators_in_every_request_that_has_one(
+def test_a_write_off_is_for_operators_in_every_request(
     shape: type[ResolveRequest | BulkResolveRequest],
 ) -> None:
     def body(action: object) -> dict[str, Any]:

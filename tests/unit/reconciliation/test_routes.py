@@ -1,4 +1,4 @@
-"""Settlement routes in this process: upload links, lists, reports, and who may see what."""
+"""Settlement routes in this process: upload links, lists, reports, and permissions."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ def announce(api: Functions, merchant: str, body: Any = None, **more: Any) -> An
     return api("POST", PATH, body or FILE, **{"authorizer": who, **more})
 
 
-def test_an_announced_file_has_a_link_that_is_signed_for_its_own_key(
-    api: Functions, shop: str
-) -> None:
+def test_an_announced_file_has_a_link_signed_for_its_own_key(api: Functions, shop: str) -> None:
     answer = announce(api, shop)
     assert answer.status == 201, answer.text
     body = answer.body
@@ -85,7 +83,7 @@ def test_an_announced_file_has_a_link_that_is_signed_for_its_own_key(
     assert query["X-Amz-SignedHeaders"] == ["host"]
 
 
-def test_a_named_checksum_is_part_of_the_signature(api: Functions, shop: str) -> None:
+def test_a_checksum_is_part_of_the_signature(api: Functions, shop: str) -> None:
     body = announce(api, shop, {**FILE, "sha256": SHA256.upper()}).body
     checksum = base64.b64encode(bytes.fromhex(SHA256)).decode()
     assert body["upload_headers"] == {"x-amz-checksum-sha256": checksum}
@@ -108,7 +106,7 @@ def test_a_named_checksum_is_part_of_the_signature(api: Functions, shop: str) ->
         ("x" * 201, "at most 200 characters"),
     ],
 )
-def test_a_name_that_no_file_should_have_is_refused_with_the_reason(
+def test_an_invalid_file_name_is_refused_with_the_reason(
     api: Functions, shop: str, name: str, why: str
 ) -> None:
     answer = announce(api, shop, {"name": name})
@@ -117,19 +115,19 @@ def test_a_name_that_no_file_should_have_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("name", ["päyout März.csv", "x" * 200, "a..b", "100%.csv", "'; --.csv"])
-def test_ordinary_names_of_files_are_taken(api: Functions, shop: str, name: str) -> None:
+def test_ordinary_file_names_are_accepted(api: Functions, shop: str, name: str) -> None:
     body = announce(api, shop, {"name": name}).body
     assert body["name"] == name
     assert unquote(urlsplit(body["upload_url"]).path).endswith(f"/{body['id']}/{name}")
 
 
 @pytest.mark.parametrize("sha256", ["", "abc", "g" * 64, SHA256 + "00", 1])
-def test_a_checksum_of_another_form_is_refused(api: Functions, shop: str, sha256: Any) -> None:
+def test_a_malformed_checksum_is_refused(api: Functions, shop: str, sha256: Any) -> None:
     answer = announce(api, shop, {**FILE, "sha256": sha256})
     assert (answer.status, answer.body["param"]) == (422, "sha256")
 
 
-def test_a_repeated_request_makes_one_file(api: Functions, shop: str) -> None:
+def test_a_repeated_request_creates_one_file(api: Functions, shop: str) -> None:
     key = {"idempotency-key": "once"}
     first, again = (announce(api, shop, headers=key) for _ in range(2))
     assert first.text == again.text
@@ -156,7 +154,7 @@ def test_files_are_listed_by_status_newest_first_and_in_pages(api: Functions, sh
     assert "upload_url" not in shown
 
 
-def test_another_merchants_file_does_not_exist(api: Functions, shop: str) -> None:
+def test_another_merchants_file_is_not_found(api: Functions, shop: str) -> None:
     file_id = announce(api, shop).body["id"]
     stranger = api("POST", "/v1/merchants", {"name": "B", "email": "b@example.com"}).body["id"]
     who = token_of(stranger, "reports merchant")
@@ -166,14 +164,14 @@ def test_another_merchants_file_does_not_exist(api: Functions, shop: str) -> Non
     assert api("POST", PATH, body, authorizer=who).status == 403
 
 
-def test_only_who_may_change_the_merchant_announces_files(api: Functions, shop: str) -> None:
+def test_announcing_files_needs_the_permission_merchant(api: Functions, shop: str) -> None:
     for permissions in ("reports", "payments transfers accounts", ""):
         who = token_of(shop, permissions)
         assert announce(api, shop, authorizer=who).status == 403
     assert api("GET", PATH, authorizer=token_of(shop, "merchant payments")).status == 403
 
 
-def test_an_operator_announces_for_a_merchant_that_exists(api: Functions, shop: str) -> None:
+def test_an_operator_announces_only_for_an_existing_merchant(api: Functions, shop: str) -> None:
     made = api("POST", PATH, {**FILE, "merchant_id": shop}, authorizer=OPERATOR)
     assert made.status == 201
     assert made.body["merchant_id"] == shop
@@ -184,7 +182,7 @@ def test_an_operator_announces_for_a_merchant_that_exists(api: Functions, shop: 
     assert api("POST", PATH, unknown, authorizer=OPERATOR).status == 404
 
 
-def test_no_checksum_is_taken_for_a_card_number() -> None:
+def test_no_checksum_is_mistaken_for_a_card_number() -> None:
     for number in range(2_000):
         digest = hashlib.sha256(str(number).encode()).hexdigest()
         assert find_card_data({**FILE, "sha256": digest}) is None, digest
@@ -333,7 +331,7 @@ def test_a_report_of_too_many_lines_has_no_csv_but_shows_its_exceptions(
     assert "Shown here: 0." in text
 
 
-def test_nothing_of_another_merchants_settlement_is_shown(api: Functions, shop: str) -> None:
+def test_another_merchants_settlement_is_never_shown(api: Functions, shop: str) -> None:
     settlement = settled("mer_other", line_buckets=(0,))
     who = token_of(shop, "reports")
     for path in ("", "/lines", "/report"):
@@ -344,7 +342,7 @@ def test_nothing_of_another_merchants_settlement_is_shown(api: Functions, shop: 
         assert answer.status == 403, path
 
 
-def test_a_link_that_ended_unused_says_what_to_do(api: Functions, shop: str) -> None:
+def test_an_expired_unused_link_says_what_to_do(api: Functions, shop: str) -> None:
     made = announce(api, shop).body
     file = boto3.client("dynamodb").get_item(
         TableName="settlement_files", Key={"id": {"S": made["id"]}}

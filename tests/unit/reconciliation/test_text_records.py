@@ -1,4 +1,4 @@
-"""Records of a file: the same however the stream is cut, and wherever reading begins."""
+"""Records of a file: the same for any blocks of the stream and any starting position."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def records(body: bytes, delimiter: str = ",") -> list[Record]:
 
 
 @given(bodies, st.lists(st.integers(0, 200_000), max_size=8))
-def test_records_are_the_same_however_the_stream_is_cut(body: bytes, places: list[int]) -> None:
+def test_records_do_not_depend_on_the_blocks_of_the_stream(body: bytes, places: list[int]) -> None:
     assert list(read_records(cut(body, places), ",")) == records(body)
 
 
@@ -103,7 +103,7 @@ def test_a_worker_that_reads_a_range_between_two_records_finds_the_same_ones(
     st.sampled_from([",", ";", "\t"]),
     st.sampled_from(["\n", "\r\n"]),
 )
-def test_what_a_csv_writer_wrote_is_read_back(
+def test_the_output_of_a_csv_writer_is_parsed_to_the_same_cells(
     rows: list[list[str]], delimiter: str, line_end: str
 ) -> None:
     text = io.StringIO(newline="")
@@ -115,7 +115,7 @@ def test_what_a_csv_writer_wrote_is_read_back(
     assert [record.cells for record in records(body, delimiter)] == expected
 
 
-def test_a_quote_that_is_never_closed_costs_its_own_line_alone() -> None:
+def test_an_unclosed_quote_affects_only_its_own_line() -> None:
     body = b'a,1\n"b,2\nc,3\n' + b"d,4\n" * 20_000
     found = records(body)
     assert [found[0].cells, found[2].cells] == [("a", "1"), ("c", "3")]
@@ -131,19 +131,19 @@ def test_a_record_over_several_lines_keeps_its_first_line_number() -> None:
     assert (second.cells, second.line) == (("b", "", "2"), 4)
 
 
-def test_a_mark_at_the_very_start_is_dropped_and_nowhere_else() -> None:
+def test_a_byte_order_mark_is_dropped_only_at_the_very_start() -> None:
     found = records(BOM + b"a\n" + BOM + b"b")
     assert [record.cells for record in found] == [("a",), ("\ufeffb",)]
     assert [record.cells for record in records(BOM + b'"a"\n')] == [("a",)]
 
 
 @pytest.mark.parametrize("body", [b"\n", b" \r\n", b",,\n", b'"",\n'])
-def test_a_record_in_which_nothing_stands_is_blank(body: bytes) -> None:
+def test_a_record_without_content_is_blank(body: bytes) -> None:
     (record,) = records(body)
     assert record.is_blank
 
 
-def test_a_record_at_the_bound_is_read_and_one_above_is_not() -> None:
+def test_a_record_at_the_limit_is_read_and_one_above_is_not() -> None:
     bound = MAX_RECORD_BYTES - 1
     body = b"a" * bound + b"\n" + b"b" * (bound + 1) + b"\nc\n"
     first, second, third = records(body)
@@ -184,7 +184,7 @@ def test_a_record_of_too_many_physical_lines_is_an_open_quote() -> None:
     assert (found[1].cells, found[-1].cells) == (("a",), ("b", "2"))
 
 
-def test_lines_that_each_open_a_quote_are_looked_at_a_bounded_number_of_times(
+def test_lines_that_each_open_a_quote_are_read_a_bounded_number_of_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked = 0
@@ -212,5 +212,5 @@ def test_lines_that_each_open_a_quote_are_looked_at_a_bounded_number_of_times(
         (b'a,"b\n', "a quote is opened and never closed"),
     ],
 )
-def test_what_is_wrong_is_said_to_those_who_have_the_file(body: bytes, why: str) -> None:
+def test_the_reason_of_an_unreadable_line_is_reported(body: bytes, why: str) -> None:
     assert [record.reason for record in records(body)] == [f"not readable as CSV: {why}"]

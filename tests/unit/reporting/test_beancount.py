@@ -1,4 +1,4 @@
-"""The text of a Beancount ledger; that Beancount takes it is tried in tests/integration."""
+"""The text of a Beancount ledger; tests/integration checks that Beancount accepts it."""
 
 import re
 
@@ -23,7 +23,7 @@ ID = st.from_regex(r"\Aacc_[A-Za-z0-9_]{1,60}\Z")
 
 
 @given(ID)
-def test_every_account_has_a_name_that_beancount_takes(account_id: str) -> None:
+def test_every_account_has_a_name_that_beancount_accepts(account_id: str) -> None:
     assert ACCOUNT_NAME.fullmatch(books_account(account_id))
 
 
@@ -42,7 +42,7 @@ def test_amounts_have_the_decimals_of_their_currency(currency: str, amount: int,
     )
 
 
-def test_a_transaction_names_its_transfer_and_escapes_what_people_wrote() -> None:
+def test_a_transaction_has_its_transfer_and_escapes_free_text() -> None:
     text = books_transaction(
         BooksTransaction(
             at=AT,
@@ -64,7 +64,7 @@ def test_a_transaction_names_its_transfer_and_escapes_what_people_wrote() -> Non
     )
 
 
-def test_what_is_missing_to_zero_is_elsewhere() -> None:
+def test_the_difference_to_zero_is_posted_elsewhere() -> None:
     assert with_the_rest([("Assets:Acc-a", 3)]) == (("Assets:Acc-a", 3), (ELSEWHERE, -3))
     assert with_the_rest([("Assets:Acc-a", 3), ("Assets:Acc-b", -3)])[-1] == ("Assets:Acc-b", -3)
 

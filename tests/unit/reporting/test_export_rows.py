@@ -1,4 +1,4 @@
-"""Exported text: harmless to spreadsheets, and read back as it was written."""
+"""Exported text: harmless in spreadsheets, and parsed back to the same values."""
 
 import csv
 import io
@@ -44,19 +44,19 @@ def test_numbers_stay_numbers(number: int | str) -> None:
 
 
 @pytest.mark.parametrize("text", ["-5\n", "--5", "-5=1", "-5."])
-def test_what_only_begins_like_a_number_is_text(text: str) -> None:
+def test_a_text_that_only_begins_like_a_number_is_text(text: str) -> None:
     ((cell,),) = read_back(csv_lines([[text]]))
     assert cell == "'" + text
 
 
-def test_quotes_commas_and_line_ends_are_quoted_as_rfc_4180_says() -> None:
+def test_quotes_commas_and_line_ends_are_quoted_as_in_rfc_4180() -> None:
     assert csv_lines([['a,"b"', "c\r\nd", None, True, {"k": [1, "é"]}]]) == (
         '"a,""b""","c\r\nd",,true,"{""k"":[1,""é""]}"\r\n'.encode()
     )
 
 
 @given(st.lists(st.lists(VALUES, min_size=2, max_size=4), max_size=4))
-def test_every_cell_comes_back_and_none_is_a_formula(rows: list[list[Any]]) -> None:
+def test_every_cell_survives_and_none_is_a_formula(rows: list[list[Any]]) -> None:
     back = read_back(csv_lines(rows))
     assert len(back) == len(rows)
     for row, cells in zip(rows, back, strict=True):

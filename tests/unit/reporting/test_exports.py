@@ -1,4 +1,4 @@
-"""Exports without an engine: their filters are those of the lists, and each new job is queued."""
+"""Exports without an engine: they have the filters of the lists, and each new job is queued."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def export(**changes: Any) -> Export:
 
 
 @pytest.mark.parametrize("kind", ExportKind)
-def test_every_filter_of_a_kind_can_be_asked_for(kind: ExportKind) -> None:
+def test_every_filter_of_a_kind_can_be_requested(kind: ExportKind) -> None:
     missing = set(filter_names(kind)) - set(ExportRequest.model_fields)
     assert not missing, f"ExportRequest lacks {missing} of {FILTERS[kind].__name__}"
     assert kind in ROWS
 
 
-def test_no_filter_can_be_asked_for_that_no_kind_has() -> None:
+def test_no_unknown_filter_can_be_requested() -> None:
     known = {name for kind in ExportKind for name in filter_names(kind)}
     others = {"kind", "format", "merchant_id", "idempotency_key"}
     assert set(ExportRequest.model_fields) - others == known
 
 
-def test_a_link_is_given_once_the_file_is_there() -> None:
+def test_a_link_is_returned_once_the_file_exists() -> None:
     for status in ("queued", "running", "failed"):
         assert export_answer(export(status=status), lambda _: "https://link").result_url is None
     answer = export_answer(export(status="completed", rows_done=7), lambda _: "https://link")
@@ -65,7 +65,7 @@ def test_a_link_is_given_once_the_file_is_there() -> None:
     assert not inner & set(answer.model_dump())
 
 
-def test_the_platforms_exports_see_everything_and_merchants_what_is_theirs() -> None:
+def test_a_merchants_exports_are_limited_to_its_own_rows() -> None:
     assert whose(export(merchant_id=PLATFORM)).scope.owner is None
     assert whose(export()).scope.owner == "mer_1"
 
@@ -73,13 +73,13 @@ def test_the_platforms_exports_see_everything_and_merchants_what_is_theirs() -> 
 # ------------------------------------------------------------ chunks
 
 
-def test_rows_are_taken_as_many_together_as_one_call_reads() -> None:
+def test_as_many_rows_are_taken_together_as_one_call_reads() -> None:
     taken = list(selections(range(2 * ROWS_AT_ONCE + 1), position=str))
     assert [len(each.entries) for each in taken] == [ROWS_AT_ONCE, ROWS_AT_ONCE, 1]
     assert [each.position for each in taken] == ["99", "199", "200"]
 
 
-def test_a_search_that_finds_nothing_can_stop_nevertheless() -> None:
+def test_a_search_without_results_can_be_interrupted() -> None:
     entries = range(2 * LOOKED_AT_ONCE + 1)
     taken = list(selections(entries, position=str, matches=lambda _: False))
     assert [each.entries for each in taken] == [(), (), ()]
@@ -102,7 +102,7 @@ class _Queue:
         return {}
 
 
-def test_each_new_job_is_queued_and_one_that_sqs_does_not_take_comes_again() -> None:
+def test_each_new_job_is_queued_and_one_that_sqs_refuses_is_retried() -> None:
     queue = _Queue(frozenset({"exp_2"}))
     orders = ExportOrders(ExportQueue(queue, "queue"))  # type: ignore[arg-type]
     changes = [
@@ -114,10 +114,10 @@ def test_each_new_job_is_queued_and_one_that_sqs_does_not_take_comes_again() -> 
     assert orders(changes) == {"2"}
     (message,) = queue.sent
     assert json.loads(message["MessageBody"]) == {"id": "exp_1", "merchant_id": "mer_1"}
-    assert message["MessageGroupId"] == "mer_1", "merchants take turns"
+    assert message["MessageGroupId"] == "mer_1", "merchants are served in turns"
 
 
-def test_a_turn_that_cannot_be_queued_is_told() -> None:
+def test_a_turn_that_cannot_be_queued_is_reported() -> None:
     queue = ExportQueue(_Queue(frozenset({"exp_1"})), "queue")  # type: ignore[arg-type]
     with pytest.raises(Unavailable, match="exp_1"):
         queue.send(ExportOrder(id="exp_1", merchant_id="mer_1"), 5)
@@ -137,7 +137,7 @@ def test_completing_an_upload_twice_changes_nothing() -> None:
     assert files.size("key") == 4
 
 
-def test_a_part_that_is_not_the_listed_one_is_no_file() -> None:
+def test_a_part_that_differs_from_the_listed_one_fails() -> None:
     s3 = FakeUploads()
     files = ExportFiles(s3, "bucket")  # type: ignore[arg-type]
     upload = files.begin("key", ExportFormat.CSV)

@@ -1,4 +1,4 @@
-"""What payments add to totals, in whatever order their changes come."""
+"""What payments add to totals, in any order of their changes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ states = st.builds(
 
 
 @given(steps=st.lists(states, min_size=1, max_size=12), order=st.randoms(use_true_random=False))
-def test_in_any_order_and_however_often_the_newest_state_alone_is_counted(
+def test_only_the_newest_state_is_counted_in_any_order_and_number(
     steps: list[dict[str, object]], order: Random
 ) -> None:
     # Once a payment has an outcome it never is without one again.
@@ -96,14 +96,14 @@ def test_in_any_order_and_however_often_the_newest_state_alone_is_counted(
 
 
 @pytest.mark.parametrize("status", S)
-def test_every_status_has_a_count_of_its_own_unless_it_has_no_outcome(status: S) -> None:
+def test_every_status_with_an_outcome_has_its_own_count(status: S) -> None:
     payment = a_payment(status=status)
     assert is_counted(payment) == (status not in {S.PENDING, S.PROCESSING})
     if is_counted(payment):
         assert figures_of(contribution_of(payment, "b")).by_status() == {status: 1}
 
 
-def test_a_payment_stays_in_the_bucket_where_it_was_counted_first() -> None:
+def test_a_payment_stays_in_the_bucket_where_it_was_first_counted() -> None:
     first = step_to(a_payment(), None, "mer_1#007")
     assert first is not None
     assert list(first.moves()) == [TotalKey("mer_1#007", "2026-03-14#USD")]
@@ -114,7 +114,7 @@ def test_a_payment_stays_in_the_bucket_where_it_was_counted_first() -> None:
     assert step_to(a_payment(version=2), refunded.after, "b") is None
 
 
-def test_what_is_counted_adds_up_like_the_payments_themselves() -> None:
+def test_counts_add_up_like_the_payments_themselves() -> None:
     payments = [
         a_payment(1, amount_captured=100, amount_refunded=30, fee=3),
         a_payment(2, status=S.REQUIRES_CAPTURE),
@@ -129,7 +129,7 @@ def test_what_is_counted_adds_up_like_the_payments_themselves() -> None:
 
 
 @given(one=st.lists(st.integers(-9, 9), min_size=9, max_size=9), zero=st.booleans())
-def test_figures_taken_away_from_themselves_are_nothing(one: list[int], zero: bool) -> None:
+def test_figures_subtracted_from_themselves_are_zero(one: list[int], zero: bool) -> None:
     figures = Figures(**dict(zip(FIGURES, one, strict=True)))
     assert figures.minus(figures) == NOTHING
     assert figures.plus(NOTHING if zero else figures).minus(figures) == (
@@ -137,19 +137,19 @@ def test_figures_taken_away_from_themselves_are_nothing(one: list[int], zero: bo
     )
 
 
-def test_one_commit_takes_as_many_payments_as_their_rows_leave_room_for() -> None:
+def test_one_commit_takes_as_many_payments_as_fit() -> None:
     together = [step_to(a_payment(n), None, "mer_1#001") for n in range(150)]
     apart = [step_to(a_payment(n), None, f"mer_1#{n:03}") for n in range(150)]
     assert len(fitting([s for s in together if s])) == MAX_TRANSACTION_ITEMS - 1
     assert len(fitting([s for s in apart if s])) == MAX_TRANSACTION_ITEMS // 2
 
 
-def test_the_day_is_that_of_the_id_whatever_somebody_writes_into_the_row() -> None:
+def test_the_day_comes_from_the_id_and_not_from_the_row() -> None:
     assert day_of(a_payment(created_at="2020-01-01T00:00:00.000Z")) == "2026-03-14"
     assert day_of(a_payment(id="by hand", created_at="2020-01-01T00:00:00.000Z")) == "2020-01-01"
 
 
-def test_a_rows_group_can_be_told_from_its_key() -> None:
+def test_a_rows_group_can_be_derived_from_its_key() -> None:
     group = Group("mer_1", "2026-03-14", "USD")
     assert Group.of("mer_1#007", group.item) == Group.of("mer_1", group.item) == group
 

@@ -1,4 +1,4 @@
-"""Answers judged by the contract, and 5xx by whether anything went wrong."""
+"""Answers checked against the contract, and 5xx answers against injected faults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRY_AGAIN = exchange(
 
 
 @pytest.mark.parametrize("answered", [CRASHED, TOO_LATE, TRY_AGAIN])
-def test_a_5xx_is_expected_of_a_request_that_began_while_things_went_wrong(
+def test_a_5xx_is_expected_for_a_request_that_began_under_faults(
     answered: Exchange,
 ) -> None:
     assert list(answer_faults([answered])) == []
@@ -35,12 +35,14 @@ def test_a_5xx_is_expected_of_a_request_that_began_while_things_went_wrong(
         (TRY_AGAIN, "503 though nothing goes wrong"),
     ],
 )
-def test_any_5xx_is_found_of_a_request_that_began_after_that(answered: Exchange, what: str) -> None:
+def test_a_5xx_is_found_for_a_request_that_began_without_faults(
+    answered: Exchange, what: str
+) -> None:
     (fault,) = answer_faults([replace(answered, calm=True)])
     assert what in fault
 
 
-def test_an_event_that_comes_before_what_it_is_about_is_refused_at_any_time() -> None:
+def test_an_event_refused_for_arriving_too_early_is_always_expected() -> None:
     path, again = "/v1/processor-events/stripe", {"Retry-After": "1"}
     early, other = (
         exchange(1.0, 2.0, "POST", path, status=503, answer={"code": code}, headers=again)
@@ -50,13 +52,13 @@ def test_an_event_that_comes_before_what_it_is_about_is_refused_at_any_time() ->
     assert len(list(answer_faults([replace(other, calm=True)]))) == 1
 
 
-def test_other_answers_are_none_of_it() -> None:
+def test_other_answers_are_ignored() -> None:
     found = exchange(1.0, 2.0, "GET", "/v1/payments", status=200)
     unanswered = exchange(1.0, 2.0, "GET", "/v1/payments")
     assert list(answer_faults([replace(each, calm=True) for each in (found, unanswered)])) == []
 
 
-def test_a_503_without_retry_after_is_found_at_any_time() -> None:
+def test_a_503_without_retry_after_is_always_found() -> None:
     hurried = exchange(1.0, 2.0, "GET", "/v1/payments", status=503, answer={"code": "unavailable"})
     (fault,) = answer_faults([hurried])
     assert fault.endswith("503 without Retry-After")

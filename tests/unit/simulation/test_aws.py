@@ -1,4 +1,4 @@
-"""Simulated AWS: what the platform's gateways meet behind their clients."""
+"""Simulated AWS, as seen by the platform's gateways through their clients."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def code_of(call, *arguments, **named):
 # ---------------------------------------------------------------- KMS
 
 
-def test_a_data_key_opens_with_its_key_and_context_only(account):
+def test_a_data_key_is_decrypted_only_with_its_key_and_context(account):
     kms = account.clients(None).kms()
     named = {"KeyId": "arn:pii", "EncryptionContext": {"subject": "mer_1"}}
     made = kms.generate_data_key(KeySpec="AES_256", **named)
@@ -70,7 +70,7 @@ def test_a_data_key_opens_with_its_key_and_context_only(account):
     assert code_of(kms.decrypt, CiphertextBlob=blob, **named) == "DisabledException"
 
 
-def test_signatures_verify_and_are_always_the_same(account):
+def test_signatures_verify_and_are_deterministic(account):
     kms = account.clients(None).kms()
     named = {"KeyId": "a", "MessageType": "RAW", "SigningAlgorithm": "ECDSA_SHA_256"}
     signature = kms.sign(Message=b"root", **named)["Signature"]
@@ -102,7 +102,7 @@ def test_settlement_objects_are_found_read_copied_and_deleted_by_version(account
     assert b"".join(files.blocks(second)) == b"three"
 
 
-def test_what_replaced_an_object_is_not_read_in_its_place(account):
+def test_a_replaced_object_is_not_read_in_place_of_the_old_version(account):
     files = SettlementObjects(account.clients(None).s3(), "files")
     old = files.write("a", [b"one"])
     files.write("a", [b"two"])
@@ -118,7 +118,7 @@ def test_large_objects_are_written_in_parts(account):
     assert b"".join(files.blocks(version)) == b"".join(blocks)
 
 
-def test_an_upload_is_completed_once_and_again_changes_nothing(account):
+def test_an_upload_is_completed_once_and_repeating_changes_nothing(account):
     files = ExportFiles(account.clients(None).s3(), "files")
     upload = files.begin("x", ExportFormat.CSV)
     parts = [
@@ -136,7 +136,7 @@ def test_an_upload_is_completed_once_and_again_changes_nothing(account):
     assert files.size("x") > 0
 
 
-def test_locked_objects_stay_and_their_puts_need_a_checksum(account):
+def test_locked_objects_cannot_be_deleted_and_their_puts_need_a_checksum(account):
     s3 = account.clients(None).s3()
     archive = AuditArchive(s3, "audit")
     assert archive.add_segment("s/1", b"rows")
@@ -151,7 +151,7 @@ def test_locked_objects_stay_and_their_puts_need_a_checksum(account):
     assert list(archive.names("s/")) == []
 
 
-def test_lists_come_in_pages(account):
+def test_lists_are_paged(account):
     s3 = account.clients(None).s3()
     archive = AuditArchive(s3, "files")
     keys = [f"k/{n:05d}" for n in range(2_500)]
@@ -162,7 +162,7 @@ def test_lists_come_in_pages(account):
     assert [each.key for each in archive.versions("k/")] == keys
 
 
-def test_a_link_says_what_it_is_for(account):
+def test_a_signed_link_contains_its_purpose(account):
     links = SignedLinks(account.clients(None).signing_s3(), "files")
     body = b"a file"
     link = links.upload("incoming/ä b.csv", hashlib.sha256(body).hexdigest())
@@ -189,10 +189,10 @@ def _sha256(body):
     return base64.b64encode(hashlib.sha256(body).digest()).decode()
 
 
-# ---------------------------------------------------------------- unreliable
+# ---------------------------------------------------------------- faults
 
 
-def test_a_client_tries_again_what_may_pass_and_may_so_do_it_twice(scheduler):
+def test_a_client_retries_transient_faults_and_may_execute_twice(scheduler):
     account = AwsAccount(scheduler, None, PartnerRates(answer_lost=0.4, refused=0.2))
     queue = account.sqs.create("q", visibility_seconds=30)
     account.sqs.failing = 0.0
@@ -216,11 +216,11 @@ def test_a_client_tries_again_what_may_pass_and_may_so_do_it_twice(scheduler):
     assert len(bodies) > len(set(bodies))
 
 
-def test_what_the_platform_does_not_ask_for_ends_the_run(scheduler, account):
+def test_an_unsupported_request_ends_the_run(scheduler, account):
     s3 = account.clients(None).s3()
 
     def work():
-        with suppress(Exception):  # as code that takes every failure of AWS for a passing one
+        with suppress(Exception):  # like code that treats every failure of AWS as transient
             s3.list_buckets()
 
     scheduler.spawn(work, "a")
@@ -228,7 +228,7 @@ def test_what_the_platform_does_not_ask_for_ends_the_run(scheduler, account):
         scheduler.run()
 
 
-def test_a_body_may_break_off_while_it_is_read(scheduler, account):
+def test_a_body_may_be_truncated_while_it_is_read(scheduler, account):
     s3 = account.clients(None).s3()
     files = SettlementObjects(s3, "files")
     version = files.write("a", [bytes(PART_BYTES)])
@@ -248,7 +248,7 @@ def test_a_body_may_break_off_while_it_is_read(scheduler, account):
     assert outcomes == {PART_BYTES, "broken", "lost"}
 
 
-def test_a_conditional_put_may_meet_another_one(scheduler, account):
+def test_a_conditional_put_may_conflict_with_another_one(scheduler, account):
     account.rates = replace(PartnerRates.calm(), refused=0.9)
     archive = AuditArchive(account.clients(None).s3(), "audit")
     codes = set()
@@ -264,7 +264,7 @@ def test_a_conditional_put_may_meet_another_one(scheduler, account):
     assert "ConditionalRequestConflict" in codes
 
 
-def test_entries_of_a_batch_are_refused_by_themselves(account):
+def test_entries_of_a_batch_are_refused_individually(account):
     account.events.failing = account.sqs.failing = 0.5
     entries = [{"Source": "s", "DetailType": "d", "Detail": json.dumps(n)} for n in range(10)]
     answer = account.clients(None).events().put_events(Entries=entries)

@@ -1,4 +1,4 @@
-"""Calls of DynamoDB through the scheduler: what is done, and what the caller is told of it."""
+"""Calls of DynamoDB through the scheduler: their effect, and the error that the caller gets."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def only(fault, rate=0.99):
 
 
 def met(world, work, attempts=40):
-    """What happens to so many calls, each for a key of its own: (outcome, done) → how often."""
+    """The results of this many calls, each with its own key: (outcome, done) → count."""
     seen = Counter()
     for number in range(attempts):
         key = f"k{number}"
@@ -110,7 +110,7 @@ NOT, DONE = (False, False), (True, True)
         ("conflict", {("TransactionConflictException", *NOT)}),
     ],
 )
-def test_each_fault_is_what_it_says(fault, expected):
+def test_each_fault_has_its_documented_effect(fault, expected):
     world = World(only(fault))
     seen = met(world, world.put)
     assert seen - {("answer", *DONE)} == expected
@@ -126,7 +126,7 @@ def test_every_fault_of_a_call_is_tested_here():
     }
 
 
-def test_a_transaction_is_canceled_for_one_of_its_items():
+def test_a_transaction_is_canceled_because_of_one_of_its_items():
     world = World(only("conflict"))
     with pytest.raises(world.client.exceptions.TransactionCanceledException) as canceled:
         world.invoke(lambda: world.transact(["a", "b", "c"]))
@@ -135,7 +135,7 @@ def test_a_transaction_is_canceled_for_one_of_its_items():
     assert not world.is_there()
 
 
-def test_a_transaction_is_throttled_for_one_of_its_items_or_for_all():
+def test_a_transaction_is_throttled_because_of_one_item_or_all():
     world = World(only("throttled"))
     seen = set()
 
@@ -168,14 +168,14 @@ def test_reads_are_throttled_where_writes_conflict():
         world.invoke(lambda: world.client.get_item(TableName="t", Key=KEY))
 
 
-def test_who_waits_for_too_long_is_told_so_while_it_is_done():
+def test_a_caller_that_waits_too_long_gets_a_timeout_although_the_call_is_done():
     world = World(replace(CALM, stuck=0.99))
     seen = met(world, world.put, attempts=60)
     assert ("ReadTimeoutError", False, True) in seen
     assert seen <= {("ReadTimeoutError", False, True), ("answer", *DONE)}
 
 
-def test_a_late_request_is_done_after_a_newer_one():
+def test_a_late_request_is_executed_after_a_newer_one():
     world = World(only("late"))
 
     def work():
@@ -189,7 +189,7 @@ def test_a_late_request_is_done_after_a_newer_one():
     assert world.database.tables["t"].items["a",]["n"] == {"N": "1"}
 
 
-def test_a_transaction_that_lasts_conflicts_with_others_and_may_be_half_visible():
+def test_a_long_transaction_conflicts_with_others_and_may_be_half_visible():
     world = World(replace(CALM, slow=0.99, half_visible=0.99))
     outcomes, halves = Counter(), 0
 
@@ -219,7 +219,7 @@ def test_a_transaction_that_lasts_conflicts_with_others_and_may_be_half_visible(
     assert halves
 
 
-def test_a_token_that_comes_again_changes_nothing():
+def test_a_repeated_token_changes_nothing():
     world = World(only("answer_lost"))
 
     def work():
@@ -252,7 +252,7 @@ def test_a_batch_leaves_keys_unread():
     assert found == [f"k{n}" for n in range(10)]
 
 
-def test_what_the_engine_does_not_know_ends_the_run():
+def test_an_unsupported_call_ends_the_run():
     world = World()
     with pytest.raises(Unsupported):
         world.invoke(lambda: world.client.get_item(TableName="t", Key=KEY, AttributesToGet=["n"]))
@@ -273,7 +273,7 @@ def test_a_watch_over_commits_can_end_the_run():
 
 
 @pytest.mark.parametrize("fault", PARTNER_FAULTS)
-def test_each_fault_of_another_system_is_what_it_says(fault):
+def test_each_fault_of_another_system_has_its_documented_effect(fault):
     scheduler = Scheduler("partner", CALM)
     rates = replace(PartnerRates.calm(), **{fault: 0.99})
     done, outcomes = [], set()
@@ -283,7 +283,7 @@ def test_each_fault_of_another_system_is_what_it_says(fault):
             "processor",
             lambda: done.append(number),
             rates,
-            lambda: OSError("nothing was heard"),
+            lambda: OSError("no response"),
             refused=lambda: OSError("refused"),
         )
 
@@ -303,15 +303,15 @@ def test_each_fault_of_another_system_is_what_it_says(fault):
         == {
             "kill_before": {("died", *NOT)},
             "kill_after": {("died", *DONE)},
-            "unreached": {("nothing was heard", *NOT)},
-            "answer_lost": {("nothing was heard", *DONE)},
-            "late": {("nothing was heard", False, True)},
+            "unreached": {("no response", *NOT)},
+            "answer_lost": {("no response", *DONE)},
+            "late": {("no response", False, True)},
             "refused": {("refused", *NOT)},
         }[fault]
     )
 
 
-def test_what_another_system_raises_is_told_to_the_caller_and_a_defect_is_not():
+def test_an_error_of_another_system_reaches_the_caller_and_a_bug_ends_the_run():
     scheduler = Scheduler("partner", CALM)
 
     def ask(error):
@@ -336,11 +336,11 @@ def test_what_another_system_raises_is_told_to_the_caller_and_a_defect_is_not():
         scheduler.run()
 
 
-def test_the_time_that_a_client_gives_up_is_that_of_the_real_client():
+def test_client_timeouts_match_the_real_client():
     assert aws_clients.READ_TIMEOUT_SECONDS == READ_TIMEOUT_SECONDS
 
 
-def test_calm_rates_are_calm_and_swarm_rates_differ_by_seed():
+def test_calm_rates_are_zero_and_swarm_rates_differ_by_seed():
     assert set(vars(FaultRates.calm()).values()) == {0.0}
     swarms = {FaultRates.swarm(Random(n)) for n in range(20)}
     assert len(swarms) == 20

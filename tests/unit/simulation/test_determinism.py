@@ -1,4 +1,4 @@
-"""One seed, one history: whatever the process, and whatever its hashes."""
+"""One seed has one history, in any process and with any hash seed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CALLS = 120
 
 
 def in_a_process(seed, hash_seed):
-    """The hash of a world in a process of its own."""
+    """The history's hash in a separate process."""
     ran = subprocess.run(
         [sys.executable, "-m", "tests.support.simulation.busy_platform", seed, str(CALLS)],
         env={**os.environ, "PYTHONHASHSEED": hash_seed},

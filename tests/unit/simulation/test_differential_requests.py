@@ -1,4 +1,4 @@
-"""The random requests of the differential test have in them whatever the repositories can build."""
+"""The random requests of the differential test cover everything that repositories build."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.differential.requests import Request, Requests
 
 DRAWN = 3_000
 NOT_IN_THE_EXPRESSION = {"schema", "key", "condition", "sealed", "row"}
-"""Fields of an Update that say where, whether and from what, not what is changed."""
+"""Fields of an Update that identify its row and conditions, not its changes."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""One effect per key, and the independent model, on exchanges made by hand."""
+"""One effect per key, and the independent model, on handwritten exchanges."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def post(path="/v1/transfers", status=None, answer=None, body=None, key="k", **m
 
 
 def effects(tries, *made):
-    """`made`: of each attempt the rows that it made."""
+    """`made`: the rows created by each attempt."""
     rule = MadeRule()
     for attempt, rows in zip(tries, made, strict=False):
         rule.by_request[attempt.request_id] = rows
@@ -31,12 +31,12 @@ ONE, TWO = Made("transfers", "trf_1", "processed"), Made("transfers", "trf_2", "
 REFUSED = Made("transfers", "trf_3", "failed")
 
 
-def test_one_key_makes_one_thing_and_answers_it():
+def test_one_key_creates_one_row_and_returns_it():
     tries = [post(), post(status=201, answer={"id": "trf_1"}, replayed=True)]
     assert effects(tries, [ONE], []) == []
 
 
-def test_what_was_lost_may_have_happened_or_not():
+def test_a_request_with_a_lost_answer_may_have_taken_effect_or_not():
     lost = post(status=503, answer={"code": "unavailable"})
     assert effects([lost], [ONE]) == []
     assert effects([lost], []) == []
@@ -59,7 +59,7 @@ def test_a_refused_transfer_leaves_a_failed_row():
     ],
     ids=["twice", "not at all", "another", "though refused", "though not found", "by a lost one"],
 )
-def test_a_key_with_another_effect(tries, made):
+def test_a_key_with_a_wrong_effect_is_found(tries, made):
     assert len(effects(tries, *made)) == 1
 
 
@@ -70,13 +70,13 @@ def test_a_declined_payment_is_one_payment():
     assert len(effects(tries, [Made("payments", "pay_2", "processing")])) == 1
 
 
-def test_two_refunds_of_one_key():
+def test_two_refunds_of_one_key_are_found():
     row = {"claim_key": {"S": "mer#POST#/v1/payments/pay_1/refund#k"}}
     rows = Rows({**NO_ROWS.items, "transactions": {("txn_1",): row, ("txn_2",): row}})
     assert len(list(effect_faults([], MadeRule(), rows))) == 1
 
 
-def test_new_rows_are_taken_down_by_request_and_derived_ones_are_not():
+def test_new_rows_are_recorded_by_request_and_derived_ones_are_not():
     engine = HandMade()
     row = {"version": 1, "request_id": "req-1", "status": "failed"}
     engine.commit(transfers={**row, "id": "trf_1", "legs": [], "amount": 0})
@@ -132,14 +132,14 @@ def test_accepted_requests_add_up():
     assert len(model({"a": (67, 20, 0)}, *history)) == 2
 
 
-def test_a_stored_refusal_decides_what_an_attempt_without_an_answer_left_open():
+def test_a_stored_refusal_determines_an_attempt_without_an_answer():
     refused = post(status=422, answer={"code": "insufficient_funds"}, key="t1", replayed=True)
     history = [moved(1, ("a", "b", 30), status=None), refused]
     assert model({"a": (100, 0, 0), "b": (0, 0, 0)}, *history) == []
     assert len(model({"a": (70, 0, 0), "b": (30, 0, 0)}, *history)) == 2
 
 
-def test_accounts_of_a_request_without_an_answer_are_not_judged():
+def test_accounts_of_an_unanswered_request_are_not_checked():
     lost = [moved(1, ("a", "b", 30), status=None)]
     assert model({"a": (70, 0, 0), "b": (30, 0, 0)}, *lost) == []
     held = [moved(2, ("a", "b", 20), hold=True)]
@@ -147,7 +147,7 @@ def test_accounts_of_a_request_without_an_answer_are_not_judged():
     assert model({"a": (80, 0, 0), "b": (20, 0, 0)}, *held, unknown) == []
 
 
-def test_a_stored_refusal_decides_what_became_of_an_attempt_without_an_answer():
+def test_a_stored_refusal_determines_the_result_of_an_unanswered_attempt():
     lost = moved(1, ("a", "b", 30), status=None)
     refused = moved(1, ("a", "b", 30), status=422, code="insufficient_funds")
     assert model({"a": (100, 0, 0), "b": (0, 0, 0)}, lost, refused) == []

@@ -1,4 +1,4 @@
-"""Which errors of the platform are defects, and which faults from outside explain."""
+"""Which errors of the platform are bugs, and which are explained by injected faults."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MISTAKEN = client_error("IdempotentParameterMismatchException", "TransactWriteIt
 
 
 def logged(message: str, error: BaseException) -> list[BaseException]:
-    """The defects of a log in which the platform has noted this error."""
+    """The bugs in a log that contains this error."""
     log = ErrorLog(on_defect=lambda _: None)
     try:
         raise error
@@ -43,7 +43,7 @@ def logged(message: str, error: BaseException) -> list[BaseException]:
 
 
 def raised(error: BaseException) -> list[BaseException]:
-    """The defects of a function that ended in this error."""
+    """The bugs of a function that raised this error."""
     log = ErrorLog(on_defect=lambda _: None)
     log.raised("project", error)
     return log.defects
@@ -52,16 +52,16 @@ def raised(error: BaseException) -> list[BaseException]:
 @pytest.mark.parametrize(
     "error", [PASSING, ReadTimeoutError(endpoint_url="x"), Unavailable("busy")], ids=repr
 )
-def test_what_faults_end_in_is_no_defect(error: BaseException) -> None:
+def test_an_error_caused_by_faults_is_not_a_bug(error: BaseException) -> None:
     assert logged("a webhook could not be written", error) == raised(error) == []
 
 
 @pytest.mark.parametrize("error", [MISTAKEN, KeyError("id"), StaleWrite("t", "x")], ids=repr)
-def test_what_no_fault_explains_is_a_defect(error: BaseException) -> None:
+def test_an_error_that_no_fault_explains_is_a_bug(error: BaseException) -> None:
     assert logged("a webhook could not be written", error) == raised(error) == [error]
 
 
-def test_an_answer_of_500_is_a_defect_whatever_its_cause() -> None:
+def test_a_500_is_a_bug_whatever_its_cause() -> None:
     assert logged(UNEXPECTED_FAILURE, PASSING) == [PASSING]
 
 
@@ -69,7 +69,7 @@ def test_an_answer_of_500_is_a_defect_whatever_its_cause() -> None:
 
 
 def lines(phase: Phase, message: str, error: BaseException | None = None, **more: str) -> list[str]:
-    """The unexpected lines of a log in which the platform notes this."""
+    """The unexpected lines of a log with this line."""
     found: list[str] = []
     log = ErrorLog(lambda _: None, found.append, lambda: phase)
     traced = None if error is None else (type(error), error, None)
@@ -80,31 +80,31 @@ def lines(phase: Phase, message: str, error: BaseException | None = None, **more
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_a_line_that_nobody_expects_is_found_with_its_details(phase: Phase) -> None:
+def test_an_unexpected_line_is_found_with_its_details(phase: Phase) -> None:
     (line,) = lines(phase, PARKED, table="payments")
     assert line == f"{phase.value}: {PARKED} {{'table': 'payments'}}"
 
 
 @pytest.mark.parametrize("message", [KeysUnavailable.code, ANSWER_NOT_KEPT, "events were rejected"])
-def test_what_faults_explain_is_expected_while_there_are_any(message: str) -> None:
+def test_a_line_explained_by_faults_is_expected_during_faults(message: str) -> None:
     assert lines(Phase.FAULTS, message) == []
     (line,) = lines(Phase.CALM, message)
     assert line.startswith("calm: ")
 
 
-def test_edits_by_hand_are_told_in_the_log() -> None:
+def test_out_of_band_edits_are_logged() -> None:
     assert lines(Phase.FAULTS, OUT_OF_BAND) == lines(Phase.CALM, OUT_OF_BAND) == []
     assert len(lines(Phase.CALM, LEDGER_VERIFICATION_FAILED)) == 1
     assert lines(Phase.TAMPERED, LEDGER_VERIFICATION_FAILED) == []
 
 
-def test_an_exception_that_a_fault_would_explain_is_found_when_there_are_none() -> None:
+def test_an_exception_explained_by_faults_is_found_without_faults() -> None:
     assert lines(Phase.FAULTS, "a webhook could not be written", PASSING) == []
     (line,) = lines(Phase.CALM, "a webhook could not be written", PASSING)
     assert "ClientError" in line
 
 
-def test_a_function_that_ends_in_an_error_is_found_when_there_are_no_faults() -> None:
+def test_a_function_that_raises_without_faults_is_found() -> None:
     for phase, many in ((Phase.FAULTS, 0), (Phase.CALM, 1)):
         found: list[str] = []
         log = ErrorLog(lambda _: None, found.append, lambda phase=phase: phase)
@@ -116,14 +116,14 @@ def batch_of(error: Exception) -> BatchProcessingError:
     return BatchProcessingError("all records failed", [(type(error), error, None)])
 
 
-def test_messages_may_wait_for_a_lease_or_another_worker_and_for_nothing_else() -> None:
+def test_messages_may_wait_only_for_a_lease_or_another_worker() -> None:
     for error, many in ((ExportBusy("busy"), 0), (StaleWrite("t", "x"), 0), (PASSING, 1)):
         found: list[str] = []
         log = ErrorLog(lambda _: None, found.append, lambda: Phase.CALM)
         log.raised("export", batch_of(error))
         assert len(found) == many
         log.raised("export", error)
-        assert len(found) == many + 1, "it is expected of messages alone"
+        assert len(found) == many + 1, "it is expected only for messages"
 
 
 def test_every_expected_line_has_its_reason() -> None:
@@ -143,7 +143,7 @@ def test_an_unexpected_line_ends_the_run() -> None:
     assert [finding.rule for finding in platform.watch.findings] == ["log"]
 
 
-def test_an_unexpected_line_of_a_world_that_comes_to_rest_is_found_by_its_checks() -> None:
+def test_an_unexpected_line_while_the_world_comes_to_rest_is_found() -> None:
     plan = Plan.drawn("log", 10, parts=())
     platform = Platform(plan.seed, plan)
     platform.run()
@@ -152,7 +152,7 @@ def test_an_unexpected_line_of_a_world_that_comes_to_rest_is_found_by_its_checks
     assert check_settled(platform) == [f"log: calm: {PARKED} {{}}"]
 
 
-def test_calls_that_were_stuck_when_faults_ended_explain_lines_for_a_minute() -> None:
+def test_calls_stuck_at_the_end_of_faults_explain_lines_for_a_minute() -> None:
     now = 100.0
     state = RunState(lambda: now)
     assert state.phase is Phase.CALM, "without faults it is calm from the beginning"

@@ -1,4 +1,4 @@
-"""From recorded HTTP exchanges to histories of keys and of powers of two; and the contract."""
+"""Recorded HTTP exchanges become histories of keys and powers of two; and the contract."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_attempts_under_one_key_are_one_transfer():
     assert linearizable(history) == []
 
 
-def test_a_transfer_without_an_answer_may_have_happened():
+def test_a_transfer_without_an_answer_may_have_taken_effect():
     (transfer,) = power_histories([move(1, 2, 0, None)])[PAIR][0]
     assert (transfer.ended, transfer.outcome) == (NEVER, Outcome.UNKNOWN)
 
@@ -56,11 +56,11 @@ BAD = {
         look(2, 3, "acc_a", OPENING - 1),
         look(4, 5, "acc_b", 0),
     ],
-    "a refused one moved money": [
+    "a refused transfer moved money": [
         move(1, 2, 0, 422, answer={"code": "insufficient_funds"}),
         look(3, 4, "acc_b", 1),
     ],
-    "the balance after it is not the one before and itself": [
+    "the balance after it is not the sum of the one before and itself": [
         move(1, 2, 0),
         move(3, 4, 1, answer={"id": "trf_1", "balances_after": {"acc_b": 2}}),
     ],
@@ -73,11 +73,11 @@ def test_no_order_explains_the_exchanges(history):
     assert len(linearizable(history)) == 1
 
 
-def test_accounts_that_somebody_edited_say_nothing():
+def test_edited_accounts_are_ignored():
     assert linearizable(BAD["an acknowledged transfer is missing"], {"acc_b"}) == []
 
 
-def test_a_dry_run_and_an_answer_of_the_gateway_write_no_key():
+def test_a_dry_run_and_an_answer_of_the_gateway_store_no_key():
     dry = {"dry_run": True}
     history = [
         exchange(1, 2, "POST", "/v1/transfers", dry, key="k", status=201, answer={"id": "a"}),
@@ -129,6 +129,6 @@ def test_answers_that_the_contract_allows(status, answer, more):
         (404, {"message": "not found"}, {"by_gateway": True}),
     ],
 )
-def test_answers_that_it_does_not(status, answer, more):
+def test_answers_that_the_contract_does_not_allow(status, answer, more):
     history = [exchange(1, 2, "POST", "/v1/transfers", {}, status=status, answer=answer, **more)]
     assert len(list(answer_faults(history))) == 1

@@ -1,4 +1,4 @@
-"""What is left over at rest: each kind is named, and dead letters are moved back before."""
+"""What is left at rest: each kind is reported, and dead letters are redriven before."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def platform_at_rest() -> Any:
     )
 
 
-def test_nothing_is_left_over() -> None:
+def test_a_clean_world_has_nothing_left() -> None:
     assert list(left_over_faults(platform_at_rest())) == []
 
 
-def test_a_request_without_a_final_answer() -> None:
+def test_a_request_without_a_final_answer_is_reported() -> None:
     platform = platform_at_rest()
     platform.clients[0].unanswered.append(HttpRequest("cards-0", "POST", "/v1/payments"))
     (fault,) = left_over_faults(platform)
     assert fault == "cards-0 has no final answer to POST /v1/payments"
 
 
-def test_a_dead_letter_until_it_is_moved_back() -> None:
+def test_a_dead_letter_is_reported_until_it_is_redriven() -> None:
     platform = platform_at_rest()
     queue = platform.queues["q"]
     queue.send("an order")
@@ -52,7 +52,7 @@ def test_a_dead_letter_until_it_is_moved_back() -> None:
     assert [message.body for message in queue.receive(1)] == ["an order"]
 
 
-def test_a_record_in_the_bucket_of_failed_batches() -> None:
+def test_a_record_in_the_bucket_of_failed_batches_is_reported() -> None:
     platform = platform_at_rest()
     platform.aws.s3.put_object(Bucket=FAILED_BATCHES_BUCKET, Key="parked/1", Body=b"{}")
     (fault,) = left_over_faults(platform)

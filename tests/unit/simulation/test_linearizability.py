@@ -1,4 +1,4 @@
-"""Histories that one order explains, and those that none does."""
+"""Histories that one order explains, and histories that none does."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ BAD = {
     "an acknowledged transfer is not seen": ([moved(0, 1, 2)], [read([], 3, 4)]),
     "a transfer is seen before it began": ([moved(0, 5, 6)], [read([0], 3, 4)]),
     "a refused transfer is seen": ([moved(0, 1, 2, REFUSED)], [read([0], 3, 4)]),
-    "money that nobody moved": ([moved(0, 1, 2)], [read([0, 3], 3, 4)]),
+    "money that no transfer moved": ([moved(0, 1, 2)], [read([0, 3], 3, 4)]),
     "less than nothing": ([], [PowerRead(-1, 1, 2)]),
     "a later read sees less": ([moved(0, 0, 9)], [read([0], 1, 2), read([], 3, 4)]),
     "two reads each see what the other does not": (
@@ -81,7 +81,7 @@ BAD = {
         [moved(0, 1, 2, UNKNOWN)],
         [read([0], 3, 4), read([], 5, 6)],
     ),
-    "two answers each say that they came first": (
+    "two answers both claim to be first": (
         [moved(0, 1, 5, after=0b01), moved(1, 1, 5, after=0b10)],
         [],
     ),
@@ -92,7 +92,7 @@ BAD = {
     ),
     "two transfers of one amount": ([moved(0, 1, 2), moved(0, 3, 4)], []),
     "only three together contradict each other": (
-        # 1 ended before the read of {0} began, so 1 is in it, or nothing is right.
+        # 1 ended before the read of {0} began, so 1 must be in it, or the history is inconsistent.
         [moved(0, 0, 9), moved(1, 0, 3)],
         [read([0], 4, 8)],
     ),
@@ -104,7 +104,7 @@ def test_no_order_explains(transfers, reads):
     assert len(power_faults(transfers, reads)) == 1
 
 
-def test_the_reason_names_the_operations():
+def test_the_reason_contains_the_operations():
     (fault,) = power_faults([moved(0, 1, 2)], [read([], 3, 4)])
     assert "transfer of 2^0" in fault
     assert "read acc_1" in fault
@@ -112,7 +112,7 @@ def test_the_reason_names_the_operations():
 
 
 def history(dice, operations=40):
-    """A register that is really linearizable: each operation takes effect at one moment."""
+    """A linearizable register: each operation takes effect at one moment."""
     state, transfers, reads, power = 0, [], [], 0
     moments = sorted(dice.random() * 100 for _ in range(operations))
     for moment in moments:
@@ -128,7 +128,7 @@ def history(dice, operations=40):
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_what_really_happened_in_one_order_is_explained(seed):
+def test_a_real_sequential_history_is_explained(seed):
     assert power_faults(*history(random.Random(seed))) == []
 
 

@@ -1,4 +1,4 @@
-"""Tasks in virtual time, invocations in environments, and what dies with them."""
+"""Tasks in virtual time, invocations in environments, and the death of environments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def scheduler() -> Scheduler:
     return Scheduler("loop", CALM)
 
 
-def test_tasks_go_on_in_the_order_of_virtual_time(scheduler):
+def test_tasks_run_in_the_order_of_virtual_time(scheduler):
     seen = []
 
     def work(name, pause):
@@ -43,7 +43,7 @@ def test_tasks_go_on_in_the_order_of_virtual_time(scheduler):
     ]
 
 
-def test_a_run_ends_at_its_time_and_goes_on_later(scheduler):
+def test_a_run_ends_at_its_time_and_continues_later(scheduler):
     seen = []
     scheduler.at(5.0, seen.append, "five")
     scheduler.run(max_time=3.0)
@@ -52,7 +52,7 @@ def test_a_run_ends_at_its_time_and_goes_on_later(scheduler):
     assert (scheduler.now, seen) == (7.0, ["five"])
 
 
-def test_what_a_task_raises_that_nobody_waits_for_ends_the_run(scheduler):
+def test_an_unobserved_error_of_a_task_ends_the_run(scheduler):
     def work():
         raise Violation("money is gone")
 
@@ -61,7 +61,7 @@ def test_what_a_task_raises_that_nobody_waits_for_ends_the_run(scheduler):
         scheduler.run()
 
 
-def test_who_joins_gets_the_outcome_and_the_run_goes_on(scheduler):
+def test_a_join_returns_the_outcome_and_the_run_continues(scheduler):
     def broken():
         scheduler.sleep(1)
         raise KeyError("x")
@@ -76,7 +76,7 @@ def test_who_joins_gets_the_outcome_and_the_run_goes_on(scheduler):
     assert task.value is KeyError
 
 
-def test_each_task_has_context_variables_of_its_own(scheduler):
+def test_each_task_has_its_own_context_variables(scheduler):
     variable = ContextVar("variable", default="nothing")
     seen = []
 
@@ -92,7 +92,7 @@ def test_each_task_has_context_variables_of_its_own(scheduler):
     assert seen == ["nothing", "nothing", "a", "b"]
 
 
-def test_an_invocation_answers_or_raises_what_its_work_does(scheduler):
+def test_an_invocation_returns_or_raises_the_result_of_its_work(scheduler):
     assert scheduler.invoke("f", lambda: 7, seconds=3) == 7
 
     def broken():
@@ -103,7 +103,7 @@ def test_an_invocation_answers_or_raises_what_its_work_does(scheduler):
         scheduler.invoke("f", broken, seconds=3)
 
 
-def test_lambda_stops_what_takes_too_long_without_any_finally(scheduler):
+def test_a_timeout_stops_an_invocation_without_running_finally(scheduler):
     unwound = []
 
     def work():
@@ -145,7 +145,7 @@ def test_everything_in_a_killed_environment_stops_and_nothing_else(scheduler):
         scheduler.invoke("f", work, seconds=50, environment=environment)
 
 
-def test_an_impatient_caller_goes_away_while_the_work_goes_on(scheduler):
+def test_an_impatient_caller_leaves_while_the_work_continues(scheduler):
     done = []
 
     def work():
@@ -159,7 +159,7 @@ def test_an_impatient_caller_goes_away_while_the_work_goes_on(scheduler):
     assert done == [5.0]
 
 
-def test_the_end_of_the_world_frees_the_dead_without_any_effect(scheduler):
+def test_the_end_of_the_world_frees_dead_tasks_without_effects(scheduler):
     class Held:
         pass
 
@@ -170,7 +170,7 @@ def test_the_end_of_the_world_frees_the_dead_without_any_effect(scheduler):
         try:
             yield
         finally:
-            scheduler.sleep(1)  # as a call of the database: it must not be done
+            scheduler.sleep(1)  # like a call of the database, which must not be executed
             effects.append("after a sleep")
 
     def work():
@@ -226,7 +226,7 @@ def test_a_function_runs_one_invocation_at_a_time_in_an_environment(scheduler):
     assert {task.value for task in tasks} == {"f#1", "f#2", "f#3"}
 
 
-def test_old_code_serves_for_a_while_after_a_deployment(scheduler):
+def test_old_code_is_still_served_for_a_while_after_a_deployment(scheduler):
     function = LambdaFunction(scheduler, "f", lambda _: lambda event, context: "old", seconds=5)
 
     def busy(event, context):
@@ -241,14 +241,14 @@ def test_old_code_serves_for_a_while_after_a_deployment(scheduler):
     assert set(answers[-20:]) == {"new"}
 
 
-def test_what_a_handler_asserts_in_vain_ends_the_run(scheduler):
+def test_a_failed_assertion_ends_the_run_even_if_a_handler_catches_it(scheduler):
     def handler(event, context):
         raise AssertionError("a defect")
 
     function = LambdaFunction(scheduler, "f", lambda _: handler, seconds=5)
 
     def caller():
-        with suppress(AssertionError):  # as a projector that puts aside what it cannot do
+        with suppress(AssertionError):  # like a projector that parks a record it cannot process
             function.invoke("x")
 
     scheduler.spawn(caller, "caller")

@@ -1,4 +1,4 @@
-"""The client of the engine in memory is one of botocore's, as far as anybody looks."""
+"""The in-memory engine's client behaves like botocore's, as far as callers can observe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def memory() -> MemoryTable:
     return MemoryTable()
 
 
-def test_events_come_in_botocores_order_and_share_a_context(memory: MemoryTable) -> None:
+def test_events_have_botocores_order_and_share_a_context(memory: MemoryTable) -> None:
     seen: list[str] = []
     contexts: list[Any] = []
 
@@ -45,7 +45,7 @@ def test_events_come_in_botocores_order_and_share_a_context(memory: MemoryTable)
     assert len({id(context) for context in contexts}) == 1
 
 
-def test_a_handler_may_give_other_parameters_and_look_at_what_travels(memory: MemoryTable) -> None:
+def test_a_handler_may_change_parameters_and_see_the_request(memory: MemoryTable) -> None:
     memory.put("b")
     bodies: list[Any] = []
 
@@ -91,7 +91,7 @@ def test_a_handler_sees_a_refusal_and_may_change_it(memory: MemoryTable) -> None
         memory.client.get_item(TableName="no-such-table", Key=item("a"))
 
 
-def test_what_was_unregistered_is_not_called(memory: MemoryTable) -> None:
+def test_an_unregistered_handler_is_not_called(memory: MemoryTable) -> None:
     def fail(**_: Any) -> None:
         raise AssertionError("not any more")
 
@@ -100,7 +100,7 @@ def test_what_was_unregistered_is_not_called(memory: MemoryTable) -> None:
     memory.put("a")
 
 
-def test_an_error_says_its_operation_and_is_of_its_class(memory: MemoryTable) -> None:
+def test_an_error_has_its_operation_and_class(memory: MemoryTable) -> None:
     exceptions = memory.client.exceptions
     with pytest.raises(exceptions.ResourceNotFoundException) as missing:
         memory.client.describe_table(TableName="no-such-table")
@@ -112,7 +112,7 @@ def test_an_error_says_its_operation_and_is_of_its_class(memory: MemoryTable) ->
     assert type(invalid.value) is ClientError
 
 
-def test_with_a_lock_one_call_works_at_a_time_and_handlers_without_it() -> None:
+def test_a_lock_serializes_calls_but_not_handlers() -> None:
     memory, lock = MemoryTable(), threading.Lock()
     client: Any = InMemoryClient(memory.database, lock)
     held: list[bool] = []

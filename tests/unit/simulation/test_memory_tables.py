@@ -1,4 +1,4 @@
-"""Tables of the engine in memory: what comes later, and what other requests cannot show."""
+"""Tables of the in-memory engine: delayed effects, and what other requests cannot test."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_index_follows_its_table_in_the_order_of_each_item(memory: MemoryTabl
     assert (memory.owned("one"), memory.owned("two")) == (["b"], ["a"])
 
 
-def test_an_index_forgets_what_lost_its_key_or_was_deleted(memory: MemoryTable) -> None:
+def test_an_index_drops_items_that_lost_their_key_or_were_deleted(memory: MemoryTable) -> None:
     for name in ("a", "b", "c"):
         memory.put(name, owner="one")
     memory.put("a")
@@ -47,7 +47,7 @@ def test_an_index_forgets_what_lost_its_key_or_was_deleted(memory: MemoryTable) 
 # ------------------------------------------------------------ reads that lag
 
 
-def test_an_eventually_consistent_read_may_see_an_item_as_before_its_last_change(
+def test_an_eventually_consistent_read_may_return_an_items_previous_version(
     memory: MemoryTable,
 ) -> None:
     memory.put("a", more="old")
@@ -76,7 +76,7 @@ def scanned(memory: MemoryTable, **request: Any) -> list[str]:
     return [each["id"]["S"] for page in pages for each in page["Items"]]
 
 
-def test_segments_are_the_table_once_and_a_place_need_not_be_there_any_more(
+def test_segments_cover_the_table_once_and_a_start_key_may_be_gone(
     memory: MemoryTable,
 ) -> None:
     names = [f"{number:02}" for number in range(40)]
@@ -98,7 +98,7 @@ def expiring(memory: MemoryTable, name: str, second: float) -> None:
     memory.client.put_item(TableName=TABLE, Item=stored)
 
 
-def test_what_has_expired_is_deleted_once_unless_it_is_in_use_or_lives_longer(
+def test_an_expired_item_is_deleted_once_unless_it_is_in_use_or_was_extended(
     memory: MemoryTable,
 ) -> None:
     expiring(memory, "before", EPOCH + 5)
@@ -113,7 +113,7 @@ def test_what_has_expired_is_deleted_once_unless_it_is_in_use_or_lives_longer(
     memory.client.put_item(TableName=TABLE, Item=item("text", until="5"))
     transaction = memory.database.begin([put("in use", until="x")], None)
     memory.now = 10.0
-    assert memory.database.expire() == 1, "an item lives to the end of its second"
+    assert memory.database.expire() == 1, "an item expires after its second"
     memory.now = 10.5
     assert memory.database.expire() == 1
     assert not memory.read("before")
@@ -123,7 +123,7 @@ def test_what_has_expired_is_deleted_once_unless_it_is_in_use_or_lives_longer(
     assert record["userIdentity"] == {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
     memory.database.finish(transaction)
     memory.now = 30.0
-    assert memory.database.expire() == 1, "only what was to live until 20"
+    assert memory.database.expire() == 1, "only the item that expires at 20"
     assert memory.database.expire() == 0
     assert memory.read("text")
     assert memory.read("in use")
@@ -132,7 +132,7 @@ def test_what_has_expired_is_deleted_once_unless_it_is_in_use_or_lives_longer(
 # ------------------------------------------------------------ streams
 
 
-def test_what_changes_nothing_leaves_no_record(memory: MemoryTable) -> None:
+def test_a_write_without_a_change_has_no_record(memory: MemoryTable) -> None:
     memory.put("a", x="1")
     memory.put("a", x="1")
     memory.delete("b")
@@ -145,7 +145,7 @@ def test_what_changes_nothing_leaves_no_record(memory: MemoryTable) -> None:
     assert len(memory.records) == 1
 
 
-def test_a_record_is_as_lambda_has_it(memory: MemoryTable) -> None:
+def test_a_record_has_lambdas_format(memory: MemoryTable) -> None:
     memory.now = 7.9
     values: dict[str, Any] = {"B": b"\x00"}, {"BS": [b"a"]}, {"L": [{"B": b"b"}]}
     stored = item("a") | {f"v{n}": value for n, value in enumerate(values)}
@@ -169,7 +169,9 @@ def test_a_record_is_as_lambda_has_it(memory: MemoryTable) -> None:
     assert "OldImage" not in record["dynamodb"]
 
 
-def test_records_are_read_on_from_any_place_until_they_are_a_day_old(memory: MemoryTable) -> None:
+def test_records_can_be_read_from_any_position_until_they_are_a_day_old(
+    memory: MemoryTable,
+) -> None:
     streams = InMemoryStreams(memory.database)
     arn = memory.client.describe_table(TableName=TABLE)["Table"]["LatestStreamArn"]
     (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
@@ -194,7 +196,7 @@ def test_records_are_read_on_from_any_place_until_they_are_a_day_old(memory: Mem
     assert [record["dynamodb"]["Keys"] for record in kept] == [item("b")]
 
 
-# ------------------------------------------------------------ what the runtime does not build
+# ------------------------------------------------------------ unsupported expressions
 
 
 @pytest.mark.parametrize(
@@ -212,9 +214,7 @@ def test_records_are_read_on_from_any_place_until_they_are_a_day_old(memory: Mem
         {"ReturnItemCollectionMetrics": "SIZE"},
     ],
 )
-def test_a_form_that_the_runtime_does_not_build_is_not_guessed_at(
-    memory: MemoryTable, request_of: dict[str, Any]
-) -> None:
+def test_an_unsupported_condition_raises(memory: MemoryTable, request_of: dict[str, Any]) -> None:
     with pytest.raises(Unsupported):
         memory.client.put_item(TableName=TABLE, Item=item("a"), **request_of)
 
@@ -231,9 +231,7 @@ def test_a_form_that_the_runtime_does_not_build_is_not_guessed_at(
         "SET a = :v SET b = :v",
     ],
 )
-def test_an_update_that_the_runtime_does_not_build_is_not_guessed_at(
-    memory: MemoryTable, expression: str
-) -> None:
+def test_an_unsupported_update_raises(memory: MemoryTable, expression: str) -> None:
     with pytest.raises(Unsupported):
         memory.client.update_item(
             TableName=TABLE,

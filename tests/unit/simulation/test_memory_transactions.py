@@ -1,4 +1,4 @@
-"""Transactions of the engine in memory, judged at one time and seen at another."""
+"""Transactions of the in-memory engine, evaluated at one time and visible at another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write(memory: MemoryTable, *actions: dict[str, Any], token: str | None = Non
     )
 
 
-def test_what_is_judged_is_not_seen_before_it_is_finished(memory: MemoryTable) -> None:
+def test_an_evaluated_transaction_is_not_visible_before_it_is_finished(memory: MemoryTable) -> None:
     transaction = memory.database.begin([put("a"), put("b")], "token")
     assert transaction is not None
     assert (memory.read("a"), memory.commits, memory.records) == (None, [], [])
@@ -38,7 +38,7 @@ def test_what_is_judged_is_not_seen_before_it_is_finished(memory: MemoryTable) -
 
 
 @pytest.mark.parametrize("other", [put("a", x="2"), check("a")])
-def test_nobody_else_writes_an_item_that_a_transaction_is_at_work_on(
+def test_an_item_of_a_running_transaction_cannot_be_written_by_others(
     memory: MemoryTable, other: dict[str, Any]
 ) -> None:
     memory.put("a")
@@ -62,7 +62,7 @@ def test_nobody_else_writes_an_item_that_a_transaction_is_at_work_on(
     write(memory, put("b"), other)
 
 
-def test_one_answer_mixes_a_conflict_with_a_condition_that_failed(memory: MemoryTable) -> None:
+def test_one_answer_combines_a_conflict_with_a_failed_condition(memory: MemoryTable) -> None:
     memory.put("b", x="1")
     memory.database.begin([put("a")], None)
     with pytest.raises(EXCEPTIONS.TransactionCanceledException) as canceled:
@@ -72,7 +72,7 @@ def test_one_answer_mixes_a_conflict_with_a_condition_that_failed(memory: Memory
     assert reasons["CancellationReasons"][1]["Item"] == item("b", x="1")
 
 
-def test_what_is_refused_locks_nothing_and_leaves_no_token(memory: MemoryTable) -> None:
+def test_a_refused_transaction_locks_nothing_and_stores_no_token(memory: MemoryTable) -> None:
     memory.put("a")
     for _ in range(2):
         with pytest.raises(EXCEPTIONS.TransactionCanceledException):
@@ -81,7 +81,7 @@ def test_what_is_refused_locks_nothing_and_leaves_no_token(memory: MemoryTable) 
     write(memory, put("b"), absent("a"), token="one")
 
 
-def test_a_token_is_known_for_ten_minutes_after_it_was_done(memory: MemoryTable) -> None:
+def test_a_token_is_known_for_ten_minutes_after_completion(memory: MemoryTable) -> None:
     actions = [absent("a")]
     transaction = memory.database.begin(actions, "token")
     with pytest.raises(EXCEPTIONS.TransactionInProgressException):
@@ -99,7 +99,9 @@ def test_a_token_is_known_for_ten_minutes_after_it_was_done(memory: MemoryTable)
     assert [len(commit) for commit in memory.commits] == [1, 1]
 
 
-def test_plain_readers_may_see_a_part_and_the_others_are_told_at_once(memory: MemoryTable) -> None:
+def test_plain_reads_may_see_a_part_and_transactional_reads_are_refused_at_once(
+    memory: MemoryTable,
+) -> None:
     names = [f"{number}" for number in range(20)]
     transaction = memory.database.begin([put(name) for name in names], None)
     assert transaction is not None
@@ -113,11 +115,11 @@ def test_plain_readers_may_see_a_part_and_the_others_are_told_at_once(memory: Me
     memory.database.finish(transaction)
     assert all(map(memory.read, names))
     assert len(memory.records) == len(names)
-    assert len(memory.commits) == 1, "told once"
+    assert len(memory.commits) == 1, "announced once"
     memory.put("0", x="1")
 
 
-def test_an_item_that_was_only_looked_at_is_no_change(memory: MemoryTable) -> None:
+def test_a_checked_item_is_not_a_change(memory: MemoryTable) -> None:
     memory.put("a")
     write(memory, check("a"), put("b"))
     assert [change.key for change in memory.commits[-1]] == [("b",)]

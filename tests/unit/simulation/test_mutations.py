@@ -1,4 +1,4 @@
-"""The table of planted faults says of today's code what it says, and the tool takes it back."""
+"""The catalogue of mutations matches the current code, and the tool restores the code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from simulation.mutations.trials import Effort, TrialResult, simulate
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_the_table_has_sixty_faults_and_nine_defects_each_under_its_own_name() -> None:
+def test_the_catalogue_has_sixty_faults_and_nine_defects_with_unique_names() -> None:
     assert len(BY_NAME) == len(MUTATIONS)
     assert sum(not each.defect for each in MUTATIONS) >= 60
     assert sum(each.defect for each in MUTATIONS) == 9
@@ -32,14 +32,14 @@ def test_the_table_has_sixty_faults_and_nine_defects_each_under_its_own_name() -
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: each.name)
-def test_a_fault_matches_the_code_once_and_still_compiles(mutation: Mutation) -> None:
+def test_a_mutation_matches_the_code_once_and_still_compiles(mutation: Mutation) -> None:
     for path, text in mutation.texts(ROOT).items():
         assert text != (ROOT / path).read_text("utf-8")
         compile(text, path, "exec")
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: each.name)
-def test_a_fault_uses_no_name_that_was_renamed(mutation: Mutation) -> None:
+def test_a_mutation_uses_no_renamed_name(mutation: Mutation) -> None:
     check = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "-q", "-"]
     for path, text in mutation.texts(ROOT).items():
         found = subprocess.run(check, input=text, text=True, capture_output=True, check=False)
@@ -53,13 +53,13 @@ def test_the_tests_of_a_mutated_file_exist(mutation: Mutation) -> None:
     assert all((ROOT / name).is_file() for name in tests)
 
 
-def test_the_page_of_tests_tells_of_every_fault() -> None:
+def test_the_testing_page_lists_every_mutation() -> None:
     page = (ROOT / "docs/testing.md").read_text("utf-8").partition("## Mutation check")[2]
     missing = [each.name for each in MUTATIONS if f"| `{each.name}` |" not in page]
     assert not missing, "run `make mutation-check`, and put its table there"
 
 
-def test_tests_are_named_for_nothing_that_is_never_mutated() -> None:
+def test_only_mutated_files_have_tests_assigned() -> None:
     paths = {path.removeprefix("runtime/") for each in MUTATIONS for path in each.paths}
     assert all(any(path.startswith(start) for path in paths) for start in RELATED)
 
@@ -70,7 +70,7 @@ def test_a_file_without_tests_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("text", ["nothing of it", "twice and twice"])
-def test_text_that_is_missing_or_there_twice_is_an_error(text: str) -> None:
+def test_a_text_that_is_missing_or_occurs_twice_is_an_error(text: str) -> None:
     with pytest.raises(DoesNotMatch):
         Edit("a.py", "twice", "once").applied(text)
 
@@ -88,7 +88,7 @@ MUTATION = Mutation(
 )
 
 
-def test_a_fault_is_planted_in_the_copy_and_taken_back(project: Path, tmp_path: Path) -> None:
+def test_a_mutation_is_applied_in_the_copy_and_reverted(project: Path, tmp_path: Path) -> None:
     scratch = Scratch(project, tmp_path / "copy")
     with scratch.planted(MUTATION):
         assert (scratch.root / "runtime/a.py").read_text() == "limit = 2\n"
@@ -96,8 +96,8 @@ def test_a_fault_is_planted_in_the_copy_and_taken_back(project: Path, tmp_path: 
     assert (scratch.root / "runtime/a.py").read_text() == "limit = 1\n"
 
 
-def test_each_planting_has_a_time_of_its_own(project: Path, tmp_path: Path) -> None:
-    """Python takes a compiled file for up to date by size and whole seconds."""
+def test_each_mutation_has_its_own_modification_time(project: Path, tmp_path: Path) -> None:
+    """Python considers a compiled file up to date by size and whole seconds."""
     scratch = Scratch(project, tmp_path / "copy")
     times = []
     for _ in range(2):
@@ -122,7 +122,7 @@ def test_results_are_kept_and_shown(tmp_path: Path) -> None:
     )
 
 
-def test_a_summary_names_what_nothing_has_found() -> None:
+def test_a_summary_lists_mutations_that_were_not_found() -> None:
     results = {"limit-off": Result(TrialResult(None, 6_000, 9.0), None)}
     assert summary([MUTATION], results).splitlines() == [
         "1 of 1 faults tried, 0 found",
@@ -132,7 +132,7 @@ def test_a_summary_names_what_nothing_has_found() -> None:
     ]
 
 
-def test_a_summary_counts_what_the_simulation_cannot_see_and_why() -> None:
+def test_a_summary_counts_mutations_invisible_to_the_simulation() -> None:
     slow = replace(MUTATION, unseen="nothing is wrong but the speed")
     results = {"limit-off": Result(TrialResult(None, 6_000, 9.0), TrialResult("a::b", 0, 1.0))}
     assert summary([slow], results).splitlines() == [
@@ -166,7 +166,7 @@ class Runs:
     ("kinds", "by"),
     [("all", "mutation-2"), ("cards,bank", "mutation-2, cards, bank alone")],
 )
-def test_seeds_are_run_one_after_the_other_until_one_finds_the_fault(
+def test_seeds_are_run_in_sequence_until_one_finds_the_mutation(
     monkeypatch: pytest.MonkeyPatch, kinds: str, by: str
 ) -> None:
     runs = Runs(monkeypatch, "mutation-2")
@@ -178,7 +178,7 @@ def test_seeds_are_run_one_after_the_other_until_one_finds_the_fault(
     )
 
 
-def test_what_was_run_before_counts_and_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_earlier_runs_count_and_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = Runs(monkeypatch)
     before = TrialResult(None, 2_000, 60.0, seeds=2)
     found = simulate(ROOT, Effort(3_500, 1_000), before)
@@ -187,7 +187,7 @@ def test_what_was_run_before_counts_and_is_not_run_again(monkeypatch: pytest.Mon
     assert found.seconds >= before.seconds
 
 
-def test_a_resumed_check_leaves_out_what_was_found_and_goes_on_with_the_rest(
+def test_a_resumed_check_continues_with_mutations_not_found_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Path
 ) -> None:
     edits = (Edit("runtime/a.py", "= 1", "= 2"),)
@@ -209,4 +209,4 @@ def test_a_resumed_check_leaves_out_what_was_found_and_goes_on_with_the_rest(
     assert after["found"] == results["found"]
     assert after["missed"].simulation is not None
     assert (after["missed"].simulation.seeds, after["missed"].tests) == (2, by_test)
-    assert reported == 1, "nothing has found the new one"
+    assert reported == 1, "the new one was not found"

@@ -1,4 +1,4 @@
-"""Pauses within a run: the world comes to rest, is checked, and goes on as before."""
+"""Pauses within a run: the world comes to rest, is checked, and continues."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLAN = replace(
 SMALL = Plan.drawn("schedules", 10, parts=(), kinds=MONEY)
 
 
-def test_the_world_comes_to_rest_in_between_and_goes_on() -> None:
+def test_the_world_comes_to_rest_in_between_and_continues() -> None:
     platform = Platform(PLAN.seed, PLAN)
     seen: list[tuple[int, float]] = []
 
@@ -41,12 +41,12 @@ def test_the_world_comes_to_rest_in_between_and_goes_on() -> None:
     assert 0.0 < first_at < second_at < platform.scheduler.now
     assert sum(client.done for client in platform.clients) >= 60
     assert not platform.state.is_settling
-    assert platform.scheduler.rates != FaultRates.calm(), "things go wrong again"
+    assert platform.scheduler.rates != FaultRates.calm(), "faults are injected again"
     exchanges = [(each.calm, first_at <= each.began <= second_at) for each in platform.history]
     assert {(True, True), (False, True), (False, False)} <= set(exchanges)
 
 
-def test_a_run_that_is_never_long_enough_does_not_pause() -> None:
+def test_a_short_run_does_not_pause() -> None:
     platform = Platform(PLAN.seed, replace(PLAN, pauses=(10_000,)))
     platform.run(lambda: pytest.fail("it was brought to rest"))
     left_out = replace(PLAN, parts=frozenset({Part.FAULTS}))
@@ -59,12 +59,12 @@ def test_a_run_with_pauses_has_one_history() -> None:
 
 @pytest.fixture
 def nothing_is_folded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credits of hot accounts are lost, which only a world at rest shows."""
+    """Credits of hot accounts are lost, which only checks at rest detect."""
     monkeypatch.setattr(folding_projection, "items_of", lambda _transfer: [])
 
 
 @pytest.mark.usefixtures("nothing_is_folded")
-def test_what_is_wrong_at_a_pause_ends_the_run_and_a_smaller_run_shows_it() -> None:
+def test_a_violation_at_a_pause_ends_the_run_and_is_reproduced_by_a_smaller_one() -> None:
     outcome = play(PLAN)
     assert outcome.rule == "ledger at rest"
     assert outcome.operations < 40
@@ -77,7 +77,7 @@ def test_what_is_wrong_at_a_pause_ends_the_run_and_a_smaller_run_shows_it() -> N
 
 
 def without_end(platform: Platform, name: str) -> None:
-    """Let a function run into its timeout, always."""
+    """Make a function always run into its timeout."""
 
     def build(_: Any) -> Any:
         return lambda _event, _context: platform.scheduler.sleep(10_000.0)
@@ -85,7 +85,7 @@ def without_end(platform: Platform, name: str) -> None:
     platform.functions[name].deploy(build)
 
 
-def test_a_schedule_that_fails_twice_is_found_if_nothing_goes_wrong() -> None:
+def test_a_schedule_that_fails_twice_without_faults_is_found() -> None:
     platform = Platform(SMALL.seed, SMALL)
     without_end(platform, "holds")
     with pytest.raises(Violation, match="holds failed twice though nothing goes wrong"):
@@ -93,7 +93,7 @@ def test_a_schedule_that_fails_twice_is_found_if_nothing_goes_wrong() -> None:
     assert [finding.rule for finding in platform.watch.findings] == ["schedule"]
 
 
-def test_a_schedule_may_fail_twice_while_things_go_wrong() -> None:
+def test_a_schedule_may_fail_twice_under_faults() -> None:
     platform = Platform(SMALL.seed, SMALL)
     platform.state.calm_since = None
     without_end(platform, "holds")
@@ -102,7 +102,7 @@ def test_a_schedule_may_fail_twice_while_things_go_wrong() -> None:
     assert platform.watch.findings == []
 
 
-def test_an_attempt_that_began_before_faults_ended_may_still_fail() -> None:
+def test_an_attempt_that_began_under_faults_may_still_fail() -> None:
     platform = Platform(SMALL.seed, SMALL)
     platform.state.calm_since = None
     without_end(platform, "holds")

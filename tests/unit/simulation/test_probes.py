@@ -1,4 +1,4 @@
-"""Probes ask for what must be refused, and are refused."""
+"""Probes send requests that must be refused, and they are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def probed() -> Platform:
     return platform
 
 
-def test_nothing_is_got_away_with(probed: Platform) -> None:
+def test_every_probe_is_refused(probed: Platform) -> None:
     assert check_settled(probed) == []
     assert probed.watch.findings == []
 
@@ -29,7 +29,7 @@ def test_a_probe_makes_no_more_operations_than_are_planned(probed: Platform) -> 
     assert sum(client.done for client in probed.clients) == 150
 
 
-def test_every_kind_of_refusal_is_met(probed: Platform) -> None:
+def test_every_kind_of_refusal_occurs(probed: Platform) -> None:
     codes = Counter(
         each.response.body.get("code")
         for each in probed.history

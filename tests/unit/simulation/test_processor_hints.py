@@ -1,4 +1,4 @@
-"""Notifications and accounts of processors, judged on exchanges and rows made by hand."""
+"""Notifications and accounts of processors, checked on handwritten exchanges and rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def faults(exchange, failed_at=None):
 
 
 @pytest.mark.parametrize("result", ["applied", "unchanged", "duplicate"])
-def test_a_failed_refund_that_is_answered_as_done_is_booked_by_then(result):
+def test_a_failed_refund_acknowledged_by_then_must_be_booked(result):
     assert faults(heard(result), failed_at=1.9) == []
     assert len(faults(heard(result), failed_at=60.0)) == 1
     assert len(faults(heard(result))) == 1
@@ -49,11 +49,11 @@ def test_a_failed_refund_that_is_answered_as_done_is_booked_by_then(result):
     ],
     ids=["sent again", "kept", "not ours", "forged", "of another kind"],
 )
-def test_whatever_else_is_answered_says_nothing_about_the_books(exchange):
+def test_other_answers_do_not_affect_the_bookings(exchange):
     assert faults(exchange) == []
 
 
-def test_the_first_commit_that_says_failed_is_taken_down():
+def test_the_first_commit_with_the_failure_is_recorded():
     engine = HandMade()
     refund = {"id": "txn_1", "type": "refund", "payment_id": "pay_1", "amount": 5}
     for version, status in enumerate(["pending", "failed", "failed"], start=1):
@@ -61,7 +61,7 @@ def test_the_first_commit_that_says_failed_is_taken_down():
     assert list(engine.watch.rules.failed_refunds.failed_at) == ["txn_1"]
 
 
-def test_a_payment_is_charged_at_the_account_that_it_names():
+def test_a_payment_is_charged_at_the_account_that_it_refers_to():
     stored = rows(payments=[{"id": "pay_1", "processor_account": "acct_1"}])
     assert (
         list(account_faults(stored, [("acct_1", "pay_1"), ("acct_2", "of another system")])) == []

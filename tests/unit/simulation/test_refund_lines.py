@@ -1,4 +1,4 @@
-"""Refunds that were paid out must be settled by their lines, unless a person has decided."""
+"""Refunds that were paid out must be settled by their lines, unless their exception is resolved."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def refund_after(*statuses: str, **more: Any) -> dict[str, Any]:
     return {"audit_trail": {"L": [{"M": {"status": {"S": each}}} for each in statuses]}, **more}
 
 
-def test_a_refund_without_a_settlement() -> None:
+def test_an_unsettled_refund_is_found() -> None:
     assert faults(refund_after("pending", "succeeded")) == [
         "txn_1 is a line of po_1, and unsettled"
     ]
 
 
-def test_one_that_came_back_was_booked_as_well() -> None:
+def test_a_failed_refund_must_be_settled_too() -> None:
     assert faults(refund_after("pending", "succeeded", "failed"))
 
 
@@ -46,14 +46,14 @@ def test_one_that_came_back_was_booked_as_well() -> None:
         refund_after("pending", "succeeded", settlement_id={"S": "set_1"}),
     ],
 )
-def test_what_was_never_booked_or_is_settled(refund: dict[str, Any]) -> None:
+def test_an_unbooked_or_settled_refund_is_correct(refund: dict[str, Any]) -> None:
     assert faults(refund) == []
 
 
-def test_a_person_has_decided() -> None:
+def test_a_resolved_line_is_correct() -> None:
     line = {"payment_id": {"S": "pay_1"}, "resolution": {"M": {}}}
     assert faults(refund_after("pending", "succeeded"), line) == []
 
 
-def test_other_movements() -> None:
+def test_other_movements_are_ignored() -> None:
     assert faults(refund_after("pending", "succeeded"), kind=LineType.REFUND_FAILURE) == []

@@ -1,4 +1,4 @@
-"""Answers to idempotency keys: one value each, once it is written."""
+"""Answers to idempotency keys: one value each, once it is stored."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ GOOD = {
         call(1.1, 1.5, 409, code="idempotency_in_flight"),
         call(3, 4, 201, "one", replayed=True),
     ],
-    "trouble writes nothing": [
+    "an error stores nothing": [
         call(0, 1, 503, code="unavailable"),
         call(2, 3, 404, code="not_found"),
         call(4, 5, 422, code="invalid_value"),
         call(6, 7, 201, "one"),
     ],
-    "trouble after the answer": [first(), call(3, 4, 503, code="unavailable")],
+    "an error after the answer": [first(), call(3, 4, 503, code="unavailable")],
     "another payload is refused": [
         first(),
         call(3, 4, 422, code="idempotency_key_reused", payload="b"),
@@ -49,7 +49,7 @@ GOOD = {
         call(7, 8, 201, "one", key=PAYMENT, replayed=True),
     ],
     "forgotten after a day": [first(), call(KEPT_SECONDS + 10, KEPT_SECONDS + 11, 201, "two")],
-    "keys of two paths have nothing to do with each other": [
+    "keys of two paths are independent": [
         first(),
         call(3, 4, 201, "two", key=PAYMENT),
     ],
@@ -63,7 +63,7 @@ def test_one_value_explains(calls):
 
 BAD = {
     "two answers": [first(), call(3, 4, 201, "two", replayed=True)],
-    "done twice, and told the same": [first(), call(1.5, 4, 201, "one")],
+    "done twice, with the same answer": [first(), call(1.5, 4, 201, "one")],
     "another status": [first(), call(3, 4, 200, "one", replayed=True)],
     "not marked": [call(0, 9), call(1, 2, 201, "one", replayed=True), call(3, 4, 201, "one")],
     "two payloads": [first(), call(1.5, 4, 201, "two", payload="b")],

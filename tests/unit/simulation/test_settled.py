@@ -1,4 +1,4 @@
-"""Checks of a platform at rest, on rows made by hand."""
+"""Checks of a platform at rest, on handwritten rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _serialize = TypeSerializer().serialize
 
 
 def rows(**given):
-    """Rows by table; what is not given is empty."""
+    """Rows by table; omitted tables are empty."""
     tables = {}
     for table, names in KEYS.items():
         stored = tables[table] = {}
@@ -62,14 +62,14 @@ def ledger(accounts, rule=None, edited=frozenset()):
     return faults(ledger_faults, rule or LedgerRule(), edited, **given)
 
 
-def test_accounts_are_what_their_transfers_add_up_to():
+def test_balances_match_the_sum_of_their_transfers():
     assert ledger([account("a", -2), account("a", -3, "01"), account("b", 5)]) == []
     assert len(ledger([account("a", -5), account("b", 4)])) == 1
     assert len(ledger([account("a", -5)])) == 1
     assert ledger([account("a", -5), account("b", 4)], edited={"b"}) == []
 
 
-def test_nothing_is_left_to_fold_and_no_entry_is_missing():
+def test_unprojected_transfers_and_missing_entries_are_found():
     rule = LedgerRule()
     rule.owed["a", "trf_1"] = -5
     rule.awaited["b#00", "000000000001"] = "whatever"
@@ -78,10 +78,10 @@ def test_nothing_is_left_to_fold_and_no_entry_is_missing():
     assert "-5 of trf_1" in found[0]
 
 
-# -------------------------------------------------------------------- what is open
+# -------------------------------------------------------------------- open rows
 
 
-def test_what_is_final_or_waits_for_others_is_not_open():
+def test_final_rows_and_rows_that_wait_for_a_time_are_not_open():
     settled = {
         "payments": [
             {"id": "pay_1", "status": "succeeded"},
@@ -121,7 +121,7 @@ def test_what_is_final_or_waits_for_others_is_not_open():
         ("settlement_files", {"id": "f", "status": "processing"}),
     ],
 )
-def test_what_is_open_is_named(table, row):
+def test_an_open_row_is_reported(table, row):
     assert faults(open_faults, NOW, **{table: [row]})
 
 
@@ -140,7 +140,7 @@ PAID = {
 TOTAL = {"item": "2026-03-14#USD", "captured_count": 1, "captured": 100, "fees": 3}
 
 
-def test_totals_are_a_recount_over_all_buckets():
+def test_totals_match_a_recount_over_all_buckets():
     kept = [
         {**TOTAL, "id": "mer_1#000", "count_succeeded": 1},
         {**TOTAL, "id": "mer_1#001", "count_succeeded": 1, "captured": 50},
@@ -225,7 +225,7 @@ DISAGREEMENTS = {
         "transactions": [refund(amount=41)],
         "sandbox_charges": [at_sandbox(), at_sandbox("txn_r", kind="refund", amount=40)],
     },
-    "done here without having been asked for": {
+    "done here without a request": {
         "payments": [charged()],
         "transactions": [refund(), refund(id="txn_s")],
         "sandbox_charges": [at_sandbox()],
@@ -234,7 +234,7 @@ DISAGREEMENTS = {
 
 
 @pytest.mark.parametrize("given", DISAGREEMENTS.values(), ids=DISAGREEMENTS)
-def test_a_disagreement_with_the_sandbox_is_named(given):
+def test_a_disagreement_with_the_sandbox_is_reported(given):
     assert len(faults(sandbox_faults, **given)) == 1
 
 
@@ -309,7 +309,7 @@ def test_a_settlement_is_the_sum_of_its_lines():
         ({"settlements": [{"id": "set_1", "status": "completed", "counts": {}}]}, 7),
     ],
 )
-def test_a_settlement_that_is_not(changes, many):
+def test_a_settlement_that_differs_from_its_lines_is_found(changes, many):
     assert len(faults(settlement_faults, **settled(**changes))) == many
 
 
@@ -355,16 +355,16 @@ def test_each_event_is_delivered(engine):
     assert webhooks(engine, reported(status=500), reported()) == []
 
 
-def test_nobody_is_told_where_there_was_no_endpoint(engine):
+def test_an_event_without_an_endpoint_has_no_delivery(engine):
     engine.commit(merchants={"id": "mer_1", "version": 2, "webhook_url": None})
     assert webhooks(engine) == []
 
 
-def test_an_event_that_nobody_is_told(engine):
+def test_an_undelivered_event_is_found(engine):
     assert len(webhooks(engine)) == 1
 
 
-def test_a_delivery_of_nothing(engine):
+def test_a_delivery_without_an_event_is_found(engine):
     deliver(engine, sequence=9)
     assert len(webhooks(engine, reported(sequence=9))) == 3
 
@@ -390,6 +390,6 @@ def test_a_delivery_of_nothing(engine):
         "about another",
     ],
 )
-def test_a_delivery_that_is_not_what_it_says(engine, status, received):
+def test_a_delivery_that_contradicts_the_endpoint_is_found(engine, status, received):
     deliver(engine, status)
     assert len(webhooks(engine, *received)) == 1

@@ -1,4 +1,4 @@
-"""Checks at rest of what belongs to whom: merchants, currencies, fees."""
+"""Checks at rest of ownership: merchants, currencies, fees."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OURS = "pay_01KKNS5TM4YPCVMFVNE4BR1BWJ"
 
 
 def rows(**given: Any) -> Rows:
-    """Rows by table; what is not given is empty."""
+    """Rows by table; omitted tables are empty."""
     tables: dict[str, dict[Any, Any]] = {}
     for table, names in KEYS.items():
         stored = tables[table] = {}
@@ -64,7 +64,7 @@ OWNED = rows(
         exchange("/v1/transfers", 201, {}, {"legs": [{"to_account_id": "acc_h"}]}),
     ],
 )
-def test_what_another_merchant_or_an_operator_alone_may_is_found(asked: Exchange) -> None:
+def test_an_accepted_request_for_foreign_or_operator_data_is_found(asked: Exchange) -> None:
     assert len(list(tenant_faults([asked], OWNED))) == 1
 
 
@@ -78,7 +78,7 @@ def test_what_another_merchant_or_an_operator_alone_may_is_found(asked: Exchange
         exchange("/v1/transfers", 403, {}, {"from_account_id": "acc_r"}),
     ],
 )
-def test_what_a_merchant_may_and_what_it_is_refused_is_right(asked: Exchange) -> None:
+def test_allowed_and_refused_requests_of_a_merchant_are_correct(asked: Exchange) -> None:
     assert list(tenant_faults([asked], OWNED)) == []
 
 
@@ -122,14 +122,14 @@ def fees(payment_fee: int, parts: list[dict[str, int]], booked: int) -> list[str
     return list(fee_faults(given, frozenset()))
 
 
-def test_fees_of_all_parts_add_up_and_are_booked() -> None:
+def test_the_fees_of_all_parts_must_add_up_and_be_booked() -> None:
     assert fees(50, [{"fee": 20}, {"fee": 30}], 50) == []
     assert fees(50, [{"fee": 20}, {"fee": 30, "learned_fee": 30}], 20) == []
 
 
-def test_the_fee_of_the_last_part_alone_is_found() -> None:
+def test_a_payment_with_only_the_fee_of_its_last_part_is_found() -> None:
     assert fees(30, [{"fee": 20}, {"fee": 30}], 50) == ["pay_1 has the fee 30, its parts 50"]
 
 
-def test_fees_that_are_paid_to_the_merchant_are_found() -> None:
+def test_fees_credited_to_the_merchant_are_found() -> None:
     assert fees(50, [{"fee": 50}], -50) == ["pay_1 has fees of 50, and -50 are booked"]

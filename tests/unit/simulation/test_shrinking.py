@@ -1,4 +1,4 @@
-"""Violations made small, runs in parts, and the last line of the command."""
+"""Shrinking of violations, runs in parts, and the last line of the command."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def outcome(plan, *violations, rule="floor", done=None):
 
 
 def needs(**wanted):
-    """A run that violates a rule where each of these clients does so many operations."""
+    """A run that violates a rule if each of these clients does this many operations."""
 
     def run(plan):
         run.plans.append(plan)
@@ -45,7 +45,7 @@ def shrunk(run, plan=PLAN, tries=400):
     return shrinking
 
 
-def test_what_is_needed_remains_and_nothing_else():
+def test_only_what_is_needed_remains():
     shrinking = shrunk(needs(cards_0=7, transfers_2=3))
     assert {c.name: c.operations for c in shrinking.plan.clients} == {
         "cards-0": 7,
@@ -55,7 +55,7 @@ def test_what_is_needed_remains_and_nothing_else():
     assert shrinking.outcome.violations == ("floor: broken",)
 
 
-def test_another_violation_is_not_the_same():
+def test_a_different_violation_is_not_the_same():
     def run(plan):
         if len(plan.clients) < len(PLAN.clients):
             return outcome(plan, "crash: something else", rule="crash")
@@ -64,13 +64,13 @@ def test_another_violation_is_not_the_same():
     assert len(shrunk(run).plan.clients) == len(PLAN.clients)
 
 
-def test_tries_are_bounded():
+def test_attempts_are_bounded():
     run = needs(cards_0=7)
     shrunk(run, tries=5)
     assert len(run.plans) == 1 + 5
 
 
-def test_nothing_after_the_violation_is_kept():
+def test_operations_after_the_violation_are_dropped():
     def run(plan):
         done = {client.name: min(client.operations, 4) for client in plan.clients}
         return outcome(plan, "floor: broken", done=done)
@@ -81,7 +81,7 @@ def test_nothing_after_the_violation_is_kept():
 # -------------------------------------------------------------------- parts
 
 
-def test_parts_depend_on_the_operations_alone():
+def test_parts_depend_only_on_the_number_of_operations():
     assert parted("7", 2_500) == (("7", 2_500),)
     parts = parted("7", 20_000)
     assert sum(operations for _, operations in parts) == 20_000
@@ -95,7 +95,7 @@ def test_one_hash_over_all_parts_in_order():
     assert re.fullmatch("[0-9a-f]{64}", hash_over([one, two]))
 
 
-def test_a_choice_limits_a_plan():
+def test_a_selection_limits_a_plan():
     choice = Choice(frozenset({Part.FAULTS}), clients=(("cards-0", 3), ("powers-3", 1)))
     plan = choice.plan("s", 2_000)
     assert [(client.name, client.operations) for client in plan.clients] == [
@@ -116,7 +116,7 @@ LAST_LINE = re.compile(
 
 @pytest.fixture
 def played(monkeypatch, capsys, tmp_path):
-    """Run the command on a world that is made up: what `run` makes of each plan."""
+    """Runs the command on invented outcomes: `run` gives the outcome of each plan."""
 
     def play(run, *arguments):
         monkeypatch.chdir(tmp_path)
@@ -133,13 +133,13 @@ def played(monkeypatch, capsys, tmp_path):
     return play
 
 
-def test_a_good_run_ends_with_its_hash(played):
+def test_a_successful_run_ends_with_its_hash(played):
     status, last, _ = played(outcome, "--seed", "7", "--operations", "6000")
     assert status == 0
     assert last == ("7", "6000", "30", "0")
 
 
-def test_a_violation_prints_a_command_that_plays_it_again(played):
+def test_a_violation_prints_a_command_that_reproduces_it(played):
     run = needs(cards_0=7)
     status, last, printed = played(run, "--seed", "7", "--operations", "6000", "--tries", "300")
     assert (status, last[3]) == (1, "1")
@@ -155,13 +155,13 @@ def test_kinds_are_part_of_the_command(played):
     assert "KINDS=cards,powers" in printed
 
 
-def test_shrinking_can_be_left_out(played):
+def test_shrinking_can_be_disabled(played):
     run = needs(cards_0=7)
     played(run, "--operations", "2000", "--no-shrink")
     assert len(run.plans) == 1
 
 
-def test_a_run_that_breaks_is_a_violation(played):
+def test_a_crashing_run_is_a_violation(played):
     def run(_plan):
         raise RuntimeError("the simulation itself")
 
@@ -170,9 +170,9 @@ def test_a_run_that_breaks_is_a_violation(played):
     assert "crash: RuntimeError: the simulation itself" in printed
 
 
-def test_what_cannot_be_played_is_a_violation_too(played):
-    assert played(outcome, "--clients", "nobody-1:3")[0] == 1
-    assert played(outcome, "--kinds", "nobody")[0] == 1
+def test_an_invalid_selection_is_an_error_too(played):
+    assert played(outcome, "--clients", "unknown-1:3")[0] == 1
+    assert played(outcome, "--kinds", "unknown")[0] == 1
 
 
 def test_kinds_and_parts_have_names():

@@ -1,4 +1,4 @@
-"""What invokes functions: streams in order, queues at least once, schedules."""
+"""Invocation sources: streams in order, queues at least once, schedules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CALM = FaultRates.calm()
 
 
 class World:
-    """A table of counters, and a function that is told of their changes."""
+    """A table of counters, and a function that receives its changes."""
 
     def __init__(self, rates=CALM, seed="sources", **settings):
         self.scheduler = Scheduler(seed, rates)
@@ -93,7 +93,7 @@ STREAM_FAULTS = ("batch_doubled", "batch_repeated", "batch_rewound", "batch_late
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("fault", [*STREAM_FAULTS, None])
-def test_every_change_of_an_item_comes_in_order_the_first_time(fault, seed):
+def test_every_change_of_an_item_arrives_in_order_the_first_time(fault, seed):
     rates = CALM if fault is None else replace(CALM, **{fault: 0.3})
     world = World(rates, seed=f"{fault}-{seed}")
     counts = world.write()
@@ -109,7 +109,7 @@ def test_every_change_of_an_item_comes_in_order_the_first_time(fault, seed):
     assert world.aside == {}
 
 
-def test_a_function_that_dies_half_way_is_given_the_batch_again():
+def test_a_batch_is_retried_after_its_function_died():
     world = World()
     rng = Random("deaths")
 
@@ -149,7 +149,7 @@ def test_records_before_the_first_failed_one_are_done():
     assert dict(world.seen) == {name: list(range(1, n + 1)) for name, n in counts.items()}
 
 
-def test_a_batch_is_halved_until_its_poison_is_alone_and_is_discarded():
+def test_a_batch_is_halved_until_its_poison_record_is_alone_and_discarded():
     world = World(lanes=1, window_seconds=30.0, max_retries=2)
 
     def handle(event):
@@ -171,7 +171,7 @@ def test_a_batch_is_halved_until_its_poison_is_alone_and_is_discarded():
     assert all(name.startswith("aws/lambda/t/shardId-") for name in world.aside)
 
 
-def test_a_batch_whose_first_record_is_named_as_failed_is_discarded_whole():
+def test_a_batch_whose_first_record_is_reported_as_failed_is_discarded_whole():
     world = World(lanes=1, window_seconds=30.0, max_retries=2)
 
     def handle(event):
@@ -194,7 +194,7 @@ def test_a_batch_whose_first_record_is_named_as_failed_is_discarded_whole():
     assert sorted(world.seen["i0"] + aside) == list(range(1, counts["i0"] + 1))
 
 
-def test_a_record_that_lambda_does_not_know_fails_the_batch():
+def test_an_unknown_record_identifier_fails_the_batch():
     world = World(lanes=1, max_retries=3)
     world.handle = lambda event: {"batchItemFailures": [{"itemIdentifier": "0"}]}
     world.write(items=2, changes=3)
@@ -209,7 +209,7 @@ def test_filtered_records_invoke_nothing():
     assert {name: numbers for name, numbers in world.seen.items() if numbers != [1]} == {}
 
 
-def test_filters_are_lambdas():
+def test_filters_match_like_lambdas():
     record = {"eventName": "MODIFY", "dynamodb": {"Keys": {"id": {"S": "number#1"}}}}
     accounts = {"dynamodb": {"Keys": {"id": {"S": [{"anything-but": {"prefix": "number#"}}]}}}}
     assert not passes(record, accounts)
@@ -225,7 +225,7 @@ def test_filters_are_lambdas():
 
 
 class Mail:
-    """A queue of numbers, and the function that works on them."""
+    """A queue of numbers, and the function that processes them."""
 
     def __init__(self, rates=CALM, seed="mail", **settings):
         self.scheduler = Scheduler(seed, rates)
@@ -256,7 +256,7 @@ class Mail:
         assert self.source.quiet()
 
 
-def test_messages_come_once_out_of_order_and_so_many_at_a_time():
+def test_messages_arrive_once_out_of_order_within_the_concurrency_limit():
     mail = Mail(max_concurrency=3, batch_size=4)
     mail.send(100)
     mail.settle()
@@ -266,7 +266,7 @@ def test_messages_come_once_out_of_order_and_so_many_at_a_time():
 
 
 @pytest.mark.parametrize("fault", ["message_doubled", "message_late"])
-def test_messages_come_at_least_once(fault):
+def test_messages_arrive_at_least_once_under_faults(fault):
     mail = Mail(replace(CALM, **{fault: 0.3}))
     mail.send(100)
     mail.settle()
@@ -274,14 +274,14 @@ def test_messages_come_at_least_once(fault):
     assert (len(mail.seen) > 100) == (fault == "message_doubled")
 
 
-def test_a_delayed_message_is_not_seen_before():
+def test_a_delayed_message_is_not_visible_before():
     mail = Mail()
     mail.queue.send("1", delay_seconds=300)
     mail.settle()
     assert 300 <= mail.scheduler.now - 1 < 302
 
 
-def test_what_is_named_as_failed_comes_again_after_its_visibility_timeout():
+def test_a_message_reported_as_failed_returns_after_its_visibility_timeout():
     mail = Mail()
     times = defaultdict(list)
 
@@ -305,7 +305,7 @@ def test_what_is_named_as_failed_comes_again_after_its_visibility_timeout():
     assert third - second == pytest.approx(60, abs=1)
 
 
-def test_a_message_that_never_gets_through_lies_in_the_dead_letters():
+def test_a_message_that_always_fails_becomes_a_dead_letter():
     mail = Mail()
     tries = Counter()
     broken = [True]
@@ -313,7 +313,7 @@ def test_a_message_that_never_gets_through_lies_in_the_dead_letters():
     def handle(event):
         tries.update(record["body"] for record in event["Records"])
         if broken[0] and any(record["body"] == "3" for record in event["Records"]):
-            raise ValueError("3 cannot be worked on")
+            raise ValueError("3 cannot be processed")
         return mail.note(event)
 
     mail.handle = handle
@@ -330,7 +330,7 @@ def test_a_message_that_never_gets_through_lies_in_the_dead_letters():
     assert sorted(mail.seen) == [0, 1, 2, 3, 4]
 
 
-def test_a_function_that_dies_has_done_none_of_its_messages():
+def test_a_function_that_dies_has_processed_none_of_its_messages():
     mail = Mail()
     deaths = []
 
@@ -382,13 +382,13 @@ def test_a_schedule_may_run_twice_at_once():
     assert schedule.runs > 75
 
 
-def test_a_run_that_fails_is_tried_once_more():
+def test_a_failed_run_is_retried_once():
     calls = []
 
     def handle(scheduler, event):
         calls.append(scheduler.now)
         if len(calls) in (1, 3, 4):
-            raise ValueError("a passing one")
+            raise ValueError("a transient error")
 
     _, schedule = scheduled(handle, seconds=600)
     assert schedule.given_up <= 1

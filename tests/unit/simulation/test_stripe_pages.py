@@ -1,4 +1,4 @@
-"""Lists of the simulated Stripe, read to their end as Stripe's library reads them."""
+"""Lists of the simulated Stripe, read to their end as Stripe's library does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simulation.partners.stripe_server import StripeServer
 KEY, EPOCH = "sk_test_shop", 1_000_000.0
 
 
-def test_a_list_of_several_pages_is_read_where_it_says_that_more_of_it_is() -> None:
+def test_a_list_of_several_pages_is_read_from_its_next_page_url() -> None:
     server = StripeServer(lambda: 5.0, EPOCH, Random("1"), lambda _account, _event: None)
     account = server.open_account(KEY)
     many = EVENTS_PER_PAGE * 2 + 3
@@ -32,7 +32,7 @@ def test_a_list_of_several_pages_is_read_where_it_says_that_more_of_it_is() -> N
     assert seen == [f"evt_{number}" for number in reversed(range(many))]
 
 
-def test_a_page_has_as_many_as_it_may() -> None:
+def test_a_page_respects_its_limit() -> None:
     assert page_of([{"id": "1"}, {"id": "2"}], "/v1/refunds", 1) == {
         "object": "list",
         "data": [{"id": "1"}],

@@ -1,4 +1,4 @@
-"""Threads and locks that give way instead of blocking."""
+"""Threads and locks that yield instead of blocking."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def scheduler() -> Scheduler:
 
 
 def run(scheduler, work, seconds=100.0):
-    """The outcome of `work(outside)` in an environment of its own."""
+    """The outcome of `work(outside)` in a separate environment."""
     environment = Environment("e", skew_seconds=1.5)
     outside = outside_for(scheduler, environment, NO_AWS)
     return scheduler.invoke("f", lambda: work(outside), seconds=seconds, environment=environment)
 
 
-def test_map_works_side_by_side_and_answers_in_order(scheduler):
+def test_map_works_in_parallel_and_returns_in_order(scheduler):
     def work(outside):
         with outside.threads(2) as pool:
             return list(pool.map(lambda n: (outside.sleep(n), n)[1], [3, 1, 1, 1]))
@@ -35,7 +35,7 @@ def test_map_works_side_by_side_and_answers_in_order(scheduler):
     assert scheduler.now == pytest.approx(3, abs=0.01)
 
 
-def test_map_raises_at_the_place_of_the_item_and_begins_no_more(scheduler):
+def test_map_raises_at_the_position_of_the_item_and_begins_no_more(scheduler):
     begun = []
 
     def work(outside):
@@ -56,7 +56,7 @@ def test_map_raises_at_the_place_of_the_item_and_begins_no_more(scheduler):
     assert len(begun) <= 4
 
 
-def test_first_done_answers_as_soon_as_one_has_ended(scheduler):
+def test_first_done_returns_as_soon_as_one_has_ended(scheduler):
     def work(outside):
         pool = outside.threads(3)
         slow, fast = pool.submit(outside.sleep, 5), pool.submit(outside.sleep, 2)
@@ -69,7 +69,7 @@ def test_first_done_answers_as_soon_as_one_has_ended(scheduler):
     assert scheduler.now == pytest.approx(5, abs=0.01)
 
 
-def test_a_future_can_be_waited_for_a_while_only(scheduler):
+def test_waiting_for_a_future_can_time_out(scheduler):
     def work(outside):
         future = outside.threads(1).submit(outside.sleep, 5)
         with pytest.raises(TimeoutError):
@@ -79,7 +79,7 @@ def test_a_future_can_be_waited_for_a_while_only(scheduler):
     assert run(scheduler, work) is None
 
 
-def test_a_shut_pool_takes_nothing_and_cancels_what_has_not_begun(scheduler):
+def test_a_shut_down_pool_accepts_nothing_and_cancels_what_has_not_begun(scheduler):
     def work(outside):
         pool = outside.threads(1)
         first, second = pool.submit(outside.sleep, 1), pool.submit(outside.sleep, 1)
@@ -119,7 +119,7 @@ def test_threads_die_with_their_environment(scheduler):
     assert seen == []
 
 
-def test_a_lock_lets_one_in_at_a_time(scheduler):
+def test_a_lock_admits_one_at_a_time(scheduler):
     inside, most = [], []
 
     def work(outside):
@@ -140,7 +140,7 @@ def test_a_lock_lets_one_in_at_a_time(scheduler):
     assert scheduler.now == pytest.approx(5, abs=0.01)
 
 
-def test_a_lock_that_its_holder_takes_again_is_reported(scheduler):
+def test_taking_a_held_lock_again_is_reported(scheduler):
     def work(outside):
         lock = outside.lock()
         with lock, lock:
@@ -150,7 +150,7 @@ def test_a_lock_that_its_holder_takes_again_is_reported(scheduler):
         run(scheduler, work)
 
 
-def test_threads_that_wait_for_each_other_are_reported(scheduler):
+def test_a_deadlock_is_reported(scheduler):
     def work(outside):
         one, two = outside.lock(), outside.lock()
 
@@ -176,7 +176,7 @@ def test_a_thread_that_waits_for_a_full_pool_is_reported_when_lambda_stops_it(sc
         run(scheduler, work, seconds=10)
 
 
-def test_time_is_virtual_and_each_environment_is_wrong_by_its_skew(scheduler):
+def test_time_is_virtual_and_each_environment_has_its_own_skew(scheduler):
     def work(outside):
         before = outside.monotonic()
         outside.sleep(60)

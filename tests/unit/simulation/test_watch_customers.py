@@ -1,4 +1,4 @@
-"""Locks and erasure of customers, and limits of merchants, on commits made by hand."""
+"""Lockout and erasure of customers, and limits of merchants, on handwritten commits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_third_failure_locks(engine: HandMade) -> None:
     assert found(engine, "lock-out") == []
 
 
-def test_a_third_failure_that_locks_nothing_is_found(engine: HandMade) -> None:
+def test_a_third_failure_without_a_lock_is_found(engine: HandMade) -> None:
     engine.commit(customers=customer(1, 2))
     engine.commit(customers=customer(2, 3))
     assert found(engine, "lock-out") == ["cus_1 has 3 failures in a row, and is not locked"]
@@ -56,7 +56,7 @@ def test_a_locked_customer_that_pays_is_found(engine: HandMade) -> None:
     assert found(engine, "lock-out") == [f"pay_1 begins for cus_1, which is locked until {LATER}"]
 
 
-def test_a_lock_that_is_over_keeps_nobody_from_paying(engine: HandMade) -> None:
+def test_a_customer_can_pay_after_a_lock_expires(engine: HandMade) -> None:
     engine.commit(customers=customer(1, 3, BEFORE))
     engine.commit(payments=payment(1, "processing"))
     assert found(engine, "lock-out") == []
@@ -65,7 +65,7 @@ def test_a_lock_that_is_over_keeps_nobody_from_paying(engine: HandMade) -> None:
 @pytest.mark.parametrize(
     ("code", "counts"), [("insufficient_funds", True), ("processor_unreachable", False)]
 )
-def test_a_declined_payment_is_counted_in_its_own_commit(
+def test_a_declined_payment_must_be_counted_in_its_own_commit(
     engine: HandMade, code: str, *, counts: bool
 ) -> None:
     engine.commit(customers=customer(1, 0))
@@ -75,7 +75,7 @@ def test_a_declined_payment_is_counted_in_its_own_commit(
     assert found(engine, "lock-out") == (reported if counts else [])
 
 
-def test_a_counted_failure_is_right(engine: HandMade) -> None:
+def test_a_counted_failure_is_correct(engine: HandMade) -> None:
     engine.commit(customers=customer(1, 0))
     engine.commit(payments=payment(1, "processing"))
     engine.commit(payments=payment(2, "failed"), customers=customer(2, 1))
@@ -98,13 +98,13 @@ def test_a_customer_is_erased_with_all_of_its_keys(engine: HandMade) -> None:
     assert found(engine, "erasure") == []
 
 
-def test_a_key_that_stays_is_found(engine: HandMade) -> None:
+def test_a_key_that_remains_after_erasure_is_found(engine: HandMade) -> None:
     engine.commit(keys=[key("pii"), key("pci")], customers=customer(1, 0))
     engine.commit(keys=key("pii", None), customers=ERASED)
     assert found(engine, "erasure") == ["cus_1 keeps its keys [('pci#cus_1', 'k000000001')]"]
 
 
-def test_a_key_that_is_made_afterwards_opens_nothing(engine: HandMade) -> None:
+def test_a_key_created_after_erasure_is_allowed(engine: HandMade) -> None:
     engine.commit(keys=key("pii"), customers=customer(1, 0))
     engine.commit(keys=key("pii", None), customers=ERASED)
     engine.commit(keys=key("pci"))
@@ -112,7 +112,7 @@ def test_a_key_that_is_made_afterwards_opens_nothing(engine: HandMade) -> None:
     assert found(engine, "erasure") == []
 
 
-def test_a_personal_field_that_stays_is_found(engine: HandMade) -> None:
+def test_a_personal_field_that_remains_after_erasure_is_found(engine: HandMade) -> None:
     engine.commit(customers=customer(1, 0, name="sealed", phone="sealed"))
     engine.commit(customers={**ERASED, "phone": "sealed"})
     assert found(engine, "erasure") == ["cus_1 was erased, and still has ['phone']"]
@@ -137,7 +137,7 @@ def test_a_window_with_one_payment_too_many_is_found(engine: HandMade) -> None:
     assert found(engine, "limit") == ["mer_1#minute#2026-03-14T09:00 has used 4 of 3"]
 
 
-def test_the_highest_limit_that_a_merchant_had_is_required(engine: HandMade) -> None:
+def test_the_highest_limit_that_a_merchant_had_applies(engine: HandMade) -> None:
     engine.commit(merchants=merchant(1, payments_per_minute=5))
     engine.commit(merchants=merchant(2, payments_per_minute=3))
     engine.commit(limits=minute(5))
@@ -146,7 +146,7 @@ def test_the_highest_limit_that_a_merchant_had_is_required(engine: HandMade) -> 
     assert len(found(engine, "limit")) == 1
 
 
-def test_a_merchant_that_was_without_a_limit_is_not_judged(engine: HandMade) -> None:
+def test_a_merchant_that_was_without_a_limit_is_not_checked(engine: HandMade) -> None:
     engine.commit(merchants=merchant(1, payments_per_minute=None))
     engine.commit(merchants=merchant(2, payments_per_minute=3))
     engine.commit(limits=minute(9))

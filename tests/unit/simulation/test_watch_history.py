@@ -1,4 +1,4 @@
-"""The hash over all commits: it depends on them, and on nothing else."""
+"""The hash over all commits depends on them and on nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ print(engine.watch.hash)
 """
 
 
-def test_the_history_depends_on_every_commit_and_on_nothing_else():
+def test_the_hash_depends_on_every_commit_and_on_nothing_else():
     def history(seed):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         ran = subprocess.run(

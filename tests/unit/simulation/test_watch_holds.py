@@ -1,4 +1,4 @@
-"""The ledger's rules on holds: what is right passes, each wrong thing is found."""
+"""The ledger's rules on holds: correct commits pass, each violation is found."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ def engine():
     return opened()
 
 
-# -------------------------------------------------------------------- what is right
+# -------------------------------------------------------------------- correct commits
 
 
-def test_a_hold_posted_in_part(engine):
+def test_a_partially_posted_hold_is_correct(engine):
     hold(engine)
     post(engine, 20)
     assert engine.found == []
 
 
-def test_a_hold_canceled(engine):
+def test_a_canceled_hold_is_correct(engine):
     hold(engine)
     engine.commit(
         accounts=[
@@ -33,22 +33,22 @@ def test_a_hold_canceled(engine):
     assert engine.found == []
 
 
-# -------------------------------------------------------------------- what is wrong
+# -------------------------------------------------------------------- violations
 
 
-def test_a_hold_posted_for_more_than_it_holds(engine):
+def test_a_hold_posted_above_its_amount_is_found(engine):
     hold(engine)
     post(engine, 40)
     assert "transfer" in engine.found
 
 
-def test_a_hold_posted_after_it_has_expired(engine):
+def test_a_hold_posted_after_its_expiry_is_found(engine):
     hold(engine)
     post(engine, updated_at=LATER)
     assert engine.found == ["transfer"]
 
 
-def test_a_hold_that_does_not_give_back_the_rest(engine):
+def test_a_hold_that_does_not_release_the_rest_is_found(engine):
     hold(engine)
     engine.commit(
         accounts=[
@@ -60,7 +60,7 @@ def test_a_hold_that_does_not_give_back_the_rest(engine):
     assert engine.found == ["double entry"]
 
 
-def test_a_hold_posted_twice(engine):
+def test_a_hold_posted_twice_is_found(engine):
     hold(engine)
     post(engine)
     engine.commit(

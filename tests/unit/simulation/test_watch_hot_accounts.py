@@ -1,4 +1,4 @@
-"""The ledger's rules on hot accounts and entries: each wrong thing is found."""
+"""The ledger's rules on hot accounts and entries: each violation is found."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def engine():
     return opened()
 
 
-# -------------------------------------------------------------------- what is right
+# -------------------------------------------------------------------- correct commits
 
 
-def test_what_is_folded_is_owed_until_then(engine):
+def test_a_transfer_is_owed_until_it_is_added_to_a_balance_shard(engine):
     assert engine.rules.ledger.owed == {("opening", "trf_0"): -100}
     fold_opening(engine)
     assert engine.rules.ledger.owed == {}
     assert engine.found == []
 
 
-def test_two_folded_at_once_that_cancel_out_leave_the_shard_as_it_was(engine):
+def test_two_transfers_that_cancel_out_leave_the_shard_unchanged(engine):
     engine.commit(
         accounts=account("alice", 2, balance=0, operation="trf_1"),
         transfers=transfer(1, ("alice", "opening", 100), folded_accounts=["opening"]),
@@ -46,7 +46,7 @@ def test_two_folded_at_once_that_cancel_out_leave_the_shard_as_it_was(engine):
     assert engine.found == []
 
 
-def test_a_sweep_moves_nothing(engine):
+def test_a_consolidation_moves_no_money(engine):
     fold_opening(engine)
     engine.commit(
         accounts=[
@@ -58,7 +58,7 @@ def test_a_sweep_moves_nothing(engine):
     assert engine.found == []
 
 
-def test_entries_of_versions(engine):
+def test_entries_follow_versions(engine):
     engine.commit(entries=entry("alice#00", f"{1:012d}", 100, "trf_0", after=100))
     debit(engine)
     engine.commit(entries=entry("alice#00", f"{2:012d}", -30, "trf_1", after=70))
@@ -67,7 +67,7 @@ def test_entries_of_versions(engine):
     assert ("bob#00", f"{2:012d}") in engine.rules.ledger.awaited
 
 
-def test_a_refund_lowers_a_debit_shard(engine):
+def test_a_refund_debits_a_debit_shard(engine):
     engine.commit(
         accounts=shard("acc_receivable_m_USD", "d07", 1, -5, "pos_1"),
         transfers=transfer(
@@ -83,7 +83,7 @@ def test_a_refund_lowers_a_debit_shard(engine):
 
 
 def test_a_capture_and_its_fee_are_two_legs(engine):
-    """The amount of a posting is the gross; the fee goes out of it."""
+    """The amount of a posting is the gross amount; the fee is taken from it."""
     engine.commit(
         transfers={
             **transfer(
@@ -103,10 +103,10 @@ def test_a_capture_and_its_fee_are_two_legs(engine):
     assert engine.found == []
 
 
-# -------------------------------------------------------------------- what is wrong
+# -------------------------------------------------------------------- violations
 
 
-def test_a_transfer_folded_twice(engine):
+def test_a_transfer_added_twice_is_found(engine):
     fold_opening(engine)
     engine.commit(
         accounts=shard("opening", "02", 1, -100, "trf_0"),
@@ -115,17 +115,17 @@ def test_a_transfer_folded_twice(engine):
     assert engine.found == ["fold", "conservation"]
 
 
-def test_another_amount_folded(engine):
+def test_a_wrong_added_amount_is_found(engine):
     fold_opening(engine, -90)
     assert "fold" in engine.found
 
 
-def test_a_shard_raised_without_an_entry(engine):
+def test_a_shard_raised_without_an_entry_is_found(engine):
     engine.commit(accounts=shard("opening", "01", 1, -100, "trf_0"))
     assert engine.found == ["double entry", "conservation"]
 
 
-def test_a_sweep_that_loses_money(engine):
+def test_a_consolidation_that_loses_money_is_found(engine):
     fold_opening(engine)
     engine.commit(
         accounts=[
@@ -137,7 +137,7 @@ def test_a_sweep_that_loses_money(engine):
     assert engine.found == ["double entry", "conservation"]
 
 
-def test_a_guarded_debit_that_ignores_the_shards(engine):
+def test_a_guarded_debit_that_ignores_the_shards_is_found(engine):
     """Row 00 has 50, a refund has taken 30 of it: a payout of 40 leaves -20."""
     receivable = {"posting": "folded"}
     engine.commit(
@@ -172,7 +172,7 @@ def test_a_guarded_debit_that_ignores_the_shards(engine):
     assert "-20 left" in engine.watch.findings[0].detail
 
 
-def test_a_guarded_debit_of_what_a_refund_will_take_later(engine):
+def test_a_guarded_debit_that_ignores_a_pending_refund_is_found(engine):
     """Row 00 has 50; a refund of 30 is left to the change stream: a payout of 40 leaves -20."""
     name, more = "acc_receivable_m_USD", {"posting": "folded"}
     engine.commit(
@@ -195,17 +195,17 @@ def test_a_guarded_debit_of_what_a_refund_will_take_later(engine):
     assert engine.found == ["floor"]
 
 
-def test_an_entry_that_says_something_else(engine):
+def test_an_entry_with_a_wrong_value_is_found(engine):
     engine.commit(entries=entry("alice#00", f"{1:012d}", 90, "trf_0", after=90))
     assert engine.found == ["entry"]
 
 
-def test_an_entry_of_no_version(engine):
+def test_an_entry_without_a_version_is_found(engine):
     engine.commit(entries=entry("alice#00", f"{9:012d}", 0, "trf_9", after=100))
     assert engine.found == ["entry"]
 
 
-def test_an_entry_that_changes(engine):
+def test_a_changed_entry_is_found(engine):
     line = entry("alice#00", f"{1:012d}", 100, "trf_0", after=100)
     engine.commit(entries=line)
     engine.commit(entries={**line, "amount": 99})

@@ -1,4 +1,4 @@
-"""Leases on commits made by hand. The virtual time 0 is 1970-01-12T13:46:40Z there."""
+"""Leases on handwritten commits. There, virtual time 0 is 1970-01-12T13:46:40Z."""
 
 from __future__ import annotations
 
@@ -25,22 +25,20 @@ def found(engine: HandMade) -> list[str]:
     return [each.detail for each in engine.watch.findings if each.rule == "lease"]
 
 
-def test_a_lease_that_somebody_has_is_not_taken(engine: HandMade) -> None:
+def test_taking_a_held_lease_is_found(engine: HandMade) -> None:
     engine.commit(payments=payment(1, "att_1", LATER))
     engine.commit(payments=payment(2, "att_2", LATER))
     assert found(engine) == [f"pay_1 is taken by att_2, and belongs to att_1 until {LATER}"]
 
 
 @pytest.mark.parametrize("until", [OVER, NEARLY])
-def test_one_that_is_over_may_be_taken_by_a_clock_that_is_fast(
-    engine: HandMade, until: str
-) -> None:
+def test_an_expired_lease_may_be_taken_by_a_fast_clock(engine: HandMade, until: str) -> None:
     engine.commit(payments=payment(1, "att_1", until))
     engine.commit(payments=payment(2, "att_2", LATER))
     assert found(engine) == []
 
 
-def test_its_owner_ends_and_renews_it(engine: HandMade) -> None:
+def test_an_owner_may_end_and_renew_its_lease(engine: HandMade) -> None:
     engine.commit(payments=payment(1, "att_1", LATER))
     engine.commit(payments=payment(2, "att_1", LATER))
     engine.commit(payments=payment(3, None, None))
@@ -54,7 +52,7 @@ def test_a_capture_that_begins_while_the_payment_is_closed_is_found(engine: Hand
     assert found(engine) == ["pay_1 is captured while txn_1 closes it"]
 
 
-def test_the_capture_that_closes_it_is_right(engine: HandMade) -> None:
+def test_the_capture_that_closes_the_payment_is_correct(engine: HandMade) -> None:
     engine.commit(payments=payment(1, None, None))
     engine.commit(payments=payment(2, None, None, closing_id="txn_1", pending_capture_minor=5))
     engine.commit(payments=payment(3, None, None, closing_id=None, pending_capture_minor=0))

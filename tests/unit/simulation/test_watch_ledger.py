@@ -1,4 +1,4 @@
-"""The ledger's rules on transfers and accounts: what is right passes, each wrong thing is found."""
+"""The ledger's rules on transfers and accounts: correct commits pass, each violation is found."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ def engine():
     return opened()
 
 
-# -------------------------------------------------------------------- what is right
+# -------------------------------------------------------------------- correct commits
 
 
-def test_a_transfer_at_once(engine):
+def test_an_immediate_transfer_is_correct(engine):
     debit(engine)
     assert engine.found == []
 
 
-# -------------------------------------------------------------------- what is wrong
+# -------------------------------------------------------------------- violations
 
 
-def test_money_from_nowhere(engine):
+def test_money_from_nowhere_is_found(engine):
     engine.commit(accounts=account("bob", 2, balance=5, operation="trf_1"))
     assert engine.found == ["double entry", "conservation"]
 
 
-def test_a_debit_without_its_credit(engine):
+def test_a_debit_without_its_credit_is_found(engine):
     engine.commit(
         accounts=account("alice", 2, balance=70, operation="trf_1"),
         transfers=transfer(1, ("alice", "bob", 30)),
@@ -36,12 +36,12 @@ def test_a_debit_without_its_credit(engine):
     assert engine.found == ["double entry", "conservation"]
 
 
-def test_an_amount_that_is_not_the_transfers(engine):
+def test_an_amount_that_differs_from_the_transfers_is_found(engine):
     debit(engine, alice=60, bob=40)
     assert engine.found == ["double entry", "double entry"]
 
 
-def test_a_transfer_booked_without_its_row(engine):
+def test_a_transfer_booked_without_its_row_is_found(engine):
     engine.commit(
         accounts=[
             account("alice", 2, balance=70, operation="trf_1"),
@@ -51,17 +51,17 @@ def test_a_transfer_booked_without_its_row(engine):
     assert engine.found == ["double entry", "double entry"]
 
 
-def test_an_immediate_account_below_its_floor(engine):
+def test_an_immediate_account_below_its_floor_is_found(engine):
     debit(engine, alice=-30, bob=130, amount=130)
     assert engine.found == ["floor"]
 
 
-def test_spendable_that_is_no_sum(engine):
+def test_a_wrong_spendable_amount_is_found(engine):
     engine.commit(accounts=account("alice", 2, balance=100, spendable=90))
     assert "spendable" in engine.found
 
 
-def test_a_debit_of_an_inactive_or_locked_account(engine):
+def test_a_debit_of_an_inactive_or_locked_account_is_found(engine):
     engine.commit(accounts=account("alice", 2, balance=100, status="inactive"))
     engine.commit(
         accounts=[
@@ -80,13 +80,13 @@ def test_a_debit_of_an_inactive_or_locked_account(engine):
     assert engine.found == ["inactive", "inactive", "locked"]
 
 
-def test_a_final_transfer_that_changes(engine):
+def test_a_changed_final_transfer_is_found(engine):
     debit(engine)
     engine.commit(transfers={"id": "trf_1", "description": "another", "version": 2})
     assert engine.found == ["transfer"]
 
 
-def test_an_account_closed_with_money_or_used_when_closed(engine):
+def test_an_account_closed_with_money_or_used_when_closed_is_found(engine):
     engine.commit(accounts=account("alice", 2, balance=100, status="closed"))
     engine.commit(accounts=account("bob", 2, status="closed"))
     assert engine.found == ["closed"]
@@ -100,7 +100,7 @@ def test_an_account_closed_with_money_or_used_when_closed(engine):
     assert engine.found == ["closed"] * 3
 
 
-def test_an_edit_by_hand_moves_the_baseline_and_nothing_else_does(engine):
+def test_only_a_declared_edit_moves_the_baseline(engine):
     with engine.watch.by_hand("a row was edited"):
         engine.commit(accounts={"id": "alice", "shard": "00", "balance": 150, "spendable": 150})
     assert engine.found == []

@@ -1,4 +1,4 @@
-"""Settlement lines on commits made by hand: tolerances, and what they leave on clearing."""
+"""Settlement lines on handwritten commits: tolerances, and the clearing account."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def found(engine: HandMade) -> list[str]:
     return [each.detail for each in engine.watch.findings if each.rule == "settlement amount"]
 
 
-def test_a_difference_of_one_unit_that_nobody_tolerates_is_found(engine: HandMade) -> None:
+def test_a_difference_of_one_unit_outside_the_tolerance_is_found(engine: HandMade) -> None:
     engine.commit(merchants=merchant(1, 0))
     engine.commit(settlement_lines=line("matched", 101))
     assert len(found(engine)) == 1
@@ -44,13 +44,13 @@ def test_a_difference_of_one_unit_that_nobody_tolerates_is_found(engine: HandMad
 
 
 @pytest.mark.parametrize("status", ["amount_mismatch", "superseded"])
-def test_a_difference_that_is_an_exception_is_right(engine: HandMade, status: str) -> None:
+def test_a_difference_with_an_exception_is_correct(engine: HandMade, status: str) -> None:
     engine.commit(merchants=merchant(1, 0))
     engine.commit(settlement_lines=line(status, 101))
     assert found(engine) == []
 
 
-def test_the_highest_tolerance_that_a_merchant_had_is_required(engine: HandMade) -> None:
+def test_the_highest_tolerance_that_a_merchant_had_applies(engine: HandMade) -> None:
     engine.commit(merchants=merchant(1, 2))
     engine.commit(merchants=merchant(2, 0))
     engine.commit(settlement_lines=line("matched", 102, net=97, fee=5, adjusted=2))
@@ -59,7 +59,7 @@ def test_the_highest_tolerance_that_a_merchant_had_is_required(engine: HandMade)
     assert len(found(engine)) == 1
 
 
-def test_a_difference_that_is_booked_nowhere_stays_on_clearing_and_is_found(
+def test_an_unbooked_difference_on_clearing_is_found(
     engine: HandMade,
 ) -> None:
     engine.commit(settlement_lines=line("amount_mismatch", 120, net=115, fee=5, adjusted=20))
@@ -70,14 +70,14 @@ def test_a_difference_that_is_booked_nowhere_stays_on_clearing_and_is_found(
     assert "takes 120 USD off the clearing account, which has 100" in found(engine)[0]
 
 
-def test_a_line_that_has_taken_back_what_it_booked_is_right(engine: HandMade) -> None:
+def test_a_line_that_has_reversed_its_bookings_is_correct(engine: HandMade) -> None:
     row = line("superseded", 100, net=95, fee=5)
     back = {"transfer_id": "trf_2", "currency": "USD", "flows": {"net": -95, "fee": -5}}
     engine.commit(settlement_lines={**row, "bookings": [*row["bookings"], back]})
     assert found(engine) == []
 
 
-def test_the_simulated_sandbox_refuses_few_captures_each_for_good() -> None:
+def test_the_simulated_sandbox_refuses_a_few_captures_permanently() -> None:
     names = [f"txn_{number}" for number in range(2_000)]
     refused = [name for name in names if refuses_capture(name)]
     assert 50 <= len(refused) <= 150

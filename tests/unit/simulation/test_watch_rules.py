@@ -1,4 +1,4 @@
-"""Payments, keys, state machines, the audit log and webhooks, on commits made by hand."""
+"""Payments, keys, state machines, the audit log and webhooks, on handwritten commits."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def captured(engine, amount=100, booked=100, refundable=100):
 # -------------------------------------------------------------------- payments
 
 
-def test_a_charge_and_its_refund(engine):
+def test_a_charge_and_its_refund_are_correct(engine):
     captured(engine)
     engine.commit(
         payments=payment(
@@ -115,7 +115,7 @@ def test_a_charge_and_its_refund(engine):
     assert engine.found == []
 
 
-def test_a_dispute_takes_money_back(engine):
+def test_a_dispute_that_takes_money_back_is_correct(engine):
     captured(engine)
     engine.commit(
         payments=payment(
@@ -129,22 +129,22 @@ def test_a_dispute_takes_money_back(engine):
     assert engine.found == []
 
 
-def test_more_captured_than_authorized(engine):
+def test_a_capture_above_the_authorized_amount_is_found(engine):
     captured(engine, 120, 120, 120)
     assert engine.found == ["ceiling"]
 
 
-def test_a_capture_that_is_not_booked(engine):
+def test_an_unbooked_capture_is_found(engine):
     captured(engine, booked=90)
     assert engine.found == ["posting"]
 
 
-def test_more_refundable_than_captured(engine):
+def test_a_refundable_amount_above_the_captured_one_is_found(engine):
     captured(engine, refundable=110)
     assert engine.found == ["ceiling"]
 
 
-def test_refunds_beyond_what_was_captured(engine):
+def test_refunds_above_the_captured_amount_are_found(engine):
     captured(engine)
     engine.commit(
         payments=payment(
@@ -159,14 +159,14 @@ def test_refunds_beyond_what_was_captured(engine):
     assert set(engine.found) == {"ceiling"}
 
 
-def test_a_payment_that_disagrees_with_its_transactions(engine):
+def test_a_payment_that_disagrees_with_its_transactions_is_found(engine):
     captured(engine)
     engine.commit(payments=payment(3, "succeeded", pending_refund_minor=5, refundable_minor=95))
     engine.commit(transactions=transaction("txn_9", "refund", 7))
     assert engine.found == ["payment sums"] * 3
 
 
-def test_a_payment_whose_description_was_edited_is_still_judged(engine):
+def test_a_payment_with_an_edited_description_is_still_checked(engine):
     engine.commit(payments=payment(), idempotency=claim())
     with engine.watch.by_hand("a description"):
         engine.commit(payments={"id": "pay_1", "description": "another"})
@@ -175,7 +175,7 @@ def test_a_payment_whose_description_was_edited_is_still_judged(engine):
     assert engine.found == ["posting"]
 
 
-def test_a_payment_whose_amounts_were_edited_is_not(engine):
+def test_a_payment_with_edited_amounts_is_not_checked(engine):
     captured(engine)
     with engine.watch.by_hand("an amount"):
         engine.commit(payments={"id": "pay_1", "amount_captured": 101})
@@ -187,7 +187,7 @@ def test_a_payment_whose_amounts_were_edited_is_not(engine):
     assert engine.found == []
 
 
-def test_what_is_fixed_stays(engine):
+def test_a_changed_fixed_field_is_found(engine):
     captured(engine)
     engine.commit(payments=payment(3, "succeeded", currency="EUR", transaction_ids=[]))
     engine.commit(
@@ -200,7 +200,7 @@ def test_what_is_fixed_stays(engine):
 # -------------------------------------------------------------------- idempotency keys
 
 
-def test_a_claim_is_completed_once_and_then_repeated_until_it_expires(engine):
+def test_a_claim_is_completed_once_and_kept_until_it_expires(engine):
     engine.commit(idempotency=claim())
     engine.commit(idempotency=completed())
     engine.time = 90_000.0
@@ -218,7 +218,7 @@ def test_a_claim_is_completed_once_and_then_repeated_until_it_expires(engine):
     ],
     ids=["another body", "another status", "taken again", "deleted"],
 )
-def test_a_stored_answer_never_changes(engine, later):
+def test_a_changed_stored_answer_is_found(engine, later):
     engine.commit(idempotency=claim())
     engine.commit(idempotency=completed())
     engine.commit(idempotency={**later, "status_code": later.get("status_code", 201)})
@@ -232,12 +232,12 @@ def test_a_claim_in_progress_belongs_to_its_owner(engine):
     assert engine.found == ["idempotency key"] * 2
 
 
-def test_a_payment_takes_its_claim_with_it(engine):
+def test_a_payment_without_its_claim_is_found(engine):
     engine.commit(payments=payment())
     assert engine.found == ["idempotency key"]
 
 
-def test_two_payments_of_one_key(engine):
+def test_two_payments_of_one_key_are_found(engine):
     captured(engine)
     engine.commit(payments=payment(id="pay_2"), idempotency=completed(request_id="req_2"))
     assert engine.found == ["idempotency key"] * 2
@@ -257,7 +257,7 @@ def test_two_payments_of_one_key(engine):
         ("processor_events", ["unapplied", "applied", "unapplied"]),
     ],
 )
-def test_steps_along_the_edges(engine, table, steps):
+def test_legal_transitions_are_correct(engine, table, steps):
     for version, status in enumerate(steps, start=1):
         engine.commit(**{table: {"id": "x", "status": status, "version": version, "by_hand": True}})
     assert "state machine" not in engine.found
@@ -279,19 +279,19 @@ def test_steps_along_the_edges(engine, table, steps):
         ("exports", ["queued", "completed"]),
     ],
 )
-def test_a_step_that_is_no_edge(engine, table, steps):
+def test_an_illegal_transition_is_found(engine, table, steps):
     for version, status in enumerate(steps, start=1):
         engine.commit(**{table: {"id": "x", "status": status, "version": version, "by_hand": True}})
     assert "state machine" in engine.found
 
 
-def test_a_version_that_jumps_or_stands_still(engine):
+def test_a_version_that_skips_or_repeats_is_found(engine):
     for version in (1, 1, 2, 4):
         engine.commit(customers={"id": "cus_1", "version": version, "name": str(engine.time)})
     assert engine.found == ["state machine"] * 2
 
 
-def test_financial_rows_stay(engine):
+def test_a_deleted_financial_row_is_found(engine):
     row = {"settlement_bucket": "set_1#0", "line": 1, "status": "matched"}
     engine.commit(settlement_lines=row)
     engine.commit(settlement_lines={**row, "status": "superseded"})
@@ -307,14 +307,14 @@ def link(sequence, prev_hash, own):
     return {"entity_id": "acc_1", "sequence": sequence, "prev_hash": prev_hash, "hash": own}
 
 
-def test_a_chain_grows_at_its_end(engine):
+def test_a_chain_may_only_grow_at_its_end(engine):
     engine.commit(audit_log=[link("2", "a", "b"), link("1", GENESIS, "a")])
     engine.commit(audit_log=link("3", "b", "c"))
     assert engine.found == []
     assert engine.rules.audit.heads["acc_1"] == ("3", "c", 3)
 
 
-def test_a_chain_that_is_broken_rewritten_or_cut(engine):
+def test_a_broken_rewritten_or_truncated_chain_is_found(engine):
     engine.commit(audit_log=link("2", GENESIS, "b"))
     engine.commit(audit_log=link("1", "b", "a"))
     engine.commit(audit_log=link("3", GENESIS, "c"))
@@ -323,7 +323,7 @@ def test_a_chain_that_is_broken_rewritten_or_cut(engine):
     assert engine.found == ["audit"] * 4
 
 
-def test_a_delivery_keeps_its_event(engine):
+def test_a_delivery_that_changes_its_event_is_found(engine):
     row = {"id": "evt_1", "version": 1, "status": "pending", "event_type": "a", "attempts": 0}
     engine.commit(webhooks=row)
     engine.commit(webhooks={**row, "version": 2, "attempts": 1})
@@ -335,7 +335,7 @@ def test_a_delivery_keeps_its_event(engine):
     assert engine.found == ["webhook"] * 4
 
 
-def test_a_line_keeps_what_was_booked_of_it(engine):
+def test_a_line_that_changes_its_bookings_is_found(engine):
     row = {"settlement_bucket": "set_1#0", "line": 1, "status": "matched"}
     engine.commit(settlement_lines={**row, "bookings": [{"transfer_id": "trf_1"}]})
     engine.commit(settlement_lines={**row, "bookings": []})
@@ -345,21 +345,21 @@ def test_a_line_keeps_what_was_booked_of_it(engine):
 # -------------------------------------------------------------------- the watch itself
 
 
-def test_a_violation_says_when_and_what(engine):
+def test_a_violation_has_its_time_and_reason(engine):
     engine.commit(idempotency=claim())
     engine.commit(payments=payment())
     (finding,) = engine.watch.findings
     assert str(finding).startswith("t=2.000 commit 2: idempotency key: pay_1 is made without")
 
 
-def test_a_violation_ends_the_run_unless_it_is_collected(engine):
+def test_a_violation_ends_the_run_unless_collected(engine):
     engine.watch.stops = True
     engine.commit(idempotency=claim())
     with pytest.raises(Violation, match="commit 2: idempotency key"):
         engine.commit(payments=payment())
 
 
-def test_an_edit_of_words_excuses_no_amount(engine):
+def test_an_edited_text_does_not_excuse_an_amount(engine):
     captured(engine)
     with engine.watch.by_hand("an operator's edits"):
         engine.commit(payments={"id": "pay_1", "description": "another order"})

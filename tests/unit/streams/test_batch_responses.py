@@ -9,13 +9,13 @@ from runtime.streams.records import Kind, StreamRecord, batch_answer
 RECORDS = [StreamRecord("payments", Kind.MODIFY, number, {}, {}) for number in ("7", "8", "9")]
 
 
-def test_the_first_record_that_failed_is_named_so_that_it_comes_again() -> None:
+def test_the_first_failed_record_is_reported_for_a_retry() -> None:
     assert batch_answer(RECORDS, frozenset({"9", "8"})) == {
         "batchItemFailures": [{"itemIdentifier": "8"}]
     }
 
 
-def test_nothing_is_named_where_all_was_done() -> None:
+def test_nothing_is_reported_if_everything_succeeded() -> None:
     assert batch_answer(RECORDS, frozenset()) == {"batchItemFailures": []}
 
 

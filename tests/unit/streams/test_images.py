@@ -1,4 +1,4 @@
-"""Items as the streams tell them: their hash, what differs, and what is shown of them."""
+"""Items in stream records: their hash, their differences, and what is shown of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def image(**more: Any) -> dict[str, Any]:
     return {"id": {"S": "acc_a"}, "version": {"N": "1"}, **more}
 
 
-def test_the_hash_is_that_of_the_items_typed_values_as_canonical_json() -> None:
+def test_the_hash_covers_the_items_typed_values_as_canonical_json() -> None:
     item = image(
         metadata={"M": {"note": {"S": "é"}, "more": {"L": [{"N": "1"}, {"BOOL": True}]}}},
         nothing={"NULL": True},
@@ -40,13 +40,13 @@ def test_the_hash_is_that_of_the_items_typed_values_as_canonical_json() -> None:
         ({"L": [{"SS": ["a", "b"]}]}, {"L": [{"SS": ["b", "a"]}]}),
     ],
 )
-def test_what_is_the_same_to_dynamodb_has_one_hash(one: Any, other: Any) -> None:
+def test_values_equal_in_dynamodb_have_one_hash(one: Any, other: Any) -> None:
     assert image_hash(image(x=one)) == image_hash(image(x=other))
     assert changed_attributes(image(x=one), image(x=other)) == ()
 
 
 @pytest.mark.parametrize("name", ["SS", "NS", "BS", "M", "S"])
-def test_a_name_in_a_map_that_reads_like_a_type_is_a_name(name: str) -> None:
+def test_a_map_key_that_looks_like_a_type_is_a_key(name: str) -> None:
     one = image(metadata={"M": {name: {"S": "a"}, "k": {"S": "v"}}})
     other = image(metadata={"M": {name: {"S": "b"}, "k": {"S": "v"}}})
     assert image_hash(one) != image_hash(other)
@@ -55,7 +55,7 @@ def test_a_name_in_a_map_that_reads_like_a_type_is_a_name(name: str) -> None:
     assert image_hash(image(**{name: {"S": "a"}})) != image_hash(image(**{name: {"S": "b"}}))
 
 
-def test_an_attribute_that_came_or_went_has_changed_also_when_it_holds_nothing() -> None:
+def test_an_added_or_removed_empty_attribute_is_a_change() -> None:
     assert changed_attributes(image(), image(x={"NULL": True})) == ("x",)
     assert changed_attributes(image(x={"NULL": True}), image()) == ("x",)
 
@@ -72,5 +72,5 @@ def test_an_attribute_that_came_or_went_has_changed_also_when_it_holds_nothing()
         ({"L": [{"NULL": True}, {"BOOL": False}, {"N": "1.50"}]}, [None, False, "1.50"]),
     ],
 )
-def test_every_value_that_dynamodb_has_can_be_shown(value: Any, shown_as: Any) -> None:
+def test_every_value_of_dynamodb_can_be_shown(value: Any, shown_as: Any) -> None:
     assert plain(value) == shown_as

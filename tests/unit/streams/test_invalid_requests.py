@@ -1,4 +1,4 @@
-"""A record whose projection DynamoDB refuses as invalid is found in its batch, and parked."""
+"""A record whose projection DynamoDB refuses as invalid is found in its batch and parked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def records(count: int) -> list[StreamRecord]:
 
 
 class Deriving:
-    """Derives something from each record once, but for those whose write is invalid."""
+    """Projects each record once, except those with an invalid write."""
 
     def __init__(self, poison: frozenset[int], failing: frozenset[int] = frozenset()) -> None:
         self.poison, self.failing = poison, failing
@@ -47,7 +47,7 @@ def applied(derive: Any, count: int, parking: Any) -> frozenset[str]:
 
 
 @given(st.integers(1, 100), st.sets(st.integers(0, 99)), st.sets(st.integers(0, 99)))
-def test_each_poison_record_is_parked_and_every_other_done_once_in_order(
+def test_poison_records_are_parked_and_all_others_projected_once_in_order(
     count: int, poison: set[int], failing: set[int]
 ) -> None:
     parking = ParkingLot()
@@ -59,7 +59,7 @@ def test_each_poison_record_is_parked_and_every_other_done_once_in_order(
     assert parking.parked == {("payments", str(n)): INVALID for n in mine if n in poison}
 
 
-def test_a_poison_record_that_cannot_be_parked_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_poison_record_that_cannot_be_parked_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise OSError("no bucket")
 
@@ -79,7 +79,7 @@ def canceled(*codes: str) -> ClientError:
     return error("TransactionCanceledException", CancellationReasons=reasons)
 
 
-def test_a_request_that_is_invalid_is_told_apart_from_what_passes() -> None:
+def test_an_invalid_request_is_distinguished_from_transient_errors() -> None:
     with pytest.raises(InvalidRequest, match="said"):
         transient_code(error("ValidationException"))
     assert transient_code(error("ThrottlingException")) == "ThrottlingException"
@@ -91,11 +91,11 @@ def test_a_request_that_is_invalid_is_told_apart_from_what_passes() -> None:
     "codes",
     [("None", "ValidationError"), ("ValidationError", "TransactionConflict"), ("ValidationError",)],
 )
-def test_a_canceled_write_that_is_invalid_is_not_tried_again(codes: tuple[str, ...]) -> None:
+def test_a_canceled_invalid_write_is_not_retried(codes: tuple[str, ...]) -> None:
     with pytest.raises(InvalidRequest, match="said ValidationError"):
         transient_reason(canceled(*codes))
 
 
-def test_a_failed_condition_beside_an_invalid_write_is_judged_first() -> None:
+def test_a_failed_condition_takes_precedence_over_an_invalid_write() -> None:
     with pytest.raises(TransactionRefused):
         transient_reason(canceled("ConditionalCheckFailed", "ValidationError"))

@@ -1,4 +1,4 @@
-"""Verification arithmetic: order and interruptions do not matter, and no unit is lost."""
+"""Verification arithmetic: order and interruptions do not matter, and every unit counts."""
 
 from __future__ import annotations
 

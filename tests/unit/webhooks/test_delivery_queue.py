@@ -1,4 +1,4 @@
-"""The queue of deliveries tells what SQS has not taken, whatever the reason."""
+"""The queue of deliveries reports what SQS has not accepted, whatever the reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ORDERS = [DeliveryOrder(id=f"whk_{n}", version=n, merchant_id="mer_a") for n in 
 
 
 class Sqs:
-    """Remembers the calls; `answer` says what becomes of each."""
+    """Records the calls; `answer` determines the result of each."""
 
     def __init__(self, answer: Callable[[list[Any]], dict[str, Any]]) -> None:
         self.answer = answer
@@ -41,7 +41,7 @@ def throttled(_: list[Any]) -> dict[str, Any]:
     raise client_error("ThrottlingException", "SendMessageBatch")
 
 
-def test_orders_go_ten_at_a_time_in_their_merchants_group_not_before_their_delay() -> None:
+def test_messages_are_sent_ten_at_a_time_in_their_merchants_group_with_their_delay() -> None:
     deliveries, sqs = queue(lambda _: {})
     assert deliveries.send_all(ORDERS, timedelta(seconds=4.2)) == frozenset()
     assert [len(entries) for entries in sqs.calls] == [10, 3]
@@ -50,13 +50,13 @@ def test_orders_go_ten_at_a_time_in_their_merchants_group_not_before_their_delay
     assert {(e["MessageGroupId"], e["DelaySeconds"]) for e in entries} == {("mer_a", 5)}
 
 
-def test_the_ones_that_sqs_refuses_are_named() -> None:
+def test_messages_that_sqs_refuses_are_reported() -> None:
     deliveries, _ = queue(lambda entries: {"Failed": [{"Id": entries[-1]["Id"]}]})
     assert deliveries.send_all(ORDERS) == {ORDERS[9].id, ORDERS[12].id}
 
 
 @pytest.mark.parametrize("operational_alerts", [away, throttled])
-def test_a_call_that_fails_leaves_its_own_orders_and_the_next_is_made(
+def test_a_failed_call_affects_only_its_own_messages(
     operational_alerts: Callable[[list[Any]], dict[str, Any]],
 ) -> None:
     deliveries, sqs = queue(
@@ -67,7 +67,7 @@ def test_a_call_that_fails_leaves_its_own_orders_and_the_next_is_made(
 
 
 @pytest.mark.parametrize("operational_alerts", [away, throttled])
-def test_one_order_that_is_not_taken_is_said_to_be_unavailable(
+def test_a_refused_single_message_raises_unavailable(
     operational_alerts: Callable[[list[Any]], dict[str, Any]],
 ) -> None:
     deliveries, _ = queue(operational_alerts)

@@ -144,7 +144,7 @@ def alert(kind: str, entity_id: str = "pay_1") -> Alert:
         ("exports", "running", "failed", None),
     ],
 )
-def test_a_change_of_status_is_told(
+def test_a_change_of_status_is_an_event(
     table: str, before: str, after: str, expected: str | None
 ) -> None:
     event = step(table, {"status": before}, {"status": after})
@@ -165,7 +165,7 @@ def test_a_change_of_status_is_told(
         ("settlements", "rejected", "settlement.exceptions"),
     ],
 )
-def test_a_new_row_is_told_where_it_begins_with_its_outcome(
+def test_a_row_created_with_its_outcome_is_an_event(
     table: str, status: str, expected: str | None
 ) -> None:
     event = event_of(None, made(table, status=status))
@@ -173,12 +173,12 @@ def test_a_new_row_is_told_where_it_begins_with_its_outcome(
 
 
 @pytest.mark.parametrize("kind", ["capture", "authorization", "void"])
-def test_of_transactions_only_refunds_are_told(kind: str) -> None:
+def test_only_refunds_are_events_among_transactions(kind: str) -> None:
     assert step("transactions", {"type": kind}, {"type": kind, "status": "succeeded"}) is None
 
 
 @pytest.mark.parametrize("booking", [{"payment_id": "pay_1"}, {"settlement_id": "set_1"}])
-def test_bookings_are_told_as_what_they_book(booking: dict[str, str]) -> None:
+def test_bookings_are_events_of_their_kind(booking: dict[str, str]) -> None:
     assert event_of(None, made("transfers", status="processed", **booking)) is None
 
 
@@ -194,7 +194,7 @@ def test_bookings_are_told_as_what_they_book(booking: dict[str, str]) -> None:
         (None, None, False),
     ],
 )
-def test_a_lock_is_told_when_it_begins_or_grows(
+def test_a_lock_is_an_event_when_it_begins_or_is_extended(
     table: str, before: str | None, after: str | None, reported: bool
 ) -> None:
     event = step(table, {"locked_until": before}, {"locked_until": after})
@@ -203,7 +203,7 @@ def test_a_lock_is_told_when_it_begins_or_grows(
         assert event.type == "account.locked"
 
 
-def test_fold_rows_are_no_accounts_to_be_locked() -> None:
+def test_balance_shards_have_no_lock_events() -> None:
     assert step("accounts", {"shard": "01"}, {"shard": "01", "locked_until": SOON}) is None
 
 
@@ -216,7 +216,7 @@ def test_fold_rows_are_no_accounts_to_be_locked() -> None:
         ("out_of_band", None),
     ],
 )
-def test_alerts_about_customers_are_told_once(kind: str, expected: str | None) -> None:
+def test_alerts_about_customers_are_one_event(kind: str, expected: str | None) -> None:
     event = event_of(None, alert(kind))
     assert (event and event.type) == expected
     assert event is None or (event.sequence, event.payment_id) == (1, "pay_1")
@@ -224,24 +224,24 @@ def test_alerts_about_customers_are_told_once(kind: str, expected: str | None) -
 
 
 @pytest.mark.parametrize("version", [4, 3, 6])
-def test_what_is_no_step_of_one_version_was_done_past_us_and_is_not_told(version: int) -> None:
+def test_an_out_of_band_change_is_not_an_event(version: int) -> None:
     before = made("payments", version=4)
     assert event_of(before, made("payments", version=version, status="succeeded")) is None
     assert event_of(before, None) is None
 
 
-def test_the_platforms_own_rows_are_no_events() -> None:
+def test_the_platforms_own_rows_are_not_events() -> None:
     assert event_of(None, made("transfers", status="processed", merchant_id="platform")) is None
 
 
-def test_merchants_themselves_are_not_told_of() -> None:
+def test_changes_of_merchants_are_not_events() -> None:
     profile = MerchantProfile(
         **{**STAMP, "id": "mer_1", "email": "a@b.example", "name": "Shop", "processor": "sandbox"}
     )
     assert event_of(None, profile) is None
 
 
-def test_an_id_tells_the_time_and_is_the_same_for_the_same_change() -> None:
+def test_an_id_contains_its_time_and_is_the_same_for_the_same_change() -> None:
     one = step("payments", {}, {"status": "succeeded"})
     again = step("payments", {}, {"status": "succeeded"})
     other = step("payments", {}, {"status": "failed"})
@@ -254,7 +254,7 @@ def test_an_id_tells_the_time_and_is_the_same_for_the_same_change() -> None:
     assert len(ids) == 4
 
 
-def test_what_is_sent_is_the_resource_as_the_api_shows_it() -> None:
+def test_the_payload_is_the_resource_as_the_api_shows_it() -> None:
     payment = made("payments", status="succeeded", capturable_minor=7, lease_owner="secret-lease")
     body = WebhookBody(
         id="whk_1", type="payment.succeeded", created=AT, sequence=2, data=shown(payment)

@@ -1,4 +1,4 @@
-"""When a delivery is tried again, when an endpoint rests, and what both are told apart by."""
+"""When a delivery is retried, when an endpoint is paused, and the keys of both."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def failed_often(times: int, at: datetime = NOW) -> EndpointHealth:
     return health
 
 
-def test_delays_grow_as_the_contract_says_and_then_stay() -> None:
+def test_delays_grow_as_documented_and_then_stay() -> None:
     seconds = [DEFAULT.delay(n, 0.0).total_seconds() for n in range(1, 10)]
     assert seconds == [5, 300, 1800, 7200, 18000, 36000, 50400, 50400, 50400]
 
@@ -116,19 +116,19 @@ def test_jitter_only_lengthens_and_by_a_tenth_at_most(attempts: int) -> None:
         (None, "120", None),
     ],
 )
-def test_a_receiver_may_say_when_but_within_bounds(
+def test_retry_after_is_respected_within_bounds(
     status: int | None, header: str | None, expected: timedelta | None
 ) -> None:
     assert retry_after(status, header, NOW) == expected
 
 
 @given(words=st.lists(st.sampled_from(WORDS) | st.text(max_size=6), max_size=8))
-def test_whatever_stands_in_a_retry_after_is_within_bounds_or_nothing(words: list[str]) -> None:
+def test_any_retry_after_is_within_bounds_or_ignored(words: list[str]) -> None:
     asked = retry_after(503, " ".join(words), NOW)
     assert asked is None or MIN_RETRY_AFTER <= asked <= MAX_RETRY_AFTER
 
 
-def test_the_next_attempt_is_planned_or_asked_for_and_never_beyond_the_deadline() -> None:
+def test_the_next_attempt_is_scheduled_or_requested_and_never_after_the_deadline() -> None:
     assert next_attempt(delivery(attempts=2), NOW, DEFAULT, None, 0.0) == NOW + timedelta(minutes=5)
     asked = timedelta(hours=3)
     assert next_attempt(delivery(), NOW, DEFAULT, asked, 0.9) == NOW + asked
@@ -138,12 +138,12 @@ def test_the_next_attempt_is_planned_or_asked_for_and_never_beyond_the_deadline(
     assert next_attempt(later, NOW, DEFAULT, None, 0.0) is not None
 
 
-def test_a_delivery_that_is_asked_for_again_begins_the_schedule_anew() -> None:
+def test_a_requested_redelivery_restarts_the_schedule() -> None:
     row = delivery(attempts=8, attempts_before=7)
     assert next_attempt(row, NOW, DEFAULT, None, 0.0) == NOW + timedelta(seconds=5)
 
 
-def test_an_endpoint_rests_after_some_failures_in_a_row_and_longer_each_time() -> None:
+def test_an_endpoint_is_paused_after_consecutive_failures_and_longer_each_time() -> None:
     almost = failed_often(FAILURES_TO_OPEN - 1)
     assert verdict_on(almost, NOW, by_hand=False) is Verdict.SEND
     health = after_failure(almost, NOW, gone=False)
@@ -160,14 +160,14 @@ def test_an_endpoint_rests_after_some_failures_in_a_row_and_longer_each_time() -
     assert rests[-1] == LONGEST_REST
 
 
-def test_a_failure_that_was_under_way_does_not_lengthen_a_rest() -> None:
+def test_a_failure_of_an_earlier_attempt_does_not_extend_a_pause() -> None:
     health = failed_often(FAILURES_TO_OPEN)
     again = after_failure(health, NOW + timedelta(seconds=3), gone=False)
     assert (again.open_until, again.opened) == (health.open_until, 1)
     assert again.failures == FAILURES_TO_OPEN + 1
 
 
-def test_one_finds_out_and_the_others_wait_for_it() -> None:
+def test_one_delivery_probes_and_the_others_wait_for_it() -> None:
     health = failed_often(FAILURES_TO_OPEN)
     at = rest_ends(health)
     probed = probing(health, at)
@@ -179,7 +179,7 @@ def test_one_finds_out_and_the_others_wait_for_it() -> None:
     assert verdict_on(well, at, by_hand=False) is Verdict.SEND
 
 
-def test_an_endpoint_that_is_gone_gets_only_what_is_asked_for_by_hand() -> None:
+def test_a_gone_endpoint_gets_only_requested_redeliveries() -> None:
     gone = after_failure(HEALTHY, NOW, gone=True)
     assert verdict_on(gone, NOW + timedelta(days=9), by_hand=False) is Verdict.GONE
     assert verdict_on(gone, NOW, by_hand=True) is Verdict.SEND
@@ -189,7 +189,7 @@ def test_an_endpoint_that_is_gone_gets_only_what_is_asked_for_by_hand() -> None:
     assert is_blameless(mended)
 
 
-def test_a_success_that_was_under_way_does_not_take_back_that_an_endpoint_is_gone() -> None:
+def test_a_success_of_an_earlier_attempt_does_not_reactivate_a_gone_endpoint() -> None:
     gone = after_failure(failed_often(2), NOW, gone=True)
     after = after_success(gone, NOW + timedelta(seconds=3), by_hand=False)
     assert (after.failures, after.gone_at) == (0, gone.gone_at)
@@ -198,7 +198,7 @@ def test_a_success_that_was_under_way_does_not_take_back_that_an_endpoint_is_gon
     assert failed_too.gone_at == gone.gone_at
 
 
-def test_failures_are_forgotten_in_time_and_what_is_gone_is_not() -> None:
+def test_failures_expire_and_a_gone_endpoint_does_not() -> None:
     rested = failed_often(FAILURES_TO_OPEN)
     assert rested.expires_at == to_epoch_seconds(NOW + HEALTH_KEPT)
     over = NOW + HEALTH_KEPT  # the table deletes it some days later
@@ -214,7 +214,7 @@ def test_failures_are_forgotten_in_time_and_what_is_gone_is_not() -> None:
     assert mended.expires_at == to_epoch_seconds(NOW + HEALTH_KEPT)
 
 
-def test_who_gives_the_finding_out_back_lets_the_next_one_do_it() -> None:
+def test_releasing_the_probe_lets_the_next_delivery_probe() -> None:
     health = failed_often(FAILURES_TO_OPEN)
     at = rest_ends(health)
     given_back = unprobed(probing(health, at), at)
@@ -222,5 +222,5 @@ def test_who_gives_the_finding_out_back_lets_the_next_one_do_it() -> None:
     assert given_back.version == health.version + 2
 
 
-def test_of_an_endpoint_without_a_past_nothing_is_held() -> None:
+def test_a_new_endpoint_is_never_held_back() -> None:
     assert verdict_on(None, NOW, by_hand=False) is Verdict.SEND

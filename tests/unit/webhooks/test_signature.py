@@ -1,4 +1,4 @@
-"""Signatures, judged by the library that receivers use."""
+"""Signatures, verified by the library that receivers use."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_receiver_verifies_what_we_sign() -> None:
             Webhook(secret).verify(body, {**headers, **changed})
 
 
-def test_the_example_of_the_specification_comes_out() -> None:
+def test_the_example_of_the_specification_is_reproduced() -> None:
     at = datetime.fromtimestamp(1614265330, UTC)
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     body = b'{"test": 2432232314}'
@@ -48,7 +48,7 @@ def endpoint(until: str | None) -> WebhookEndpoint:
     )
 
 
-def test_while_a_secret_changes_over_both_sign() -> None:
+def test_during_a_secret_rotation_both_secrets_sign() -> None:
     both = endpoint("2026-03-15T09:00:00.000Z").secrets("2026-03-14T09:00:00.000Z")
     headers = signed_headers("whk_1", datetime.now(UTC), BODY, both)
     assert headers["webhook-signature"].count("v1,") == 2

@@ -1,4 +1,4 @@
-"""Disputes and refunds as they are read from Stripe: which, and what their amounts come to."""
+"""Disputes and refunds as read from Stripe: their identity and their total amounts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read(about: Any) -> DisputeState:
     return state
 
 
-def test_a_dispute_is_read_by_its_id_with_the_charge_that_carries_our_reference() -> None:
+def test_a_dispute_is_read_by_its_id_with_the_charge_that_has_our_reference() -> None:
     processor, network = stripe_that_answers(
         (200, dispute("lost", TAKEN, payment_intent=intent(), created=1_767_225_600))
     )
@@ -75,7 +75,7 @@ def test_a_dispute_is_read_by_its_id_with_the_charge_that_carries_our_reference(
         (dispute("lost", TAKEN), "lost", (1000, 0, 1500)),
     ],
 )
-def test_what_was_withdrawn_reinstated_and_kept_is_the_sum_of_what_moved(
+def test_withdrawn_reinstated_and_kept_amounts_are_sums_of_balance_transactions(
     about: Any, status: str, amounts: tuple[int, int, int]
 ) -> None:
     state = read(about)
@@ -83,7 +83,7 @@ def test_what_was_withdrawn_reinstated_and_kept_is_the_sum_of_what_moved(
     assert (state.withdrawn_minor, state.reinstated_minor, state.fee_minor) == amounts
 
 
-def test_in_a_balance_of_another_currency_the_disputed_amount_counts_and_no_fee() -> None:
+def test_in_a_balance_of_another_currency_the_disputed_amount_counts_without_a_fee() -> None:
     taken, back = balance_transaction(-930, 1400, "eur"), balance_transaction(905, 0, "eur")
     state = read(dispute("needs_response", taken))
     assert (state.withdrawn_minor, state.reinstated_minor, state.fee_minor) == (1000, 0, 0)
@@ -91,7 +91,7 @@ def test_in_a_balance_of_another_currency_the_disputed_amount_counts_and_no_fee(
     assert (state.withdrawn_minor, state.reinstated_minor, state.fee_minor) == (1000, 1000, 0)
 
 
-def test_amounts_are_in_our_units() -> None:
+def test_amounts_are_converted_to_our_units() -> None:
     moved = balance_transaction(-50000, 150000, "isk")
     state = read(dispute("needs_response", moved, amount=50000, currency="isk"))
     assert (state.currency, state.amount_minor) == ("ISK", 500)
@@ -102,7 +102,7 @@ def test_an_amount_in_an_unknown_currency_is_not_converted() -> None:
     assert read(dispute("lost", currency="xxx")).currency == "XXX"
 
 
-def test_what_stripe_does_not_have_is_nothing_and_what_it_does_not_say_is_unknown() -> None:
+def test_a_missing_dispute_is_none_and_an_unclear_answer_is_unknown() -> None:
     processor, _ = stripe_that_answers(MISSING, MISSING)
     assert processor.find_dispute("du_1") is None
     assert processor.find_refund("txn_1", "re_1") is None
@@ -133,7 +133,7 @@ def test_a_refund_is_read_by_its_own_id(status: str, outcome: RefundOutcome) -> 
     assert network.sent[0].path == "/v1/refunds/re_1"
 
 
-def test_what_happened_lately_is_read_from_stripes_own_events() -> None:
+def test_recent_events_are_read_from_stripes_own_events() -> None:
     reported = [
         event("charge.dispute.closed", dispute("won", TAKEN)),
         event("refund.failed", refund("failed")),
@@ -149,7 +149,7 @@ def test_what_happened_lately_is_read_from_stripes_own_events() -> None:
     assert "charge.dispute.closed" in sent.params.values()
 
 
-def test_events_that_cannot_be_read_are_no_answer() -> None:
+def test_unreadable_events_are_an_unknown_answer() -> None:
     unreadable = {"object": "list", "data": [{"id": "evt"}], "has_more": False}
     for silence in ((500, error("api_error")), (200, unreadable)):
         processor, _ = stripe_that_answers(silence)
@@ -157,7 +157,7 @@ def test_events_that_cannot_be_read_are_no_answer() -> None:
             list(processor.recent_events(datetime(2026, 1, 1, tzinfo=UTC)))
 
 
-def test_an_event_that_cannot_be_read_keeps_no_other_from_being_heard() -> None:
+def test_an_unreadable_event_does_not_block_others() -> None:
     reported = [{"id": "evt"}, event("refund.failed", refund("failed"))]
     processor, _ = stripe_that_answers(
         (200, {"object": "list", "data": reported, "has_more": False, "url": "/v1/events"})

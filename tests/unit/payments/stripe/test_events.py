@@ -1,4 +1,4 @@
-"""Stripe's notifications: who is believed, and what each means."""
+"""Stripe's notifications: verification, and the meaning of each."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read(
 BODY = json.dumps(event("payment_intent.succeeded", intent()))
 
 
-def test_a_notification_signed_with_the_endpoints_secret_is_believed() -> None:
+def test_a_notification_signed_with_the_endpoints_secret_is_accepted() -> None:
     assert read(BODY) == ProcessorEvent(
         id="evt_1NG8Du2eZvKYlo2CUI79vXWy",
         kind=EventKind.CHARGE_CHANGED,
@@ -52,7 +52,7 @@ def test_a_notification_signed_with_the_endpoints_secret_is_believed() -> None:
     )
 
 
-def test_while_a_secret_is_being_changed_one_of_two_signatures_is_enough() -> None:
+def test_during_a_secret_rotation_one_of_two_signatures_is_enough() -> None:
     both = f"{header(BODY, OLD_SECRET)},{header(BODY).partition(',')[2]}"
     assert read(BODY, both).kind is EventKind.CHARGE_CHANGED
 
@@ -64,7 +64,7 @@ def test_the_caller_passes_the_time_which_may_be_off_by_five_minutes(seconds: in
 
 
 @pytest.mark.parametrize("seconds", [TOLERANCE_SECONDS + 1, -TOLERANCE_SECONDS - 1])
-def test_an_old_or_future_notification_is_not_believed(seconds: int) -> None:
+def test_an_old_or_future_notification_is_refused(seconds: int) -> None:
     with pytest.raises(BadSignature, match="more than 300 s"):
         read(BODY, header(BODY, at=NOW - timedelta(seconds=seconds)))
 
@@ -90,12 +90,12 @@ def test_an_old_or_future_notification_is_not_believed(seconds: int) -> None:
         "nonsense",
     ],
 )
-def test_what_was_not_signed_by_stripe_is_not_believed(signature: str) -> None:
+def test_a_notification_not_signed_by_stripe_is_refused(signature: str) -> None:
     with pytest.raises(BadSignature):
         read(BODY, signature)
 
 
-def test_without_a_header_or_a_secret_nothing_is_believed() -> None:
+def test_without_a_header_or_a_secret_every_notification_is_refused() -> None:
     with pytest.raises(BadSignature, match="missing"):
         read_stripe_event({}, BODY.encode(), SECRET, NOW)
     with pytest.raises(BadSignature, match="no webhook_secret"):
@@ -118,7 +118,7 @@ def test_a_body_that_is_not_text_is_refused() -> None:
         event("charge.dispute.closed", {}),
     ],
 )
-def test_a_genuine_notification_that_cannot_be_read_is_refused(document: Any) -> None:
+def test_a_genuine_notification_that_cannot_be_parsed_is_refused(document: Any) -> None:
     with pytest.raises(MalformedJson):
         read(document)
 
@@ -127,7 +127,7 @@ def test_a_genuine_notification_that_cannot_be_read_is_refused(document: Any) ->
     "type_",
     ["succeeded", "payment_failed", "canceled", "amount_capturable_updated", "new_to_us"],
 )
-def test_news_of_a_charge_of_ours_are_hints(type_: str) -> None:
+def test_events_of_our_charges_are_hints(type_: str) -> None:
     reported = read(event(f"payment_intent.{type_}", intent()))
     assert (reported.kind, reported.charge_id, reported.reference) == (
         EventKind.CHARGE_CHANGED,
@@ -138,7 +138,7 @@ def test_news_of_a_charge_of_ours_are_hints(type_: str) -> None:
 
 @pytest.mark.parametrize("type_", ["refund.created", "refund.updated", "charge.refund.updated"])
 @pytest.mark.parametrize("status", ["pending", "succeeded"])
-def test_news_of_a_refund_of_ours_are_hints(type_: str, status: str) -> None:
+def test_events_of_our_refunds_are_hints(type_: str, status: str) -> None:
     reported = read(event(type_, refund(status)))
     assert (reported.kind, reported.charge_id, reported.reference) == (
         EventKind.OPERATION_CHANGED,
@@ -167,9 +167,7 @@ def test_a_returned_refund_is_a_failed_refund(type_: str, status: str) -> None:
         ("closed", dispute("lost", currency="xxx")),
     ],
 )
-def test_a_dispute_that_moves_money_is_a_hint_to_ask_what_became_of_it(
-    type_: str, about: Any
-) -> None:
+def test_a_dispute_event_that_moves_money_is_a_hint(type_: str, about: Any) -> None:
     reported = read(event(f"charge.dispute.{type_}", about))
     assert (reported.kind, reported.charge_id, reported.object_id) == (
         EventKind.DISPUTE_CHANGED,
@@ -195,5 +193,5 @@ def test_a_dispute_that_moves_money_is_a_hint_to_ask_what_became_of_it(
         ("refund.updated", refund(payment_intent=None)),
     ],
 )
-def test_what_moves_none_of_our_money_is_ignored(type_: str, about: Any) -> None:
+def test_other_events_are_ignored(type_: str, about: Any) -> None:
     assert read(event(type_, about)).kind is EventKind.IGNORED

@@ -1,4 +1,4 @@
-"""Whose key it is, by Stripe's own word, on answers in the shapes of Stripe's API reference."""
+"""The identity of a key as Stripe reports it, on answers from Stripe's API reference."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def connector(key: str, *answers: Any) -> tuple[StripeProcessor, Recorded]:
 
 
 @pytest.mark.parametrize("key", ["sk_test_marked", "rk_test_marked"])
-def test_a_key_is_of_the_account_and_mode_that_stripe_says(key: str) -> None:
+def test_a_key_has_the_account_and_mode_that_stripe_reports(key: str) -> None:
     stripe, network = connector(key, ACCOUNT, balance(live=False))
     assert stripe.mode == "test"
     assert stripe.identify() == ProcessorIdentity("acct_1", "test")
@@ -34,7 +34,7 @@ def test_a_key_is_of_the_account_and_mode_that_stripe_says(key: str) -> None:
 
 
 @pytest.mark.parametrize(("key", "live"), [("sk_test_marked", True), ("rk_live_marked", False)])
-def test_a_key_that_is_not_of_the_mode_that_it_shows_is_refused(key: str, live: bool) -> None:
+def test_a_key_of_another_mode_than_its_prefix_is_refused(key: str, live: bool) -> None:
     stripe, _ = connector(key, ACCOUNT, balance(live=live))
     with pytest.raises(InvalidValue, match=f"a {stripe.mode} key, but Stripe reports") as refused:
         stripe.identify()

@@ -1,4 +1,4 @@
-"""The Stripe connector on answers in the shapes of Stripe's API reference, without a server."""
+"""The Stripe connector on answers from Stripe's API reference, without a server."""
 
 from __future__ import annotations
 
@@ -70,9 +70,7 @@ def listed(*data: Any) -> tuple[int, Any]:
         ("txn_not_expanded", 0),
     ],
 )
-def test_the_fee_is_what_stripe_took_in_the_charges_currency_or_not_known(
-    moved: Any, fee: int
-) -> None:
+def test_the_fee_is_stripes_in_the_charges_currency_or_unknown(moved: Any, fee: int) -> None:
     stripe, _ = answering((200, intent(latest_charge=charge(moved))))
     assert stripe.charge(REQUEST) == Approved(INTENT_ID, fee)
 
@@ -88,14 +86,14 @@ def test_the_fee_is_what_stripe_took_in_the_charges_currency_or_not_known(
         ("MGA", 500, "5"),
     ],
 )
-def test_amounts_are_sent_in_stripes_own_units(currency: str, amount: int, sent: str) -> None:
+def test_amounts_are_sent_in_stripes_units(currency: str, amount: int, sent: str) -> None:
     stripe, network = answering((200, intent(currency=currency.lower())))
     stripe.charge(replace(REQUEST, amount_minor=amount, currency=currency))
     assert network.sent[0].params["amount"] == sent
     assert network.sent[0].params["currency"] == currency.lower()
 
 
-def test_an_amount_that_stripe_cannot_count_is_refused_without_asking() -> None:
+def test_an_amount_that_stripe_cannot_represent_is_refused_without_a_request() -> None:
     stripe, network = answering()
     odd = replace(REQUEST, amount_minor=550, currency="MGA")
     answer = stripe.charge(odd)
@@ -108,7 +106,7 @@ def test_an_amount_that_stripe_cannot_count_is_refused_without_asking() -> None:
 
 
 @pytest.mark.parametrize("currency", sorted(DECIMALS))
-def test_amounts_come_back_from_stripes_units_as_they_were(currency: str) -> None:
+def test_amounts_survive_the_conversion_to_stripes_units(currency: str) -> None:
     whole = 7 * 10 ** DECIMALS[currency]
     assert from_stripe(to_stripe(whole, currency), currency) == whole
 
@@ -144,7 +142,7 @@ def test_a_charge_is_one_confirmed_intent_under_our_reference() -> None:
 
 
 @pytest.mark.parametrize(("theirs", "ours"), sorted(DECLINE_CODES.items()))
-def test_stripes_reason_for_a_decline_becomes_our_code(theirs: str, ours: str) -> None:
+def test_stripes_decline_code_becomes_our_code(theirs: str, ours: str) -> None:
     by_decline_code = error("card_error", code="card_declined", decline_code=theirs)
     by_code = error("card_error", code=theirs)
     for body in (by_decline_code, by_code):
@@ -152,7 +150,7 @@ def test_stripes_reason_for_a_decline_becomes_our_code(theirs: str, ours: str) -
         assert stripe.charge(REQUEST) == Refused(None, ours, "As Stripe words it.")
 
 
-def test_the_documented_table_of_declines_is_the_one_in_force() -> None:
+def test_the_documented_table_of_declines_matches_the_code() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (yes|no) \| (`.*`) \|$", PAGE.read_text(), re.MULTILINE)
     reported = {theirs: ours for ours, _, cell in rows for theirs in re.findall(r"`(\w+)`", cell)}
     assert reported == DECLINE_CODES
@@ -178,7 +176,7 @@ def test_any_other_decline_is_generic(theirs: str | None) -> None:
         (403, error(), "processor_configuration"),
     ],
 )
-def test_what_stripe_did_not_begin_is_refused(status: int, body: Any, code: str) -> None:
+def test_a_request_that_stripe_did_not_begin_is_refused(status: int, body: Any, code: str) -> None:
     body["error"]["message"] = f"Something about {METHOD} and {SECRET}"
     stripe, _ = answering((status, body))
     answer = stripe.charge(REQUEST)
@@ -202,11 +200,11 @@ def test_what_stripe_did_not_begin_is_refused(status: int, body: Any, code: str)
         library.APIConnectionError("no answer"),
     ],
 )
-def test_whatever_does_not_say_whether_it_was_done_is_unknown(answer: Any) -> None:
+def test_an_answer_without_a_clear_outcome_is_unknown(answer: Any) -> None:
     stripe, network = answering(answer)
     with pytest.raises(ProcessorUnknown) as unknown:
         stripe.charge(REQUEST)
-    assert len(network.sent) == 1, "it is not tried again by itself"
+    assert len(network.sent) == 1, "the connector does not retry"
     assert "marked" not in str(unknown.value)
     assert unknown.value.__suppress_context__
 
@@ -224,9 +222,7 @@ def test_an_error_leaves_the_outcome_unknown(status: int) -> None:
             ask(stripe)
 
 
-def test_a_customer_who_would_have_to_authenticate_is_a_refusal_and_the_charge_is_canceled() -> (
-    None
-):
+def test_a_required_authentication_is_a_refusal_and_the_charge_is_canceled() -> None:
     stripe, network = answering((200, intent("requires_action")), (200, CANCELED))
     answer = stripe.charge(REQUEST)
     assert isinstance(answer, Refused)
@@ -242,7 +238,7 @@ def test_an_authentication_that_cannot_be_canceled_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("status", ["requires_confirmation", "requires_payment_method"])
-def test_a_charge_that_was_begun_and_not_tried_is_canceled(status: str) -> None:
+def test_a_charge_that_was_begun_and_not_attempted_is_canceled(status: str) -> None:
     stripe, network = answering(listed({"id": INTENT_ID}), (200, intent(status)), (200, CANCELED))
     answer = stripe.find(REQUEST)
     assert isinstance(answer, Refused)
@@ -250,7 +246,7 @@ def test_a_charge_that_was_begun_and_not_tried_is_canceled(status: str) -> None:
     assert network.sent[0].params["query"] == "metadata['reference']:'pay_1'"
 
 
-def test_what_was_canceled_before_needs_no_canceling() -> None:
+def test_a_canceled_charge_is_not_canceled_again() -> None:
     refused = (400, error(code="payment_intent_unexpected_state"))
     begun = (200, intent("requires_confirmation"))
     stripe, network = answering(listed({"id": INTENT_ID}), begun, refused, (200, CANCELED))
@@ -258,7 +254,7 @@ def test_what_was_canceled_before_needs_no_canceling() -> None:
     network.close()
 
 
-def test_a_charge_in_the_making_is_unknown_and_a_canceled_one_refused() -> None:
+def test_a_charge_in_progress_is_unknown_and_a_canceled_one_refused() -> None:
     stripe, _ = answering((200, intent("processing")))
     with pytest.raises(ProcessorUnknown, match="is processing"):
         stripe.charge(REQUEST)
@@ -281,7 +277,7 @@ def test_forbidding_uses_the_key_for_an_unconfirmed_payment_intent() -> None:
 
 
 @pytest.mark.parametrize("status", ["pending", "requires_action"])
-def test_a_refund_on_its_way_is_unknown(status: str) -> None:
+def test_a_pending_refund_is_unknown(status: str) -> None:
     waiting = refund(status, pending_reason="insufficient_funds")
     for answer in ((200, waiting), listed(waiting)):
         stripe, _ = answering(answer)
@@ -291,7 +287,7 @@ def test_a_refund_on_its_way_is_unknown(status: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["failed", "canceled"])
-def test_a_refund_that_failed_is_refused_with_the_reason(status: str) -> None:
+def test_a_failed_refund_is_refused_with_the_reason(status: str) -> None:
     stripe, _ = answering((200, refund(status, failure_reason="expired_or_canceled_card")))
     answer = stripe.operate(REFUND)
     assert isinstance(answer, Refused)
@@ -327,7 +323,7 @@ def test_a_capture_that_the_bank_declines_is_refused_with_the_cards_reason() -> 
     assert answer.decline_code == "insufficient_funds"
 
 
-def test_a_capture_of_another_amount_was_not_ours() -> None:
+def test_a_capture_of_another_amount_is_not_ours() -> None:
     stripe, _ = answering((200, intent(amount_received=401)))
     answer = stripe.find_operation(CAPTURE)
     assert isinstance(answer, Refused)
@@ -335,14 +331,14 @@ def test_a_capture_of_another_amount_was_not_ours() -> None:
 
 
 @pytest.mark.parametrize("request_", [CAPTURE, VOID])
-def test_an_operation_that_left_the_charge_as_it_was_is_unknown(request_: OperationRequest) -> None:
+def test_an_operation_that_left_the_charge_unchanged_is_unknown(request_: OperationRequest) -> None:
     stripe, _ = answering((200, intent("requires_capture")))
     with pytest.raises(ProcessorUnknown, match="requires_capture"):
         stripe.operate(request_)
 
 
 @pytest.mark.parametrize("request_", [CAPTURE, REFUND, VOID])
-def test_operations_carry_their_own_reference_as_key(request_: OperationRequest) -> None:
+def test_operations_use_their_own_reference_as_key(request_: OperationRequest) -> None:
     stripe, network = answering((401, error()))
     answer = stripe.operate(request_)
     assert isinstance(answer, Refused)
@@ -350,7 +346,7 @@ def test_operations_carry_their_own_reference_as_key(request_: OperationRequest)
     assert network.sent[0].headers["Idempotency-Key"] == "txn_1"
 
 
-def test_nothing_of_the_machine_is_sent_and_nothing_of_the_card_is_logged(
+def test_no_machine_data_is_sent_and_no_card_data_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -376,7 +372,7 @@ def test_nothing_of_the_machine_is_sent_and_nothing_of_the_card_is_logged(
         ({"api_key": "marked", "webhook_secret": "marked"}, "api_key .*; webhook_secret"),
     ],
 )
-def test_a_wrong_configuration_is_refused_without_being_repeated(config: Any, said: str) -> None:
+def test_an_invalid_configuration_is_refused_without_being_repeated(config: Any, said: str) -> None:
     with pytest.raises(InvalidValue, match=said) as refused:
         stripe_config(config)
     assert refused.value.param == "processor_config"
@@ -384,7 +380,7 @@ def test_a_wrong_configuration_is_refused_without_being_repeated(config: Any, sa
     assert refused.value.__context__ is None
 
 
-def test_a_configuration_shows_no_secret_and_may_say_more_than_stripe_needs() -> None:
+def test_a_configuration_shows_no_secret_and_may_have_extra_members() -> None:
     keys = {"api_key": "rk_live_marked", "webhook_secret": "whsec_marked", "note": "x"}
     config = stripe_config(keys)
     assert config.webhook_secret == "whsec_marked"
@@ -394,7 +390,7 @@ def test_a_configuration_shows_no_secret_and_may_say_more_than_stripe_needs() ->
 @pytest.mark.parametrize(
     "method", ["pm_1Nx", "pm_card_visa", "card_1Nx", "src_1Nx", "cus_9/pm_1Nx"]
 )
-def test_methods_of_stripes_are_accepted(method: str) -> None:
+def test_stripes_payment_methods_are_accepted(method: str) -> None:
     stripe, _ = answering()
     stripe.check_method(method)
 
@@ -402,7 +398,7 @@ def test_methods_of_stripes_are_accepted(method: str) -> None:
 @pytest.mark.parametrize(
     "method", ["tok_approved", "pm_", "pm_1 ", "cus_9/", "cus_9", "x/pm_1", ""]
 )
-def test_what_names_no_method_of_stripes_is_refused(method: str) -> None:
+def test_other_payment_methods_are_refused(method: str) -> None:
     stripe, _ = answering()
     with pytest.raises(InvalidValue) as refused:
         stripe.check_method(method)

@@ -1,4 +1,4 @@
-"""Adyen's settlement details: directions, costs, exchange and types as documented."""
+"""Adyen's settlement details: directions, costs, currency exchange and types as documented."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_a_payments_own_cost_without_a_gross_amount_takes_the_net() -> None:
     assert (line.type, line.amount, line.net) == (LineType.FEE, 175, 175)
 
 
-def test_exponents_differ_from_iso_where_adyen_says_so() -> None:
+def test_decimals_differ_from_iso_where_adyen_documents_it() -> None:
     changes = {**NO_COSTS, "gross_currency": "ISK", "net_currency": "ISK"}
     assert read(**changes, gc="12.00", nc="12.00").amount == 12
     assert "smallest unit of ISK" in refused(**changes, gc="12.50", nc="12.50")
@@ -223,7 +223,7 @@ def test_local_times_become_days_in_utc(zone: str, day: str) -> None:
 
 
 @pytest.mark.parametrize("name", AdyenLayout.needed)
-def test_a_report_without_a_needed_column_is_refused_by_its_name(name: str) -> None:
+def test_a_report_without_a_required_column_is_refused_by_its_name(name: str) -> None:
     refusal = layout_of([each for each in ADYEN_HEADER if each != name])
     assert isinstance(refusal, Refusal)
     assert f"layout of Adyen without the column {name}." in refusal.reason

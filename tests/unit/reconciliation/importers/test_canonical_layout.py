@@ -1,4 +1,4 @@
-"""Our own layout: read strictly, in any order of columns, with amounts as exact integers."""
+"""Our own layout: strict parsing, in any order of columns, with amounts as exact integers."""
 
 from __future__ import annotations
 
@@ -80,25 +80,25 @@ def test_cells_are_trimmed_and_dates_may_be_missing() -> None:
     assert (line.amount, line.processed_date, line.settlement_date) == (1000, None, None)
 
 
-def test_a_file_without_the_column_type_holds_captures() -> None:
+def test_a_file_without_the_column_type_contains_captures() -> None:
     line = layout(HEADER).parse(2, list(GOOD.values()))
     assert isinstance(line, ImportedLine)
     assert line.type is LineType.CAPTURE
 
 
-def test_columns_stand_in_any_order_and_unknown_ones_are_ignored() -> None:
+def test_columns_have_any_order_and_unknown_ones_are_ignored() -> None:
     header = ("Note", *(f" {name.upper()} " for name in reversed(HEADER)))
     line = layout(header).parse(2, ["x" * 10_000, *reversed(GOOD.values())])
     assert line == layout().parse(2, cells())
 
 
-def test_refunds_are_negative_and_named_by_their_transaction() -> None:
+def test_refunds_are_negative_and_identified_by_their_transaction() -> None:
     line = parsed(type="Refund", amount="-300", fee="0", net="-300")
     assert (line.type, line.amount, line.identity) == (LineType.REFUND, -300, "refund:txn_1")
 
 
 @pytest.mark.parametrize("kind", [LineType.DISPUTE, LineType.DISPUTE_REVERSAL])
-def test_a_row_about_a_dispute_names_the_dispute(kind: LineType) -> None:
+def test_a_row_about_a_dispute_identifies_the_dispute(kind: LineType) -> None:
     line = parsed(type=kind.value, transaction_id="du_1")
     assert line.references == References(payment_id="pay_1", dispute_id="du_1")
 
@@ -191,7 +191,7 @@ def test_text_that_is_not_csv_is_unreadable(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", HEADER)
-def test_a_file_without_a_needed_column_is_refused_by_its_name(name: str) -> None:
+def test_a_file_without_a_required_column_is_refused_by_its_name(name: str) -> None:
     refusal = layout_of([each for each in HEADER if each != name])
     assert isinstance(refusal, Refusal)
     assert f"without the column {name}." in refusal.reason
@@ -204,7 +204,7 @@ def test_a_file_with_a_column_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize("header", [[], [""], ["a", "b"], ["\x00\xff"], ["x" * 500]])
-def test_an_unknown_header_is_refused_with_what_was_expected(header: list[str]) -> None:
+def test_an_unknown_header_is_refused_with_the_expected_ones(header: list[str]) -> None:
     refusal = layout_of(header)
     assert isinstance(refusal, Refusal)
     assert "expected payment_id,transaction_id,status" in refusal.reason
@@ -212,13 +212,13 @@ def test_an_unknown_header_is_refused_with_what_was_expected(header: list[str]) 
 
 
 @given(st.lists(st.text(max_size=20), min_size=10, max_size=10))
-def test_any_cells_are_read_or_refused_and_never_fail(row: list[str]) -> None:
+def test_any_cells_are_accepted_or_refused_without_a_crash(row: list[str]) -> None:
     assert isinstance(layout().parse(2, row), ImportedLine | UnreadableLine | None)
     assert isinstance(layout().outline(row), Outline)
 
 
 @given(st.integers(-MAX_AMOUNT_MINOR, MAX_AMOUNT_MINOR), st.integers(-1000, 1000))
-def test_amounts_survive_the_text_to_the_unit(amount: int, fee: int) -> None:
+def test_amounts_survive_the_text_exactly(amount: int, fee: int) -> None:
     net = amount - fee
     if abs(net) <= MAX_AMOUNT_MINOR:
         line = parsed(amount=str(amount), fee=str(fee), net=str(net))
@@ -226,13 +226,13 @@ def test_amounts_survive_the_text_to_the_unit(amount: int, fee: int) -> None:
 
 
 @pytest.mark.parametrize("category", ["4111 1111 1111 1111", "paid with 4111111111111111"])
-def test_a_category_that_looks_like_a_card_number_is_shown_to_nobody(category: str) -> None:
+def test_a_category_that_looks_like_a_card_number_is_hidden(category: str) -> None:
     line = parsed(type=category)
     assert (line.type, line.category) == (None, NOT_REPEATED)
     assert parsed(type="chargeback fee").category == "chargeback fee"
 
 
-def test_no_cell_that_cannot_be_read_repeats_a_card_number() -> None:
+def test_no_unreadable_cell_repeats_a_card_number() -> None:
     for name in GOOD:
         line = layout().parse(2, cells(**{name: "4111 1111 1111 1111"}))
         assert "1111" not in getattr(line, "reason", "")

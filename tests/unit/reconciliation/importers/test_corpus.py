@@ -1,4 +1,4 @@
-"""The published corpus is what its generator writes, and is read as its truth says."""
+"""The published corpus matches its generator, and is parsed as its expected results say."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def file_of(path: Path) -> Path:
     return csv if csv.exists() else csv.with_suffix(".xlsx")
 
 
-def test_the_committed_files_are_what_the_generator_writes() -> None:
+def test_the_committed_files_match_the_generator() -> None:
     wanted = files()
     assert {path.name for path in FOLDER.iterdir()} == {README, *wanted}
     for name, content in wanted.items():
         assert (FOLDER / name).read_bytes() == content, name
 
 
-def test_it_is_large_enough_to_mean_something() -> None:
+def test_the_corpus_is_large_enough() -> None:
     truths = [truth_of(path) for path in TRUTHS]
     layouts = [truth["layout"] for truth in truths]
     assert len(truths) >= 60
@@ -57,7 +57,7 @@ def test_it_is_large_enough_to_mean_something() -> None:
 
 
 @pytest.mark.parametrize("path", TRUTHS, ids=lambda path: path.name.partition(".")[0])
-def test_every_file_is_read_as_its_truth_says(path: Path) -> None:
+def test_every_file_is_parsed_as_expected(path: Path) -> None:
     truth = truth_of(path)
     content = file_of(path).read_bytes()
     found = sniff(content, whole=True)

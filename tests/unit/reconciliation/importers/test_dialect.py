@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: read where there is no doubt, else refused with advice."""
+"""A file's format from its first bytes: recognized, or refused with advice."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def test_a_layout_is_found_with_every_delimiter_and_line_end(
         ("utf-16-be", b""),
     ],
 )
-def test_encodings_are_known_with_and_without_a_byte_order_mark(encoding: str, mark: bytes) -> None:
+def test_encodings_are_recognized_with_and_without_a_byte_order_mark(
+    encoding: str, mark: bytes
+) -> None:
     found = text_file(mark + (header(SettlementFormat.STRIPE) + "\r\nü,…\r\n").encode(encoding))
     assert (found.encoding, found.start) == (encoding, len(mark))
     assert found.header == header(SettlementFormat.STRIPE)
@@ -79,7 +81,7 @@ def archive(*names: str) -> bytes:
     return packed.getvalue()
 
 
-def test_an_excel_workbook_is_one() -> None:
+def test_an_excel_workbook_is_recognized() -> None:
     assert sniff(archive("[Content_Types].xml", "xl/workbook.xml"), whole=True) == WorkbookFile()
 
 
@@ -112,18 +114,16 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("head", "reason"), REFUSED, ids=[reason for _, reason in REFUSED])
-def test_what_cannot_be_read_is_refused_with_what_it_is_and_what_to_do(
-    head: bytes, reason: str
-) -> None:
+def test_an_unreadable_file_is_refused_with_its_format_and_advice(head: bytes, reason: str) -> None:
     assert reason in refusal(head)
 
 
-def test_a_first_line_that_does_not_end_is_refused() -> None:
+def test_an_endless_first_line_is_refused() -> None:
     assert f"longer than {HEAD_BYTES} bytes" in refusal(b"a" * HEAD_BYTES, whole=False)
     assert "which is not the header" in refusal(b"a" * 10_000)
 
 
 @given(st.binary(max_size=400), st.booleans())
-def test_any_bytes_are_known_or_refused_and_never_fail(head: bytes, whole: bool) -> None:
+def test_any_bytes_are_recognized_or_refused_without_a_crash(head: bytes, whole: bool) -> None:
     for content in (head, *(mark + head for mark in MARKS.values())):
         assert isinstance(sniff(content, whole=whole), TextFile | WorkbookFile | Refusal)

@@ -1,4 +1,4 @@
-"""Workbooks that were made to fill the memory, or to end the process, are refused before that."""
+"""Workbooks made to exhaust the memory or to crash the process are refused before that."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def refusal(content: bytes) -> str:
     ids=["plainly", "in lower case", "with zeros", "with blanks", "beyond the last column"],
 )
 @pytest.mark.parametrize("padding", [0, 2_000])
-def test_a_cell_far_away_is_seen_however_it_is_named(
+def test_a_distant_cell_is_found_however_it_is_named(
     rows: str, padding: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "_READ_BYTES", 1_500)
@@ -88,7 +88,7 @@ def test_a_cell_without_a_name_is_refused(cell: str) -> None:
 @pytest.mark.parametrize(
     "count", ["18446744073709551615", "99999999999", f"{'0' * 5_000}99999999999"]
 )
-def test_a_number_of_texts_that_is_not_true_is_refused(count: str) -> None:
+def test_a_false_number_of_texts_is_refused(count: str) -> None:
     texts = f'<sst xmlns="{MAIN}" uniqueCount="{count}"><si><t>x</t></si></sst>'
     reason = refusal(with_texts(texts))
     assert "is damaged" in reason or "does not name" in reason
@@ -96,7 +96,7 @@ def test_a_number_of_texts_that_is_not_true_is_refused(count: str) -> None:
     assert isinstance(read_workbook(with_texts(honest)), Sheet)
 
 
-def test_a_panic_of_the_reader_is_a_refusal_and_an_end_of_the_process_is_none(
+def test_a_panic_of_the_reader_is_a_refusal_and_a_process_exit_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def opened(*_: object) -> None:
@@ -110,12 +110,12 @@ def test_a_panic_of_the_reader_is_a_refusal_and_an_end_of_the_process_is_none(
         read_workbook(PLAIN)
 
 
-def test_other_parts_and_attributes_are_not_taken_for_cells() -> None:
+def test_other_parts_and_attributes_are_not_mistaken_for_cells() -> None:
     rows = '<row r="2"><c r="A2" t="inlineStr"><is><t>error="Bad", &lt;c></t></is></c></row>'
     assert isinstance(read_workbook(with_rows(rows)), Sheet)
 
 
-def test_a_part_that_says_that_it_is_small_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_size_of_a_part_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "MAX_UNPACKED_BYTES", 100_000)
     content = with_rows("", behind=b" " * 200_000)
     assert "unpacks to more than" in refusal(content)

@@ -1,4 +1,4 @@
-"""docs/settlement-layouts.md names what the code reads."""
+"""docs/settlement-layouts.md lists what the code reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TABLES = {"Stripe": stripe.TYPES, "Adyen": adyen.TYPES, "PayPal": paypal.TYPES}
 
 
 @pytest.mark.parametrize("title", TABLES)
-def test_every_category_stands_in_the_row_of_its_type(title: str) -> None:
+def test_every_category_is_in_the_row_of_its_type(title: str) -> None:
     section = PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
     rows = {
         cells[1].strip(): {name.strip(" `").lower() for name in cells[2].split(",")}
@@ -36,12 +36,12 @@ LINE_TYPES = {kind.value for table in TABLES.values() for kind in table.values()
 
 
 @pytest.mark.parametrize("layout", LAYOUTS[:3])
-def test_every_needed_column_is_named(layout: type[Layout]) -> None:
+def test_every_required_column_is_listed(layout: type[Layout]) -> None:
     missing = [
         name for name in layout.needed if f"{name}`" not in WORDS and f"{name}," not in WORDS
     ]
     assert missing == []
 
 
-def test_every_time_zone_is_named() -> None:
+def test_every_time_zone_is_listed() -> None:
     assert [zone for zone in ZONES if zone not in WORDS] == []

@@ -123,7 +123,7 @@ def test_records_of_other_kinds_are_not_lines(kind: str) -> None:
     assert LAYOUT.outline([kind, *cells()[1:]]) == Outline()
 
 
-def test_the_columns_are_found_behind_the_records_before_them() -> None:
+def test_the_columns_are_found_after_preceding_records() -> None:
     before = '"RH","2026/01/07 00:00:00 -0800","A"\r\nFH,01\r\n"SH","2026/01/06","2026/01/06"\r\n'
     names = ",".join(f'"{name}"' for name in PAYPAL_HEADER)
     found = sniff(f"{before}{names}\r\n{','.join(cells())}\r\n".encode(), whole=False)
@@ -133,7 +133,7 @@ def test_the_columns_are_found_behind_the_records_before_them() -> None:
     assert found.layout.parse(4, cells_of(",".join(cells()))) == read()
 
 
-def test_a_report_without_the_names_of_its_columns_is_refused() -> None:
+def test_a_report_without_column_names_is_refused() -> None:
     found = sniff(b'"SH","2026/01/06"\n' * 20, whole=True)
     assert isinstance(found, Refusal)
     assert "without the record CH" in found.reason

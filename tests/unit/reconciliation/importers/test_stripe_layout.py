@@ -1,4 +1,4 @@
-"""Stripe's reports: signs, categories, references and refusals as their documentation has them."""
+"""Stripe's reports: signs, categories, references and refusals as documented."""
 
 from __future__ import annotations
 
@@ -94,19 +94,19 @@ def test_a_category_gives_the_type_and_the_sign_stays(
     assert (line.type, (line.amount, line.fee, line.net)) == (kind, read_as)
 
 
-def test_a_refund_names_our_transaction_and_the_refund_before_the_charge() -> None:
+def test_a_refund_is_identified_by_our_transaction_and_the_refund_before_the_charge() -> None:
     line = read(reporting_category="refund", source_id="re_1", refund_reference=REFUND)
     assert line.references == References(
         payment_id=PAYMENT, transaction_id=REFUND, processor_ids=("re_1", "ch_1", "pi_1")
     )
 
 
-def test_a_dispute_names_the_dispute() -> None:
+def test_a_dispute_line_identifies_the_dispute() -> None:
     assert read(reporting_category="dispute", source_id="du_1").references.dispute_id == "du_1"
 
 
 @pytest.mark.parametrize("value", ["1", "order 17", "txn_1A", "pay_short", PAYMENT.lower(), "ch_1"])
-def test_metadata_of_the_merchants_own_is_not_taken_for_our_id(value: str) -> None:
+def test_a_merchants_own_metadata_is_not_mistaken_for_our_id(value: str) -> None:
     line = read(payment_reference=value)
     assert (line.references.payment_id, line.references.transaction_id) == (None, None)
 
@@ -123,7 +123,7 @@ def test_metadata_of_the_merchants_own_is_not_taken_for_our_id(value: str) -> No
         (("", ""), "25.00", (None, None)),
     ],
 )
-def test_what_the_customer_was_charged_is_kept_where_its_currency_differs(
+def test_the_customers_amount_is_kept_if_its_currency_differs(
     shown: tuple[str, str], gross: str, expected: tuple[int | None, str | None]
 ) -> None:
     line = read(
@@ -164,7 +164,7 @@ def test_amounts_have_the_decimals_of_their_currency(currency: str, text: str, a
         ({"customer_facing_currency": "xx", "customer_facing_amount": "1"}, "not an ISO 4217"),
     ],
 )
-def test_a_line_that_contradicts_itself_is_unreadable_and_keeps_its_payout(
+def test_a_contradictory_line_is_unreadable_and_keeps_its_payout(
     changes: dict[str, str], reason: str
 ) -> None:
     line = layout().parse(9, cells(**changes))
@@ -181,7 +181,7 @@ def test_an_unpaid_line_belongs_to_no_payout() -> None:
     assert layout().outline(row) == Outline(own_identity="txn_1A")
 
 
-def test_the_report_of_payouts_is_read_too() -> None:
+def test_the_report_of_payouts_is_parsed_too() -> None:
     header = (
         "payout_id",
         "effective_at_utc",
@@ -204,7 +204,7 @@ def test_the_report_of_payouts_is_read_too() -> None:
 @pytest.mark.parametrize(
     "name", ["balance_transaction_id", "currency", "gross", "fee", "net", "reporting_category"]
 )
-def test_a_report_without_a_needed_column_is_refused_by_its_name(name: str) -> None:
+def test_a_report_without_a_required_column_is_refused_by_its_name(name: str) -> None:
     refusal = layout_of([each for each in STRIPE_HEADER if each != name])
     assert isinstance(refusal, Refusal)
     assert f"layout of Stripe without the column {name}." in refusal.reason
@@ -218,7 +218,7 @@ def test_a_report_that_identifies_no_payment_is_refused() -> None:
     assert "without any of the columns payment_metadata[reference]" in refusal.reason
 
 
-def test_a_report_that_names_no_payout_is_refused() -> None:
+def test_a_report_without_payout_ids_is_refused() -> None:
     refusal = layout_of([name for name in STRIPE_HEADER if name != "automatic_payout_id"])
     assert isinstance(refusal, Refusal)
     assert "without any of the columns automatic_payout_id, payout_id" in refusal.reason

@@ -1,4 +1,4 @@
-"""Excel workbooks become the CSV that Excel would have saved, to the digit, or are refused."""
+"""Excel workbooks become the CSV that Excel would have saved, exactly, or are refused."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def refusal(content: bytes) -> str:
 
 
 def cell(value: Cell) -> str:
-    """The text that a cell of the column `description` becomes."""
+    """The text of a cell of the column `description`."""
     lines = sheet_of(workbook({"Report": [STRIPE_HEADER, row(description=value)]})).lines
     rows = list(csv.reader(lines))
     return rows[1][STRIPE_HEADER.index("description")]
@@ -108,7 +108,7 @@ def test_dates_are_written_as_iso_8601() -> None:
     assert cell(("46052.5", "date")) == "2026-01-30T12:00:00"
 
 
-def test_texts_stay_as_they_are_but_for_line_breaks() -> None:
+def test_texts_are_unchanged_except_for_line_breaks() -> None:
     assert cell("0042") == "0042"
     assert cell('a "b", c') == 'a "b", c'
     assert cell("two\nlines") == "two lines"
@@ -140,7 +140,7 @@ def test_a_long_number_that_excel_has_rounded_is_refused() -> None:
         list(sheet.lines)
 
 
-def test_sizes_are_bounded_before_anything_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes_are_limited_before_anything_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     content = workbook({"A": [STRIPE_HEADER, row()]})
     far = workbook({"A": [STRIPE_HEADER, [*[None] * 16_383, "x"]]}, first_row=1_048_575)
     assert cell_name(1_048_576, 16_384) == "XFD1048576"
@@ -158,7 +158,7 @@ def test_a_damaged_workbook_is_refused(cut: float) -> None:
 
 
 @given(st.integers(0, 2_000), st.binary(min_size=1, max_size=8))
-def test_a_workbook_with_wrong_bytes_is_read_or_refused_and_never_fails(
+def test_a_workbook_with_wrong_bytes_is_read_or_refused_without_a_crash(
     at: int, noise: bytes
 ) -> None:
     content = workbook({"A": [STRIPE_HEADER, row()]})
