@@ -65,74 +65,44 @@ class QueryServices(FunctionServices):
         super().__init__(
             settings, {"pii": settings.pii_key_arn, "index": settings.index_key_arn}, outside
         )
-        cursors = Cursors(self._cursor_key)
-        self.merchants = MerchantRepository(self.store)
-        self.merchant_reads = MerchantReads(self.merchants, cursors)
-        self.customers = CustomerRepository(self.store)
+        store, cursors = self.store, Cursors(self._cursor_key)
         profiles = self.profiles_for(settings.merchant_cache_seconds)
+        self.merchants, self.customers = MerchantRepository(store), CustomerRepository(store)
+        self.merchant_reads = MerchantReads(self.merchants, cursors)
         self.customer_reads = CustomerReads(self.customers, profiles, self.encryption, cursors)
-        accounts, shard_rows = AccountRepository(self.store), ShardRepository(self.store)
-        entries = EntryRepository(self.store)
-        self.balances = BalanceReads(accounts, shard_rows, entries)
-        self.accounts = AccountReads(
-            accounts,
-            shard_rows,
-            entries,
-            self.customers,
-            profiles,
-            cursors,
-        )
-        self.transfers = TransferReads(TransferRepository(self.store), self.accounts)
-        self.payments = PaymentReads(
-            PaymentRepository(self.store),
-            PaymentLists(self.store),
-            profiles,
-            self.customers,
-            cursors,
-        )
-        self.summary = SummaryReads(
-            PaymentLists(self.store),
-            profiles,
-            TotalsReader(TotalsRepository(self.store), self.outside.sleep),
-        )
-        self.transactions = TransactionReads(
-            TransactionLists(self.store),
-            PaymentRepository(self.store),
-            PaymentLists(self.store),
-            profiles,
-            cursors,
-        )
-        self.api_keys = ApiKeyReads(ApiKeyRepository(self.store), profiles, cursors)
-        self.audit = AuditTrail(AuditRepository(self.store), profiles, cursors)
-        self.alerts = AlertReads(AlertRepository(self.store), cursors)
-        self.idempotency = IdempotencyReads(
-            ClaimRepository(self.store), profiles.index_buckets, cursors
-        )
-        self.processor_events = KeptEventReads(KeptEventRepository(self.store), cursors)
-        self.verifications = VerificationRepository(self.store)
-        files, settlements = SettlementFileRepository(self.store), SettlementRepository(self.store)
+        self.api_keys = ApiKeyReads(ApiKeyRepository(store), profiles, cursors)
+
+        accounts, shards = AccountRepository(store), ShardRepository(store)
+        entries = EntryRepository(store)
+        self.balances = BalanceReads(accounts, shards, entries)
+        self.accounts = AccountReads(accounts, shards, entries, self.customers, profiles, cursors)
+        self.transfers = TransferReads(TransferRepository(store), self.accounts)
+
+        payments, lists = PaymentRepository(store), PaymentLists(store)
+        self.payments = PaymentReads(payments, lists, profiles, self.customers, cursors)
+        totals = TotalsReader(TotalsRepository(store), self.outside.sleep)
+        self.summary = SummaryReads(lists, profiles, totals)
+        transactions = TransactionLists(store)
+        self.transactions = TransactionReads(transactions, payments, lists, profiles, cursors)
+        self.processor_events = KeptEventReads(KeptEventRepository(store), cursors)
+
+        files, settlements = SettlementFileRepository(store), SettlementRepository(store)
+        lines, unsettled = SettlementLineRepository(store), UnsettledRepository(store)
         self.settlement_files = SettlementFileReads(files, cursors)
         self.settlements = SettlementReads(settlements, cursors)
-        lines = SettlementLineRepository(self.store)
-        self.exceptions = ExceptionReads(
-            lines,
-            settlements,
-            UnsettledRepository(self.store),
-            profiles,
-            cursors,
-        )
-        s3 = self.outside.aws.signing_s3()
-        self._links = SignedLinks(s3, settings.export_bucket)
-        self.reports = ReportDependencies(
-            settlements,
-            lines,
-            files,
-            profiles,
-            ReportFiles(s3, settings.export_bucket),
-            self._links,
-        )
-        self.exports = ExportQueries(ExportRepository(self.store), cursors, self._export_link)
-        self.webhooks = WebhookReads(WebhookRepository(self.store), profiles, cursors)
+        self.exceptions = ExceptionReads(lines, settlements, unsettled, profiles, cursors)
+
+        s3, bucket = self.outside.aws.signing_s3(), settings.export_bucket
+        self._links, reports = SignedLinks(s3, bucket), ReportFiles(s3, bucket)
+        self.reports = ReportDependencies(settlements, lines, files, profiles, reports, self._links)
+        self.exports = ExportQueries(ExportRepository(store), cursors, self._export_link)
+
+        self.webhooks = WebhookReads(WebhookRepository(store), profiles, cursors)
+        self.alerts = AlertReads(AlertRepository(store), cursors)
+        self.audit = AuditTrail(AuditRepository(store), profiles, cursors)
+        self.verifications = VerificationRepository(store)
+        claims = ClaimRepository(store)
+        self.idempotency = IdempotencyReads(claims, profiles.index_buckets, cursors)
 
     def _export_link(self, export: Export) -> str:
         assert export.object_key is not None, f"{export.id} is completed but has no object"
