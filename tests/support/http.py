@@ -6,31 +6,35 @@ import base64
 import gzip
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from runtime.dynamodb.usage import Usage
-from runtime.functions.archive import archive_services
-from runtime.functions.authorize import authorizer_services
-from runtime.functions.compact_totals import compact_totals_services
+from runtime.functions import (
+    archive,
+    authorize,
+    compact_totals,
+    deliver,
+    expire_holds,
+    export,
+    find_unsettled,
+    poll_processors,
+    process,
+    project,
+    query,
+    queue_due_webhooks,
+    reconcile,
+    resolve,
+    rotate_keys,
+    verify_ledger,
+)
 from runtime.functions.composition.process_services import process_services
 from runtime.functions.composition.query_services import query_services
 from runtime.functions.composition.real_outside import real_outside
-from runtime.functions.deliver import deliver_services
-from runtime.functions.expire_holds import expire_holds_services
-from runtime.functions.export import export_services
-from runtime.functions.find_unsettled import missing_services
 from runtime.functions.http.request import Request, authenticate, read_request
-from runtime.functions.poll_processors import poll_services
-from runtime.functions.project import project_services
-from runtime.functions.queue_due_webhooks import queue_due_webhooks_services
-from runtime.functions.reconcile import reconcile_services
-from runtime.functions.resolve import resolver_services
-from runtime.functions.rotate_keys import rotation_services
-from runtime.functions.verify_ledger import verify_ledger_services
 from runtime.http.authorizer_context import context_of
 from runtime.http.endpoint import Endpoint
 from runtime.http.event import HttpEvent
@@ -176,7 +180,7 @@ class Functions:
                 "http": {"sourceIp": "192.0.2.1", "userAgent": user_agent},
             },
         }
-        answer: dict[str, Any] = self.modules["authorize"].handler(event, Context())
+        answer: dict[str, Any] = self.modules["authorizer"].handler(event, Context())
         return answer
 
     def reconcile(self, *keys: str, seconds: float = 60.0, **detail: Any) -> Any:
@@ -216,7 +220,7 @@ class Functions:
 
     def resolve(self) -> Any:
         """Invoke the schedule of the resolver."""
-        return self.modules["resolve"].handler({"schedule": "resolver"}, Context())
+        return self.modules["resolver"].handler({"schedule": "resolver"}, Context())
 
     def poll(self) -> Any:
         """Invoke the schedule that polls processors."""
@@ -244,7 +248,7 @@ class Functions:
 
     def rotate(self, **event: Any) -> Any:
         """Invoke the schedule of key rotation, or request one as an operator."""
-        return self.modules["rotate"].handler({"schedule": "rotation", **event}, Context())
+        return self.modules["rotation"].handler({"schedule": "rotation", **event}, Context())
 
     def deliver(self, *messages: tuple[str, str]) -> Any:
         """Messages of the queue of deliveries: their ids and bodies."""
@@ -311,77 +315,37 @@ def environment(
     return {**written, "TABLES": json.dumps(dict(tables))}
 
 
+_TABLE_USERS: Final[Mapping[str, tuple[ModuleType, Any]]] = {
+    "archive": (archive, archive.archive_services),
+    "deliver": (deliver, deliver.deliver_services),
+    "export": (export, export.export_services),
+    "holds": (expire_holds, expire_holds.expire_holds_services),
+    "missing": (find_unsettled, find_unsettled.missing_services),
+    "poll": (poll_processors, poll_processors.poll_services),
+    "process": (process, process_services),
+    "project": (project, project.project_services),
+    "proof": (verify_ledger, verify_ledger.verify_ledger_services),
+    "query": (query, query_services),
+    "reconcile": (reconcile, reconcile.reconcile_services),
+    "resolver": (resolve, resolve.resolver_services),
+    "retries": (queue_due_webhooks, queue_due_webhooks.queue_due_webhooks_services),
+    "rotation": (rotate_keys, rotate_keys.rotation_services),
+    "totals": (compact_totals, compact_totals.compact_totals_services),
+}
+"""Module and cached services of each function that always uses tables."""
+
+
 def functions() -> Functions:
     """The functions, configured by the environment and limited to their table permissions."""
-    from runtime.functions import (
-        archive,
-        authorize,
-        compact_totals,
-        deliver,
-        export,
-        find_unsettled,
-        process,
-        project,
-        query,
-        queue_due_webhooks,
-        reconcile,
-        resolve,
-        verify_ledger,
-    )
-    from runtime.functions import (
-        expire_holds as holds,
-    )
-    from runtime.functions import (
-        poll_processors as poll,
-    )
-    from runtime.functions import (
-        rotate_keys as rotate,
-    )
-
-    services: dict[str, Callable[[], Any]] = {
-        "process": process_services,
-        "query": query_services,
-        "reconcile": reconcile_services,
-        "resolver": resolver_services,
-        "rotation": rotation_services,
-        "deliver": deliver_services,
-        "export": export_services,
-        "retries": queue_due_webhooks_services,
-        "holds": expire_holds_services,
-        "missing": missing_services,
-        "poll": poll_services,
-        "totals": compact_totals_services,
-        "project": project_services,
-        "proof": verify_ledger_services,
-        "archive": archive_services,
-    }
-    for name, each in services.items():
-        each.cache_clear()  # type: ignore[attr-defined]
-        made = each()
+    for name, (_, services) in _TABLE_USERS.items():
+        services.cache_clear()
+        made = services()
         restrict_to(made.client, FUNCTIONS[name].settings.TABLE_USES, made.store.tables)
-    authorizer_services.cache_clear()
-    gate = authorizer_services().machine_clients
+    authorize.authorizer_services.cache_clear()
+    gate = authorize.authorizer_services().machine_clients
     restrict_to(gate.store.client, AuthorizerSettings.TABLE_USES, gate.store.tables)
-    return Functions(
-        {
-            "archive": archive,
-            "authorize": authorize,
-            "deliver": deliver,
-            "export": export,
-            "retries": queue_due_webhooks,
-            "process": process,
-            "query": query,
-            "reconcile": reconcile,
-            "resolve": resolve,
-            "rotate": rotate,
-            "holds": holds,
-            "missing": find_unsettled,
-            "poll": poll,
-            "totals": compact_totals,
-            "project": project,
-            "proof": verify_ledger,
-        }
-    )
+    modules = {name: module for name, (module, _) in _TABLE_USERS.items()}
+    return Functions({**modules, "authorizer": authorize})
 
 
 def request_of(endpoint: Endpoint, event: dict[str, Any], members: Mapping[str, str]) -> Request:
