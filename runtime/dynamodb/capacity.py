@@ -14,6 +14,7 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final
 
 from runtime.dynamodb.table_schema import TableSchema
@@ -31,6 +32,8 @@ _DOCUMENT_BYTES: Final = 3
 """Overhead of a list or map."""
 _ELEMENT_BYTES: Final = 1
 """Overhead of each element of a list or map."""
+_NUMBERS_REMEMBERED: Final = 4096
+"""Numbers whose size is cached: most are versions, counts and shares of round amounts."""
 
 
 class Consistency(Enum):
@@ -46,7 +49,11 @@ class Consistency(Enum):
 
 def item_size(item: Item) -> int:
     """Size of an item in bytes: UTF-8 names, and values by type."""
-    return sum(len(name.encode()) + value_size(value) for name, value in item.items())
+    size = 0
+    for name, value in item.items():
+        text = value.get("S")  # most attributes are strings
+        size += len(name.encode()) + (value_size(value) if text is None else len(text.encode()))
+    return size
 
 
 def value_size(value: Mapping[str, Any]) -> int:
@@ -74,6 +81,7 @@ def value_size(value: Mapping[str, Any]) -> int:
     raise ValueError(f"DynamoDB has no attribute type {kind}")
 
 
+@lru_cache(maxsize=_NUMBERS_REMEMBERED)
 def number_size(number: str) -> int:
     """Size of a number in bytes: one, one per two significant digits, and one if negative.
 

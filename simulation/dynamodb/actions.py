@@ -10,7 +10,7 @@ from simulation.dynamodb.errors import invalid
 from simulation.dynamodb.expressions.compiled import compiled
 from simulation.dynamodb.indexes import Key
 from simulation.dynamodb.requests import WRITE_PARTS, Request
-from simulation.dynamodb.sizes import MAX_ITEM_BYTES, exceeds
+from simulation.dynamodb.sizes import MAX_ITEM_BYTES, size_of
 from simulation.dynamodb.tables import Table
 from simulation.dynamodb.values import Item, canonical_item
 
@@ -52,7 +52,7 @@ class Action:
             raise invalid("The expression can not be empty;")
         self.holder = canonical_item(body["Item"] if kind == "Put" else body["Key"])
         """The item of a Put, the key of every other action."""
-        if kind == "Put" and exceeds(self.holder, MAX_ITEM_BYTES):
+        if kind == "Put" and size_of(self.holder) > MAX_ITEM_BYTES:
             raise invalid("Item size has exceeded the maximum allowed size")
         self.shows_old = body.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
 
@@ -98,6 +98,6 @@ class Action:
             after = self.compiled.update(start, self.values)
         self.table.judge_index_types(after)
         self.table.judge_index_values(after)
-        if exceeds(after, MAX_ITEM_BYTES):
+        if size_of(after) > MAX_ITEM_BYTES:
             raise invalid("Item size to update has exceeded the maximum allowed size")
         return after

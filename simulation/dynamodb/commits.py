@@ -59,13 +59,15 @@ class Commits:
             if new is old or new == old:
                 continue
             self._sequence += 1
+            size = table.sizes.get(key, 0)
             table.store(key, new)
+            size += table.sizes.get(key, 0)
             table.replaced[key] = (now, old)
             for index in table.indexes.values():
                 if index.concerns(old, new):
                     index.tell(now + self._index_lag(), self._sequence, key, new)
             if table.stream is not None:
-                entry = StreamEntry(self._sequence, key, old, new, now, by_expiry)
+                entry = StreamEntry(self._sequence, key, old, new, size, now, by_expiry)
                 table.stream.append(entry)
                 for listener in self.on_record:
                     listener(table, entry)

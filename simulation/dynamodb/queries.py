@@ -18,7 +18,7 @@ from simulation.dynamodb.expressions.ranges import KeyRange, key_range
 from simulation.dynamodb.expressions.reading import Values
 from simulation.dynamodb.indexes import Index, Key, Rank
 from simulation.dynamodb.requests import EXPRESSION_PARTS, Answer, Request, answer, only, projected
-from simulation.dynamodb.sizes import PAGE_BYTES, at_most_bytes, size_of
+from simulation.dynamodb.sizes import PAGE_BYTES, size_of
 from simulation.dynamodb.tables import HASHES, Table, hash_of
 from simulation.dynamodb.values import Item, Plain, canonical_item, plain
 
@@ -185,26 +185,29 @@ def _behind(table: Table, start: Key, low: int, high: int) -> Iterator[Key]:
         yield from keys[bisect_right(keys, start) :] if each == place else keys
 
 
-def _page(items: Iterator[Item], limit: int | None, *, exact: bool) -> _Page:
-    """Items up to the limits; their size is `exact` only if it is asked for, or matters."""
+def _page(items: Iterator[Item], limit: int | None, largest: int, *, exact: bool) -> _Page:
+    """Items up to the limits; none has more than `largest` bytes.
+
+    Their size is `exact` only if it is asked for, or matters.
+    """
     if limit is not None and limit < 1:
         raise invalid("Limit must be greater than or equal to 1")
-    read: list[Item] = []
-    size = 0
-    for item in islice(items, limit):
+    few = PAGE_BYTES // max(largest, 1)  # so many do not go beyond a page
+    read = list(islice(items, few if limit is None else min(few, limit)))
+    size = sum(map(size_of, read)) if exact or len(read) == few else 0
+    while size < PAGE_BYTES and len(read) != limit:
+        item = next(items, None)
+        if item is None:
+            return _Page(read, size, full=False)
         read.append(item)
-        size += size_of(item) if exact else at_most_bytes(item)
-        if size >= PAGE_BYTES and not exact:
-            exact, size = True, sum(map(size_of, read))
-        if size >= PAGE_BYTES:
-            return _Page(read, size, full=True)
-    return _Page(read, size, full=len(read) == limit)
+        size += size_of(item)
+    return _Page(read, size, full=True)
 
 
 def _answered(asked: _Asked, request: Request, items: Iterator[Item]) -> Answer:
     consumed = Consumed(request)
-    page = _page(items, request.get("Limit"), exact=consumed.wanted)
     table, index = asked.table, asked.index
+    page = _page(items, request.get("Limit"), table.largest, exact=consumed.wanted)
     name = None if index is None else index.name
     consumed.read(table, page.size, consistency_of(request), name)
     keep, wanted = asked.expressions.keep, asked.expressions.projection

@@ -11,7 +11,7 @@ from zlib import crc32
 from runtime.dynamodb.capacity import TableLayout
 from simulation.dynamodb.errors import invalid
 from simulation.dynamodb.indexes import Index, Key
-from simulation.dynamodb.sizes import MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES
+from simulation.dynamodb.sizes import MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES, size_of
 from simulation.dynamodb.streams import Stream
 from simulation.dynamodb.values import Item, Plain, Value, canonical_item, plain
 
@@ -55,6 +55,10 @@ class Table:
         self.items: dict[Key, Item] = {}
         self.replaced: dict[Key, tuple[float, Item | None]] = {}
         """When an item changed last, and what it was before."""
+        self.sizes: dict[Key, int] = {}
+        """Bytes of each item."""
+        self.largest = 0
+        """Bytes of the largest item that was ever stored."""
         self.partitions: dict[Plain, list[Key]] = {}
         self.order: list[tuple[int, Plain]] = []
         """Every partition, by the hash of its key."""
@@ -134,6 +138,8 @@ class Table:
         if key not in self.items:
             self._insert(key)
         self.items[key] = new
+        self.sizes[key] = size = size_of(new)
+        self.largest = max(self.largest, size)
         if self._expiry is not None:
             self._note_expiry(key, new)
 
@@ -148,6 +154,7 @@ class Table:
     def _delete(self, key: Key) -> None:
         if self.items.pop(key, None) is None:
             return
+        del self.sizes[key]
         partition = self.partitions[key[0]]
         del partition[bisect_left(partition, key)]
         if not partition:
