@@ -54,6 +54,8 @@ def shown(image: Image, hidden: Collection[str]) -> dict[str, Any]:
 def plain(value: Mapping[str, Any]) -> Any:
     """A typed value as JSON. Sets become sorted lists, bytes become CHANGED."""
     ((kind, content),) = value.items()
+    if kind == "S":
+        return content
     if kind == "N":
         return _number(content)
     if kind == "M":
@@ -78,7 +80,7 @@ def changed_attributes(old: Image, new: Image) -> tuple[str, ...]:
 def _differ(old: Image, new: Image, name: str) -> bool:
     if name not in old or name not in new:
         return True
-    return bool(_comparable(old[name]) != _comparable(new[name]))
+    return old[name] != new[name] and bool(_comparable(old[name]) != _comparable(new[name]))
 
 
 def _number(text: Any) -> int | str:
@@ -88,12 +90,14 @@ def _number(text: Any) -> int | str:
         return str(text)
 
 
-def _comparable(value: Mapping[str, Any]) -> dict[str, Any]:
+def _comparable(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """A typed value in a canonical form: equal values compare equal.
 
     Sets are sorted and bytes encoded as base64; names in a map are not treated as types.
     """
     ((kind, content),) = value.items()
+    if type(content) is str:
+        return value
     if kind == "M":
         return {kind: {name: _comparable(member) for name, member in content.items()}}
     if kind == "L":

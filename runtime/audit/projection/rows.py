@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -120,7 +120,9 @@ class AuditRows:
             shown(new, hidden),
             changed_attributes(old or {}, new),
         )
-        return self._stamped(_Step(change, action, old, new), new, sequence, previous)
+        return self._stamped(
+            _Step(change, action, old, new, change.new_hash), new, sequence, previous
+        )
 
     def of_out_of_band_change(
         self, change: AuditableChange, sequence: str, previous: str
@@ -130,7 +132,13 @@ class AuditRows:
         The item still carries the stamp of the previous change, so the stamp is left out.
         """
         return self._sealed(
-            _Step(change, OUT_OF_BAND_ACTION, change.record.old, change.record.new),
+            _Step(
+                change,
+                OUT_OF_BAND_ACTION,
+                change.record.old,
+                change.record.new,
+                change.new_hash,
+            ),
             sequence=sequence,
             prev_hash=previous,
             timestamp=change.happened_at,
@@ -140,14 +148,15 @@ class AuditRows:
     def of_lost_version(self, change: AuditableChange, sequence: str, previous: str) -> AuditRow:
         """The previous version, whose record was lost, from this record's old image."""
         left = change.record.old or {}
-        return self._stamped(_Step(change, REBUILT, None, left), left, sequence, previous)
+        step = _Step(change, REBUILT, None, left, change.old_hash)
+        return self._stamped(step, left, sequence, previous)
 
     def of_lost_out_of_band_change(
         self, change: AuditableChange, sequence: str, previous: str
     ) -> AuditRow:
         """The previous out-of-band change, whose record was lost, from this record's old image."""
         return self._sealed(
-            _Step(change, OUT_OF_BAND_ACTION, None, change.record.old),
+            _Step(change, OUT_OF_BAND_ACTION, None, change.record.old, change.old_hash),
             sequence=sequence,
             prev_hash=previous,
             timestamp=change.happened_at,
@@ -196,10 +205,10 @@ class AuditRows:
                 action=step.action,
                 user_id=user_id,
                 merchant_id=owner,
-                old_values=_only(changes, shown(old, hidden)),
-                new_values=_only(changes, shown(new, hidden)),
+                old_values=shown(_only(changes, old), hidden),
+                new_values=shown(_only(changes, new), hidden),
                 changes=changes,
-                image_hash=image_hash(step.new),
+                image_hash=step.new_hash,
                 **said,
             )
         )
@@ -207,12 +216,16 @@ class AuditRows:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """The change of one row; an image is None if there was, or is, no item."""
+    """The change of one row; an image is None if there was, or is, no item.
+
+    `new_hash` is the hash of the new image.
+    """
 
     change: AuditableChange
     action: str
     old: Image | None
     new: Image | None
+    new_hash: str
 
 
 def out_of_band_reason(change: AuditableChange) -> str | None:
@@ -245,8 +258,8 @@ def is_rebuilt(row: AuditRow) -> bool:
     return row.cause == REBUILT
 
 
-def _only(names: tuple[str, ...], values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: values[name] for name in names if name in values}
+def _only(names: tuple[str, ...], image: Image) -> Image:
+    return {name: image[name] for name in names if name in image}
 
 
 def out_of_band_alert(row: AuditRow, reason: str = "") -> AlertFacts:
