@@ -84,13 +84,8 @@ class NoCipher:
 
 def serialize(value: Any) -> Any:
     """One attribute value in DynamoDB's typed JSON."""
-    # Most attributes have one of these types; the generic serializer is ten times slower.
     kind = type(value)
-    if kind is str:
-        return {"S": value}
-    if kind is int:
-        return {"N": str(value)}
-    return _serializer.serialize(_plain(value))
+    return _typed(value if kind is str or kind is int else _plain(value))
 
 
 def deserialize_key(key: Item | None) -> dict[str, Any] | None:
@@ -150,12 +145,10 @@ class Codec:
 
         Raises IntegrityError or KeyForgotten, with the location, if a field cannot be decrypted.
         """
-        wanted = view.model_fields
-        values = {
-            n: _from_typed(v) for n, v in item.items() if n in wanted or n in schema.key_names
-        }
+        read = _attributes_read(schema.model, view)
+        values = {name: _from_typed(value) for name, value in item.items() if name in read}
         for name in schema.encrypted:
-            if name in wanted and name in values:
+            if name in view.model_fields and name in values:
                 try:
                     document = self._open(schema, name, values)
                 except (IntegrityError, KeyForgotten) as error:
@@ -186,6 +179,12 @@ def _sealed_place(
 ) -> EncryptedField:
     key = "/".join(str(values[name]) for name in schema.key_names)
     return EncryptedField(schema.name, key, attribute, item.get(OWNER, {}).get("S"))
+
+
+@cache
+def _attributes_read(model: type[BaseModel], view: type[BaseModel]) -> frozenset[str]:
+    """The fields of `view`, and the table's key, to which a ciphertext is bound."""
+    return frozenset({*view.model_fields, *TableSchema.of(model).key_names})
 
 
 @cache
@@ -229,6 +228,20 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _typed(plain: Any) -> Any:
+    # Most values have one of these types; the generic serializer is ten times slower.
+    kind = type(plain)
+    if kind is str:
+        return {"S": plain}
+    if kind is int:
+        return {"N": str(plain)}
+    if kind is dict:
+        return {"M": {name: _typed(member) for name, member in plain.items()}}
+    if kind is list:
+        return {"L": [_typed(member) for member in plain]}
+    return _serializer.serialize(plain)
+
+
 def _from_typed(value: Any) -> Any:
     # Most values have one of these types; the generic deserializer is many times slower.
     ((kind, content),) = value.items()
@@ -240,6 +253,8 @@ def _from_typed(value: Any) -> Any:
         return {name: _from_typed(member) for name, member in content.items()}
     if kind == "L":
         return [_from_typed(member) for member in content]
+    if kind == "BOOL" or (kind == "B" and type(content) is bytes):
+        return content
     plain = _deserializer.deserialize(value)
     if isinstance(plain, Binary):
         return bytes(plain)  # type: ignore[call-overload]  # the stub declares str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -71,13 +72,8 @@ class StoreReads(RetryingClient):
         schema = TableSchema.of(model)
         order = list(dict.fromkeys(tuple(key[name] for name in schema.key_names) for key in keys))
         assert len(order) <= MAX_TRANSACTION_ITEMS, f"{len(order)} keys in one batch"
-        asked = (*schema.key_names, *view.model_fields, *_judged(schema, scope))
-        names = {f"#{name}": name for name in asked}
-        projection = {
-            "ConsistentRead": True,
-            "ProjectionExpression": ", ".join(names),
-            "ExpressionAttributeNames": names,
-        }
+        projection = _projection(view, (*schema.key_names, *_judged(schema, scope)))
+        read = {"ConsistentRead": True, **projection}
         table = self.tables[schema.name]
         found: dict[tuple[Any, ...], View] = {}
         wanted = [
@@ -86,7 +82,7 @@ class StoreReads(RetryingClient):
         ]
         attempt = 0
         while wanted:
-            request = {table: {"Keys": wanted, **projection}}
+            request = {table: {"Keys": wanted, **read}}
             answer = self._call(self.client.batch_get_item, RequestItems=request)
             for item in answer["Responses"].get(table, []):
                 if not _in_scope(item, scope):
@@ -179,15 +175,13 @@ class StoreReads(RetryingClient):
         returned once, as it was when its page was read.
         """
         schema = TableSchema.of(model)
-        names = {f"#{name}": name for name in view.model_fields}
         request: dict[str, Any] = {
             "TableName": self.tables[schema.name],
             "Segment": segment,
             "TotalSegments": total_segments,
             "Limit": page_size,
             "ConsistentRead": True,
-            "ProjectionExpression": ", ".join(names),
-            "ExpressionAttributeNames": names,
+            **_projection(view),
         }
         for items, last_key in self._scanned(request, start_after):
             yield ScanPage([self.codec.to_row(schema, item, view) for item in items], last_key)
@@ -251,12 +245,10 @@ class StoreReads(RetryingClient):
 
     def _get(self, model: type[Row], key: Key, view: type[View], scope: Scope) -> dict[str, Any]:
         schema = TableSchema.of(model)
-        names = {f"#{name}": name for name in (*view.model_fields, *_judged(schema, scope))}
         return {
             "TableName": self.tables[schema.name],
             "Key": {name: serialize(value) for name, value in key.items()},
-            "ProjectionExpression": ", ".join(names),
-            "ExpressionAttributeNames": names,
+            **_projection(view, _judged(schema, scope)),
         }
 
     def _seen(
@@ -266,6 +258,13 @@ class StoreReads(RetryingClient):
         if not item or not _in_scope(item, scope):
             return None
         return self.codec.to_row(TableSchema.of(model), item, view)
+
+
+@cache
+def _projection(view: type[BaseModel], besides: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    """The parameters of a read that ask for the fields of `view`, and for `besides`."""
+    names = {f"#{name}": name for name in (*view.model_fields, *besides)}
+    return {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
 
 
 def _judged(schema: TableSchema, scope: Scope) -> tuple[str, ...]:

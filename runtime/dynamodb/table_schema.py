@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -125,6 +125,12 @@ class TableSchema:
     blind_indexes: Mapping[str, BlindIndex]
     unless_default: frozenset[str]
     stream: bool
+    key_names: tuple[str, ...] = field(init=False)
+    """The table's key attributes, partition key first."""
+
+    def __post_init__(self) -> None:
+        keys = (self.partition_key, self.sort_key)
+        object.__setattr__(self, "key_names", tuple(key.name for key in keys if key is not None))
 
     @staticmethod
     def of(model: type[BaseModel]) -> TableSchema:
@@ -144,12 +150,6 @@ class TableSchema:
         raise SchemaError(
             f"table {self.name} has no index {name}: {[i.name for i in self.indexes]}"
         )
-
-    @property
-    def key_names(self) -> tuple[str, ...]:
-        """The table's key attributes, partition key first."""
-        keys = (self.partition_key, self.sort_key)
-        return tuple(key.name for key in keys if key is not None)
 
     def create_table_arguments(self, table_name: str) -> dict[str, Any]:
         """Arguments of the CreateTable call that creates this table in a test engine."""

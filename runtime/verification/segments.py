@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from pydantic import BaseModel, Field
 
@@ -29,6 +30,8 @@ MAX_LATE = 100
 """Most rows or transfers per segment that wait for late entries at the same time."""
 PAUSE_SECONDS = 0.5
 PARALLEL_SEGMENTS = 4
+_CUTS_REMEMBERED = 16
+"""Cuts whose mark is cached: every row of a run is compared with it."""
 
 
 class Phase(StrEnum):
@@ -101,7 +104,12 @@ class RunState(BaseModel):
     @property
     def cut_mark(self) -> str:
         """The cut in the form of an operation id's time part."""
-        return operation_time(highest_id("cut", to_datetime(self.cut)))
+        return _mark_of(self.cut)
+
+
+@lru_cache(maxsize=_CUTS_REMEMBERED)
+def _mark_of(cut: Timestamp) -> str:
+    return operation_time(highest_id("cut", to_datetime(cut)))
 
 
 @dataclass(frozen=True)
