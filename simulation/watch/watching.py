@@ -143,7 +143,7 @@ class CommitWatch:
             if name is None or old is new:
                 continue
             key = tuple(str(part) for part in change.key)
-            self._digest.update(_as_bytes(name, key, new))
+            self._digest.update(_encode((name, key, new)).encode())
             by_table.setdefault(name, []).append(RowChange(key, old, new))
             if self._by_hand is not None:
                 self.edits.append(Edit(name, key, self._by_hand, old, new))
@@ -156,11 +156,10 @@ class CommitWatch:
         return list(dict.fromkeys(rule for table in tables for rule in self._rules_of[table]))
 
 
-def _as_bytes(table: str, key: Sequence[str], item: Item | None) -> bytes:
-    return json.dumps((table, key, item), separators=(",", ":"), default=_as_text).encode()
-
-
 def _as_text(value: object) -> str:
     if isinstance(value, bytes | bytearray):
         return value.hex()
     raise TypeError(f"{value!r} is in no item")
+
+
+_encode: Final = json.JSONEncoder(separators=(",", ":"), default=_as_text).encode
