@@ -1,1 +1,1 @@
-"""Measurements, each beside what it is compared with, in one run on the same machine."""
+"""Measurements, each compared with an alternative, in one run on the same machine."""

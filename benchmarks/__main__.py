@@ -1,6 +1,6 @@
 """`make bench`: measure, and print the tables.
 
-Times are those of this machine and an emulator, never of AWS; only the ratios say something.
+Times are those of this machine and an emulator, never of AWS; only the ratios are meaningful.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables of what we are measured against: their indexes project everything."""
+"""Tables of the baselines: their indexes project everything."""
 
 from __future__ import annotations
 

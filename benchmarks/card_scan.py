@@ -1,6 +1,6 @@
-"""What the search of a request for card numbers costs, beside its definition taken literally.
+"""The cost of searching a request for card numbers, compared with the literal definition.
 
-The bodies are the worst that 64 KB can hold, and an ordinary one. CPU time of this process.
+The bodies are the most expensive ones of 64 KB, and an ordinary one. CPU time of this process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.support.oracles.card_definition import holds_card_number_by_definitio
 MOST_MS: Final = 20.0
 """Target, printed beside the figures."""
 _SLOW_MS: Final = 200.0
-"""What takes this long is measured once."""
+"""Anything slower than this is measured only once."""
 
 
 def run(bench: BenchmarkDependencies) -> None:

@@ -1,7 +1,7 @@
 """A workload of charges: the dependencies of a warm function, and payments of realistic size.
 
-The sandbox processor has a connection of its own, so that its memory, which a real processor does
-not keep in our tables, is counted apart.
+The sandbox processor has its own connection, so that its rows, which a real processor does
+not keep in our tables, are counted separately.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SALE: Final[Mapping[str, Any]] = {
 }
 USER_AGENT: Final = "shop-backend/4.2.1 (python-requests/2.32.3; Linux x86_64)"
 CACHE_SECONDS: Final = 300
-"""Merchants' settings are remembered, as in a warm function."""
+"""Merchants' settings are cached, as in a warm function."""
 
 
 class ChargeWorkload:
@@ -69,7 +69,7 @@ class ChargeWorkload:
         self.deps = self.deps_on(self.store)
         self.customer_id = platform.customer(self.merchant, "ada.lovelace@example.com")
         self.method_id = self._stored_method()
-        # A warm function remembers the merchant; the first booking opens the accounts of the chart.
+        # A warm function has the merchant cached; the first booking opens the chart's accounts.
         price_of_sale(self.sell, self)
 
     def deps_on(self, store: Store, processor: Processor | None = None) -> PaymentDependencies:
@@ -94,7 +94,7 @@ class ChargeWorkload:
         return create_payment(PaymentRequest(**body), call, deps or self.deps)
 
     def sold(self, **changes: Any) -> str:
-        """Id of a payment made just now."""
+        """Id of a new payment."""
         payment_id: str = json.loads(self.sell(**changes).body)["id"]
         return payment_id
 
@@ -132,7 +132,7 @@ class ChargeWorkload:
 
 @dataclass(frozen=True)
 class SalePrice:
-    """What a request costs in our own tables, and apart from it the sandbox's memory."""
+    """The cost of a request in our own tables, and separately in the sandbox's."""
 
     ours: Price
     sandbox: Price
@@ -141,7 +141,7 @@ class SalePrice:
 def price_of_sale(
     request: Callable[[], object], workload: ChargeWorkload, client: DynamoDBClient | None = None
 ) -> SalePrice:
-    """What `request` costs on `client` (the till's), with the folding of what it books."""
+    """The cost of `request` on `client`, including the projection of its bookings."""
     platform = workload.platform
     before = {row.id for row in platform.rows(Transfer)}
     found: list[Price] = []
@@ -159,9 +159,9 @@ def price_of_sale(
 
 @dataclass(frozen=True)
 class Variant:
-    """A kind of request. `begin` does what must have been done before, and gives the request.
+    """A kind of request. `begin` does the necessary preparation, and returns the request.
 
-    `most_trips`, `most_units`: what it may cost on the request's path; None where nothing is said.
+    `most_trips`, `most_units`: the limits on the request's path; None: no limit.
     """
 
     name: str
@@ -221,7 +221,7 @@ def variants(workload: ChargeWorkload) -> tuple[Variant, ...]:
 
 
 def price_of_variant(variant: Variant) -> SalePrice:
-    """What a request of this kind costs. Raises RuntimeError when it is answered otherwise."""
+    """The cost of a request of this kind. Raises RuntimeError for an unexpected answer."""
     request = variant.begin()
 
     def asked() -> None:

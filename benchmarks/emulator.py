@@ -36,7 +36,7 @@ class Bench:
 
 @contextmanager
 def table_engine(progress: Progress) -> Iterator[Engine]:
-    """An empty engine of tables: AWS's own where Java and npm are there, else the embedded AWS."""
+    """An empty table engine: AWS's own if Java and npm are installed, else the embedded AWS."""
     if not dynamodb_local.missing_tools():
         log = Path(tempfile.mkdtemp()) / "log"
         with dynamodb_local.running(log) as endpoint_url:

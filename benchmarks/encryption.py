@@ -1,7 +1,7 @@
-"""What field encryption and refused tokens cost: calls of KMS, and CPU beside the same without.
+"""The cost of field encryption and refused tokens: KMS calls, and CPU time with and without.
 
-A warm function has its data keys in memory. The customer is read as the query function reads it,
-once encrypted and once with a cipher that does nothing; the difference is what encryption costs.
+A warm function has its data keys cached. The customer is read as in the query function,
+once encrypted and once with a cipher that does nothing; the difference is the cost of encryption.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Plain:
     """A cipher that does nothing."""
 
     def prepare(self, purpose: Purpose, subject: str) -> None:
-        """Nothing to have at hand."""
+        """Nothing to prepare."""
 
     def encrypt(self, place: FieldLocation, plaintext: bytes) -> bytes:
         """The plaintext."""
@@ -86,7 +86,7 @@ def run(bench: BenchmarkDependencies) -> None:
 
 
 def _kms_calls(services: ProcessServices, merchant_id: str, sales: int) -> int:
-    """Calls of KMS by payments of a merchant whose key is in memory."""
+    """KMS calls for payments of a merchant whose key is cached."""
     caller = Caller("bench", merchant_id, frozenset({"payments"}), "bench")
     create_payment(SALE, a_call(caller, uuid4().hex), services.payment_dependencies)
     calls: list[int] = []
@@ -97,7 +97,7 @@ def _kms_calls(services: ProcessServices, merchant_id: str, sales: int) -> int:
 
 
 def _reads(services: ProcessServices, merchant_id: str, times: int) -> tuple[float, float]:
-    """CPU milliseconds of opening one customer with a payment method; and without encryption."""
+    """CPU milliseconds for decrypting a customer with a payment method; and without."""
     caller = Caller("bench", merchant_id, frozenset({"customers"}), "bench")
     person = CustomerRequest(name="Ada Bench", email="ada@bench.example", phone="+44 20 7946 0000")
     deps = services.customer_dependencies
@@ -118,7 +118,7 @@ def _opening(codec: Codec, row: Customer) -> Callable[[], object]:
 
 
 def _refusals(times: int) -> dict[str, float]:
-    """CPU milliseconds of refusing tokens that are wrong in ways of different cost."""
+    """CPU milliseconds for refusing tokens with errors of different cost."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public: dict[str, Any] = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     issuers = PublicKeys(

@@ -41,7 +41,7 @@ MIB: Final = 1024
 
 @dataclass(frozen=True)
 class Measured:
-    """One export, and whether it is what the payments are."""
+    """One export, and whether it matches the payments."""
 
     rows: int
     megabytes: float
@@ -73,10 +73,10 @@ def run(bench: BenchmarkDependencies) -> None:
 
 
 def _payments(platform: Platform, count: int) -> tuple[MerchantProfile, int]:
-    """A merchant with so many payments, and the sum of their amounts."""
+    """A merchant with this many payments, and the sum of their amounts."""
     shop = platform.merchant(index_buckets=BUCKETS)
     table, rows = platform.tables["payments"], [_payment(platform, shop, n) for n in range(count)]
-    platform.put(rows[0])  # the table is made when it is first asked for
+    platform.put(rows[0])  # the table is created when first used
 
     def put(start: int) -> None:
         some = rows[start : start + PUTS_AT_ONCE]
@@ -153,7 +153,7 @@ def _told(content: bytes, format_: ExportFormat) -> tuple[int, int]:
     else:
         header, *lines = content.decode().splitlines()
         names = header.split(",")
-        # Whatever is quoted comes after the first columns.
+        # Quoted values come after the first columns.
         rows = [dict(zip(names, line.split(","), strict=False)) for line in lines]
     return len({row["id"] for row in rows}), sum(int(row["amount"]) for row in rows)
 

@@ -44,7 +44,7 @@ class Job(BaseModel, frozen=True):
 
 
 class Done(BaseModel, frozen=True):
-    """What it took. `before_kb` and `peak_kb` are resident memory, before the work and at most."""
+    """The result. `before_kb` and `peak_kb` are resident memory, before the work and at most."""
 
     seconds: float
     turns: int
@@ -98,12 +98,12 @@ class DiskUploads:
 
 
 def export_reads(store: Store) -> ExportReads:
-    """All that exports read, on a store."""
+    """All dependencies of exports, on a store."""
     return ExportReads.on(store, MerchantProfiles(MerchantRepository(store), 60, store.outside))
 
 
 def work(job: Job) -> Done:
-    """Write the export to its end, in as many turns as invocations would take."""
+    """Write the export completely, in as many turns as invocations would take."""
     client, traffic = Engine("", job.endpoint_url).dynamodb(), Traffic()
     traffic.attach(client)
     began = ends = time.monotonic()

@@ -1,6 +1,6 @@
-"""What a DynamoDB client does: counted as it happens, and priced by runtime.dynamodb.capacity.
+"""Meters a DynamoDB client: calls are counted, and priced by runtime.dynamodb.capacity.
 
-Engines that stand in for DynamoDB say little about capacity, or something wrong; so the units are
+Engines that stand in for DynamoDB report little about capacity, or wrong values; so the units are
 computed from the items before and after each call.
 """
 
@@ -38,12 +38,12 @@ _NOT_METERED: Final = frozenset(
 _CONFLICTS: Final = frozenset({"TransactionConflict", "TransactionConflictException"})
 _REFUSED: Final = "ConditionalCheckFailedException"
 _NARROWED: Final = ("ProjectionExpression", "FilterExpression", "Select")
-"""What makes a Query return less than it reads and is charged for."""
+"""Parameters that make a Query return less than it reads and is charged for."""
 _PLACEHOLDER: Final = re.compile(r"[#:]\w+")
 
 
 class NotMetered(Exception):
-    """A call whose units this meter would count wrongly."""
+    """A call whose units this meter would count incorrectly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,13 @@ class Traffic:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def attach(self, client: DynamoDBClient) -> None:
-        """Count every call of `client` from now on."""
+        """Count all further calls of `client`."""
         events = client.meta.events
         events.register("provide-client-params.dynamodb.*", self._asked)
         events.register("after-call.dynamodb.*", self._answered)
 
     def reset(self) -> None:
-        """Begin again at zero."""
+        """Reset to zero."""
         with self._lock:
             self.round_trips = self.items_written = self.items_read = self.conflicts = 0
 
@@ -97,7 +97,7 @@ class Traffic:
 
 @dataclass
 class Meter:
-    """Counts the round trips of one client at a time, and what they cost.
+    """Counts the round trips of one client at a time, and their cost.
 
     `reader` is another client of the same engine: the items before and after each call are read
     through it. A transaction that is canceled counts as a round trip and as no units: AWS reports
@@ -117,18 +117,18 @@ class Meter:
     _committed: set[str] = field(default_factory=set)
 
     def attach(self, client: DynamoDBClient) -> None:
-        """Count every call of `client` from now on."""
+        """Count all further calls of `client`."""
         events = client.meta.events
         events.register("provide-client-params.dynamodb.*", self._asked)
         events.register("after-call.dynamodb.*", self._answered)
 
     def detach(self, client: DynamoDBClient) -> None:
-        """Let `client` go: metered, it makes two reads for every item that it writes."""
+        """Stop metering `client`: a metered one makes two reads for every item written."""
         client.meta.events.unregister("provide-client-params.dynamodb.*", self._asked)
         client.meta.events.unregister("after-call.dynamodb.*", self._answered)
 
     def reset(self) -> None:
-        """Begin again at zero."""
+        """Reset to zero."""
         self.calls.clear()
         self.written.clear()
         self.read.clear()
@@ -177,7 +177,7 @@ class Meter:
     def _count_commit(self, request: Mapping[str, Any], before: Sequence[Item | None]) -> None:
         token = request.get("ClientRequestToken")
         if token in self._committed:
-            # DynamoDB remembers the token for ten minutes: it only reads what it has written.
+            # DynamoDB knows the token for ten minutes: a repetition only reads what was written.
             places = self._places("TransactWriteItems", request)
             for (table, _), image in zip(places, before, strict=True):
                 self._charge_read(table, None, item_size(image or {}), Consistency.TRANSACTIONAL)

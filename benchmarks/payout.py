@@ -1,7 +1,7 @@
-"""A payout from a busy merchant's receivable, and the refunds that it meets.
+"""A payout from a busy merchant's receivable, with concurrent refunds.
 
 Units are computed from the sizes of the items. Conflicts come from a model in virtual time: an item
-is locked for T by each transaction that has it, and another one meanwhile is refused and comes back
+is locked for T by each of its transactions; another one meanwhile is refused and retried
 after the store's own pause.
 """
 
@@ -85,7 +85,7 @@ def _print_prices(console: Console, prices: dict[str, Price]) -> None:
 
 @dataclass(order=True)
 class _Attempt:
-    """A transaction that is to be tried at `at`."""
+    """A transaction to be attempted at `at`."""
 
     at: float
     number: int
@@ -108,7 +108,7 @@ class _Model:
     payout_waits: list[float] = field(default_factory=list)
 
     def run(self) -> _Model:
-        """The same every time."""
+        """Deterministic."""
         dice = random.Random(f"{self.per_second}-{self.shards}")
         queue = list(self._arrivals(dice))
         heapq.heapify(queue)

@@ -1,4 +1,4 @@
-"""What one request costs: round trips and units, by table and index."""
+"""The cost of one request: round trips and units, by table and index."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def by_place(units: Units) -> str:
 
 @dataclass(frozen=True)
 class Price:
-    """What the request costs, and what is derived from it later."""
+    """The cost of the request, and of what is derived from it later."""
 
     trips: int = 0
     units: Units = field(default_factory=Counter)
@@ -57,13 +57,13 @@ class Price:
 
 
 def price_of(request: Callable[[], object], client: Any, reader: DynamoDBClient) -> Price:
-    """What `request` asks of `client`."""
+    """The cost of `request` on `client`."""
     meter = Meter(reader)
     meter.attach(client)
     try:
         request()
     finally:
-        meter.detach(client)  # it reads before and after every write, and would slow the rates
+        meter.detach(client)  # it reads around every write, which would slow the measurements
     return Price(
         meter.round_trips,
         Counter(meter.written),
@@ -75,7 +75,7 @@ def price_of(request: Callable[[], object], client: Any, reader: DynamoDBClient)
 def price_of_ours(
     transfer: Callable[[], object], platform: Platform, store: Store, accounts: tuple[str, ...]
 ) -> Price:
-    """What our `transfer` between `accounts` costs, and the projection of its change streams."""
+    """The cost of our `transfer` between `accounts`, and of projecting its stream records."""
     before = _images(store, accounts)
     price = price_of(transfer, store.client, platform.client)
     codec = store.codec
@@ -90,13 +90,13 @@ def price_of_ours(
 
 
 def stored(transfer: Transfer, store: Store) -> StreamRecord:
-    """The record of the change stream that tells of a new transfer."""
+    """The stream record of a new transfer."""
     image = store.codec.to_item(transfer)
     return StreamRecord("transfers", Kind.INSERT, transfer.id, None, image)
 
 
 def derived_units(records: Iterable[StreamRecord], platform: Platform, store: Store) -> Units:
-    """What the projection of `records` writes, each projected alone."""
+    """The writes of projecting `records`, each one separately."""
     projector = _projector(platform, store)
     derived: Units = Counter()
     for record in records:

@@ -1,6 +1,6 @@
-"""Settlement files of a thousand to a hundred thousand lines, and what a million would take.
+"""Settlement files of a thousand to a hundred thousand lines, and a projection for a million.
 
-Lines of one merchant that all match are planned, worked by two workers, each a process of its own,
+Lines of one merchant that all match are planned, processed by two workers in separate processes,
 and closed. Calls and units are counted; the time of AWS is computed from them.
 """
 
@@ -70,7 +70,7 @@ class Measured:
 
     @property
     def worked(self) -> int:
-        """Lines that the workers did."""
+        """Lines that the workers processed."""
         return self.lines - self.chunk_lines
 
     def per_thousand(self, amount: float) -> float:
@@ -183,7 +183,7 @@ def _metered(platform: Platform, path: Path, message: str) -> Price:
 
 
 def _make_tables(platform: Platform) -> None:
-    """A table of a world is made when its client first asks for it; workers have other clients."""
+    """A table is created when its client first uses it; workers have other clients."""
     for table in platform.tables.values():
         platform.client.describe_table(TableName=table)
 
@@ -263,7 +263,7 @@ def _dollars(measured: Measured) -> float:
 
 
 def _project(console: Console, measured: Measured) -> None:
-    """A million lines in AWS, from the calls, units and processor time that were measured."""
+    """A million lines in AWS, computed from the measured calls, units and processor time."""
     workers = Concurrency().reconcile
     commits = len({write.round_trip for write in measured.chunk.writes})
     reads = measured.chunk.trips - commits

@@ -1,4 +1,4 @@
-"""One worker of settlement files in a process of its own, as Lambda has it: its time and memory.
+"""One worker of settlement files in a separate process, as in Lambda: its time and memory.
 
 Reads an Order as JSON from its standard input, and answers with a Report on its standard output.
 """
@@ -50,7 +50,7 @@ class Order(BaseModel, frozen=True):
 
 
 class Report(BaseModel, frozen=True):
-    """What handling them took. `peak_mb`: resident memory of the whole process."""
+    """The result of handling them. `peak_mb`: resident memory of the whole process."""
 
     seconds: float
     cpu_seconds: float
@@ -62,7 +62,7 @@ class Report(BaseModel, frozen=True):
 
 @dataclass
 class DiskBucket:
-    """S3 in a file of this machine: nothing of it is in memory but what is read."""
+    """S3 in a local file: only what is read is in memory."""
 
     path: Path
 
@@ -89,18 +89,18 @@ class DiskBucket:
 
 @dataclass
 class MemoryQueue:
-    """SQS that keeps what was sent."""
+    """SQS that stores the sent messages."""
 
     sent: list[str] = field(default_factory=list)
 
     def send_message_batch(self, *, Entries: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
-        """Keep the messages' bodies."""
+        """Store the messages' bodies."""
         self.sent += [entry["MessageBody"] for entry in Entries]
         return {}
 
 
 def dependencies_on(store: Store, path: Path, queue: MemoryQueue) -> ReconciliationDependencies:
-    """What reconciling works with, on a file of this machine."""
+    """Dependencies of reconciliation, on a local file."""
     bucket: Any = DiskBucket(path)
     sqs: Any = queue
     return ReconciliationDependencies(
@@ -150,7 +150,7 @@ def _peak_kilobytes() -> int:
 
 
 def main() -> None:
-    """Work one order."""
+    """Process one order."""
     logger.setLevel("ERROR")
     report = work(Order.model_validate_json(sys.stdin.read()))
     sys.stdout.write(report.model_dump_json())

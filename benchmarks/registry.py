@@ -1,4 +1,4 @@
-"""Every benchmark, by the name that `make bench` takes. A test runs each of them, tiny."""
+"""Every benchmark, by its name in `make bench`. A test runs each of them with few operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DynamoDB that answers at once: what an engine answered before, from memory.
+"""A DynamoDB that answers at once: with recorded answers of an engine, from memory.
 
 Every client of the runtime sends through urllib3's connection pools, so one function in their
 place serves each of them, and costs each of them the same few microseconds.
@@ -39,8 +39,8 @@ class Exchange:
 class Recording:
     """The exchanges of one request to the API, in order.
 
-    A read gets the answer to the same read. A write names a new idempotency key each time, and
-    gets the answers to writes of its kind in their order, over and over.
+    A read gets the answer to the same read. A write has a new idempotency key each time, and
+    gets the answers to writes of its kind in order, repeatedly.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
@@ -49,14 +49,14 @@ class Recording:
     _answered: dict[str, int] = field(default_factory=dict)
 
     def add(self, exchange: Exchange) -> None:
-        """Note what the engine answered."""
+        """Record an answer of the engine."""
         self.exchanges.append(exchange)
         self._by_operation.setdefault(exchange.operation, []).append(exchange)
         if exchange.operation in _READS:
             self._by_body[exchange.body] = exchange
 
     def answer(self, operation: str, body: str) -> Exchange:
-        """What to answer. Raises KeyError for an operation that was never recorded."""
+        """The answer to a request. Raises KeyError for an operation that was never recorded."""
         same = self._by_body.get(body)
         if same is not None:
             return same
@@ -68,7 +68,7 @@ class Recording:
 
 @contextmanager
 def recorded() -> Iterator[Recording]:
-    """Note what DynamoDB answers while the block runs."""
+    """Record DynamoDB's answers while the block runs."""
     recording = Recording()
     send = HTTPConnectionPool.urlopen
 

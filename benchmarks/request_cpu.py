@@ -1,9 +1,9 @@
-"""CPU time of a request, in the real function, with a DynamoDB that answers at once.
+"""CPU time of a request in the real function, with a DynamoDB that answers at once.
 
 The handlers get events as API Gateway sends them. Each request is made once against an engine of
 tables; then it is made many times against the recorded answers, under a new idempotency key each
-time unless it repeats one. The processor answers at once, too: what the sandbox stores to play its
-part is not a cost of the platform.
+time unless it repeats one. The processor answers at once, too: the sandbox's own storage
+is not a cost of the platform.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tests.support.engines.engine import ENVIRONMENT, Engine
 from tests.support.http import OPERATOR, Context, environment, http_event, make_tables, token_of
 
 ROUNDS: Final = 5
-"""The best of so many rounds counts: other processes can only make a round slower."""
+"""The best of this many rounds counts: other processes can only make a round slower."""
 WARM_REQUESTS: Final = 20
 _HINT: Final = "The benchmark's requests no longer fit the API: mend benchmarks/request_cpu.py."
 PAYMENTS_OF_A_LIST: Final = 20
@@ -64,7 +64,7 @@ SALE: Final = {
 
 @dataclass(frozen=True)
 class Scenario:
-    """A request that is measured. `most_us` is the target in microseconds, printed beside it."""
+    """A measured request. `most_us` is the target in microseconds, printed beside it."""
 
     name: str
     make: Callable[[str], dict[str, Any]]

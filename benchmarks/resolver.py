@@ -1,4 +1,4 @@
-"""The resolver beside a merchant whose processor is stuck: one by one as it was, and side by side.
+"""The resolver beside a merchant whose processor is stuck: in sequence, as before, and in parallel.
 
 Delays come from a model in virtual time (tests/support/simulation/resolver.py) in which the run
 itself is real. The processor's time of one payment is measured, on this machine and an engine of
@@ -38,7 +38,7 @@ PARTITION_WRITE_UNITS: Final = 1_000
 
 @dataclass(frozen=True)
 class Story:
-    """So many payments of one merchant are stuck for so long each."""
+    """This many payments of one merchant are stuck for this long each."""
 
     name: str
     stuck: int
@@ -63,7 +63,7 @@ def run(bench: BenchmarkDependencies) -> None:
             for shops in (1, 30)
         ]
     with (
-        quiet(),  # each payment says that its answer was lost
+        quiet(),  # each payment logs that its answer was lost
         bench.table_engine(progress) as engine,
         progress.step(f"Resolve {lost} on {engine.name}"),
     ):
@@ -88,7 +88,7 @@ def _stories(refused: int, stuck: int) -> tuple[Story, Story]:
 
 
 def _delay(story: Story, *, side_by_side: bool) -> float:
-    """Seconds for which another merchant's payment waits at most, whenever it becomes due."""
+    """The longest wait in seconds of another merchant's payment, whenever it becomes due."""
     simulation = VirtualPlatform()
     stuck = Shop("stuck", story.seconds, answers=False)
     for _ in range(story.stuck):

@@ -1,4 +1,4 @@
-"""A sale: what it costs by table and index, beside the Go example's layout and Powertools.
+"""A sale: its cost by table and index, compared with the Go example's layout and Powertools.
 
 Units are computed from the sizes of the items; the engine is AWS's DynamoDB Local where Java and
 npm are there, else the embedded AWS. Rates are this machine's, with the sandbox processor's call in
@@ -32,11 +32,11 @@ from benchmarks.setting import BenchmarkDependencies
 from tests.support.platform import Hooked, Platform
 
 PAST_DEADLINE_SECONDS: Final = 0.05
-"""After so long a function that had a millisecond left is known to be dead."""
+"""After this long a function with a millisecond left must be dead."""
 
 
 class Died(BaseException):
-    """The process ends here: nothing that catches errors sees it."""
+    """The process ends here: no exception handler catches it."""
 
 
 def run(bench: BenchmarkDependencies) -> None:
@@ -92,7 +92,7 @@ def _powertools(workload: ChargeWorkload) -> Way:
 
 
 def _dying(workload: ChargeWorkload) -> Hooked:
-    """The processor, after whose answer the process dies."""
+    """A processor after whose answer the process dies."""
 
     def die() -> None:
         raise Died
@@ -103,7 +103,7 @@ def _dying(workload: ChargeWorkload) -> Hooked:
 def _charges(
     workload: ChargeWorkload, first: Callable[[str], object], again: Callable[[str], object]
 ) -> int:
-    """What was charged by a request that dies, and by its repetition when all is quiet."""
+    """The charges of a request that dies, and of its repetition when everything has settled."""
     key, before = str(uuid.uuid4()), len(workload.platform.charges())
     with suppress(Died):
         first(key)

@@ -1,11 +1,11 @@
-"""What a sale is measured against: the Go example's layout, and Powertools idempotency.
+"""The baselines of a sale: the Go example's layout, and Powertools idempotency.
 
 The example reads the idempotency row and puts one, creates payment and transaction, updates both
-after the processor's answer, stores the response, and tells an audit row of each change: eleven
-calls, each for itself. Its tables have the indexes of its documents, and its mapper projects ALL.
+after the processor's answer, stores the response, and writes an audit row for each change: eleven
+separate calls. Its tables have the indexes of its documents, and its mapper projects ALL.
 It books nothing.
 
-Powertools is wrapped around our own sale, of which our claim is left out.
+Powertools wraps our own sale, without our claim.
 """
 
 from __future__ import annotations
@@ -64,16 +64,16 @@ TABLES: Final[Layout] = {
 }
 KEPT: Final = timedelta(hours=24)
 LONG_MILLISECONDS: Final = 30_000
-"""What a function has left when a sale begins."""
+"""The remaining time of a function when a sale begins."""
 
 
 def owned(customer_id: str | None) -> dict[str, Any]:
-    """What a sale says of its customer."""
+    """The customer in a sale."""
     return {} if customer_id is None else {"customer_id": customer_id}
 
 
 class StillProcessing(Exception):
-    """What the example answers to a repetition whose first request has not stored its response."""
+    """The example's answer to a repetition whose first request has not stored its response."""
 
 
 # -------------------------------------------------------------------- the Go example's layout
@@ -89,7 +89,7 @@ class GoSales:
     clock: Callable[[], datetime]
 
     def sell(self, key: str, customer_id: str | None = None) -> object:
-        """Read first, then do; each write is a call of its own. Raises StillProcessing."""
+        """Read first, then do; each write is a separate call. Raises StillProcessing."""
         earlier = self.client.get_item(TableName=IDEMPOTENCY, Key=_typed({"key": key})).get("Item")
         if earlier is not None:
             if "response" not in earlier:
@@ -227,7 +227,7 @@ def _typed(row: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Unclaimed(Store):
-    """The store without our claims: what is left of a sale's writes is its work."""
+    """The store without our claims: only a sale's other writes remain."""
 
     def transact(
         self,

@@ -1,4 +1,4 @@
-"""How the measurements of a sale are printed."""
+"""Prints the measurements of a sale."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_TRIPS, MOST_UNITS, MOST_UNITS_OF_CUSTOMER = 2, 26, 30
 
 @dataclass
 class Way:
-    """One way of making a sale, and what was measured of it. `charges`: see `print_deaths`."""
+    """One implementation of a sale, and its measurements. `charges`: see `print_deaths`."""
 
     name: str
     client: Any
@@ -38,7 +38,7 @@ class Way:
 def print_variants(
     console: Console, engine: str, priced: Iterable[tuple[Variant, SalePrice]]
 ) -> None:
-    """Each kind of request beside what it may cost."""
+    """Each kind of request beside its limits."""
     titles = ("round trips", "target", "write units", "target", "read units", "derived later")
     columns = [Column(title, justify="right") for title in (*titles, "sandbox's own")]
     table = Table(f"ours, on {engine}", *columns, box=SIMPLE)
@@ -89,7 +89,7 @@ def print_writes(console: Console, title: str, price: Price) -> None:
 
 
 def print_comparison(console: Console, ways: Sequence[Way]) -> None:
-    """The ways side by side; a ratio above 1 is in favour of ours."""
+    """The implementations side by side; a ratio above 1 is in favour of ours."""
     numbers = [Column(way.name, justify="right") for way in ways]
     ratios = [Column(f"{ways[0].name} : {way.name}", justify="right") for way in ways[1:]]
     table = Table("a sale", *numbers, *ratios, "target", box=SIMPLE)
@@ -138,7 +138,7 @@ def _dollars(price: Price) -> float:
 
 
 def print_deaths(console: Console, ways: Sequence[Way]) -> None:
-    """What a customer paid who was charged once, before the process died, and asked again."""
+    """What a customer paid if the process died after the charge and the request was repeated."""
     ours, go, powertools = (f"{way.charges} charge(s)" for way in ways)
     console.print(
         "  A process dies after the processor's answer, and the same request comes again:\n"

@@ -48,7 +48,7 @@ def services_of() -> tuple[ProcessServices, str]:
 
 
 def a_call(caller: Caller, key: str) -> Call:
-    """A request under an idempotency key of its own."""
+    """A request with its own idempotency key."""
     outside = real_outside()
     return Call(
         caller,

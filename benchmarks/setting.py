@@ -1,4 +1,4 @@
-"""How much each benchmark does, and where: in full for figures, or tiny to see that it runs."""
+"""The size and place of each benchmark: full for figures, or tiny to test that it runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.engines.engine import Engine
 
 @dataclass(frozen=True)
 class Size:
-    """How much each benchmark does. Figures of anything but `FULL` mean nothing.
+    """The size of each benchmark. Figures of anything but `FULL` mean nothing.
 
     `transfer_seconds` is the length of one measurement, `payout_seconds` virtual time of one model
     with a payout in each second. `most_bodies` and `most_handlers` cut lists short.
@@ -94,7 +94,7 @@ TINY: Final = Size(
 
 @dataclass(frozen=True)
 class BenchmarkDependencies:
-    """What a benchmark works with. `table_engine` and `emulator` start what they yield."""
+    """The set-up of a benchmark. `table_engine` and `emulator` start what they yield."""
 
     console: Console
     progress: Progress
@@ -109,7 +109,7 @@ Benchmark = Callable[[BenchmarkDependencies], None]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """The log of what is measured says nothing below an error while the block runs."""
+    """Log only errors while the block runs."""
     level, disabled = logger.log_level, logging.root.manager.disable
     logger.setLevel(logging.ERROR)
     logging.disable(logging.WARNING)

@@ -1,4 +1,4 @@
-"""A transfer: our one transaction beside the Go example's algorithm, by boto3 and by PynamoDB.
+"""A transfer: our one transaction compared with the Go example, by boto3 and PynamoDB.
 
 All clients are threads of this process, so the lock model is one for all; the engine is the same,
 AWS's DynamoDB Local where Java and npm are there, else the embedded AWS. Rates are this machine's.
@@ -55,7 +55,7 @@ OURS: Final = "ours"
 
 @dataclass
 class Baseline:
-    """One way to make a transfer. `transfer` returns its attempts, negative if it gave up."""
+    """One implementation of a transfer. `transfer` returns its attempts, negative if it gave up."""
 
     name: str
     transfer: Callable[[str, str, int], int]
@@ -136,7 +136,7 @@ class _Ours:
         return found
 
     def transfer(self, source: str, target: str, amount: int, *, operator: bool) -> int:
-        """Make a transfer, in one attempt. Raises RuntimeError when it is refused."""
+        """Make a transfer, in one attempt. Raises RuntimeError if it is refused."""
         request = TransferRequest(
             from_account_id=source,
             to_account_id=target,
@@ -151,7 +151,7 @@ class _Ours:
         return 1
 
     def total(self, names: list[str], hot: str) -> int:
-        """What all accounts have, with what is still to be added to the hot one."""
+        """The sum of all accounts, including what is still to be added to the hot one."""
         rows = [
             row
             for start in range(0, len(names), 100)
@@ -178,7 +178,7 @@ class _Ours:
 
 
 class _Bench:
-    """One engine with everybody's tables, and the lock model that all share."""
+    """One engine with the tables of all implementations, and their shared lock model."""
 
     def __init__(self, engine: Engine, size: Size) -> None:
         self.engine, self.size = engine, size
@@ -191,7 +191,7 @@ class _Bench:
     def gave_up(self) -> bool:
         return time.monotonic() > self._deadline
 
-    # ------------------------------------------------------------ the three
+    # ------------------------------------------------------------ the three implementations
 
     def ours(self) -> Baseline:
         client = self.platform.engine.dynamodb()
@@ -236,7 +236,7 @@ class _Bench:
     # ------------------------------------------------------------ measuring
 
     def price(self, way: Baseline) -> None:
-        """What one warm transfer costs: between two accounts, and into the hot one."""
+        """The cost of one warm transfer: between two accounts, and into the hot one."""
         self._deadline = time.monotonic() + PRICING_SECONDS
         source, target = way.accounts[:2]
         way.price = self._price(way, source, target)
@@ -252,7 +252,7 @@ class _Bench:
         return price_of(transfer, way.client, self.platform.client)
 
     def rate(self, way: Baseline, clients: int, *, hot: bool) -> Rate:
-        """Transfers per second of so many clients, and attempts per success."""
+        """Transfers per second with this many clients, and attempts per success."""
         self._deadline = time.monotonic() + self.size.transfer_seconds
         self._store.usage.restart()
         started = time.monotonic()
@@ -285,14 +285,14 @@ class _Bench:
         yield
 
     def require_conserved(self, ways: list[Baseline]) -> None:
-        """Raises LocalError when a way has made or lost money."""
+        """Raises LocalError if an implementation has created or lost money."""
         for way in ways:
             total = way.total()
             opened = len(way.accounts) * OPENING
             if total != opened:
                 raise LocalError(
-                    f"{way.name} made or lost {total - opened} minor units.",
-                    hint="A rate that loses money is none: look at its conditions first.",
+                    f"{way.name} created or lost {total - opened} minor units.",
+                    hint="A rate without correct money is meaningless: check the conditions first.",
                 )
 
 

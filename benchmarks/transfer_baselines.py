@@ -1,8 +1,8 @@
-"""What a transfer is measured against: the Go example's algorithm, by boto3 and by PynamoDB.
+"""The baselines of a transfer: the Go example's algorithm, by boto3 and by PynamoDB.
 
 Two consistent reads, one version-checked commit of both accounts, then the payment row and three
-audit rows: seven round trips, begun anew when a version has passed. Its tables have its indexes,
-which project everything. A crash between the calls parts them; that is measured nowhere.
+audit rows: seven round trips, restarted when a version has changed. Its tables have its indexes,
+which project everything. A crash between the calls separates them; that is not measured.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ TABLES: Final[Layout] = {
 
 
 def open_account(client: Any, account_id: str, balance: int) -> None:
-    """An account of the rivals'."""
+    """An account of the baselines."""
     row = {
         "id": {"S": account_id},
         "customer_id": {"S": f"cus_{account_id}"},
@@ -168,7 +168,7 @@ def _typed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _models(endpoint_url: str, region_name: str, credentials: tuple[str, str]) -> Any:
-    """The three models; PynamoDB wants to know at the class where its tables are."""
+    """The three models; PynamoDB needs the tables' address in the class."""
 
     class Common:
         host = endpoint_url
