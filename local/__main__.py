@@ -1,4 +1,4 @@
-"""`python -m local …`: what the Makefile calls."""
+"""`python -m local …`: the commands of the Makefile."""
 
 import sys
 

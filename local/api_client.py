@@ -17,11 +17,11 @@ from local.stackfile import Stack
 from local.workspace import Workspace
 
 TIMEOUT_SECONDS: Final = 35.0
-"""API Gateway gives up after 30 s; so do we, a little later."""
+"""API Gateway times out after 30 s; the client a little later."""
 
 
 class UnexpectedAnswer(LocalError):
-    """The API answered something else than the story needs."""
+    """The API's answer differs from the expected one."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Reply:
             wanted = " or ".join(str(status) for status in statuses)
             raise UnexpectedAnswer(
                 f"The API answered {self.status} instead of {wanted}: {self.text[:500]}",
-                hint='The function says more: make logs ARGS="process", or "query" for a GET.',
+                hint='See the log: make logs ARGS="process", or "query" for a GET.',
             )
         return self.body
 
@@ -55,8 +55,8 @@ class ApiClient:
         self, api_url: str, bearer: str | None, timeout_seconds: float = TIMEOUT_SECONDS
     ) -> None:
         headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
-        # Nothing from the environment: a proxy must not see calls to this machine. No connection is
-        # kept, so none is left open by a client that is simply forgotten.
+        # Nothing from the environment: a proxy must not see calls to this machine. Connections
+        # are not kept, so none is left open by an abandoned client.
         self._http = httpx.Client(
             base_url=api_url,
             headers=headers,
@@ -89,7 +89,7 @@ class ApiClient:
         return self._reply(self._http.post(path, json=body, headers=headers))
 
     def send(self, method: str, path: str, **options: Any) -> Reply:
-        """Any request, for tests that send what a well-meaning client would not."""
+        """Any request, for tests that send invalid ones."""
         return self._reply(self._http.request(method, path, **options))
 
     @staticmethod
@@ -99,5 +99,5 @@ class ApiClient:
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    """Read once: whom to trust takes longer to read than a call to this machine."""
+    """Loaded once: loading the trust store takes longer than a call to this machine."""
     return httpx.create_ssl_context(trust_env=False)

@@ -36,7 +36,7 @@ _DIRECTORY_MODE: Final = 0o700
 
 @dataclass(frozen=True)
 class AuthSettings:
-    """What the deployed authorizer demands, read from where it reads it: the stage in cdk.json."""
+    """The deployed authorizer's requirements, from the same source: the stage in cdk.json."""
 
     issuer: str
     audience: str
@@ -77,7 +77,9 @@ def signing_key(workspace: Workspace) -> rsa.RSAPrivateKey:
     if file.exists():
         key = serialization.load_pem_private_key(file.read_bytes(), password=None)
         if not isinstance(key, rsa.RSAPrivateKey):
-            raise LocalError(f"{file} holds no RSA key.", hint="Delete it; a new one is made.")
+            raise LocalError(
+                f"{file} does not contain an RSA key.", hint="Delete it; a new one is made."
+            )
         return key
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
     pem = key.private_bytes(
@@ -104,7 +106,7 @@ def jwks(key: rsa.RSAPrivateKey) -> dict[str, Any]:
 
 
 def key_id(key: rsa.RSAPrivateKey) -> str:
-    """Names the key by its content (RFC 7638 thumbprint's digest, shortened)."""
+    """The key's name, derived from its content (RFC 7638 thumbprint's digest, shortened)."""
     public: dict[str, Any] = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     required = {name: public[name] for name in ("e", "kty", "n")}
     canonical = json.dumps(required, separators=(",", ":"))

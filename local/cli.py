@@ -42,7 +42,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
         progress.failed(error)
         return EXIT_FAILED
     except BrokenPipeError:
-        # The reader, `head` say, has exited; Python must not try to flush to it.
+        # The reader, for example `head`, has exited; Python must not try to flush to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except KeyboardInterrupt:
@@ -63,7 +63,9 @@ def _up(options: argparse.Namespace, workspace: Workspace, progress: Progress) -
 
     wanted = options.port or os.environ.get("PORT") or None
     stack = up(workspace, None if wanted is None else parse_port(wanted), progress)
-    progress.say("The local stage runs. Stop it, and delete its data: make down. Keep it: KEEP=1")
+    progress.say(
+        "The local stage is running. Stop it with make down; make down KEEP=1 keeps its data."
+    )
     print(stack.api_url)
 
 
@@ -135,7 +137,7 @@ def _demo(_options: argparse.Namespace, workspace: Workspace, progress: Progress
 
 
 def _lost_emulator(workspace: Workspace, error: Exception) -> LocalError | None:
-    """The error for an emulator that went away under a command, or None when it did not."""
+    """The error for an emulator that died during a command; None if it still runs."""
     from local.emulator import ministack
 
     if not workspace.process_file.exists() or ministack.running(workspace) is not None:
@@ -198,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
 
     seed = commands.add_parser("seed", help="create a merchant, customers and accounts")
     seed.set_defaults(command=_seed)
-    demo = commands.add_parser("demo", help="the whole system in one story")
+    demo = commands.add_parser("demo", help="show the whole system step by step")
     demo.set_defaults(command=_demo)
     return parser
 

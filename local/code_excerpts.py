@@ -1,4 +1,4 @@
-"""Code that a page quotes, copied from its source, so that the page cannot show older code.
+"""Code quoted in a page, copied from its source, so that the page cannot show older code.
 
 A page marks the place with `<!-- code from runtime/x.py: first_name second_name -->`, followed by a
 fenced block.
@@ -21,7 +21,7 @@ _MARKED: Final = re.compile(
 
 
 def with_current_code(page: str, root: Path = PROJECT_ROOT) -> str:
-    """`page` with every marked block replaced by the named functions and classes as they are now.
+    """`page` with every marked block replaced by the current named functions and classes.
 
     Raises KeyError for a name that the file does not define at its top level.
     """

@@ -1,4 +1,4 @@
-"""`up` and `down`: from a checkout to an answering stack, and back to nothing, or to kept data."""
+"""`up` and `down`: from a checkout to a running stack, and back to nothing, or to kept data."""
 
 import fcntl
 import hashlib
@@ -42,7 +42,7 @@ _STACKS: Final = (
     EXPORTS_STACK,
 )
 
-# A change in any of these asks for a new deployment.
+# A change in any of these requires a new deployment.
 _DEPLOYED_SOURCES: Final = (
     "app.py",
     "cdk.json",
@@ -57,7 +57,7 @@ _DEPLOYED_SOURCES: Final = (
 
 
 def up(workspace: Workspace, port: int | None = None, progress: Progress | None = None) -> Stack:
-    """Have the local stage running with today's sources. Safe to call again.
+    """Have the local stage running with the current sources. Idempotent.
 
     Args:
         workspace: its state directory; another directory is another, independent stage.
@@ -66,13 +66,13 @@ def up(workspace: Workspace, port: int | None = None, progress: Progress | None 
         progress: where the steps are shown.
 
     Raises:
-        LocalError: the one reason why it does not run. An emulator started here is stopped again,
-            and what had been kept stays kept.
+        LocalError: the reason why it does not run. An emulator started here is stopped again,
+            and kept data stays kept.
     """
     progress = progress or Progress()
     workspace.prepare()
     sources = sources_fingerprint(workspace.root)
-    # Many commands begin with this one: where nothing is left to do, they do not stop each other.
+    # Many commands begin with this one: if nothing is left to do, they do not block each other.
     if standing := _standing(workspace, port, sources):
         return standing
     with _only_one(workspace):
@@ -98,13 +98,13 @@ def up(workspace: Workspace, port: int | None = None, progress: Progress | None 
 
 
 class Stopped(StrEnum):
-    """What `down` found and did, in words for a person."""
+    """The result of `down`, as text."""
 
     NOTHING = "Nothing runs."
-    STILL_KEPT = "Nothing runs. Kept data is there: the next `make up` finds it."
-    KEPT_DELETED = "Nothing runs. The data that was kept is deleted."
-    DELETED = "The local stage is stopped, and its data is deleted. To keep it: make down KEEP=1"
-    KEPT = "The local stage is stopped. Its data is kept: the next `make up` finds it."
+    STILL_KEPT = "Nothing is running. Data was kept: the next `make up` uses it."
+    KEPT_DELETED = "Nothing is running. The kept data was deleted."
+    DELETED = "The local stage was stopped and its data deleted. To keep it: make down KEEP=1"
+    KEPT = "The local stage was stopped. Its data is kept: the next `make up` uses it."
 
 
 def down(workspace: Workspace, *, keep: bool = False) -> Stopped:
@@ -134,7 +134,7 @@ def down(workspace: Workspace, *, keep: bool = False) -> Stopped:
 
 
 def sources_fingerprint(root: Path) -> str:
-    """Hash of everything that a deployment is made of."""
+    """Hash of everything that affects a deployment."""
     digest = hashlib.sha256(os.environ.get(STRIPE_VARIABLE, "").encode())
     for name in _DEPLOYED_SOURCES:
         path = root / name
@@ -150,7 +150,7 @@ def stack_from_outputs(outputs: dict[str, dict[str, str]], endpoint_url: str) ->
     """Read the stacks' outputs, each of which is one JSON text.
 
     Raises:
-        DeployFailed: an output that the local stage builds on is missing or no JSON.
+        DeployFailed: an output that the local stage needs is missing or not JSON.
     """
     try:
         data, api, *others = (outputs[name] for name in _STACKS)
@@ -160,7 +160,7 @@ def stack_from_outputs(outputs: dict[str, dict[str, str]], endpoint_url: str) ->
             schedules |= json.loads(stack["Schedules"])
             functions |= json.loads(stack["Functions"])
         return Stack(
-            # The emulator's own outputs give host names that do not resolve; the id is what counts.
+            # The emulator's own outputs give host names that do not resolve; only the id matters.
             api_url=f"{endpoint_url}/_aws/execute-api/{api['ApiId']}/$default",
             aws_endpoint_url=endpoint_url,
             region=REGION,
@@ -191,7 +191,7 @@ def _standing(workspace: Workspace, port: int | None, sources: str) -> Stack | N
 
 
 def _running_or_cleared(workspace: Workspace, port: int | None) -> Emulator | None:
-    """Our emulator if it is worth keeping. One that is half deployed or mute is stopped."""
+    """Our emulator if it is usable. One that is half deployed or unresponsive is stopped."""
     running = ministack.running(workspace)
     if running is None:
         _forget_deployment(workspace)
@@ -199,7 +199,7 @@ def _running_or_cleared(workspace: Workspace, port: int | None) -> Emulator | No
         if kept_port is not None and port not in (None, kept_port):
             raise AlreadyRunning(
                 f"The kept data is of a stage on port {kept_port}, not {port}.",
-                hint=f"Go on with it: make up PORT={kept_port}. Or delete it: make down",
+                hint=f"Continue with it: make up PORT={kept_port}. Or delete it: make down",
             )
         require_free(port or kept_port or DEFAULT_PORT)  # before minutes of set-up, not after
         return None
@@ -215,7 +215,7 @@ def _running_or_cleared(workspace: Workspace, port: int | None) -> Emulator | No
 
 
 def _forget_deployment(workspace: Workspace) -> None:
-    """What is noted about the emulator that ran; not its data."""
+    """Delete what is recorded about the last emulator; not its data."""
     workspace.process_file.unlink(missing_ok=True)
     workspace.stack_file.unlink(missing_ok=True)
     workspace.deployed_file.unlink(missing_ok=True)
@@ -268,7 +268,7 @@ def _deploy(cli: CdkCli, emulator: Emulator, progress: Progress, *, fresh: bool)
 
 
 def _lambda_asset(workspace: Workspace) -> Path:
-    # Imported here, as below: commands that only read stack.json must not pay for it.
+    # Imported here, as below: commands that only read stack.json should not pay for it.
     from stacks.lambda_asset import AssetBuildError, LambdaTarget, lambda_asset
 
     try:
@@ -289,9 +289,7 @@ def _all_tables() -> tuple[Any, ...]:
 def _tell_left_out(left_out: tuple[LeftOut, ...], progress: Progress) -> None:
     types = sorted({item.resource_type.removeprefix("AWS::") for item in left_out})
     if types:
-        progress.note(
-            f"Left out, because the emulator lacks them: {len(left_out)} of {', '.join(types)}"
-        )
+        progress.note(f"Not supported by the emulator: {len(left_out)} of {', '.join(types)}")
 
 
 def _deployed_sources(workspace: Workspace) -> str | None:
@@ -304,14 +302,14 @@ def _deployed_sources(workspace: Workspace) -> str | None:
 
 @contextmanager
 def _only_one(workspace: Workspace) -> Iterator[None]:
-    """Two `up` at once would tear each other's emulator down."""
+    """Two concurrent `up` would stop each other's emulator."""
     descriptor = os.open(workspace.directory / "up.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
         raise LocalError(
-            f"Another `make up` works in {workspace.directory} just now.",
+            f"Another `make up` is running in {workspace.directory}.",
             hint="Wait for it, then try again.",
         ) from error
     finally:

@@ -1,4 +1,4 @@
-"""`make docs`: the pages that are made from code, so that they cannot say something else.
+"""`make docs`: the pages generated from code, so that they always match it.
 
 docs/data-model.md from the table schema, docs/api.md and docs/openapi.json from the contract, and
 the code that README.md quotes.
@@ -112,7 +112,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 
 
 def main() -> int:
-    """Write every page; say which ones changed."""
+    """Write every page; print which ones changed."""
     for name, page in PAGES.items():
         changed = _write(DOCS / name, page())
         print(f"docs/{name}: {'written' if changed else 'unchanged'}", file=sys.stderr)

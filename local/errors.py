@@ -1,13 +1,13 @@
-"""What can go wrong around the local stage, said to a person.
+"""Errors of the local stage, with messages for people.
 
 LocalError                 exit code 1, one message, no traceback
 ├── ToolMissing            Node, npm or Python absent or too old
 ├── PortTaken              another process listens there
-├── AlreadyRunning         ours runs, but not the way that was asked for
+├── AlreadyRunning         ours runs, but not as requested
 ├── NotRunning             a command needs the stage and it is down
 ├── EmulatorDied           the emulator's process ended, or stopped answering
 ├── StateNotKept           the emulator did not write its state when it was stopped
-├── UnknownResource        a template holds what the emulator is not known to take
+├── UnknownResource        a template has a resource that the emulator may not support
 ├── DeployFailed           the CDK CLI refused to synthesize or deploy
 └── FunctionFailed         an invoked Lambda function reported an error
 """

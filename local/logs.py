@@ -1,6 +1,6 @@
-"""What a function of the local stage has written lately.
+"""Recent log events of a function of the local stage.
 
-The emulator keeps it where AWS does, in the function's log group; its own log has nothing of it.
+The emulator stores them where AWS does, in the function's log group; its own log has none of them.
 """
 
 from __future__ import annotations

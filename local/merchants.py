@@ -1,4 +1,4 @@
-"""Which merchants the local stage has."""
+"""The merchants of the local stage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.stackfile import Stack
 from local.workspace import Workspace
 
 SHOWN: Final = 10
-"""Merchants that a message names, newest first."""
+"""Merchants listed in a message, newest first."""
 _UNKNOWN: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
@@ -21,7 +21,7 @@ def require_merchant(stack: Stack, workspace: Workspace, merchant_id: str) -> No
 
     Raises:
         LocalError: the merchant does not exist; the message lists those that do.
-        UnexpectedAnswer: the API answered something else.
+        UnexpectedAnswer: the API's answer is not the expected one.
     """
     operator = ApiClient.of_operator(stack, workspace)
     reply = operator.get(f"/v1/merchants/{quote(merchant_id, safe='')}")

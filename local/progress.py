@@ -1,6 +1,6 @@
-"""What a person sees while the local stage works: each step, and how long it took.
+"""Progress output of the local stage: each step, and its duration.
 
-Everything goes to standard error, so that standard output stays what a command was asked for.
+Everything goes to standard error, so that standard output has only the requested result.
 """
 
 import sys
@@ -23,7 +23,7 @@ _PLAIN_WIDTH: Final = 100
 class Progress:
     """Prints a line per step; on a terminal also a spinner while the step runs.
 
-    `live`: whether lines may be drawn again and again. Not where a file or a pipe takes the output,
+    `live`: whether lines may be redrawn. Not if a file or a pipe takes the output
     of this command or of its progress, whatever FORCE_COLOR says.
     """
 
@@ -32,7 +32,7 @@ class Progress:
         self.live = self._on_terminals() if live is None else live
 
     def rows(self) -> Bars:
-        """Bars that count the rows of tables as they are read; else a line each, at the end."""
+        """Bars that count the rows of tables as they are read; without a terminal one line each."""
         counts = (MofNCompleteColumn(), TimeElapsedColumn())
         title = TextColumn("{task.description:<16}")
         if self.live:

@@ -1,4 +1,4 @@
-"""What a schedule's run came to, in one line for a person."""
+"""The result of a schedule's run, in one line."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ def _archive(answer: Answer) -> str:
 
 def _proof(answer: Answer) -> str:
     if answer["busy"]:
-        return "another run is under way"
+        return "another run is in progress"
     if not answer["completed"]:
         phase = answer["phase"].replace("_", " ")
-        return f"not finished, at {phase}; the next run goes on"
+        return f"not finished, at {phase}; the next run continues"
     if answer["holds"]:
-        return f"the books balance as of {answer['as_of']}"
+        return f"the ledger balances as of {answer['as_of']}"
     wrong = [check["name"] for check in answer["checks"] if not check["holds"]]
-    return f"THE BOOKS DO NOT BALANCE: {', '.join(wrong)}. Details: make proof"
+    return f"THE LEDGER DOES NOT BALANCE: {', '.join(wrong)}. Details: make proof"
 
 
 def _rotation(answer: Answer) -> str:
@@ -80,7 +80,7 @@ def _rotation(answer: Answer) -> str:
     seen, renewed, failed = (
         sum(table[name] for table in tables) for name in ("seen", "renewed", "failed")
     )
-    said = f"{renewed} of {_count(seen, 'row')} encrypted again"
+    said = f"{renewed} of {_count(seen, 'row')} re-encrypted"
     return said + _failed({"failed": failed}, "rotation") + _left(finished=answer["finished"])
 
 
@@ -108,4 +108,4 @@ def _failed(answer: Answer, function: str) -> str:
 
 
 def _left(*, finished: bool) -> str:
-    return "" if finished else "; not finished, the next run goes on"
+    return "" if finished else "; not finished, the next run continues"

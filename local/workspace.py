@@ -1,4 +1,4 @@
-"""Where the local stage keeps its things."""
+"""The directories of the local stage."""
 
 import os
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Workspace:
 
     @property
     def deployed_file(self) -> Path:
-        """Fingerprint of the sources that stand deployed."""
+        """Fingerprint of the deployed sources."""
         return self.directory / "deployed.json"
 
     @property
@@ -47,12 +47,12 @@ class Workspace:
 
     @property
     def emulator_state(self) -> Path:
-        """Everything that the emulator writes; wiped at each start that is not to find it again."""
+        """Everything that the emulator writes; deleted at each start unless its data was kept."""
         return self.directory / "ministack"
 
     @property
     def kept_file(self) -> Path:
-        """There while no emulator runs and its state is kept for the next one: its port."""
+        """Contains the port of a stopped emulator whose state is kept for the next one."""
         return self.directory / "kept.json"
 
     @property

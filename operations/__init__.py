@@ -1,1 +1,1 @@
-"""What people run against a stage, local or in AWS. Not part of the Lambda asset."""
+"""Commands that operators run against a stage, local or in AWS. Not part of the Lambda asset."""

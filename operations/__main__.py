@@ -1,4 +1,4 @@
-"""`python -m operations …`: what the Makefile calls."""
+"""`python -m operations …`: the commands of the Makefile."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`make apply-processor-events`: try again what processors said and could not be applied."""
+"""`make apply-processor-events`: retry processor events that could not be applied."""
 
 from __future__ import annotations
 
@@ -25,18 +25,20 @@ _REFUSED: Final = (HTTPStatus.OK, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAI
 
 
 def apply_processor_events(workspace: Workspace, progress: Progress, *, stage: str | None) -> None:
-    """Apply every kept event of the local stage by its API, and print what became of each.
+    """Apply every kept event of the local stage through its API, and print each result.
 
-    Of a deployed stage the poll is run, which does the same and says how many.
+    For a deployed stage the poll is run, which does the same and reports the number of events.
 
     Raises:
-        LocalError: nothing runs, the API or the function failed, or something is still unapplied.
+        LocalError: nothing runs, the API or the function failed, or some events still fail.
     """
     if stage is not None:
         report = _poll(stage)
-        progress.say(f"The poll of {stage} says: {report}")
+        progress.say(f"Result of the poll of {stage}: {report}")
         if report["kept"] or report["failed"] or not report["finished"]:
-            raise LocalError("Not everything is applied.", hint="GET /v1/processor-events says why")
+            raise LocalError(
+                "Some events could not be applied.", hint="GET /v1/processor-events says why"
+            )
         return
     operator = ApiClient.of_operator(require_stack(workspace), workspace)
     table = Table("event", "about", "now", box=SIMPLE)
@@ -49,7 +51,7 @@ def apply_processor_events(workspace: Workspace, progress: Progress, *, stage: s
         about = row["object_id"] or row["reference"]
         table.add_row(row["id"], about, "applied" if is_applied else body["detail"])
     if table.row_count == 0:
-        progress.say("Nothing is kept: everything that processors said is applied.")
+        progress.say("No events are kept: all have been applied.")
         return
     Console(highlight=False, soft_wrap=True).print(table)
     if left:
@@ -80,6 +82,6 @@ def _poll(stage: str) -> dict[str, Any]:
     if answer.get("FunctionError"):
         raise FunctionFailed(
             f"The poll of {stage} failed: {report.get('errorMessage', report)}",
-            hint="its log group says more",
+            hint="see its log group",
         )
     return report

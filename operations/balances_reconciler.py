@@ -1,14 +1,14 @@
-"""Comparing the balances of hot accounts with the transfers behind them, and adding what they lack.
+"""Compares the balances of hot accounts with the transfers behind them, and adds what is missing.
 
-A processed transfer names the accounts that the change stream adds it to. If the stream lost its
+A processed transfer lists the accounts that the change stream adds it to. If the stream lost its
 record (it keeps records for 24 hours), the account has no entry of the transfer. Entries have keys
-that follow from the transfer, so what is missing is found by reading, and it is added by the same
-code that the projector uses: an entry and the sum are one commit, which happens once however often
-and by whomever it is tried. So a repair can run while money moves, be killed, and be run again.
+that derive from the transfer, so what is missing is found by reading, and it is added by the same
+code that the projector uses: an entry and the sum are one commit, which takes effect once however
+often it is repeated. So a repair can run while money moves, be killed, and be run again.
 
-What a fact took from a debit shard in its own commit needs no repair of the balance. Only its entry
-may be missing, which the change stream of accounts writes; it is written after that stream cannot
-bring it any more.
+A debit of a debit shard in a fact's own commit needs no repair of the balance. Only its entry
+may be missing, which the change stream of accounts writes; it is added once that stream cannot
+deliver it any more.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ DEBIT_CUT: Final = timedelta(hours=25)
 """Younger entries of debit shards may still come: DynamoDB Streams keep a record for 24 hours
 (Amazon DynamoDB Developer Guide, "Change data capture for DynamoDB Streams")."""
 MAX_NAMED: Final = 10
-"""Missing transfers that a difference names; all are counted."""
+"""Missing transfers listed in a difference; all are counted."""
 TRANSFERS_AT_ONCE: Final = 50
 """Transfers whose entries are looked up together, and that are added together."""
 
 
 @dataclass(frozen=True)
 class BalancesDependencies:
-    """What a check works with. `progress` hears how many transfers were read."""
+    """Dependencies of a check. `progress` gets the number of transfers read."""
 
     books: VerificationReads
     transfers: TransferRepository
@@ -64,9 +64,9 @@ class BalancesDependencies:
 
 @dataclass
 class Lacking:
-    """What one account has no entries of: how many transfers, and the first of them.
+    """Missing entries of one account: the number of transfers, and the first of them.
 
-    `amount` is the sum of those that its balance lacks as well.
+    `amount` is the sum of those that are missing in its balance as well.
     """
 
     currency: str
@@ -79,7 +79,7 @@ class Lacking:
 class BalanceDifference:
     """A hot account without entries of `missing` transfers; `named` are the first of them.
 
-    Its balance in minor units is as it should be where it only lacks entries of debit shards.
+    Its balance in minor units is correct if only entries of debit shards are missing.
     """
 
     account_id: str
@@ -92,7 +92,7 @@ class BalanceDifference:
 
 @dataclass
 class BalancesReport:
-    """What a check found; `repaired` counts transfers that were added, `left` is what stays."""
+    """The result of a check; `repaired` counts added transfers, `left` has the rest."""
 
     transfers: int = 0
     repaired: int = 0
@@ -101,15 +101,15 @@ class BalancesReport:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is wrong, or not any more."""
+        """Whether no difference is left."""
         return not self.left
 
 
 @dataclass(frozen=True, slots=True)
 class _Missing:
-    """A transfer, and what it changes in an account that has no entry of it.
+    """A transfer, and its change of an account that has no entry of it.
 
-    `debit_shard`: the row that has been lowered already; None where the balance lacks it too.
+    `debit_shard`: the row that was already debited; None if the balance lacks it too.
     """
 
     transfer_id: str
@@ -136,7 +136,7 @@ def check_balances(deps: BalancesDependencies, *, repair: bool = False) -> Balan
 
 @dataclass(frozen=True, slots=True)
 class _Cuts:
-    """Time parts of ids: what is newer is left to the streams of transfers and of accounts."""
+    """Time parts of ids: newer ones are left to the streams of transfers and of accounts."""
 
     folded: str
     debited: str
@@ -153,7 +153,7 @@ class _Cuts:
 def _read(
     deps: BalancesDependencies, cuts: _Cuts, on_missing: Callable[[Sequence[_Missing]], None]
 ) -> tuple[int, dict[str, Lacking]]:
-    """Read every transfer once; how many there are, and what accounts lack of them."""
+    """Read every transfer once; returns their number, and what is missing in accounts."""
     lacking: dict[str, Lacking] = {}
     lock = deps.outside.lock()
 
@@ -178,14 +178,14 @@ def _read(
 def _missing(
     transfers: Sequence[TransferFacts], cuts: _Cuts, deps: BalancesDependencies
 ) -> list[_Missing]:
-    """What hot accounts have no entry of. A transfer that contradicts itself is the proof's."""
+    """Missing entries of hot accounts. A contradictory transfer is left to ledger verification."""
     wanted = {_key_of(each): each for transfer in transfers for each in _changes(transfer, cuts)}
     there = deps.books.entries_there(list(wanted))
     return [each for key, each in wanted.items() if key not in there]
 
 
 def _changes(transfer: TransferFacts, cuts: _Cuts) -> Iterator[_Missing]:
-    """What must have an entry by now on a shard of a hot account."""
+    """What must have an entry by now in a shard of a hot account."""
     nets = posted_by(transfer) or {}
     of_commit = is_newer(transfer.operation_id, cuts.debited)
     debited = () if of_commit else transfer.debited_accounts
@@ -240,11 +240,11 @@ class _Adding:
     added: int = 0
 
     def add(self, missing: Sequence[_Missing]) -> None:
-        """Add these. What DynamoDB refuses, whatever is tried, stays missing and is reported."""
+        """Add these. What DynamoDB always refuses stays missing and is reported."""
         lacking = (each.transfer_id for each in missing if each.debit_shard is None)
         ids = list(dict.fromkeys(lacking))
         rows = self.deps.transfers.get_many(ids, UNRESTRICTED)
-        with self._lock:  # the projection remembers accounts, and is one invocation's
+        with self._lock:  # the projection caches accounts, and is one invocation's
             try:
                 self._fold([_as_inserted(row) for row in rows])
             except InvalidRequest:
@@ -271,7 +271,7 @@ class _Adding:
 
 
 def _as_inserted(transfer: Transfer) -> Change:
-    """The change that the stream should have brought. Numbers only tell changes apart."""
+    """The record that the stream should have delivered. Numbers only distinguish changes."""
     return Change(Kind.INSERT, transfer.id, None, transfer)
 
 
@@ -295,4 +295,4 @@ def _committed_at(each: _Missing, now: datetime) -> datetime:
     try:
         return created_at(each.operation_id)
     except ValueError:
-        return now  # an id made by hand holds no time
+        return now  # an id written out of band has no time

@@ -73,12 +73,12 @@ def _verify_audit(options: argparse.Namespace, workspace: Workspace, progress: P
 
 
 def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """What checks and renews what is stored."""
-    proof = commands.add_parser("proof", help="prove that the books balance")
-    proof.add_argument("--restart", action="store_true", help="forget an unfinished run")
+    """Commands that check and repair stored data."""
+    proof = commands.add_parser("proof", help="verify the ledger")
+    proof.add_argument("--restart", action="store_true", help="discard an unfinished run")
     proof.set_defaults(command=_proof)
     audit = commands.add_parser("verify-audit", help="verify the audit log against its archive")
-    audit.add_argument("--entity", metavar="acc_…", help="only what the log tells of it")
+    audit.add_argument("--entity", metavar="acc_…", help="only the rows of this entity")
     audit.set_defaults(command=_verify_audit)
     stage_help = "a stage in AWS, by your credentials (default: the local one)"
     rebuilds: tuple[tuple[str, str, Command], ...] = (
@@ -87,19 +87,19 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     for name, about, command in rebuilds:
         rebuild = commands.add_parser(name, help=about)
-        rebuild.add_argument("--repair", action="store_true", help="put right what is wrong")
+        rebuild.add_argument("--repair", action="store_true", help="repair what is wrong")
         rebuild.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
         rebuild.set_defaults(command=command)
-    rotate = commands.add_parser("rotate-keys", help="encrypt again what old keys encrypted")
-    rotate.add_argument("--index", action="store_true", help="make a new key of e-mail indexes")
+    rotate = commands.add_parser("rotate-keys", help="re-encrypt rows under current keys")
+    rotate.add_argument("--index", action="store_true", help="create a new key for e-mail indexes")
     rotate.set_defaults(command=_rotate_keys)
     events = commands.add_parser(
-        "apply-processor-events", help="try again what processors said and could not be applied"
+        "apply-processor-events", help="retry processor events that could not be applied"
     )
     events.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
     events.set_defaults(command=_apply_events)
-    redrive = commands.add_parser("redrive", help="project again what the streams gave up")
-    redrive.add_argument("--dry-run", action="store_true", help="only list what lies there")
+    redrive = commands.add_parser("redrive", help="process failed stream batches again")
+    redrive.add_argument("--dry-run", action="store_true", help="only list the failed batches")
     redrive.add_argument(
         "--stage", default=None, help="a stage deployed to AWS, with the shell's credentials"
     )

@@ -1,4 +1,4 @@
-"""A stage that is deployed to AWS, by its stacks' outputs and the shell's credentials."""
+"""A stage deployed to AWS, found through its stacks' outputs and the shell's credentials."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def names_of(stage: str, stack: str, output: str) -> dict[str, str]:
-    """Physical names by role, as the stack's JSON output has them: `data`, `Tables` for one.
+    """Physical names by role, from the stack's JSON output: for example `data`, `Tables`.
 
     Raises:
         LocalError: no credentials, or no such stage in this account and region.
@@ -25,7 +25,7 @@ def names_of(stage: str, stack: str, output: str) -> dict[str, str]:
 
 
 def output_of(stage: str, stack: str, output: str) -> str:
-    """One output of a stack as it is: `api`, `ApiUrl` for one.
+    """One output of a stack: for example `api`, `ApiUrl`.
 
     Raises:
         LocalError: no credentials, or no such stage in this account and region.

@@ -1,6 +1,6 @@
-"""`make rebuild-balances`: compare hot accounts with the transfers, name what they lack, add it.
+"""`make rebuild-balances`: compare hot accounts with the transfers, report and add missing ones.
 
-In the local stage, or with `--stage NAME` in your own AWS account, by your credentials.
+In the local stage, or with `--stage NAME` in your own AWS account, with your credentials.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 PATIENT_SECONDS: Final = 60.0
 """How long one call may be retried while the tables are busy."""
 REBUILT_BY: Final = "system:rebuild-balances"
-"""Who has changed a balance, in the audit log; CloudTrail knows whose credentials it were."""
+"""The author of repaired balances in the audit log; CloudTrail has the user."""
 _TABLES: Final = ("accounts", "entries", "transfers")
 
 
@@ -92,7 +92,7 @@ def _dependencies(
 
 
 class _NoParking:
-    """Credits added here came from no stream, so no record can be parked."""
+    """Credits added here come from no stream, so no record can be parked."""
 
     def park(self, table: str, sequence_number: str, raw: Mapping[str, Any], reason: str) -> None:
         raise AssertionError(f"{sequence_number} of {table} came from no stream: {reason}")

@@ -1,6 +1,6 @@
-"""`make rebuild-totals`: compare the totals with the payments, name what differs, put it right.
+"""`make rebuild-totals`: compare the totals with the payments, report and repair differences.
 
-In the local stage, or with `--stage NAME` in your own AWS account, by your credentials.
+In the local stage, or with `--stage NAME` in your own AWS account, with your credentials.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _AMOUNTS: Final = frozenset({"captured", "refunded", "fees"})
 
 
 class TotalsAreWrong(LocalError):
-    """Totals differ from the payments, and were not put right."""
+    """Totals differ from the payments, and were not repaired."""
 
 
 def rebuild_totals(
@@ -105,18 +105,18 @@ def _print(report: CheckReport) -> None:
         for line in _lines(difference):
             console.print(f"  {' '.join(difference.group)}: {line}")
     for group in report.unsettled:
-        console.print(f"  {' '.join(group)} was changing all the time; ask again")
+        console.print(f"  {' '.join(group)} kept changing; run the command again")
     if not report.holds:
         raise TotalsAreWrong(
             "Totals differ from the payments.",
-            hint='Put them right: make rebuild-totals ARGS="--repair"; see docs/operations.md.',
+            hint='Repair them: make rebuild-totals ARGS="--repair"; see docs/operations.md.',
         )
     others = "All other totals" if report.unsettled else "The totals"
     console.print(f"{others} agree with the payments.")
 
 
 def _lines(difference: Difference) -> Iterator[str]:
-    """What is wrong with a group: each figure, and the payments that are counted wrongly."""
+    """The errors of a group: each figure, and the payments that are counted incorrectly."""
     expected, found = difference.expected.model_dump(), difference.found.model_dump()
     became = "[green]repaired[/]" if difference.repaired else "[red]wrong[/]"
     for name in FIGURES:
@@ -127,4 +127,4 @@ def _lines(difference: Difference) -> Iterator[str]:
             )
             yield f"{name.replace('_', ' ')}: expected {right}, found {there}, {became}"
     if difference.miscounted:
-        yield f"not counted as they stand: {', '.join(difference.miscounted)}, {became}"
+        yield f"counted with outdated values: {', '.join(difference.miscounted)}, {became}"

@@ -1,6 +1,6 @@
-"""`make redrive`: give what the change streams gave up to the functions that it was meant for.
+"""`make redrive`: pass failed stream batches to their functions again.
 
-An object of the bucket of failed batches is deleted only after every one of its records was taken.
+An object of the bucket of failed batches is deleted only after all its records were processed.
 Projections count each change once, so the command may be stopped anywhere and run again.
 """
 
@@ -27,21 +27,21 @@ MAX_PAYLOAD_BYTES: Final = 6 * 1024 * 1024
 ENVELOPE_BYTES: Final = 64
 """More than `{"Records": []}` around the records."""
 LIVE: Final = "live"
-"""The alias that the streams invoke too: after a rollback it is not what was deployed last."""
+"""The alias that the streams invoke too: after a rollback it is not the latest version."""
 PROJECTOR: Final = "project"
 FUNCTION_OF_TABLE: Final = {"audit_log": "archive"}
-"""Which function a table's stream feeds; all others feed the projector."""
+"""The function that a table's stream invokes; all others invoke the projector."""
 
 Record = Mapping[str, Any]
 
 
 class Remains(Exception):
-    """An object has to stay; the message says why."""
+    """An object remains; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where failed batches lie, and whom they are for: physical names by role."""
+    """The bucket of failed batches, and the functions: physical names by role."""
 
     bucket: str
     functions: Mapping[str, str]
@@ -50,14 +50,14 @@ class Target:
     invoker: LambdaClient
 
     def function_of(self, record: Record) -> str:
-        """The function that the record's stream feeds. Raises Remains if there is none."""
+        """The function that the record's stream invokes. Raises Remains if there is none."""
         try:
             physical = record["eventSourceARN"].partition(":table/")[2].partition("/")[0]
         except (KeyError, TypeError, AttributeError) as error:
             raise Remains("it contains something other than stream records") from error
         role = next((role for role, name in self.tables.items() if name == physical), None)
         if role is None:
-            raise Remains(f"its table {physical!r} is none of this stage")
+            raise Remains(f"its table {physical!r} does not belong to this stage")
         wanted = FUNCTION_OF_TABLE.get(role, PROJECTOR)
         if wanted not in self.functions:
             raise Remains(f"function {wanted!r} does not exist")
@@ -66,7 +66,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class FailedBatch:
-    """One object of the bucket, as it was listed."""
+    """One object of the bucket, as listed."""
 
     key: str
     put_at: datetime
@@ -75,7 +75,7 @@ class FailedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An object's records, why they lie there, and which version of it was read."""
+    """An object's records, the reason of the failure, and the version that was read."""
 
     batch: FailedBatch
     records: tuple[Record, ...]
@@ -84,21 +84,21 @@ class Opened:
 
     @property
     def first_number(self) -> int:
-        """Sequence numbers grow in a shard, and with them the age of changes shrinks."""
+        """Sequence numbers grow in a shard, so the first record is the oldest."""
         numbers = (int(record["dynamodb"]["SequenceNumber"]) for record in self.records)
         return min(numbers, default=0)
 
 
 @dataclass(frozen=True, slots=True)
 class RedriveReport:
-    """How many objects were taken, and why the others remain, by key."""
+    """The number of processed objects, and why the others remain, by key."""
 
     taken: int
     remaining: Mapping[str, str]
 
 
 def redrive(target: Target, progress: Progress) -> RedriveReport:
-    """Redrive all that lies there now, oldest first."""
+    """Redrive everything in the bucket now, oldest first."""
     batches = list(batches_in(target))
     progress.say(f"{len(batches)} failed batches in {target.bucket}")
     reasons: dict[str, str] = {}
@@ -113,16 +113,17 @@ def redrive(target: Target, progress: Progress) -> RedriveReport:
             progress.say(f"[{number}/{len(batches)}] remains: {batch.key}: {why}")
         else:
             taken += 1
-            progress.say(f"[{number}/{len(batches)}] taken: {batch.key}")
+            progress.say(f"[{number}/{len(batches)}] processed: {batch.key}")
     # Read once more: a record that is parked again while it is redriven was not processed.
     left = {
-        each.key: reasons.get(each.key, "it was put there meanwhile") for each in batches_in(target)
+        each.key: reasons.get(each.key, "it was added during the run")
+        for each in batches_in(target)
     }
     return RedriveReport(taken, left)
 
 
 def list_batches(target: Target) -> Iterator[str]:
-    """A line for each object: when it was put there, why, and how many records of what it holds."""
+    """A line for each object: its time, its reason, and the number of its records."""
     for batch, opened in _oldest_first(target, list(batches_in(target))):
         at = batch.put_at.astimezone(UTC).isoformat(timespec="seconds")
         if isinstance(opened, Remains):
@@ -137,7 +138,7 @@ def list_batches(target: Target) -> Iterator[str]:
 
 
 def batches_in(target: Target) -> Iterator[FailedBatch]:
-    """What the bucket holds."""
+    """The content of the bucket."""
     for page in target.files.get_paginator("list_objects_v2").paginate(Bucket=target.bucket):
         for found in page.get("Contents", []):
             yield FailedBatch(found["Key"], found["LastModified"], found["Size"])
@@ -146,7 +147,7 @@ def batches_in(target: Target) -> Iterator[FailedBatch]:
 def _oldest_first(
     target: Target, batches: Sequence[FailedBatch]
 ) -> Iterator[tuple[FailedBatch, Opened | Remains]]:
-    """Objects in the order in which they were given up, and within a second in the stream's."""
+    """Objects in the order in which they failed, and within a second in the stream's."""
     in_time = sorted(batches, key=lambda batch: (batch.put_at, batch.key))
     for _, of_one_second in groupby(in_time, key=lambda batch: batch.put_at.replace(microsecond=0)):
         opened = [(batch, _opened(target, batch)) for batch in of_one_second]
@@ -171,12 +172,12 @@ def _opened(target: Target, batch: FailedBatch) -> Opened | Remains:
 
 
 def _version(answer: Any) -> str:
-    """What tells an object from a later one under the same key."""
+    """Identifies an object, as opposed to a later one under the same key."""
     return str(answer.get("VersionId") or (answer["ETag"], answer["LastModified"]))
 
 
 def _take(opened: Opened, target: Target) -> None:
-    """Give the records to their function, in their order, then delete the object.
+    """Pass the records to their function, in order, then delete the object.
 
     Raises Remains if a record was not processed, or was parked again under the same key.
     """
@@ -189,7 +190,9 @@ def _take(opened: Opened, target: Target) -> None:
             raise Remains("its records were parked again; the function's log has the reason")
         target.files.delete_object(Bucket=bucket, Key=key)
     except (BotoCoreError, ClientError) as error:
-        raise Remains(f"its records were taken, but it could not be deleted ({error})") from error
+        raise Remains(
+            f"its records were processed, but it could not be deleted ({error})"
+        ) from error
 
 
 def _within_payload(records: Sequence[Record]) -> Iterator[bytes]:
@@ -221,15 +224,15 @@ def _invoke(target: Target, function: str, payload: bytes) -> None:
         reason = said.get("errorMessage", said) if isinstance(said, dict) else said
         raise Remains(f"{function} failed: {reason}")
     if not isinstance(said, dict) or not isinstance(said.get("batchItemFailures"), list):
-        raise Remains(f"{function} did not say which records it took: {said!r}")
+        raise Remains(f"{function} did not report which records failed: {said!r}")
     if said["batchItemFailures"]:
         first = said["batchItemFailures"][0].get("itemIdentifier")
-        raise Remains(f"{function} did not take the record {first}; its log says why")
+        raise Remains(f"{function} did not process the record {first}; its log has the reason")
 
 
 def require_nothing_left(report: RedriveReport, progress: Progress) -> None:
-    """Say how it ended. Raises LocalError when something remains."""
-    progress.say(f"{report.taken} failed batches were taken and deleted.")
+    """Report the result. Raises LocalError if something remains."""
+    progress.say(f"{report.taken} failed batches were processed and deleted.")
     if report.remaining:
         keys = "\n".join(f"  {key}: {why}" for key, why in sorted(report.remaining.items()))
         raise LocalError(

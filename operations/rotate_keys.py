@@ -1,4 +1,4 @@
-"""`make rotate-keys`: encrypt again what old keys encrypted, in the local stage, and watch it."""
+"""`make rotate-keys`: re-encrypt rows of the local stage under current keys, and show progress."""
 
 from __future__ import annotations
 
@@ -19,32 +19,34 @@ from local.stackfile import Stack
 from local.workspace import Workspace
 
 MOST_RUNS = 1_000
-"""Invocations of one sweep: each goes on where the one before it was out of time."""
+"""Invocations of one sweep: each continues where the one before ran out of time."""
 
 
 def rotate_keys(workspace: Workspace, progress: Progress, *, new_index_key: bool) -> None:
-    """Sweep through all encrypted rows, or make a successor of the key of e-mail indexes.
+    """Sweep through all encrypted rows, or create a new key for e-mail indexes.
 
     Raises:
-        LocalError: the function failed, or rows could not be opened.
+        LocalError: the function failed, or rows could not be decrypted.
     """
     port = os.environ.get("PORT") or None
     stack = up(workspace, None if port is None else parse_port(port), progress)
     if new_index_key:
         answer = _invoke(stack, {"new_index_key": True})
-        progress.say(f"A new index key is made; it is written by from {answer['written_by_from']}.")
-        progress.say("Sweep ten minutes after that moment: make rotate-keys")
+        progress.say(
+            f"A new index key was created; writes use it from {answer['written_by_from']}."
+        )
+        progress.say("Ten minutes after that, re-encrypt: make rotate-keys")
         return
     event = {"again": True}
     for _ in range(MOST_RUNS):
         answer = _invoke(stack, event)
         seen = {name: table["seen"] for name, table in answer["tables"].items()}
-        progress.say(f"Swept so far: {seen}")
+        progress.say(f"Rows so far: {seen}")
         if answer["finished"]:
             _print(answer)
             return
         event = {}
-    raise LocalError(f"The sweep has not ended after {MOST_RUNS} runs.", hint="Run it again.")
+    raise LocalError(f"The sweep did not finish within {MOST_RUNS} runs.", hint="Run it again.")
 
 
 def _invoke(stack: Stack, event: dict[str, Any]) -> Any:
@@ -70,6 +72,8 @@ def _print(answer: Any) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     if answer["retired"]:
-        console.print(f"Index keys that nothing is found by any more: {answer['retired']}")
+        console.print(f"Retired index keys: {answer['retired']}")
     if any(row["failed"] for row in answer["tables"].values()):
-        raise LocalError("Some rows could not be opened.", hint='Which: make logs ARGS="rotation"')
+        raise LocalError(
+            "Some rows could not be decrypted.", hint='Which ones: make logs ARGS="rotation"'
+        )

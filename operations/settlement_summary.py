@@ -1,4 +1,4 @@
-"""What a settlement came to, for a person at a terminal: payout, remainder, and what is to do."""
+"""The result of a settlement, for a terminal: payout, remainder, and what is to do."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def print_summary(
 ) -> None:
     """Print a settlement's payout, its remainder, and its open exceptions with what to do.
 
-    `query` names the merchant where an operator asks.
+    `query` names the merchant if an operator asks.
     """
     out = console or Console(highlight=False, soft_wrap=True)
     name = settlement["payout_reference"] or settlement["source"].rpartition("/")[2]
@@ -102,6 +102,6 @@ def _print_exceptions(
 
 
 def _number(line: Any) -> str:
-    """What the path to resolve a line names; and where it is in its file, if that differs."""
+    """The line's number in the path to resolve it; and its number in the file, if that differs."""
     number, in_file = line["line"], line["file_line"]
     return str(number) if in_file in (None, number) else f"{number} (file: {in_file})"

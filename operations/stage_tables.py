@@ -1,4 +1,4 @@
-"""The tables of a stage, for what is run against them: the local stage, or one in AWS."""
+"""The tables of a stage, for commands that run against it: the local stage, or one in AWS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make upload-settlement`: upload a settlement file by the API, and show what became of it."""
+"""`make upload-settlement`: upload a settlement file through the API, and show the result."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MESSAGE: Final = re.compile(r"<Code>(.*?)</Code>\s*<Message>(.*?)</Message>", r
 
 @dataclass(frozen=True)
 class Uploaded:
-    """The row of a file that was processed, and its settlements, the first ones."""
+    """The row of a processed file, and its first settlements."""
 
     file: Any
     settlements: tuple[Any, ...]
@@ -60,7 +60,7 @@ class Target:
 def upload_settlement(
     workspace: Workspace, progress: Progress, *, file: str, merchant: str, stage: str | None
 ) -> None:
-    """Upload `file` for `merchant`, wait until it is processed, and print what it came to.
+    """Upload `file` for `merchant`, wait until it is processed, and print the result.
 
     Raises:
         LocalError: the file or merchant does not exist, the upload failed, or it was rejected.
@@ -160,7 +160,7 @@ def _put(path: Path, made: Any, *, trust_environment: bool) -> None:
             )
     except httpx.HTTPError as error:
         raise LocalError(
-            f"The upload broke off: {error}.", hint="Run it again; nothing was processed."
+            f"The upload was interrupted: {error}.", hint="Run it again; nothing was processed."
         ) from error
     if answer.status_code != HTTPStatus.OK:
         said = _MESSAGE.search(answer.text)
@@ -188,7 +188,7 @@ def _await(file_id: str, target: Target, progress: Progress) -> Any:
             if waited > FINISHED_WITHIN_SECONDS:
                 raise LocalError(
                     f"{file_id} is still {file['status']} after {waited / 60:.0f} minutes.",
-                    hint=f"It goes on; ask GET /v1/settlement-files/{file_id}, or look at "
+                    hint=f"Processing goes on: see GET /v1/settlement-files/{file_id}, or look at "
                     'make logs ARGS="reconcile".',
                 )
             if waited > NOTICE_AFTER_SECONDS and file["status"] == "received" and not noticed:

@@ -1,6 +1,6 @@
-"""`make verify-audit`: verify the audit log of the local stage from here, and show how it goes.
+"""`make verify-audit`: verify the audit log of the local stage from here, and show progress.
 
-What it reads is what an auditor can read: the audit log, the audited tables, the alerts, the
+It reads what an auditor can read: the audit log, the audited tables, the alerts, the
 archive's bucket, and the public key of the roots.
 """
 
@@ -47,9 +47,9 @@ from runtime.settings import ArchiveSettings
 PATIENT_SECONDS: Final = 60.0
 """How long one call may be retried while the tables are busy."""
 LOOKED_AGAIN_SECONDS: Final = 30.0
-"""How long what may be young is looked at again."""
+"""How long recent suspects are checked again."""
 GRACE: Final = timedelta(seconds=60)
-"""A row that is older than that has to be in the archive."""
+"""A row that is older than this must be in the archive."""
 SHOWN_FINDINGS: Final = 100
 _TITLES: Final = {
     Phase.ARCHIVE: "archived rows",
@@ -60,14 +60,14 @@ _TITLES: Final = {
 
 
 class AuditDoesNotHold(LocalError):
-    """Something in the audit log is not as it was written."""
+    """The audit log has errors."""
 
 
 def verify_audit(workspace: Workspace, progress: Progress, *, entity: str | None) -> None:
     """Verify the audit log, or one entity's part of it, and print what was found.
 
     Raises:
-        AuditDoesNotHold: something is not as it was written; each finding was printed.
+        AuditDoesNotHold: there are errors; each finding was printed.
     """
     port = os.environ.get("PORT") or None
     stack = up(workspace, None if port is None else parse_port(port), progress)
@@ -75,7 +75,7 @@ def verify_audit(workspace: Workspace, progress: Progress, *, entity: str | None
     print_report(report)
     if not report.holds:
         raise AuditDoesNotHold(
-            f"The audit log does not hold: {len(report.findings)} findings.",
+            f"The audit log is not valid: {len(report.findings)} findings.",
             hint='What each means: docs/operations.md, "Alarm: the audit log was tampered with".',
         )
 
@@ -137,7 +137,7 @@ def print_report(report: AuditVerificationReport) -> None:
         ("segments of the archive", report.segments),
         ("rows in the archive", report.archived),
         ("signed roots", report.roots),
-        ("chains with rows too young for the archive", report.young),
+        ("chains with rows too recent for the archive", report.young),
     ):
         table.add_row(what, f"{count:,}")
     console.print(table)
@@ -146,7 +146,7 @@ def print_report(report: AuditVerificationReport) -> None:
     if len(report.findings) > SHOWN_FINDINGS:
         console.print(f"  and {len(report.findings) - SHOWN_FINDINGS} more")
     if report.holds:
-        console.print("Every chain holds, and agrees with the archive and with its entity.")
+        console.print("Every chain is valid and agrees with the archive and its entity.")
 
 
 def reported(finding: Finding) -> str:

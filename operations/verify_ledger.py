@@ -1,4 +1,4 @@
-"""`make proof`: prove the books of the local stage from here, and show how it goes.
+"""`make proof`: verify the ledger of the local stage from here, and show progress.
 
 The same services as in the scheduled function, with that function's own settings.
 """
@@ -53,15 +53,15 @@ TABLE_OF: Final = {
 
 
 class LedgerDoesNotBalance(LocalError):
-    """A check of the proof does not hold."""
+    """A check of ledger verification has violations."""
 
 
 def run_ledger_verification(workspace: Workspace, progress: Progress, *, restart: bool) -> None:
-    """Prove the books and print what was found.
+    """Verify the ledger and print the result.
 
     Raises:
-        LedgerDoesNotBalance: a check does not hold.
-        LocalError: another run is under way.
+        LedgerDoesNotBalance: a check has violations.
+        LocalError: another run is in progress.
     """
     port = os.environ.get("PORT") or None
     stack = up(workspace, None if port is None else parse_port(port), progress)
@@ -85,8 +85,8 @@ def run_ledger_verification(workspace: Workspace, progress: Progress, *, restart
     outcome = _watched(deps, settings, clients, progress, restart=restart)
     if outcome.report is None:
         raise LocalError(
-            "Another run of the proof is under way.",
-            hint='Wait for it, or forget it: make proof ARGS="--restart"',
+            "Another verification run is in progress.",
+            hint='Wait for it, or discard it: make proof ARGS="--restart"',
         )
     _print(outcome.report)
 
@@ -105,7 +105,7 @@ def _watched(
     *,
     restart: bool,
 ) -> VerificationOutcome:
-    """Prove with a bar per phase; DynamoDB counts a table's rows only now and then."""
+    """Verify with a bar per phase; DynamoDB counts a table's rows only now and then."""
     tasks: dict[Phase, TaskID] = {}
     lock = threading.Lock()
     with progress.rows() as bars:
@@ -131,7 +131,7 @@ def _print(report: LedgerVerificationReport) -> None:
     for check in report.checks:
         holds = "[green]yes[/]" if check.holds else f"[red]no: {check.violated}[/]"
         table.add_row(check.name.value, str(check.counted), holds)
-    console.print(f"The books as of {report.as_of}, run {report.run_id}")
+    console.print(f"Ledger as of {report.as_of}, run {report.run_id}")
     console.print(table)
     for check in report.checks:
         for violation in check.violations:
@@ -141,6 +141,6 @@ def _print(report: LedgerVerificationReport) -> None:
             )
     if not report.holds:
         raise LedgerDoesNotBalance(
-            "The books do not balance.",
+            "The ledger does not balance.",
             hint='What each violation means: docs/operations.md, "Ledger verification".',
         )

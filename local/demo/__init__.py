@@ -1,1 +1,1 @@
-"""`make demo`: the whole system in one story, each step checked."""
+"""`make demo`: the whole system step by step, each step checked."""

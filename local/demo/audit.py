@@ -1,4 +1,4 @@
-"""The demo's audit: who changed a payment, and what happens to who edits the answer."""
+"""The demo's audit: who changed a payment, and how tampering is found."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ARCHIVED_WITHIN_SECONDS: Final = 90.0
 
 
 def audit(stack: Stack, client: ApiClient, payment_id: str, console: Console) -> None:
-    """Show a payment's audit trail, verify it, edit a row by hand, and show that it is found.
+    """Show a payment's audit trail, verify it, edit a row out of band, and show that it is found.
 
-    The row is put back as it was. Raises:
-        LocalError: it did not come out as it must.
+    The row is restored. Raises:
+        LocalError: the result is not the expected one.
     """
     payment = client.get(f"/v1/payments/{payment_id}").require(200)
     rows = _await_trail(client, payment_id, payment["version"])
@@ -38,7 +38,9 @@ def audit(stack: Stack, client: ApiClient, payment_id: str, console: Console) ->
     _show(rows, console)
     verdict = client.get(f"/v1/audit/{payment_id}/verify").require(200)
     hold(verdict["valid"], f"the chain of {payment_id} does not hold: {verdict['first_bad']}")
-    console.print(f"   {verdict['length']} rows, a whole chain; its head is {verdict['head_hash']}")
+    console.print(
+        f"   {verdict['length']} rows in a valid chain with the head {verdict['head_hash']}"
+    )
     closed, _ = tick(stack, "archive")
     report = verified(stack, only=payment_id, patience_seconds=ARCHIVED_WITHIN_SECONDS)
     hold(report.holds, "; ".join(map(reported, report.findings)))
@@ -61,7 +63,7 @@ def _await_trail(client: ApiClient, payment_id: str, version: int) -> list[Any]:
         time.sleep(POLL_SECONDS)
     raise StoryBroken(
         f"{payment_id} had no audit row of version {version} within {TOLD_WITHIN_SECONDS:.0f} s.",
-        hint='The function says more: make logs ARGS="project"',
+        hint='See the log: make logs ARGS="project"',
     )
 
 
@@ -77,7 +79,7 @@ def _show(rows: list[Any], console: Console) -> None:
 
 
 def _steps(row: Any) -> list[str]:
-    """What fits into a line, the status before the rest."""
+    """What fits into a line, the status first."""
     old, new = row["old_values"], row["new_values"]
     short = [
         name for name in row["changes"] if _is_short(old.get(name)) and _is_short(new.get(name))
@@ -91,7 +93,7 @@ def _is_short(value: Any) -> bool:
 
 
 def _tamper(stack: Stack, payment_id: str, row: Any, console: Console) -> None:
-    """Edit one row past all rules, see it found, and put it back."""
+    """Edit one row directly in the table, show that it is found, and restore it."""
     dynamodb, table = Clients(stack.aws_endpoint_url).dynamodb, stack.tables["audit_log"]
     key = {"entity_id": {"S": payment_id}, "sequence": {"S": row["sequence"]}}
     item = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
@@ -104,4 +106,4 @@ def _tamper(stack: Stack, payment_id: str, row: Any, console: Console) -> None:
     hold(found == [(payment_id, row["sequence"])], f"the edit was not found, but {found}")
     console.print("   An administrator edits the user of an audit row. Verification:")
     console.print(f"   [red]{reported(report.findings[0])}[/]")
-    console.print("   (The row is as it was again; the edit rang an alarm, and is an alert.)")
+    console.print("   (The row is restored; the edit has triggered an alarm and raised an alert.)")

@@ -1,4 +1,4 @@
-"""The demo believes nothing that it has not seen."""
+"""The demo checks every step."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from local.errors import LocalError
 
 
 class StoryBroken(LocalError):
-    """A step of the demo did not end as described."""
+    """A step of the demo did not have the expected result."""
 
 
 def hold(condition: bool, message: str) -> None:
     """Raises StoryBroken unless `condition`."""
     if not condition:
         raise StoryBroken(
-            f"The demo's story broke: {message}.",
-            hint='The functions say more: make logs ARGS="process", or "query".',
+            f"The demo failed: {message}.",
+            hint='See the logs: make logs ARGS="process", or "query".',
         )

@@ -27,7 +27,7 @@ _CREATED, _REFUSED = 201, 422
 def keep_books(
     stack: Stack, operator: ApiClient, client: ApiClient, merchant: str, console: Console
 ) -> None:
-    """Move money, refuse to, hold it, read the statement, prove the books."""
+    """Move money, refuse a transfer, hold money, read the statement, verify the ledger."""
     wallet = _open(operator, merchant, OPENING)
     savings = _open(operator, merchant, 0)
     console.print(
@@ -83,7 +83,7 @@ def _hold_and_post(client: ApiClient, wallet: str, savings: str, console: Consol
     body = _order(wallet, savings, 50_000, hold=True)
     held = client.post("/v1/transfers", body, key=str(uuid4())).require(_CREATED)
     during = client.get(f"/v1/accounts/{wallet}").require(200)
-    hold((during["balance"], during["available"]) == (70_000, 20_000), "the hold holds nothing")
+    hold((during["balance"], during["available"]) == (70_000, 20_000), "the hold has no effect")
     path = f"/v1/transfers/{held['id']}"
     posted = client.post(f"{path}/post", {"amount": 20_000}, key=str(uuid4())).require(200)
     hold(posted["status"] == "processed", f"the posted hold is {posted['status']}")
@@ -126,4 +126,4 @@ def _prove(stack: Stack, operator: ApiClient, console: Console) -> None:
         )
     console.print("16. Ledger verification: every account, entry, transfer and payment is read")
     console.print(table)
-    hold(proof["holds"], f"the books do not balance: {proof['checks']}")
+    hold(proof["holds"], f"the ledger does not balance: {proof['checks']}")

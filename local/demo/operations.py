@@ -21,7 +21,7 @@ AUTHORIZED: Final = 12_000
 CAPTURED: Final = 9_000
 REFUNDED: Final = 2_500
 LOST: Final = 4_200
-"""What is charged while the answer gets lost."""
+"""The amount of the charge whose answer is lost."""
 _OK, _CREATED, _ACCEPTED, _CONFLICT, _REFUSED = 200, 201, 202, 409, 422
 
 
@@ -36,10 +36,10 @@ class Operated:
 
 
 def operate(stack: Stack, client: ApiClient, console: Console) -> tuple[Operated, ...]:
-    """Authorize, capture a part, refund a part; lose an answer and have it found out.
+    """Authorize, capture and refund in part; lose an answer and have it resolved.
 
     Raises:
-        LocalError: a step did not come out as it must.
+        LocalError: a step did not have the expected result.
     """
     authorized = _authorize_and_capture(client, console)
     _refund(client, authorized, console)
@@ -51,7 +51,7 @@ def operate(stack: Stack, client: ApiClient, console: Console) -> tuple[Operated
 
 
 def news_of(operated: tuple[Operated, ...]) -> list[tuple[str, str]]:
-    """The webhooks that tell of these payments: their types, and which payment they are about."""
+    """The webhooks expected for these payments: their types and payments."""
     authorized, found = operated
     return [
         ("payment.requires_capture", authorized.payment_id),

@@ -1,4 +1,4 @@
-"""The demo's settlement file, as Stripe would write it for the payments of the story."""
+"""The demo's settlement file, as Stripe would write it for the demo's payments."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ HEADER: Final = (
 )
 WRONG_CURRENCY: Final = "USD"
 ACCOUNT_FEE: Final = 200
-"""Minor units that the processor takes for the account, in the currency of the wrong line."""
+"""Minor units charged by the processor for the account, in the currency of the wrong line."""
 SHORT_BY: Final = 100
-"""Minor units by which the wrong line is below what we have booked."""
+"""Minor units by which the wrong line is below the booked amount."""
 _CATEGORIES: Final = {"capture": "charge", "refund": "refund"}
 
 
 @dataclass(frozen=True)
 class PayoutFile:
-    """A file with one payout per currency, and what it must come to.
+    """A file with one payout per currency, and its expected result.
 
     `paid` by currency in minor units; the transaction whose line is short, and its currency.
     """
@@ -82,7 +82,7 @@ class _Draft:
 def payout_file(payments: Sequence[Any]) -> PayoutFile:
     """Every capture and refund of `payments` (as the API shows them), a fee, and the payouts.
 
-    The last capture in WRONG_CURRENCY is paid out short; its payout is explained all the same.
+    The last capture in WRONG_CURRENCY is paid out short; its lines still explain the payout.
     """
     draft = _Draft(datetime.now(UTC).date().isoformat())
     settled = [

@@ -1,4 +1,4 @@
-"""The demo's settlement: Stripe's file explained to the cent, an exception resolved, an export."""
+"""The demo's settlement: Stripe's file explained exactly, an exception resolved, an export."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def settle(
     """Upload a payout file, resolve its exception, export its lines; the webhooks to expect.
 
     Raises:
-        LocalError: it did not come out as it must.
+        LocalError: the result is not the expected one.
     """
     payments = [client.get(f"/v1/payments/{each}").require(_OK) for each in payment_ids]
     file = payout_file(payments)
@@ -92,7 +92,7 @@ def _resolve(client: ApiClient, settlement: Any, file: PayoutFile, console: Cons
     path = f"/v1/settlement-lines/{settlement['id']}/{line['line']}/resolve"
     decision = {"action": "accept", "note": "The processor confirmed it by phone"}
     resolved = client.post(path, decision, key=str(uuid4())).require(_OK)
-    hold(resolved["resolution"]["action"] == "accept", "the decision is not on the line")
+    hold(resolved["resolution"]["action"] == "accept", "the resolution is not in the line")
     after = client.get(f"/v1/settlements/{settlement['id']}").require(_OK)
     hold(after["status"] == "completed", f"the settlement is {after['status']}")
     hold(after["open_exceptions"] == 0, "an exception is still open")
@@ -112,7 +112,7 @@ def _export(client: ApiClient, settlement: Any, file: PayoutFile, console: Conso
     if job["status"] != "completed":
         raise StoryBroken(
             f"The export is {job['status']} instead of completed.",
-            hint='The function says more: make logs ARGS="export"',
+            hint='See the log: make logs ARGS="export"',
         )
     content = httpx.get(job["result_url"], trust_env=False).raise_for_status().content
     hold(hashlib.sha256(content).hexdigest() == job["sha256"], "the export's checksum is wrong")

@@ -1,4 +1,4 @@
-"""`make demo`: the whole system in one story, on a real deployment, each step checked."""
+"""`make demo`: the whole system step by step, on a real deployment, each step checked."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from runtime.core.money import format_amount
 SAMPLE: Final = Path(__file__).with_name("sample_payments.jsonl")
 PAGE: Final = 8
 SUMMED_WITHIN_SECONDS: Final = 90.0
-"""Totals follow the payments by way of their stream."""
+"""Totals follow the payments through their stream."""
 POLL_SECONDS: Final = 0.5
 _PERMISSIONS: Final = (
     "payments",
@@ -49,7 +49,7 @@ _CREATED, _DECLINED = 201, 402
 
 @dataclass(frozen=True)
 class Taken:
-    """One request of the sample and what became of it."""
+    """One request of the sample and its result."""
 
     request: dict[str, Any]
     key: str
@@ -65,16 +65,16 @@ class Taken:
 
     @property
     def news(self) -> tuple[str, str]:
-        """The webhook that tells of it: its type, and what it is about."""
+        """The expected webhook: its type, and the id of its subject."""
         outcome = "succeeded" if self.status == _CREATED else "failed"
         return f"payment.{outcome}", self.payment_id
 
 
 def demo(workspace: Workspace, progress: Progress) -> None:
-    """Deploy if needed, then tell the story.
+    """Deploy if needed, then run the demo.
 
     Raises:
-        LocalError: the first step that does not hold.
+        LocalError: the first step with an unexpected result.
     """
     port = os.environ.get("PORT") or None
     stack = up(workspace, None if port is None else parse_port(port), progress)
@@ -91,7 +91,7 @@ def _tell(
     progress: Progress,
     console: Console,
 ) -> None:
-    """The story, with a merchant whose endpoint listens on this machine."""
+    """The demo, with a merchant whose endpoint listens on this machine."""
     merchant, client = _open_shop(stack, workspace, receiver, console)
     taken = _take_payments(client, console)
     _replay(client, taken, console)
@@ -233,7 +233,7 @@ def _summary(
 
 def _where_to_go(stack: Stack, merchant: str, settlement: str, console: Console) -> None:
     console.print(
-        "\n[bold green]Every step held.[/bold green] The stack is still running:\n"
+        "\n[bold green]Every step succeeded.[/bold green] The stack is still running:\n"
         f"   API documentation   {stack.api_url}/v1/docs\n"
         f'   a token             make -s token ARGS="--merchant {merchant}"\n'
         f"   the settlement      GET /v1/settlements/{settlement}\n"

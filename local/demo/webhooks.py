@@ -20,14 +20,14 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 
 
 News = tuple[str, str]
-"""What a webhook tells: its type, and the id of what it is about."""
+"""The content of a webhook: its type, and the id of its subject."""
 
 
 @dataclass
 class WebhookReceiver:
-    """Listens on a free port of this machine. Give it the merchant's `secret` before any event.
+    """Listens on a free port of this machine. Set the merchant's `secret` before any event.
 
-    What arrives before there is a secret is answered 503, and so comes again.
+    Webhooks that arrive before are answered 503, and so are retried.
     """
 
     secret: str | None = None
@@ -51,17 +51,17 @@ class WebhookReceiver:
             self.refused += 1
             return 400
         with self._arrived:
-            # The same id is the same event: at least once is what is promised.
+            # The same id is the same event: delivery is at least once.
             if all(event["id"] != known["id"] for known in self.verified):
                 self.verified.append(event)
             self._arrived.notify_all()
         return 204
 
     def await_news(self, news: Sequence[News]) -> list[dict[str, Any]]:
-        """Every event so far, once all that `news` says are among them.
+        """Every event so far, once all `news` have arrived.
 
         Raises:
-            LocalError: they did not come in time, or one had no signature of ours.
+            LocalError: they did not arrive in time, or one had an invalid signature.
         """
         with self._arrived:
             self._arrived.wait_for(lambda: not self._missing(news), timeout=PATIENCE_SECONDS)
@@ -90,7 +90,7 @@ def receiving() -> Iterator[WebhookReceiver]:
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing: the demo shows what matters."""
+            """Log nothing: the demo prints its own output."""
 
     server = ThreadingHTTPServer((HOST, 0), Handler)
     server.daemon_threads = True
@@ -106,10 +106,10 @@ def receiving() -> Iterator[WebhookReceiver]:
 
 
 def hear(receiver: WebhookReceiver, news: Sequence[News], console: Console) -> None:
-    """Await the webhooks that `news` says, and print every one that was verified.
+    """Await the expected webhooks, and print every one that was verified.
 
     Raises:
-        LocalError: one is missing, or came without our signature.
+        LocalError: one is missing, or has an invalid signature.
     """
     events = receiver.await_news(news)
     console.print(
@@ -127,5 +127,5 @@ def hear(receiver: WebhookReceiver, news: Sequence[News], console: Console) -> N
 
 
 def _about(data: dict[str, Any]) -> str:
-    """The payment that a webhook is about, if it is about one, or else what it shows."""
+    """The payment of a webhook, if it has one, or otherwise what it shows."""
     return str(data.get("payment_id") or data.get("entity_id") or data["id"])

@@ -24,7 +24,7 @@ LONGEST_FUNCTION_SECONDS: Final = 900
 
 
 class Clients:
-    """Clients of one emulator, with dummy credentials whatever the shell holds."""
+    """Clients of one emulator, with dummy credentials whatever the shell's environment."""
 
     def __init__(self, endpoint_url: str) -> None:
         session = boto3.Session(

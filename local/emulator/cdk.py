@@ -1,4 +1,4 @@
-"""The real CDK CLI against the emulator: synthesize, bootstrap, deploy, and say why not."""
+"""The real CDK CLI against the emulator: synthesize, bootstrap, deploy, and report failures."""
 
 import os
 import re
@@ -22,7 +22,7 @@ ACCESS_KEY_ID: Final = "test"
 SECRET_ACCESS_KEY: Final = "test"  # noqa: S105  the emulator's dummy credential; it is not evaluated
 
 STRIPE_VARIABLE: Final = "STRIPE_API_BASE"
-"""Where the local stage finds Stripe, instead of at cdk.json's address: a stand-in, or Stripe."""
+"""Where the local stage finds Stripe, instead of cdk.json's address: a fake, or Stripe."""
 
 CLI_TIMEOUT_SECONDS: Final = 180.0
 _POLL_SECONDS: Final = 0.1
@@ -31,7 +31,7 @@ _STOP_TIMEOUT_SECONDS: Final = 5.0
 _SHOWN_LINES: Final = 12
 _TELLING: Final = re.compile(r"❌|fail|error|exception|refus|denied|invalid|unable", re.IGNORECASE)
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# What a developer's shell may hold that would send the CLI to a real account or through a proxy.
+# Variables of a developer's shell that would send the CLI to a real account or through a proxy.
 _NOT_PASSED_ON: Final = re.compile(r"(AWS_|CDK_|JSII_|https?_proxy$|all_proxy$)", re.IGNORECASE)
 
 
@@ -61,7 +61,7 @@ class CdkCli:
         )
 
     def bootstrap(self) -> None:
-        """Create what every CDK deployment stands on.
+        """Create what every CDK deployment requires.
 
         Raises:
             DeployFailed: the CLI failed.
@@ -162,7 +162,7 @@ def _stripe_context() -> tuple[str, ...]:
 
 
 def telling_lines(log: Path) -> str:
-    """The last lines of a CLI log that say why it failed; the plain end where none does."""
+    """The last lines of a CLI log with the reason of a failure; the plain end if none has it."""
     lines = [_ANSI.sub("", line).rstrip() for line in log.read_text(errors="replace").splitlines()]
     spoken = [line for line in lines if line.strip()]
     telling: Sequence[str] = [line for line in spoken if _TELLING.search(line)]

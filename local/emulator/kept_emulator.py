@@ -1,9 +1,9 @@
 """Starts the emulator so that its state can be kept: run by the emulator's own interpreter.
 
-ministack writes its state when it is stopped, and reads it again. What it leaves out are the change
+ministack writes its state when it is stopped, and reads it again. It omits the change
 streams of its tables, although it remembers how far each function has read them: after a restart
 it would skip as many new records as had been read before. Here the streams are written with the
-tables. Nothing is written unless the marker is there: most stages are stopped to be deleted.
+tables. Nothing is written unless the marker exists: most stages are stopped to be deleted.
 """
 
 import copy
@@ -17,13 +17,13 @@ MARKER = "keep"
 """A file in $STATE_DIR, made by `make down KEEP=1` before it stops the emulator."""
 STREAMS = ("_stream_records", "_stream_trimmed", "_stream_seq_counter")
 FIRST = "lambda"
-"""Saved before the tables: a record that is read meanwhile is read once more, never skipped."""
+"""Saved before the tables: a record read meanwhile is read once more, never skipped."""
 
 State = dict[str, Any]
 
 
 def keep_streams(dynamodb: Any) -> None:
-    """Let ministack's module for DynamoDB save its streams, and load them again."""
+    """Make ministack's module for DynamoDB save its streams, and load them again."""
     save: Callable[[], State] = dynamodb.get_state
     load: Callable[[State], None] = dynamodb.load_persisted_state
 
@@ -40,7 +40,7 @@ def keep_streams(dynamodb: Any) -> None:
 
 
 def save_if_marked(app: Any, directory: Path) -> None:
-    """Let ministack save only where the marker is, its functions first."""
+    """Make ministack save only if the marker exists, its functions first."""
     save: Callable[[State], None] = app.save_all
 
     def save_all(services: State) -> None:

@@ -1,4 +1,4 @@
-"""The emulator's process: start it detached, know whether it is ours and well, stop exactly it."""
+"""The emulator's process: start it detached, recognize it, check its health, stop exactly it."""
 
 import atexit
 import json
@@ -33,7 +33,7 @@ _HEALTH_PATH: Final = "/_ministack/health"
 CONCURRENT_LAMBDAS: Final = 64
 # Each waiting call holds a thread of the emulator while its function calls the emulator again.
 WORKER_THREADS: Final = 256
-# Processes beyond a function's first that idle this long give their memory back.
+# Processes beyond a function's first that are idle this long are stopped to free their memory.
 IDLE_LAMBDA_SECONDS: Final = 300
 _TAIL_LINES: Final = 15
 _PROGRAM: Final = Path(__file__).with_name("kept_emulator.py")
@@ -41,7 +41,7 @@ _TABLES_STATE: Final = "dynamodb.json"
 _SYSTEM_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 # Emulators outlive the command that starts them, on purpose. Their handles are kept, because a
-# forgotten one would be reported as a leak; and only who holds it can collect the exit status.
+# discarded one would be reported as a leak; and only its holder can collect the exit status.
 _started: Final[list["subprocess.Popen[bytes]"]] = []
 
 
@@ -58,14 +58,14 @@ class Emulator:
         return f"http://{HOST}:{self.port}"
 
     def is_alive(self) -> bool:
-        """The process that we started still runs."""
+        """Whether the process that we started still runs."""
         return self.process.is_alive()
 
     def answers(self) -> bool:
-        """The emulator answers its health check now."""
+        """Whether the emulator answers its health check now."""
         try:
             url = self.endpoint_url + _HEALTH_PATH
-            # No proxy: a developer's HTTP_PROXY must not see, or swallow, loopback traffic.
+            # No proxy: a developer's HTTP_PROXY must not see, or block, loopback traffic.
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with opener.open(url, timeout=_HEALTH_TIMEOUT_SECONDS) as answer:
                 return bool(answer.status == 200)
@@ -79,10 +79,10 @@ class Emulator:
 
 
 def died(log: Path, how: str) -> EmulatorDied:
-    """The error for a lost emulator, with the last thing that it said."""
+    """The error for a lost emulator, with the last line of its log."""
     return EmulatorDied(
         f"The AWS emulator {how}.{_last_words(log)}",
-        hint="Run `make up` for a fresh one; if it happens again, its log tells why.",
+        hint="Run `make up` for a fresh one; if it happens again, its log has the reason.",
         log=log,
     )
 
@@ -90,7 +90,7 @@ def died(log: Path, how: str) -> EmulatorDied:
 def start(workspace: Workspace, python: Path, port: int, *, kept: bool = False) -> Emulator:
     """Start an emulator in its own session and wait until it answers.
 
-    It is empty, unless it is `kept`: then it goes on with the state that `stop_and_keep` left.
+    It is empty, unless it is `kept`: then it continues with the state that `stop_and_keep` saved.
 
     Raises:
         PortTaken: another process listens on `port`.
@@ -127,7 +127,7 @@ def start(workspace: Workspace, python: Path, port: int, *, kept: bool = False) 
 
 
 def clean_environment(state: Path, python: Path, port: int) -> dict[str, str]:
-    """All that the emulator, and so every Lambda function in it, sees of this machine."""
+    """Everything that the emulator, and so every Lambda function in it, sees of this machine."""
     return {
         "PATH": f"{python.parent}:{_SYSTEM_PATH}",
         "HOME": str(state),
@@ -149,7 +149,7 @@ def clean_environment(state: Path, python: Path, port: int) -> dict[str, str]:
         "LOG_LEVEL": "INFO",
         "NO_PROXY": f"{HOST},localhost",
         "PYTHONUNBUFFERED": "1",
-        # What workers wrote beside the asset would be thrown away with the state directory.
+        # What workers write beside the asset would be deleted with the state directory.
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
@@ -163,7 +163,7 @@ def running(workspace: Workspace) -> Emulator | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
-        # Torn by a crash while it was written: it names no process that we could prove to be ours.
+        # Truncated by a crash while it was written: it identifies no process that is provably ours.
         return None
     return emulator if emulator.is_alive() else None
 
@@ -188,7 +188,7 @@ def stop_and_keep(workspace: Workspace) -> Emulator | None:
     if emulator is None:
         return stop(workspace)
     tables = workspace.emulator_state / "state" / _TABLES_STATE
-    tables.unlink(missing_ok=True)  # of an earlier time
+    tables.unlink(missing_ok=True)  # from an earlier stop
     tables.parent.mkdir(parents=True, exist_ok=True)
     _marker(workspace).touch()
     _end(emulator.process, SAVE_TIMEOUT_SECONDS)
@@ -213,26 +213,26 @@ def _marker(workspace: Workspace) -> Path:
 
 @atexit.register
 def _let_go() -> None:
-    """Python must not complain of emulators that outlive this command: that is on purpose."""
+    """Python must not warn about emulators that outlive this command: that is on purpose."""
     for child in _started:
         if child.poll() is None:
             child.returncode = 0
 
 
 def _end(process: ProcessIdentity, patience_seconds: float) -> None:
-    """Ask politely, then insist. The group is ours alone: the emulator leads its own session."""
+    """Terminate, then kill. The process group is ours alone: the emulator leads its own session."""
     signal_group(process.pid, signal.SIGTERM)
     deadline = time.monotonic() + patience_seconds
     while process.is_alive() and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
-    # Also when the leader went quietly: a Lambda process may have outlived it.
+    # Also if the leader has ended: a Lambda process may have outlived it.
     signal_group(process.pid, signal.SIGKILL)
     while process.is_alive():
         time.sleep(_POLL_SECONDS)
 
 
 def _reap() -> None:
-    """Collect exit statuses where this very command started the emulator."""
+    """Collect exit statuses if this very command started the emulator."""
     for child in _started:
         # A process that was killed counts as ended as soon as its first thread has; the system has
         # an exit status for its parent a moment later, when all have.
@@ -251,10 +251,10 @@ def _await_answer(emulator: Emulator, child: "subprocess.Popen[bytes]") -> None:
 
 
 def _last_words(log: Path) -> str:
-    """The emulator's last complaint, one line; empty when it said nothing useful."""
+    """The emulator's last error, one line; empty if its log has nothing useful."""
     try:
         lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
     except FileNotFoundError:
         return ""
     telling = [line.strip() for line in lines if "ERROR" in line or "Error" in line]
-    return f" It last said: {telling[-1]}" if telling else ""
+    return f" Last line of its log: {telling[-1]}" if telling else ""

@@ -17,7 +17,7 @@ _START_FIELD: Final = (
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """A pid and when it began, as the system tells it: together they name one process for ever."""
+    """A pid and its start time, as reported by the system: together they identify one process."""
 
     pid: int
     started: str
@@ -34,7 +34,7 @@ def identify(pid: int) -> ProcessIdentity | None:
 
 
 def start_of(pid: int) -> str | None:
-    """Opaque mark of the moment when `pid` began, or None when no such process runs."""
+    """Opaque mark of the start time of `pid`, or None if it does not run."""
     return _start_from_proc(pid) if (_PROC / "self").exists() else _start_from_ps(pid)
 
 
@@ -44,7 +44,7 @@ def _start_from_proc(pid: int) -> str | None:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The command's name stands in parentheses and may itself hold spaces and parentheses.
+    # The command's name is in parentheses and may itself contain spaces and parentheses.
     fields = stat.rpartition(")")[2].split()
     if fields[_STATE_FIELD] in _ZOMBIE_STATES:
         return None

@@ -1,4 +1,4 @@
-"""What the emulator takes only by API, and the wait until the stack really answers."""
+"""Settings that the emulator takes only by API, and the wait until the stack answers."""
 
 import json
 import time
@@ -23,7 +23,7 @@ _BUCKET_TYPE: Final = "AWS::S3::Bucket"
 
 
 class TableWithTtl(Protocol):
-    """What this module needs to know of a table's schema."""
+    """The attributes of a table's schema that this module needs."""
 
     @property
     def name(self) -> str: ...
@@ -56,9 +56,9 @@ def set_ttls(clients: Clients, schemas: Iterable[TableWithTtl], tables: Mapping[
 
 
 def set_locks(clients: Clients, bucket: str, assembly: Path) -> None:
-    """Give the archive's bucket the lock that its synthesized template holds.
+    """Give the archive's bucket the lock in its synthesized template.
 
-    The emulator keeps locks as S3 does, but reads none in templates.
+    The emulator enforces locks like S3, but ignores them in templates.
     """
     for file in sorted(assembly.glob("*.template.json")):
         for resource in json.loads(file.read_text()).get("Resources", {}).values():
@@ -70,7 +70,7 @@ def set_locks(clients: Clients, bucket: str, assembly: Path) -> None:
 
 
 def set_cors(clients: Clients, api_id: str, assembly: Path) -> None:
-    """Give the HTTP API the CORS rules that its synthesized template holds."""
+    """Give the HTTP API the CORS rules in its synthesized template."""
     for file in sorted(assembly.glob("*.template.json")):
         for resource in json.loads(file.read_text()).get("Resources", {}).values():
             rules: Any = resource.get("Properties", {}).get("CorsConfiguration")

@@ -1,8 +1,8 @@
-"""Adapt synthesized templates to what the emulator takes, by an explicit list.
+"""Adapt synthesized templates to what the emulator supports, by an explicit list.
 
-Every resource type is on one of two lists: passed through (seen to work), or adapted by a named
-rule. Anything else stops the deployment and names the resource: an emulator that quietly ignored
-one would let a test pass that AWS fails. The product's templates under cdk.out/ are never touched.
+Every resource type is on one of two lists: passed through (tested), or adapted by a named
+rule. Anything else stops the deployment and names the resource: an emulator that silently ignores
+one would let a test pass that fails in AWS. The product's templates under cdk.out/ are unchanged.
 """
 
 import hashlib
@@ -59,17 +59,17 @@ PASSED_THROUGH: Final = frozenset(
 
 
 def leave_out(_resource: Json) -> Json | None:
-    """For what nothing in the local stage can use or see."""
+    """For resources that the local stage cannot use or observe."""
     return None
 
 
 def leave_out_metric_math(resource: Json) -> Json | None:
-    """The emulator refuses alarms over expressions; those over one metric stay."""
+    """The emulator refuses alarms on expressions; those on one metric stay."""
     return None if "Metrics" in resource.get("Properties", {}) else resource
 
 
 def with_a_fixed_id(resource: Json) -> Json | None:
-    """The API's id is part of its URL here: one that stays, where AWS would choose one."""
+    """The API's id is part of its URL here: a fixed one, where AWS would choose one."""
     properties = resource.get("Properties", {})
     tags = {**properties.get("Tags", {}), "ms-custom-id": API_ID}
     return {**resource, "Properties": {**properties, "Tags": tags}}
@@ -87,7 +87,7 @@ ADAPTED: Final[Mapping[str, Rule]] = {
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A resource that the local stage does without."""
+    """A resource that the local stage does not need."""
 
     template: str
     logical_id: str
@@ -116,7 +116,7 @@ def adapt_template(name: str, template: Json) -> tuple[Json, tuple[LeftOut, ...]
 
 
 def adapt_assembly(source: Path, destination: Path) -> tuple[LeftOut, ...]:
-    """Copy a cloud assembly with its templates adapted, and its asset hashes true again.
+    """Copy a cloud assembly with its templates adapted, and its asset hashes corrected.
 
     Raises:
         UnknownResource: see `adapt_template`; also for a nested assembly (a CDK `Stage`).

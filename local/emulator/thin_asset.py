@@ -1,4 +1,4 @@
-"""Lambda's code for the emulator: a package of one file that leads to the built asset.
+"""Lambda's code for the emulator: a package of one file that refers to the built asset.
 
 The emulator unpacks a function's archive for every process that it starts, in its own interpreter:
 75 MB and 4,000 files each time, while every other request waits. What it unpacks here is one file;

@@ -1,4 +1,4 @@
-"""Tools of the local stage and the tests: Node with the pinned CDK CLI; servers in own homes."""
+"""Tools of the local stage and the tests: Node with the pinned CDK CLI, and servers in Python."""
 
 import fcntl
 import hashlib
@@ -48,7 +48,7 @@ def require_node() -> None:
 
 
 def cdk_cli(workspace: Workspace, progress: Progress) -> Path:
-    """The pinned CDK CLI, installed from package-lock.json where it is missing or another version.
+    """The pinned CDK CLI, installed from package-lock.json if it is missing or another version.
 
     Raises:
         ToolMissing: no usable Node.
@@ -67,7 +67,7 @@ def cdk_cli(workspace: Workspace, progress: Progress) -> Path:
 
 
 def ministack_python(workspace: Workspace, progress: Progress) -> Path:
-    """The interpreter of ministack's own environment, built where it is missing or out of date.
+    """The interpreter of ministack's own environment, built if it is missing or out of date.
 
     Raises:
         LocalError: the environment could not be made.
@@ -78,7 +78,7 @@ def ministack_python(workspace: Workspace, progress: Progress) -> Path:
 
 def localstripe_python(workspace: Workspace, progress: Progress) -> Path:
     """The interpreter of localstripe's own environment; as `ministack_python`."""
-    return _own_environment(workspace, "localstripe", progress, "Install the stand-in for Stripe")
+    return _own_environment(workspace, "localstripe", progress, "Install the fake of Stripe")
 
 
 def beancount_python(workspace: Workspace, progress: Progress) -> Path:
@@ -110,7 +110,7 @@ def _own_environment(workspace: Workspace, tool: str, progress: Progress, step: 
 
 
 def _install(command: list[str], *, cwd: Path, what: str) -> None:
-    hint = "Check the network and run it again; what was half installed is replaced."
+    hint = "Check the network and run it again; a partial installation is replaced."
     try:
         answer = subprocess.run(
             command,

@@ -1,4 +1,4 @@
-"""Whether the archive of the audit log is whole: segments, roots, and what covers what."""
+"""Verifies that the audit archive is complete: segments, roots, and which root covers what."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ PARALLEL_READS: Final = 8
 READ_AHEAD: Final = 64
 """Segments in memory at once, of at most 6 MB each."""
 WRITING: Final = timedelta(minutes=5)
-"""A segment that was being written while a root was made may be in the next one."""
+"""A segment written during a root's run may be covered by the next one."""
 _CLOCKS: Final = timedelta(days=1)
-"""No two clocks differ by more."""
+"""The largest difference between two clocks."""
 ROOT_OVERDUE: Final = 2 * timedelta(minutes=ROOT_MINUTES) + timedelta(hours=2)
-"""One run may fail; the next one is given time."""
+"""One run may fail; the next one gets this time."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """What is wrong, and where: an entity's row with its position from 1, or an object (0)."""
+    """An error and its place: an entity's row with its position from 1, or an object (0)."""
 
     subject: str
     position: int
@@ -61,7 +61,7 @@ class Finding:
 class ArchiveReader:
     """Reads the archive into an index. `only`: the rows of one entity, from segments of its time.
 
-    Segments of other days are then known by their names alone, which is enough for the roots.
+    Only the names of other days' segments are read, which is enough for the roots.
     """
 
     archive: AuditArchive
@@ -73,10 +73,10 @@ class ArchiveReader:
     findings: list[Finding] = field(default_factory=list)
 
     def read_archive(self, now: datetime) -> int:
-        """Read every segment, each in the version that was first written, and judge every root.
+        """Read the first version of every segment, and verify every root.
 
-        How many roots there are. They are listed before the segments: the archive may be closed
-        while it is read, and what a root covers is there before the root.
+        Returns the number of roots. They are listed before the segments: the archive may be closed
+        while it is read, and what a root covers exists before the root.
         """
         roots = list(self._objects(ROOTS_PREFIX))
         self._read_new(self._objects(ROWS_PREFIX), self._first_day(now))
@@ -84,7 +84,7 @@ class ArchiveReader:
         return len(roots)
 
     def read_newest(self, since: datetime, now: datetime) -> None:
-        """Read the segments that have come since: they are called after no earlier day."""
+        """Read the segments that have arrived since: their names contain no earlier day."""
         day = since.date() - timedelta(days=LATE_DAYS)
         while day <= now.date() + _CLOCKS:
             self._read_new(self._objects(day_prefix(day)), day)
@@ -102,18 +102,18 @@ class ArchiveReader:
     def _new_segments(
         self, objects: Iterable[ObjectVersion], first_day: date
     ) -> Iterator[ObjectVersion]:
-        """The segments that were not there before, and whose rows are wanted."""
+        """New segments with requested rows."""
         for first in objects:
             segment = read_segment_name(first.key)
             if segment is None:
-                self._find(first.key, "it is called like no segment of ours")
+                self._find(first.key, "its name is not that of a segment")
             elif self.index.add_segment(first.key, first.written_at) and segment.day >= first_day:
                 yield first
 
     def _first_day(self, now: datetime) -> date:
         """No earlier segment has rows of the requested entity: its id contains its creation time.
 
-        Settlements are called after the content of their files.
+        Settlements are named after the content of their files.
         """
         identifier = (self.only or "").partition("#")[0]
         if self.only is None or identifier.startswith(SETTLEMENT_PREFIX):
@@ -138,16 +138,16 @@ class ArchiveReader:
                 self._find(first.key, reason)
             previous = root.statement
             for name in self.index.cover(root.names, root.statement.number):
-                self._find(name, f"root {root.statement.number} covers it, and it is gone")
+                self._find(name, f"root {root.statement.number} covers it, but it is missing")
         self._check_uncovered(previous, now)
 
     def _objects(self, prefix: str) -> Iterator[ObjectVersion]:
         """The first version of every object. What was put or hidden later changes nothing."""
         for key, versions in groupby(self.archive.versions(prefix), key=lambda v: v.key):
-            every = list(versions)[::-1]  # times are of whole seconds: the order decides too
+            every = list(versions)[::-1]  # timestamps are whole seconds: the order matters too
             written = sorted((v for v in every if not v.is_marker), key=lambda v: v.written_at)
             if len(every) > 1:
-                self._find(key, f"it was written over or hidden {len(every) - 1} times")
+                self._find(key, f"it was overwritten or hidden {len(every) - 1} times")
             if written:
                 yield written[0]
 
@@ -179,7 +179,7 @@ class ArchiveReader:
             return None
 
     def _check_uncovered(self, last: RootStatement | None, now: datetime) -> None:
-        # A root that is full may have left some for the next one.
+        # A full root may have left some segments for the next one.
         full = last is not None and last.segments >= MAX_SEGMENTS_PER_ROOT
         closed = None if last is None or full else to_datetime(last.closed_at) - WRITING
         for name, written_at in self.index.uncovered():
@@ -201,14 +201,14 @@ def _fault_of_root(
 ) -> str | None:
     statement = root.statement
     if statement.number != expected or root_number(name) != expected:
-        return f"it is root {statement.number} where root {expected} has to be"
+        return f"it is root {statement.number} but root {expected} was expected"
     if statement.previous != (NO_ROOT if previous is None else previous.hash):
         return "it does not follow the root before it"
     try:
         signature = base64.b64decode(root.signature)
         public.verify(signature, statement.signed_bytes(), ec.ECDSA(SHA256()))
     except (InvalidSignature, ValueError):
-        return "its signature is not of the archive's key"
+        return "its signature was not made with the archive's key"
     return fault_of_names(root)
 
 

@@ -1,4 +1,4 @@
-"""The audited tables and the audit log, read whole and as they are stored, for the verification."""
+"""The audited tables and the audit log, read completely and in stored form, for verification."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class AuditedTables:
         self._store = store
 
     def items(self, model: type[Row], segment: int, total_segments: int) -> Iterator[list[Item]]:
-        """One segment of a table, page by page, but guards of account numbers."""
+        """One segment of a table, page by page, without guards of account numbers."""
         pages = self._store.scan_items(
             model, segment=segment, total_segments=total_segments, page_size=SCAN_PAGE
         )
@@ -29,7 +29,7 @@ class AuditedTables:
             yield [item for item in page if not is_number_guard(item)]
 
     def item(self, model: type[Row], entity_id: str) -> Item | None:
-        """The item that an entity of the audit log is, if it is one of this table."""
+        """The audited item as an entity, if the entity belongs to this table."""
         identifier, _, shard = entity_id.partition("#")
         key: dict[str, str | int] = {"id": identifier}
         if len(TableSchema.of(model).key_names) > 1:

@@ -1,4 +1,4 @@
-"""One entity under audit: what its chain, the archive and the item in its table say together."""
+"""Verifies one entity: its chain, the archive and the item in its table together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ was made: only what is further apart than this has a sure order."""
 
 @dataclass(frozen=True, slots=True)
 class OutsideRow:
-    """A row that tells a change from outside, and the alert that was raised before it was put."""
+    """A row of an out-of-band change, and the alert that was raised before it was written."""
 
     position: int
     sequence: str
@@ -29,7 +29,7 @@ class OutsideRow:
 
 @dataclass
 class ChainView:
-    """What a look at one entity found: what is wrong for good, and what may only be young."""
+    """The result of checking one entity: final errors, and errors that may only be recent."""
 
     item: IndexedEntity | None = None
     bad: Finding | None = None
@@ -39,11 +39,11 @@ class ChainView:
     length: int = 0
     last: IndexedRow | None = None
     outside: list[OutsideRow] = field(default_factory=list)
-    """Those before the first bad link."""
+    """The rows before the first invalid link."""
 
     @property
     def is_suspect(self) -> bool:
-        """Whether it has to be looked at again before it is called wrong."""
+        """Whether it must be checked again before it counts as an error."""
         return self.unarchived is not None or self.untold is not None
 
 
@@ -53,7 +53,7 @@ def view_chain(
     places: Iterator[ChainEntry],
     before: IndexedEntity | None = None,
 ) -> ChainView:
-    """Follow one chain to its end, or to the first link that does not hold.
+    """Follow one chain to its end, or to the first invalid link.
 
     `before`: the item at an earlier check, when no audit row recorded it. If a row records it now
     and the item has changed again, it changes faster than it can be checked: counted as recorded.
@@ -70,7 +70,7 @@ def view_chain(
             out_of_band = OutsideRow(look.length, place.sequence, place.row.alert_id)
             look.outside.append(out_of_band)
         if not place.archived and look.unarchived is None:
-            reason = f"it is of {place.row.timestamp}, and the archive does not have it"
+            reason = f"it is from {place.row.timestamp} and is missing in the archive"
             look.unarchived = Finding(entity_id, look.length, place.sequence, reason)
             look.unarchived_at = place.row.timestamp
         look.last = place.row
@@ -89,10 +89,10 @@ def unheard(look: ChainView, entity_id: str, raised: set[str]) -> Finding | None
 
 
 def _fault(place: ChainEntry, check: ChainCheck) -> str | None:
-    """Why this place of the chain does not hold, or None."""
+    """Why this place of the chain is invalid, or None."""
     row = place.row
     if row is None:
-        return "it was archived, and is not in the table: it was deleted"
+        return "it was archived but is not in the table: it was deleted"
     if len(place.archived) > 1:
         return f"it was archived with {len(place.archived)} contents: it was written again"
     link: Link | Unreadable = Unreadable(place.sequence)
@@ -102,17 +102,17 @@ def _fault(place: ChainEntry, check: ChainCheck) -> str | None:
     if broken is not None:
         return broken.reason
     if place.archived and row.hash != place.archived[0]:
-        return "it is not the row that was archived: it was changed and hashed again"
+        return "it differs from the archived row: it was changed and hashed again"
     return None
 
 
 @dataclass
 class _Versions:
-    """Which versions have a row in their own place."""
+    """The versions with a row in their own place."""
 
     _newest: int = 0
     _open: list[range] = field(default_factory=list)
-    """Those before the newest that have none, or one that was rebuilt from what they left."""
+    """Versions before the newest that have no row, or one that was rebuilt from the next."""
 
     def fault(self, place: ChainEntry) -> str | None:
         """Why this row cannot record its version: it claims to be late, but one in time exists."""
@@ -131,7 +131,7 @@ class _Versions:
 
 @dataclass
 class _News:
-    """Whether the rows tell what the item is, and nothing newer."""
+    """Whether the rows record the item's current values, and nothing newer."""
 
     item: IndexedEntity | None
     before: IndexedEntity | None
@@ -159,7 +159,7 @@ class _News:
             self._outside = row
 
     def fault(self) -> str | None:
-        """Why the newest row does not tell what the item is."""
+        """Why the newest row does not record the item's values."""
         is_any = self._version is not None or self._outside is not None
         if self._told_by is not None and self._overtaken_by is None:
             return None
@@ -172,7 +172,7 @@ class _News:
             return "no row records its creation"
         if self._told_by is None:
             return f"it is of version {version}, but no row records its values: it was changed"
-        return f"it is of version {version}, but later rows record other values: it was put back"
+        return f"it is of version {version}, but later rows record other values: it was restored"
 
 
 def _tells(row: IndexedRow, item: IndexedEntity | None) -> bool:
@@ -182,9 +182,9 @@ def _tells(row: IndexedRow, item: IndexedEntity | None) -> bool:
 
 
 def _is_newer(row: IndexedRow, other: IndexedRow) -> bool:
-    """Whether what the row tells surely happened after the other, behind which it stands.
+    """Whether this row's change certainly happened after that of the row before it.
 
-    A row that is in no version's place may have come late, and stands behind the newest version.
+    A row outside of its version's place may be late, and follows the newest version.
     """
     if not is_outside(row.sequence):
         return True
@@ -195,7 +195,7 @@ def _is_newer(row: IndexedRow, other: IndexedRow) -> bool:
 
 
 def _is_late(row: IndexedRow, other: IndexedRow) -> bool:
-    """Whether what the row tells surely happened before the other, behind which it stands."""
+    """Whether this row's change certainly happened before that of the row before it."""
     if not is_outside(row.sequence):
         return False
     if is_outside(other.sequence):

@@ -1,4 +1,4 @@
-"""The whole audit log verified: its chains, its archive, and the entities that it covers.
+"""Verifies the whole audit log: its chains, its archive, and the entities that it covers.
 
 Read in this order: archive, entities, audit log, alerts. A later read can only be more recent. So
 every archived row must be in the table, every version of an entity must have an audit row, and
@@ -37,14 +37,14 @@ from runtime.dynamodb.codec import Item
 from runtime.streams.images import image_hash, number_of, text_of
 
 SCAN_SEGMENTS: Final = 8
-"""Parts of a table read side by side: reading waits for DynamoDB, hashing for one processor."""
+"""Parts of a table read in parallel: reading waits for DynamoDB, hashing for one processor."""
 LOOKED_AT_TOGETHER: Final = 64
 """Suspects whose rows are in memory at once."""
 LOOK_AGAIN_SECONDS: Final = 2.0
 
 
 class Phase(StrEnum):
-    """What is read, in this order."""
+    """The phases, in order."""
 
     ARCHIVE = "archive"
     ENTITIES = "entities"
@@ -54,10 +54,10 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class AuditVerificationDependencies:
-    """What a verification works with.
+    """Dependencies of a verification.
 
-    `grace`: so long after the change a row may be missing in the archive. `patience_seconds`: so
-    long what may be young is looked at again, and once at least. `only`: one entity, not all.
+    `grace`: how long after the change a row may be missing in the archive. `patience_seconds`: how
+    long recent suspects are checked again, at least once. `only`: one entity, not all.
     """
 
     audit: AuditRepository
@@ -74,7 +74,7 @@ class AuditVerificationDependencies:
 
 @dataclass(frozen=True, slots=True)
 class AuditVerificationReport:
-    """What was looked at, and all that is wrong, in a fixed order: the first link of each chain."""
+    """What was checked, and all errors in a fixed order: the first link of each chain."""
 
     rows: int
     entities: int
@@ -87,12 +87,12 @@ class AuditVerificationReport:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether no errors were found."""
         return not self.findings
 
 
 def verify(deps: AuditVerificationDependencies) -> AuditVerificationReport:
-    """Verify everything, or one entity with what the archive may have of it."""
+    """Verify everything, or one entity with its part of the archive."""
     began = deps.outside.now()
     roots = deps.reader.read_archive(began)
     _read_tables(deps)
@@ -150,7 +150,7 @@ def _read_tables(deps: AuditVerificationDependencies) -> None:
 def _read_entity(
     entity_id: str, deps: AuditVerificationDependencies
 ) -> tuple[list[IndexedEntity], list[IndexedRow]]:
-    """An entity as it is, and then its rows."""
+    """An entity's item, and then its rows."""
     items = [deps.tables.item(model, entity_id) for _, model in AUDITED.values()]
     rows = [_indexed_row(entity_id, row) for row in deps.audit.chain(entity_id)]
     return [_entity(item) for item in items if item is not None], rows
@@ -187,19 +187,19 @@ def _indexed_row(entity_id: str, row: AuditRow | Unreadable) -> IndexedRow:
     )
 
 
-# -------------------------------------------------------------------- judging
+# -------------------------------------------------------------------- verifying
 
 
 @dataclass
 class _Again:
-    """What the looks at the suspects have come to."""
+    """The results of all checks of the suspects."""
 
     findings: list[Finding] = field(default_factory=list)
     young: int = 0
 
 
 def _bad(entity_id: str, look: ChainView, deps: AuditVerificationDependencies) -> Finding | None:
-    """The first link that is wrong for good."""
+    """The first final error."""
     if not look.outside:
         return look.bad
     raised = deps.alerts.raised(row.alert_id for row in look.outside)
@@ -212,7 +212,7 @@ def _suspect(entity_id: str, look: ChainView, before: IndexedEntity | None) -> S
 
 
 def _look_again(began: datetime, deps: AuditVerificationDependencies) -> _Again:
-    """Look at every suspect once at least, and until patience has ended, unless it has cleared."""
+    """Check every suspect at least once, until it has cleared or the patience has ended."""
     again = _Again()
     until = deps.outside.now() + timedelta(seconds=deps.patience_seconds)
     while deps.index.suspects("", 1):
@@ -257,7 +257,7 @@ def _look_at(suspect: Suspect, deps: AuditVerificationDependencies) -> ChainView
 
 
 def _conclude(entity_id: str, look: ChainView, oldest_young: Timestamp, again: _Again) -> None:
-    """What of a suspect is wrong after all: the first of it."""
+    """The first final error of a suspect."""
     if look.unarchived is not None and look.unarchived_at < oldest_young:
         again.findings.append(look.unarchived)
         return

@@ -1,4 +1,4 @@
-"""What a verification has read, in a temporary SQLite file: millions of rows, little memory.
+"""Everything that a verification has read, in a temporary SQLite file: millions of rows.
 
 A scan gives rows in the order of their hashes, the archive in that of their arrival; to compare
 them, and to follow a chain, they have to be in the order of entity and sequence.
@@ -44,7 +44,7 @@ _ARCHIVED, _ENTITY = 1, 2
 class IndexedRow:
     """A row of the audit table; `hash` is None for an item that is not a valid audit row any more.
 
-    `alert_id`: of a row that tells a change from outside, the alert that was raised about it.
+    `alert_id`: for an out-of-band change, the alert that was raised about it.
     """
 
     entity_id: str
@@ -95,9 +95,9 @@ class ChainEntry:
 
 
 class VerificationDatabase:
-    """A SQLite file; several threads may add to it. Nothing in it outlives the verification.
+    """A SQLite file; several threads may add to it. It is deleted after the verification.
 
-    `lock` keeps their statements apart.
+    `lock` serializes their statements.
     """
 
     def __init__(self, file: Path, lock: AbstractContextManager[Any]) -> None:
@@ -109,11 +109,11 @@ class VerificationDatabase:
         self._database.executescript(_TABLES)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()
 
     def add_rows(self, rows: Iterable[IndexedRow]) -> None:
-        """Rows of the audit table; one that is read again takes the place of the first."""
+        """Rows of the audit table; a row that is read again replaces the first one."""
         self._add(
             "rows",
             (
@@ -150,7 +150,7 @@ class VerificationDatabase:
             return added.rowcount > 0
 
     def cover(self, names: Iterable[str], root: int) -> list[str]:
-        """Note that a root covers these segments; those that are not there."""
+        """Record that a root covers these segments; returns the missing ones."""
         missing = []
         with self._lock:
             for name in names:
@@ -170,13 +170,13 @@ class VerificationDatabase:
             yield name, datetime.fromtimestamp(written_at).astimezone()
 
     def suspect(self, suspect: Suspect) -> None:
-        """Keep an entity in mind, also while `evidence` is being read."""
+        """Record a suspect, also while `evidence` is being read."""
         before = suspect.before
         version_and_hash = (None, None) if before is None else (before.version, before.image_hash)
         self._add("suspects", [(suspect.entity_id, *version_and_hash)])
 
     def clear(self, suspect: Suspect) -> None:
-        """An entity is suspected no longer."""
+        """Remove a suspect."""
         with self._lock:
             self._database.execute("DELETE FROM suspects WHERE entity = ?", (suspect.entity_id,))
 
@@ -192,7 +192,7 @@ class VerificationDatabase:
         ]
 
     def forget(self, entity_id: str) -> None:
-        """Forget what the tables said of an entity, to read it again."""
+        """Remove what was read about an entity, to read it again."""
         with self._lock:
             self._database.execute("DELETE FROM rows WHERE entity = ?", (entity_id,))
             self._database.execute("DELETE FROM entities WHERE entity = ?", (entity_id,))

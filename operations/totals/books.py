@@ -1,4 +1,4 @@
-"""Payments and totals as a check of totals reads them: whole tables in segments, only to read."""
+"""Payments and totals as read by a check of totals: whole tables in segments, read only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOTALS_PAGE: Final = 1_000
 
 
 class CountablePayment(BaseModel, frozen=True):
-    """What of a payment its totals need."""
+    """The attributes of a payment that its totals need."""
 
     id: str
     version: int
@@ -56,7 +56,7 @@ class TotalsScan:
         return (page.rows for page in pages)
 
     def totals(self, segment: int) -> Iterator[list[tuple[Group, Figures]]]:
-        """One segment of all total rows, with what each is a total of."""
+        """One segment of all total rows, with the group of each."""
         pages = self._store.scan(
             Total, _AnyRow, segment=segment, total_segments=SEGMENTS, page_size=TOTALS_PAGE
         )

@@ -1,8 +1,8 @@
-"""Checking totals against the payments themselves, while payments go on; and putting them right.
+"""Checks totals against the payments themselves, while payments continue; and repairs them.
 
 First everything is read once: the payments are added up by group and compared with the sums, and
-each payment with what it is counted with. What does not agree may be in flight, so each such group
-is then looked at by itself, several times: a payment is miscounted only if it stays so in one
+each payment with its counted state. A difference may be in flight, so each such group
+is then read separately, several times: a payment is miscounted only if it stays so in one
 version, and a sum is wrong only if it differs from what is counted between two readings of the same
 steps.
 """
@@ -35,16 +35,16 @@ MAX_GROUPS: Final = 200_000
 """Groups held in memory, some 150 MB; beyond, the tables are read several times, a share each."""
 MAX_PASSES: Final = 1_024
 LOOKS: Final = 4
-"""At a group that does not agree, with a pause between them."""
+"""Reads of a group with a difference, with a pause between them."""
 PAUSE_SECONDS: Final = 2.0
 """Streams and indexes settle within seconds."""
 MAX_NAMED: Final = 10
-"""Miscounted payments that a difference names."""
+"""Miscounted payments listed in a difference."""
 
 
 @dataclass(frozen=True)
 class TotalsReconcilerDependencies:
-    """What a check works with. `progress` hears a table's name and how many rows were read."""
+    """Dependencies of a check. `progress` gets a table's name and the number of rows read."""
 
     books: TotalsScan
     totals: TotalsRepository
@@ -57,7 +57,7 @@ class TotalsReconcilerDependencies:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A group whose totals are wrong. `expected`: its payments as they stand; `found`: its rows."""
+    """A group with wrong totals. `expected`: from its payments; `found`: from its rows."""
 
     group: Group
     expected: Figures
@@ -68,7 +68,7 @@ class Difference:
 
 @dataclass
 class CheckReport:
-    """What a check found. `unsettled` groups were changing whenever they were looked at."""
+    """The result of a check. `unsettled` groups were changing whenever they were read."""
 
     payments: int = 0
     groups: int = 0
@@ -78,7 +78,7 @@ class CheckReport:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is wrong, or not any more."""
+        """Whether no difference is left."""
         return all(each.repaired for each in self.differences)
 
 
@@ -87,7 +87,7 @@ class _TooManyGroups(Exception):
 
 
 def check_totals(deps: TotalsReconcilerDependencies, *, repair: bool = False) -> CheckReport:
-    """Compare all totals with the payments, and put right what is wrong, if `repair`."""
+    """Compare all totals with the payments, and repair differences, if `repair`."""
     passes = 1
     while True:
         report = CheckReport(passes=passes)
@@ -112,7 +112,7 @@ def check_totals(deps: TotalsReconcilerDependencies, *, repair: bool = False) ->
 
 @dataclass
 class _Sums:
-    """What the payments and the rows of totals add up to, of one share of the merchants."""
+    """The sums of the payments and of the rows of totals, for one share of the merchants."""
 
     most: int
     lock: AbstractContextManager[Any]
@@ -183,7 +183,7 @@ def _add_page(
     return len(payments)
 
 
-# ------------------------------------------------------------ looking again, and putting right
+# ------------------------------------------------------------ reading again, and repairing
 
 
 def _judge(
@@ -205,7 +205,7 @@ def _judge(
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What several looks at a group agree on. `lacking`: what its rows lack of what is counted."""
+    """What several reads of a group agree on. `lacking`: what is missing in its rows."""
 
     last: Snapshot
     miscounted: Mapping[str, int]
@@ -221,7 +221,7 @@ class _Verdict:
 
 
 def _verdict(group: Group, deps: TotalsReconcilerDependencies) -> _Verdict:
-    """Right as soon as one look says so; wrong only by what all looks have seen."""
+    """Correct as soon as one read says so; wrong only by what all reads have found."""
     looks = [take_snapshot(group, deps.look)]
     while not (verdict := _agreed(looks)).is_right and len(looks) < LOOKS:
         deps.outside.sleep(PAUSE_SECONDS)
@@ -240,7 +240,7 @@ def _agreed(looks: Sequence[Snapshot]) -> _Verdict:
 
 
 def _repair(group: Group, verdict: _Verdict, deps: TotalsReconcilerDependencies) -> None:
-    """Count the miscounted payments as they stand, then add what the rows lack."""
+    """Count the miscounted payments in their current state, then add what the rows lack."""
     for payment_id in sorted(verdict.miscounted):
         _count_again(payment_id, deps)
     after = _verdict(group, deps)
@@ -251,7 +251,7 @@ def _repair(group: Group, verdict: _Verdict, deps: TotalsReconcilerDependencies)
     try:
         deps.totals.correct(group, bucket, after.last.mark, after.lacking, token=token)
     except MovedMeanwhile:
-        return  # folded or corrected by another: the look that follows says how it stands
+        return  # folded or corrected by another: the next read has the result
 
 
 def _count_again(payment_id: str, deps: TotalsReconcilerDependencies) -> None:
@@ -259,7 +259,7 @@ def _count_again(payment_id: str, deps: TotalsReconcilerDependencies) -> None:
     counted = deps.totals.counted([payment_id]).get(payment_id)
     if found is None or not is_counted(found) or is_counted_right(found, counted):
         return
-    assert found.merchant_bucket is not None, f"{payment_id} is in no list"
+    assert found.merchant_bucket is not None, f"{payment_id} has no list bucket"
     stays = counted is not None and counted.group.merchant_id == found.merchant_id
     bucket = counted.bucket if counted is not None and stays else found.merchant_bucket
     step = CountStep(counted, contribution_of(found, bucket))
@@ -267,4 +267,4 @@ def _count_again(payment_id: str, deps: TotalsReconcilerDependencies) -> None:
     try:
         deps.totals.count([step], token=token)
     except CountedMeanwhile:
-        return  # by the projector: the look that follows says how it stands
+        return  # by the projector: the next read has the result

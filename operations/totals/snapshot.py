@@ -1,4 +1,4 @@
-"""One look at a group of totals: its rows, what its payments are counted with, and the payments."""
+"""One reading of a group of totals: its rows, its payments' counted states, and the payments."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ LIST_PAGE: Final = 1_000
 
 @dataclass(frozen=True)
 class SnapshotDependencies:
-    """What a look works with.
+    """Dependencies of a reading.
 
-    It remembers no merchant: looks that share a number of buckets may agree on one too few.
+    It caches no merchant: with an outdated number of buckets readings could agree wrongly.
     """
 
     totals: TotalsRepository
@@ -56,10 +56,10 @@ class SnapshotDependencies:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was seen. Payments and what they are counted with may be of different moments.
+    """The result. Payments and their counted states may be from different moments.
 
-    `is_settled`: nothing was counted while it was read, so `counted` and `found` are of one moment.
-    `miscounted` has the version of each payment that is not counted with what it adds.
+    `is_settled`: nothing was counted while it was read, so `counted` and `found` are consistent.
+    `miscounted` has the version of each payment whose counted state is wrong.
     """
 
     expected: Figures
@@ -71,12 +71,12 @@ class Snapshot:
 
     @property
     def lacking(self) -> Figures:
-        """What the rows of the sums lack."""
+        """What is missing in the rows of the sums."""
         return self.counted.minus(self.found)
 
 
 def take_snapshot(group: Group, deps: SnapshotDependencies) -> Snapshot:
-    """Look at a group, while payments go on. Raises Unavailable while it is being folded."""
+    """Read a group, while payments continue. Raises Unavailable while it is being folded."""
     keys = deps.keys_of(group.merchant_id)
 
     def rows() -> list[Total]:

@@ -202,7 +202,7 @@ def test_the_command_reports_an_edit_and_fails_and_an_alert_is_raised(
     one = [*asked, "--entity", payment_id]
     assert verified_in_the_end(deployment, payment_id).findings == ()
     assert main(one) == 0
-    assert "Every chain holds" in capsys.readouterr().out
+    assert "Every chain is valid" in capsys.readouterr().out
     first = log.rows(payment_id)[0]
     log.put(first.model_copy(update={"ip_address": "192.0.2.99"}))
     assert main(one) == 1

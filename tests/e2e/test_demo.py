@@ -36,7 +36,7 @@ def _tell(deployment: Deployment) -> None:
     story = _demo(deployment.workspace.directory)
     output, _ = story.communicate(timeout=DEMO_SECONDS)
     assert story.returncode == 0, output
-    assert "Every step held." in output
+    assert "Every step succeeded." in output
 
 
 def test_the_demo_succeeds(deployment: Deployment) -> None:

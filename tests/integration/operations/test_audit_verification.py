@@ -213,7 +213,7 @@ def test_an_entity_restored_to_earlier_values_is_found(auditor: AuditHarness) ->
         == frozenset()
     )
     auditor.archive(auditor.chain(state.id)[1:])
-    assert "put back" in auditor.only_finding().reason
+    assert "it was restored" in auditor.only_finding().reason
 
 
 def test_a_missing_entity_and_one_without_rows_are_found(auditor: AuditHarness) -> None:
@@ -268,8 +268,8 @@ def test_an_overwritten_hidden_or_forged_segment_is_found(auditor: AuditHarness)
     s3.put_object(Bucket=bucket, Key=wrong, Body=body)
     found = {finding.subject: finding for finding in auditor.verify().findings}
     assert set(found) == {over, hidden, wrong, entities[0]}
-    assert "written over or hidden 1 times" in found[over].reason
-    assert "written over or hidden 1 times" in found[hidden].reason
+    assert "overwritten or hidden 1 times" in found[over].reason
+    assert "overwritten or hidden 1 times" in found[hidden].reason
     assert "does not match its name" in found[wrong].reason
     assert (found[entities[0]].position, found[entities[0]].sequence) == (1, version_key(1))
 
@@ -353,7 +353,7 @@ def test_a_missing_segment_that_a_root_covers_is_found(auditor: AuditHarness) ->
     reader = ArchiveReader(elsewhere.archive, index, auditor.stage.public_key(), RealThreads)
     assert reader.read_archive(auditor.platform.clock()) == 1
     assert [(f.subject, f.reason) for f in reader.findings] == [
-        (root.names[0], "root 1 covers it, and it is gone")
+        (root.names[0], "root 1 covers it, but it is missing")
     ]
     index.close()
     assert moved.stage.segments() == {}

@@ -174,7 +174,7 @@ def test_an_entity_restored_after_a_logged_out_of_band_change_is_found(
     told_outside(auditor, state, edited)
     (finding,) = auditor.verify().findings
     assert (finding.subject, finding.position) == (state.id, 2)
-    assert "put back" in finding.reason
+    assert "it was restored" in finding.reason
 
 
 # -------------------------------------------------------------------- how much is read

@@ -187,7 +187,7 @@ def test_batches_that_still_fail_stay_with_their_reason_and_the_others_are_remov
     report = stand.redrive()
     ((key, why),) = report.remaining.items()
     assert stand.keys() == [key]
-    assert "did not take the record" in why
+    assert "did not process the record" in why
     assert report.taken == len(before) - 1
     with pytest.raises(LocalError, match="1 remain") as left:
         require_nothing_left(report, Progress())
@@ -279,7 +279,7 @@ def test_other_objects_are_left_in_place(stand: Stand) -> None:
             "not a failed batch",
             "not a failed batch",
             "no records",
-            "none of this stage",
+            "does not belong to this stage",
             "'archive'",
         ),
         strict=True,

@@ -73,13 +73,13 @@ def test_kept_data_stays_until_it_is_deleted(
 ) -> None:
     command = ["--state-dir", str(workspace.directory), "down"]
     assert main([*command, "--keep"]) == 0
-    assert "Its data is kept: the next `make up` finds it." in capsys.readouterr().err
+    assert "Its data is kept: the next `make up` uses it." in capsys.readouterr().err
     assert (workspace.emulator_state / "state" / "dynamodb.json").exists()
     assert not workspace.process_file.exists()
     assert main([*command, "--keep"]) == 0
-    assert "Kept data is there" in capsys.readouterr().err
+    assert "Data was kept" in capsys.readouterr().err
     assert main(command) == 0
-    assert "The data that was kept is deleted." in capsys.readouterr().err
+    assert "The kept data was deleted." in capsys.readouterr().err
     assert not workspace.emulator_state.exists()
 
 

@@ -64,7 +64,7 @@ REPORTS: list[tuple[str, Any, str]] = [
         "resolver",
         asdict(ResolverReport(9, 1, 4, 0, 2, 1, True)),
         "1 payment resolved, 4 still unknown (1 of them for too long), "
-        '2 FAILED: make logs ARGS="resolver"; not finished, the next run goes on',
+        '2 FAILED: make logs ARGS="resolver"; not finished, the next run continues',
     ),
     ("holds", asdict(ExpiryReport(due=2, expired=1)), "1 of 2 due holds expired"),
     ("retries", asdict(RetriesReport(due=1, queued=1)), "1 of 1 due webhook queued"),
@@ -77,7 +77,7 @@ REPORTS: list[tuple[str, Any, str]] = [
     (
         "missing",
         asdict(SweepReport(finished=False, merchants=1, missing=7, failed=0)),
-        "1 merchant swept, 7 transactions missing; not finished, the next run goes on",
+        "1 merchant swept, 7 transactions missing; not finished, the next run continues",
     ),
     (
         "archive",
@@ -86,10 +86,10 @@ REPORTS: list[tuple[str, Any, str]] = [
     ),
     ("proof", VerificationOutcome(Phase.ACCOUNTS, "run_1").answer(), "not finished, at accounts"),
     ("proof", VerificationOutcome(Phase.ACCOUNTS, "run_1", busy=True).answer(), "another run is"),
-    ("proof", proved(), f"the books balance as of {AT}"),
-    ("proof", proved(CheckName.CONSERVATION), "THE BOOKS DO NOT BALANCE: conservation."),
-    ("rotation", swept(0), "4 of 10 rows encrypted again"),
-    ("rotation", swept(1), '4 of 10 rows encrypted again, 2 FAILED: make logs ARGS="rotation"'),
+    ("proof", proved(), f"the ledger balances as of {AT}"),
+    ("proof", proved(CheckName.CONSERVATION), "THE LEDGER DOES NOT BALANCE: conservation."),
+    ("rotation", swept(0), "4 of 10 rows re-encrypted"),
+    ("rotation", swept(1), '4 of 10 rows re-encrypted, 2 FAILED: make logs ARGS="rotation"'),
 ]
 
 

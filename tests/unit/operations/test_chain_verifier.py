@@ -113,25 +113,27 @@ def test_an_entity_that_matches_its_chain_is_accepted(
 @pytest.mark.parametrize(
     ("now", "rows", "reason"),
     [
-        pytest.param(item(1, "one"), [V1, V2], "put back", id="an older version"),
+        pytest.param(item(1, "one"), [V1, V2], "it was restored", id="an older version"),
         pytest.param(item(2, "x"), [V1, V2], "no row records its values", id="another image"),
         pytest.param(
             item(2, "two"),
             [V1, V2, outside(2, 9, "x")],
-            "put back",
+            "it was restored",
             id="before an out-of-band change",
         ),
         pytest.param(
             item(2, "x"),
             [V1, V2, outside(2, 7, "x"), outside(2, 8, "y")],
-            "put back",
+            "it was restored",
             id="between two out-of-band changes",
         ),
-        pytest.param(item(3, "three"), LATE_THIRD, "put back", id="a version that was logged late"),
+        pytest.param(
+            item(3, "three"), LATE_THIRD, "it was restored", id="a version that was logged late"
+        ),
         pytest.param(
             item(2, "y"),
             [V1, V2, HAND, late(HAND, 8, 2, "x", OUT_OF_BAND_ACTION)],
-            "put back",
+            "it was restored",
             id="to an out-of-band change that was rebuilt from the next one",
         ),
         pytest.param(None, [V1, V2], "missing", id="deleted without a row"),
