@@ -144,6 +144,8 @@ class _Chain:
     def _write(self, change: AuditableChange) -> bool:
         """Write the row of the record unless it exists; an existing row is not judged again."""
         reason = out_of_band_reason(change)
+        if reason is None and self._began(change):
+            return True
         there = self._row_of_version(change) if reason is None else None
         same = there is not None and there.image_hash == change.new_hash
         if same and self._was_deleted_before(change):
@@ -209,6 +211,24 @@ class _Chain:
             yield from self.projection.audit.since(self.entity_id, first)
 
     # ------------------------------------------------------------ changes by the application
+
+    def _began(self, change: AuditableChange) -> bool:
+        """Write the first row of a new entity without reading the chain; False if it is not new.
+
+        DynamoDB refuses the write where that row exists: a first version's record is seldom
+        redelivered. Rows before it could only be of out-of-band changes to an id that nothing had
+        yet; such a chain does not verify, and those changes have their alerts.
+        """
+        new = change.record.kind is Kind.INSERT and self._recent is None
+        if not new or change.record.sequence_number in self.unexplained:
+            return False
+        with _making_a_row():
+            row = self.projection.rows.of_version(change, version_key(change.new_version), GENESIS)
+        with _reading_the_log():
+            if self.projection.audit.append(row) is not None:
+                return False
+        self._recent = [row]
+        return True
 
     def _version(self, change: AuditableChange) -> None:
         key, head = version_key(change.new_version), self._head()

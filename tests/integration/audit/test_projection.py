@@ -120,6 +120,17 @@ def test_balance_shards_have_their_own_chains(platform: Platform) -> None:
     assert chain_of(platform, row.id) == []
 
 
+def test_a_new_entity_takes_one_call_and_its_next_version_two(either_world: Platform) -> None:
+    platform = either_world
+    states, records = history(platform, account(platform), {"held_in": 1})
+    usage = platform.store.usage
+    for record, calls in zip(records, (1, 2), strict=True):
+        usage.restart()
+        assert audit_projection(platform)([record]) == DONE
+        assert usage.counts()["round_trips"] == calls
+    must_tell(platform, states)
+
+
 # ------------------------------------------------------------ repeated, late, concurrent, partial
 
 
