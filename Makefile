@@ -173,6 +173,14 @@ fuzz: venv node ## many requests made up from the OpenAPI document, to a stack o
 bench: venv ## measure, beside the alternatives  [ARGS="transfer sale", ARGS=--help]
 	@$(PY) -m benchmarks $(ARGS)
 
+.PHONY: load
+load: venv ## real clients against a stage, every answer checked  [STAGE= RATE=10 SECONDS=30 TOKEN= MERCHANT= ARGS=--help]
+	@# STAGE has a default for `make synth`: only one that was asked for is meant here.
+	@PAYMENTS_TOKEN="$${TOKEN:-$$PAYMENTS_TOKEN}" $(PY) -m operations load \
+		$(if $(filter command environment,$(origin STAGE)),--stage '$(STAGE)') \
+		$(if $(RATE),--rate '$(RATE)') $(if $(SECONDS),--seconds '$(SECONDS)') \
+		$(if $(MERCHANT),--merchant '$(MERCHANT)') $(ARGS)
+
 # -------------------------------------------------------------------- AWS
 
 .PHONY: synth

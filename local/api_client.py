@@ -54,6 +54,7 @@ class ApiClient:
     def __init__(
         self, api_url: str, bearer: str | None, timeout_seconds: float = TIMEOUT_SECONDS
     ) -> None:
+        self.api_url, self.bearer = api_url, bearer
         headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
         # Nothing from the environment: a proxy must not see calls to this machine. Connections
         # are not kept, so none is left open by an abandoned client.

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Final
 
 from local.cli import Command, add_state_directory, run
 from local.progress import Progress
 from local.workspace import Workspace
+
+MOST_CLIENTS: Final = 1_000
+"""Threads of a load test; more would only wait for each other."""
 
 
 def _proof(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
@@ -72,6 +76,65 @@ def _verify_audit(options: argparse.Namespace, workspace: Workspace, progress: P
     verify_audit(workspace, progress, entity=options.entity)
 
 
+def _load(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from operations.load.run import load, plan_of
+    from operations.load.target import SANDBOX_METHOD, Wanted
+
+    wanted = Wanted(
+        stage=options.stage,
+        merchant=options.merchant or None,
+        payment_method=options.payment_method or SANDBOX_METHOD,
+        moves_real_money=options.moves_real_money,
+    )
+    plan = plan_of(options.rate, options.seconds, options.clients)
+    load(plan, wanted, workspace, progress)
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"give a number above 0, not {text!r}")
+    return number
+
+
+def _clients(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_CLIENTS:
+        raise argparse.ArgumentTypeError(f"give 1 to {MOST_CLIENTS} clients, not {text!r}")
+    return int(text)
+
+
+def _add_load(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    load = commands.add_parser(
+        "load", help="send mixed requests at a rate, and check every answer afterwards"
+    )
+    load.add_argument(
+        "--stage",
+        default=None,
+        metavar="NAME",
+        help="a stage in AWS (token: $PAYMENTS_TOKEN; default: the local one)",
+    )
+    load.add_argument(
+        "--rate", type=_positive, default=10.0, metavar="N", help="requests per second (10)"
+    )
+    load.add_argument("--seconds", type=_positive, default=30.0, metavar="N", help="how long (30)")
+    load.add_argument(
+        "--clients", type=_clients, default=None, metavar="N", help="requests at once, at the most"
+    )
+    load.add_argument(
+        "--merchant", default="", metavar="mer_…", help="an operator's token acts for it"
+    )
+    load.add_argument(
+        "--payment-method", default="", metavar="TOKEN", help="default: the sandbox's tok_approved"
+    )
+    load.add_argument(
+        "--moves-real-money", action="store_true", help="needed for a stage of live payments"
+    )
+    load.set_defaults(command=_load)
+
+
 def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Commands that check and repair stored data."""
     proof = commands.add_parser("proof", help="verify the ledger")
@@ -124,5 +187,6 @@ def _parser() -> argparse.ArgumentParser:
         "--stage", default=None, metavar="NAME", help="a stage in AWS (token: $PAYMENTS_TOKEN)"
     )
     upload.set_defaults(command=_upload_settlement)
+    _add_load(commands)
     _add_upkeep(commands)
     return parser
