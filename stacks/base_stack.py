@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -12,15 +12,55 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from runtime.settings import Settings
+from stacks.constructs.alarms import decryption_failure_alarm, log_alarm
 from stacks.constructs.queues import DeadLetterQueue
 from stacks.constructs.schedule import Schedule
-from stacks.constructs.service_function import FunctionSpec, ServiceFunction
+from stacks.constructs.service_function import FunctionSpec, HandlerModule, ServiceFunction
 from stacks.data import DataStack
-from stacks.iam.statements import queue_statements, table_statements
-from stacks.stage import StageConfig
+from stacks.environment import settings_for
+from stacks.iam.statements import (
+    Purpose,
+    data_key_statement,
+    queue_statements,
+    table_statements,
+)
+from stacks.stage import Schedules, StageConfig
 
-MakeSpec = Callable[[list[iam.PolicyStatement]], FunctionSpec]
-"""Makes a function's spec, given its rights to its dead letters."""
+
+@dataclass(frozen=True, kw_only=True)
+class LogAlarm:
+    """An alarm that a log line triggers whose message is one of `messages`."""
+
+    construct_id: str
+    messages: tuple[str, ...]
+    metric_name: str
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduledWorker:
+    """A function that runs on a schedule. A run that fails is kept in a dead-letter queue."""
+
+    name: str
+    """Name of the service, the schedule and the output; the constructs' ids begin with it."""
+    module: HandlerModule
+    description: str
+    settings: type[Settings]
+    values: Callable[[StageConfig, DataStack], Mapping[str, str | int]] = lambda _stage, _data: {}
+    """Values of the settings, besides tables and ARNs of data keys."""
+    data_keys: tuple[Purpose, ...] = ()
+    """Purposes for which it encrypts and decrypts fields."""
+    statements: Callable[[DataStack], list[iam.PolicyStatement]] = lambda _: []
+    """Permissions besides tables, data keys and its dead-letter queue."""
+    wildcard_resources: Callable[[DataStack], Mapping[str, str]] = lambda _: {}
+    no_dead_letter_queue: str = "Failed runs go to an on-failure destination, with their error."
+    minutes: Callable[[Schedules], int]
+    """Minutes between two runs."""
+    timeout_seconds: int
+    memory_mb: int = 512
+    alarms: tuple[LogAlarm, ...] = ()
+    """Alarms besides those for errors, dead letters and fields that cannot be decrypted."""
 
 
 class FunctionsStackProps(TypedDict):
@@ -57,22 +97,65 @@ class FunctionsStack(Stack):
             log_key=self._key,
         )
 
-    def _scheduled(
-        self, construct_id: str, name: str, make: MakeSpec, minutes: int
-    ) -> ServiceFunction:
-        """A function that runs every so many minutes; a run that fails waits in dead letters."""
+    def _scheduled(self, workers: Iterable[ScheduledWorker]) -> dict[str, ServiceFunction]:
+        """The workers' functions with their schedules, dead-letter queues and alarms, by name."""
+        return {worker.name: self._scheduled_function(worker) for worker in workers}
+
+    def _scheduled_function(self, worker: ScheduledWorker) -> ServiceFunction:
+        construct_id = worker.name.capitalize()
         dead = DeadLetterQueue(self, f"{construct_id}DeadLetters", key=self._key).queue
-        rights = queue_statements("DeadLetters", dead.queue_arn, self._key.key_arn, "SendMessage")
-        function = self._function(construct_id, make(rights))
-        self._schedules[name] = Schedule(
+        function = self._function(construct_id, self._spec(worker, dead.queue_arn))
+        self._schedules[worker.name] = Schedule(
             self,
             f"{construct_id}Schedule",
-            name=name,
-            minutes=minutes,
+            name=worker.name,
+            minutes=worker.minutes(self._stage.schedules),
             target=function.live,
             dead_letters=dead,
         )
+        if worker.data_keys:
+            decryption_failure_alarm(
+                self, f"{construct_id}Unopenable", log_group=function.log_group
+            )
+        for alarm in worker.alarms:
+            log_alarm(
+                self,
+                alarm.construct_id,
+                log_group=function.log_group,
+                messages=alarm.messages,
+                metric_name=alarm.metric_name,
+                description=alarm.description,
+            )
         return function
+
+    def _spec(self, worker: ScheduledWorker, dead_letters_arn: str) -> FunctionSpec:
+        keys = {purpose: self._data.data_keys[purpose] for purpose in worker.data_keys}
+        return FunctionSpec(
+            module=worker.module,
+            description=worker.description,
+            settings=settings_for(
+                worker.settings,
+                stage=self._stage,
+                tables=self._data.tables,
+                service=worker.name,
+                **{f"{purpose}_key_arn": key.key_arn for purpose, key in keys.items()},
+                **worker.values(self._stage, self._data),
+            ),
+            statements=[
+                *(
+                    data_key_statement(key, purpose, "Decrypt", "GenerateDataKey")
+                    for purpose, key in keys.items()
+                ),
+                *worker.statements(self._data),
+                *queue_statements(
+                    "DeadLetters", dead_letters_arn, self._key.key_arn, "SendMessage"
+                ),
+            ],
+            wildcard_resources=worker.wildcard_resources(self._data),
+            no_dead_letter_queue=worker.no_dead_letter_queue,
+            memory_mb=worker.memory_mb,
+            timeout_seconds=worker.timeout_seconds,
+        )
 
     def _write_outputs(self, functions: Mapping[str, ServiceFunction]) -> None:
         """The functions' names, and which of them a schedule invokes with what."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack
@@ -18,6 +19,7 @@ from stacks.constructs.queues import WorkQueue
 from stacks.constructs.schema_table import SchemaTable, pascal
 from stacks.iam.key_users import DATA_KEY_USERS, only_listed_roles
 from stacks.iam.resource_policies import append_only, one_archivist
+from stacks.iam.statements import Purpose
 from stacks.stage import PROD, StageConfig
 
 SETTLEMENT_COLD_AFTER_DAYS: Final = 90
@@ -101,6 +103,11 @@ class DataStack(Stack):
             consumer_timeout_seconds=EXPORT_TIMEOUT_SECONDS,
         )
         self._write_outputs()
+
+    @property
+    def data_keys(self) -> Mapping[Purpose, kms.Key]:
+        """The KMS keys that wrap data keys, by purpose."""
+        return {"pii": self.pii_key, "pci": self.pci_key, "index": self.index_key}
 
     def _settlement_files(self, construct_id: str, access_logs: s3.Bucket) -> None:
         """Where settlement files are uploaded, converted, and moved when they are rejected."""

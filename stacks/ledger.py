@@ -1,17 +1,15 @@
-"""What keeps the books beside the requests: projections of the change streams, and schedules."""
+"""Work on the ledger outside requests: projections of the change streams, and schedules."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, Unpack
 
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from runtime.alerts.models import EVENT_SOURCE
-from runtime.core.change_context import ENTRY_CONFLICT, NOT_COMPACTED, OUT_OF_BAND, PARKED
-from runtime.settings import HoldsSettings, ProjectSettings, TotalsSettings, VerifyLedgerSettings
-from runtime.verification.models import LEDGER_VERIFICATION_FAILED
+from runtime.core.change_context import ENTRY_CONFLICT, OUT_OF_BAND, PARKED
+from runtime.settings import ProjectSettings
 from stacks.base_stack import FunctionsStack, FunctionsStackProps
 from stacks.constructs.alarms import (
     alerts_alarm,
@@ -29,15 +27,10 @@ from stacks.iam.statements import (
     queue_statements,
     through_service,
 )
+from stacks.scheduled_workers import LEDGER
 
 PROJECT_TIMEOUT_SECONDS: Final = 60
 PROJECT_MEMORY_MB: Final = 1024
-HOLDS_TIMEOUT_SECONDS: Final = 120
-TOTALS_TIMEOUT_SECONDS: Final = 300
-PROOF_TIMEOUT_SECONDS: Final = 900
-"""Lambda's longest (Lambda quotas)."""
-PROOF_MEMORY_MB: Final = 1769
-"""One whole virtual processor (Lambda Developer Guide)."""
 PROJECTED: Final[Mapping[str, Mapping[str, Any] | None]] = {
     "accounts": {
         # Rows that reserve account numbers are in the same table but are not accounts.
@@ -53,44 +46,17 @@ PROJECTED: Final[Mapping[str, Mapping[str, Any] | None]] = {
     "transfers": None,
 }
 """Tables whose streams feed the projector (runtime/functions/composition/projector.py), and which
-of their
-records do."""
+of their records do."""
 
 
 class LedgerStack(FunctionsStack):
-    """Project (change streams), holds (expiry), totals (folding) and proof (of the books)."""
+    """Project, which is fed by the change streams, and the scheduled workers."""
 
     def __init__(
         self, scope: Construct, construct_id: str, **props: Unpack[FunctionsStackProps]
     ) -> None:
         super().__init__(scope, construct_id, **props)
-        self.functions: dict[str, ServiceFunction] = {"project": self._projector()}
-        self.functions["holds"] = self._scheduled(
-            "Holds", "holds", self._holds, self._stage.schedules.holds_minutes
-        )
-        self.functions["totals"] = self._scheduled(
-            "Totals", "totals", self._totals, self._stage.schedules.totals_minutes
-        )
-        log_alarm(
-            self,
-            "NotFolded",
-            log_group=self.functions["totals"].log_group,
-            messages=(NOT_COMPACTED,),
-            metric_name="TotalsNotFolded",
-            description="Totals of closed days are not compacted; summaries read more rows.",
-        )
-        self.functions["proof"] = self._scheduled(
-            "Proof", "proof", self._proof, self._stage.schedules.proof_minutes
-        )
-        log_alarm(
-            self,
-            "BooksContradict",
-            log_group=self.functions["proof"].log_group,
-            messages=(LEDGER_VERIFICATION_FAILED,),
-            metric_name="LedgerVerificationFailed",
-            description="Ledger verification failed; GET /v1/proof lists each violation.",
-        )
-        self._write_outputs(self.functions)
+        self._write_outputs({"project": self._projector(), **self._scheduled(LEDGER)})
 
     def _projector(self) -> ServiceFunction:
         """Streams → project; what cannot be projected at all lies in the failed batches."""
@@ -161,46 +127,4 @@ class LedgerStack(FunctionsStack):
             no_dead_letter_queue="Fed by streams, which have on-failure destinations.",
             memory_mb=PROJECT_MEMORY_MB,
             timeout_seconds=PROJECT_TIMEOUT_SECONDS,
-        )
-
-    def _holds(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
-        return FunctionSpec(
-            module="expire_holds",
-            description="Releases expired holds",
-            settings=settings_for(
-                HoldsSettings, stage=self._stage, tables=self._data.tables, service="holds"
-            ),
-            statements=dead_letter_rights,
-            no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
-            timeout_seconds=HOLDS_TIMEOUT_SECONDS,
-        )
-
-    def _totals(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
-        return FunctionSpec(
-            module="compact_totals",
-            description="Compacts the totals of closed days",
-            settings=settings_for(
-                TotalsSettings, stage=self._stage, tables=self._data.tables, service="totals"
-            ),
-            statements=dead_letter_rights,
-            no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
-            timeout_seconds=TOTALS_TIMEOUT_SECONDS,
-        )
-
-    def _proof(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
-        return FunctionSpec(
-            module="verify_ledger",
-            description="Verifies that the ledger balances; continues where the last run stopped",
-            settings=settings_for(
-                VerifyLedgerSettings,
-                stage=self._stage,
-                tables=self._data.tables,
-                service="proof",
-                cut_seconds=self._stage.proof_cut_seconds,
-                patience_seconds=self._stage.proof_patience_seconds,
-            ),
-            statements=dead_letter_rights,
-            no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
-            memory_mb=PROOF_MEMORY_MB,
-            timeout_seconds=PROOF_TIMEOUT_SECONDS,
         )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final, Unpack
 
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from runtime.settings import DeliverSettings, RetriesSettings
+from runtime.settings import DeliverSettings
 from stacks.base_stack import FunctionsStack, FunctionsStackProps
 from stacks.constructs.alarms import decryption_failure_alarm
 from stacks.constructs.queues import CONSUMER_ACTIONS, feed_from_queue
@@ -15,12 +14,12 @@ from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DELIVER_TIMEOUT_SECONDS
 from stacks.environment import settings_for
 from stacks.iam.statements import data_key_statement, queue_statements
+from stacks.scheduled_workers import WEBHOOKS
 
 DELIVER_MEMORY_MB: Final = 512
 """It waits for others most of its time; ten endpoints at once want room for ten TLS sessions."""
 DELIVER_BATCH: Final = 10
 """Messages of one invocation, which works on all of them at once."""
-RETRIES_TIMEOUT_SECONDS: Final = 120
 
 
 class WebhooksStack(FunctionsStack):
@@ -34,11 +33,7 @@ class WebhooksStack(FunctionsStack):
         self, scope: Construct, construct_id: str, **props: Unpack[FunctionsStackProps]
     ) -> None:
         super().__init__(scope, construct_id, **props)
-        self.deliver = self._sender()
-        self.retries = self._scheduled(
-            "Retries", "retries", self._retries, self._stage.schedules.retries_minutes
-        )
-        self._write_outputs({"deliver": self.deliver, "retries": self.retries})
+        self._write_outputs({"deliver": self._sender(), **self._scheduled(WEBHOOKS)})
 
     def _sender(self) -> ServiceFunction:
         """Queue → deliver; what fails five times waits in the queue's dead letters."""
@@ -83,24 +78,4 @@ class WebhooksStack(FunctionsStack):
             sends_to_itself=True,
             memory_mb=DELIVER_MEMORY_MB,
             timeout_seconds=DELIVER_TIMEOUT_SECONDS,
-        )
-
-    def _retries(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
-        queue = self._data.deliveries.queue
-        return FunctionSpec(
-            module="queue_due_webhooks",
-            description="Queues webhooks that are due",
-            settings=settings_for(
-                RetriesSettings,
-                stage=self._stage,
-                tables=self._data.tables,
-                service="retries",
-                delivery_queue_url=queue.queue_url,
-            ),
-            statements=[
-                *queue_statements("Deliveries", queue.queue_arn, self._key.key_arn, "SendMessage"),
-                *dead_letter_rights,
-            ],
-            no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
-            timeout_seconds=RETRIES_TIMEOUT_SECONDS,
         )

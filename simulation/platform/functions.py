@@ -1,7 +1,6 @@
 """Every function of the platform, built in each simulated environment as in a Lambda one.
 
-Timeouts are those of the stacks (stacks/api.py, data.py, ledger.py, workers.py, webhooks.py,
-audit.py); the simulation cannot import them, a test compares them.
+Timeouts are those of the stacks. The simulation cannot import them; a test compares them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What invokes functions besides requests: change streams, queues and schedules.
 
-Filters, batch sizes and windows are those of the stacks (stacks/ledger.py, audit.py, webhooks.py,
-workers.py, exports.py), which the simulation cannot import; a test compares them.
+Filters, batch sizes and windows are those of the stacks, which the simulation cannot import; a
+test compares them.
 """
 
 from __future__ import annotations

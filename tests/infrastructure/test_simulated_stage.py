@@ -6,25 +6,19 @@ from simulation.platform import functions, sources, world
 from simulation.platform.settings import DELIVERIES
 from stacks import api, audit, data, ledger, payments_workers, webhooks
 from stacks.constructs import queues, stream_source
+from stacks.scheduled_workers import AUDIT, LEDGER, PAYMENTS, WEBHOOKS
 from stacks.stage import Concurrency, StageConfig
 
+SCHEDULED = (*PAYMENTS, *LEDGER, *WEBHOOKS, *AUDIT)
 TIMEOUTS = {
-    "archive": audit.ARCHIVE_TIMEOUT_SECONDS,
+    **{worker.name: worker.timeout_seconds for worker in SCHEDULED},
     "authorizer": api.AUTHORIZER_TIMEOUT_SECONDS,
     "deliver": data.DELIVER_TIMEOUT_SECONDS,
     "export": data.EXPORT_TIMEOUT_SECONDS,
-    "holds": ledger.HOLDS_TIMEOUT_SECONDS,
-    "missing": payments_workers.MISSING_TIMEOUT_SECONDS,
-    "poll": payments_workers.POLL_TIMEOUT_SECONDS,
     "process": StageConfig.model_fields["process_timeout_seconds"].default,
     "project": ledger.PROJECT_TIMEOUT_SECONDS,
-    "proof": ledger.PROOF_TIMEOUT_SECONDS,
     "query": api.QUERY_TIMEOUT_SECONDS,
     "reconcile": payments_workers.RECONCILE_TIMEOUT_SECONDS,
-    "resolver": payments_workers.RESOLVER_TIMEOUT_SECONDS,
-    "retries": webhooks.RETRIES_TIMEOUT_SECONDS,
-    "rotation": payments_workers.ROTATION_TIMEOUT_SECONDS,
-    "totals": ledger.TOTALS_TIMEOUT_SECONDS,
 }
 
 
@@ -49,3 +43,7 @@ def test_simulated_queues_are_configured_like_the_deployed_ones() -> None:
     }
     assert sources.BATCH_SIZES[DELIVERIES] == webhooks.DELIVER_BATCH
     assert world.VISIBILITY_PER_TIMEOUT == queues.VISIBILITY_PER_TIMEOUT
+
+
+def test_simulated_schedules_run_the_deployed_ones() -> None:
+    assert set(sources.MINUTES) == {worker.name for worker in SCHEDULED}

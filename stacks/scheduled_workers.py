@@ -1,0 +1,245 @@
+"""Every function that runs on a schedule, by the stack that contains it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aws_cdk import aws_iam as iam
+
+from runtime.audit.models import ROOTS_PREFIX, ROWS_PREFIX
+from runtime.core.change_context import (
+    AUDIT_TAMPERED,
+    MISSING_UNFINISHED,
+    NOT_COMPACTED,
+    NOT_VOIDED,
+    POLL_UNFINISHED,
+    UNKNOWN_TOO_OLD,
+)
+from runtime.settings import (
+    ArchiveSettings,
+    HoldsSettings,
+    MissingSettings,
+    PollSettings,
+    ResolverSettings,
+    RetriesSettings,
+    RotationSettings,
+    TotalsSettings,
+    VerifyLedgerSettings,
+)
+from runtime.verification.models import LEDGER_VERIFICATION_FAILED
+from stacks.base_stack import LogAlarm, ScheduledWorker
+from stacks.data import DataStack
+from stacks.iam.statements import failed_batches_statements, queue_statements, through_service
+from stacks.stage import StageConfig
+
+WHOLE_CPU_MB: Final = 1769
+"""Memory with which a function gets one whole virtual CPU (Lambda Developer Guide)."""
+LONGEST_TIMEOUT_SECONDS: Final = 900
+"""Lambda's longest (Lambda quotas)."""
+RESOLVER_TIMEOUT_SECONDS: Final = 120
+SHORTEST_BEGIN_SECONDS: Final = 20
+"""A run of the resolver starts new work for at least this long, even if it then overlaps with the
+next run."""
+
+
+def _begin_seconds(stage: StageConfig) -> int:
+    """How long a run of the resolver starts new work, so that it ends before the next run begins.
+
+    A payment takes at most two calls to the processor.
+    """
+    interval = min(60 * stage.schedules.resolver_minutes, RESOLVER_TIMEOUT_SECONDS)
+    return max(SHORTEST_BEGIN_SECONDS, interval - 2 * stage.processor_timeout_seconds)
+
+
+PAYMENTS: Final = (
+    ScheduledWorker(
+        name="resolver",
+        module="resolve",
+        description="Finishes payments whose request crashed or whose outcome is unknown",
+        settings=ResolverSettings,
+        values=lambda stage, _: {
+            "workers": stage.resolver.workers,
+            "workers_per_merchant": stage.resolver.workers_per_merchant,
+            "begin_seconds": _begin_seconds(stage),
+        },
+        data_keys=("pii",),
+        minutes=lambda schedules: schedules.resolver_minutes,
+        timeout_seconds=RESOLVER_TIMEOUT_SECONDS,
+        # Each payment takes about 9 ms of CPU, and a run resolves many at once.
+        memory_mb=WHOLE_CPU_MB,
+        alarms=(
+            LogAlarm(
+                construct_id="UnknownTooOld",
+                messages=(UNKNOWN_TOO_OLD, NOT_VOIDED),
+                metric_name="UnknownTooOld",
+                description="A processor does not report an outcome, or refuses a void.",
+            ),
+        ),
+    ),
+    ScheduledWorker(
+        name="rotation",
+        module="rotate_keys",
+        description="Encrypts again what old keys encrypted",
+        settings=RotationSettings,
+        data_keys=("pii", "pci", "index"),
+        minutes=lambda schedules: schedules.rotation_minutes,
+        timeout_seconds=LONGEST_TIMEOUT_SECONDS,
+    ),
+    ScheduledWorker(
+        name="poll",
+        module="poll_processors",
+        description="Polls processors for disputes and failed refunds without a notification",
+        settings=PollSettings,
+        values=lambda stage, _: {"poll_days": stage.processor_events.poll_days},
+        data_keys=("pii",),
+        minutes=lambda schedules: schedules.poll_minutes,
+        timeout_seconds=LONGEST_TIMEOUT_SECONDS,
+        alarms=(
+            LogAlarm(
+                construct_id="PollUnfinished",
+                messages=(POLL_UNFINISHED,),
+                metric_name="PollUnfinished",
+                description="One run of the poll does not reach all merchants: schedule it more "
+                "often.",
+            ),
+        ),
+    ),
+    ScheduledWorker(
+        name="missing",
+        module="find_unsettled",
+        description="Finds transactions that no settlement file has named in time",
+        settings=MissingSettings,
+        minutes=lambda schedules: schedules.missing_minutes,
+        timeout_seconds=LONGEST_TIMEOUT_SECONDS,
+        alarms=(
+            LogAlarm(
+                construct_id="MissingUnfinished",
+                messages=(MISSING_UNFINISHED,),
+                metric_name="MissingUnfinished",
+                description="One run of the sweep for missing transactions does not reach all "
+                "merchants: schedule it more often.",
+            ),
+        ),
+    ),
+)
+
+LEDGER: Final = (
+    ScheduledWorker(
+        name="holds",
+        module="expire_holds",
+        description="Releases expired holds",
+        settings=HoldsSettings,
+        minutes=lambda schedules: schedules.holds_minutes,
+        timeout_seconds=120,
+    ),
+    ScheduledWorker(
+        name="totals",
+        module="compact_totals",
+        description="Compacts the totals of closed days",
+        settings=TotalsSettings,
+        minutes=lambda schedules: schedules.totals_minutes,
+        timeout_seconds=300,
+        alarms=(
+            LogAlarm(
+                construct_id="NotFolded",
+                messages=(NOT_COMPACTED,),
+                metric_name="TotalsNotFolded",
+                description="Totals of closed days are not compacted; summaries read more rows.",
+            ),
+        ),
+    ),
+    ScheduledWorker(
+        name="proof",
+        module="verify_ledger",
+        description="Verifies that the ledger balances; continues where the last run stopped",
+        settings=VerifyLedgerSettings,
+        values=lambda stage, _: {
+            "cut_seconds": stage.proof_cut_seconds,
+            "patience_seconds": stage.proof_patience_seconds,
+        },
+        minutes=lambda schedules: schedules.proof_minutes,
+        timeout_seconds=LONGEST_TIMEOUT_SECONDS,
+        memory_mb=WHOLE_CPU_MB,
+        alarms=(
+            LogAlarm(
+                construct_id="BooksContradict",
+                messages=(LEDGER_VERIFICATION_FAILED,),
+                metric_name="LedgerVerificationFailed",
+                description="Ledger verification failed; GET /v1/proof lists each violation.",
+            ),
+        ),
+    ),
+)
+
+
+def _send_deliveries(data: DataStack) -> list[iam.PolicyStatement]:
+    queue_arn, key_arn = data.deliveries.queue.queue_arn, data.table_key.key_arn
+    return queue_statements("Deliveries", queue_arn, key_arn, "SendMessage")
+
+
+WEBHOOKS: Final = (
+    ScheduledWorker(
+        name="retries",
+        module="queue_due_webhooks",
+        description="Queues webhooks that are due",
+        settings=RetriesSettings,
+        values=lambda _, data: {"delivery_queue_url": data.deliveries.queue.queue_url},
+        statements=_send_deliveries,
+        minutes=lambda schedules: schedules.retries_minutes,
+        timeout_seconds=120,
+    ),
+)
+
+
+def _write_archive(data: DataStack) -> list[iam.PolicyStatement]:
+    bucket = data.audit_bucket_arn
+    return [
+        iam.PolicyStatement(
+            sid="Segments",
+            actions=["s3:PutObject"],
+            resources=[f"{bucket}/{ROWS_PREFIX}*", f"{bucket}/{ROOTS_PREFIX}*"],
+        ),
+        iam.PolicyStatement(
+            sid="Roots", actions=["s3:GetObject"], resources=[f"{bucket}/{ROOTS_PREFIX}*"]
+        ),
+        iam.PolicyStatement(sid="ArchiveBucket", actions=["s3:ListBucket"], resources=[bucket]),
+        *failed_batches_statements(data.failed_batches_bucket_arn),
+        iam.PolicyStatement(
+            sid="Signature", actions=["kms:Sign"], resources=[data.audit_key.key_arn]
+        ),
+        through_service(data.table_key.key_arn, "s3", ("kms:Decrypt", "kms:GenerateDataKey")),
+    ]
+
+
+AUDIT: Final = (
+    ScheduledWorker(
+        name="archive",
+        module="archive",
+        description="Copies the audit log to locked storage and signs roots over it",
+        settings=ArchiveSettings,
+        values=lambda _, data: {
+            "audit_bucket": data.audit_bucket.bucket_name,
+            "audit_key_arn": data.audit_key.key_arn,
+        },
+        statements=_write_archive,
+        wildcard_resources=lambda data: {
+            f"{data.audit_bucket_export}/{ROWS_PREFIX}*": "A segment is named by its content.",
+            f"{data.audit_bucket_export}/{ROOTS_PREFIX}*": "Roots are numbered without end.",
+            f"{data.failed_batches_export}/*": "Lambda names what it puts there.",
+        },
+        no_dead_letter_queue="Its stream and its schedule have on-failure destinations.",
+        minutes=lambda schedules: schedules.archive_minutes,
+        # For signing roots; a batch of the stream takes about a second.
+        timeout_seconds=LONGEST_TIMEOUT_SECONDS,
+        # A whole CPU, and room for the hashes of millions of names.
+        memory_mb=WHOLE_CPU_MB,
+        alarms=(
+            LogAlarm(
+                construct_id="AuditTampered",
+                messages=(AUDIT_TAMPERED,),
+                metric_name="AuditTampered",
+                description="An audit row was changed, deleted or forged; the log names it.",
+            ),
+        ),
+    ),
+)
