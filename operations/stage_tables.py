@@ -27,7 +27,7 @@ def stage_tables(
         LocalError: the stage is not deployed, or cannot be reached.
     """
     if stage is not None:
-        return aws_clients.dynamodb(), names_of(stage, "data", "Tables")
+        return aws_clients.botocore_dynamodb(), names_of(stage, "data", "Tables")
     port = os.environ.get("PORT") or None
     stack = up(workspace, None if port is None else parse_port(port), progress)
     return Clients(stack.aws_endpoint_url).dynamodb, stack.tables

@@ -257,6 +257,8 @@ class StageConfig(_Part, frozen=True):
     its mode."""
     log_retention_days: LogRetentionDays
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    dynamodb_client: Literal["lean", "botocore"] | None = None
+    """What calls DynamoDB (decision 0075). None: the runtime's default."""
     intent_lease_seconds: Annotated[int, Field(ge=5, le=900)] = 60
     process_timeout_seconds: Annotated[int, Field(ge=5, lt=MAX_API_INTEGRATION_SECONDS)] = 29
     processor_timeout_seconds: Annotated[int, Field(ge=1, le=30)] = 10

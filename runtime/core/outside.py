@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from runtime.core.ids import RANDOM_BYTES, id_at
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
+
+    from runtime.dynamodb.client.port import DynamoDbClient
 
 Result = TypeVar("Result")
 
@@ -67,7 +68,7 @@ class Threads(Protocol):
 class AwsClients(Protocol):
     """AWS clients, each created on demand with explicit timeouts."""
 
-    def dynamodb(self) -> DynamoDBClient: ...  # noqa: D102
+    def dynamodb(self, *, lean: bool) -> DynamoDbClient: ...  # noqa: D102
     def events(self) -> EventBridgeClient: ...  # noqa: D102
     def kms(self) -> KMSClient: ...  # noqa: D102
     def s3(self) -> S3Client: ...  # noqa: D102

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
 from runtime.core.errors import Unavailable
 from runtime.core.outside import Outside
+from runtime.dynamodb.client.port import DynamoDbClient, Operation
 from runtime.dynamodb.codec import Codec
 from runtime.dynamodb.errors import CONFLICT, transient_code, transient_reason
 from runtime.dynamodb.usage import Usage
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 BACKOFF_BASE_SECONDS = 0.025
 BACKOFF_CAP_SECONDS = 1.0
@@ -35,7 +33,7 @@ class RetryingClient:
     `remaining_seconds` returns how long the invocation may still run. `usage` counts calls.
     """
 
-    client: DynamoDBClient
+    client: DynamoDbClient
     tables: Mapping[str, str]
     codec: Codec
     remaining_seconds: Callable[[], float]
@@ -45,7 +43,7 @@ class RetryingClient:
     def __post_init__(self) -> None:
         object.__setattr__(self, "usage", Usage(self.outside.lock()))
 
-    def _call(self, call: Callable[..., Any], **request: Any) -> Any:
+    def _call(self, call: Operation, **request: Any) -> Any:
         attempt = 0
         while True:
             self.usage.called()

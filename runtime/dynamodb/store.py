@@ -95,7 +95,7 @@ class Store(StoreReads):
         while True:
             self.usage.called()
             try:
-                self.client.transact_write_items(**request)  # type: ignore[arg-type]
+                self.client.transact_write_items(**request)
             except self.client.exceptions.TransactionCanceledException as canceled:
                 reason = transient_reason(canceled, decisive)
             except ClientError as error:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, field_validator
 
 from runtime.settings.table_uses import TableUses
+
+_LEAN: Final = "lean"
+_DEFAULT_CLIENT: Final = "botocore"
 
 
 def _parsed(value: Any) -> Any:
@@ -26,6 +29,9 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     service: str
     tables: Annotated[Mapping[str, str], BeforeValidator(_parsed)]
     """Physical names by schema name, of the tables in `TABLE_USES` and of no others."""
+
+    dynamodb_client: str | None = None
+    """`lean` or `botocore` (decision 0075); anything else means botocore."""
 
     @field_validator("tables")
     @classmethod
@@ -47,6 +53,11 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         return {
             name.upper(): _text(value) for name, value in self.model_dump(exclude_none=True).items()
         }
+
+    @property
+    def uses_lean_client(self) -> bool:
+        """Whether DynamoDB is called by the lean client."""
+        return (self.dynamodb_client or _DEFAULT_CLIENT) == _LEAN
 
 
 def _text(value: Any) -> str:

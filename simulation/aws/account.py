@@ -80,8 +80,8 @@ class SimulatedAws:
         self._now = clock(account.scheduler, skew)
         self._made: dict[str, Any] = {}
 
-    def dynamodb(self) -> Any:
-        """DynamoDB, without retries."""
+    def dynamodb(self, *, lean: bool = False) -> Any:
+        """DynamoDB, without retries; one client stands for both."""
         account = self._account
         return self._once("dynamodb", lambda: DynamoDBClient(account.scheduler, account.database))
 

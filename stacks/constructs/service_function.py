@@ -180,8 +180,10 @@ def target_runtime(stage: StageConfig) -> LambdaRuntime:
 
 
 def _environment(spec: FunctionSpec, stage: StageConfig) -> dict[str, str]:
+    chosen = {} if (client := stage.dynamodb_client) is None else {"DYNAMODB_CLIENT": client}
     return {
         **spec.settings.environment(),
+        **chosen,
         "LOG_LEVEL": stage.log_level,
         "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
         "POWERTOOLS_SERVICE_NAME": spec.settings.service,

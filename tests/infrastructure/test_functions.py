@@ -187,18 +187,26 @@ def _reserved(stage: Synthesized) -> dict[str, int]:
     }
 
 
-def test_concurrency_is_reserved_only_where_a_stage_sets_it(
+def test_concurrency_and_the_dynamodb_client_are_set_only_where_a_stage_sets_them(
     stage: Synthesized, asset: Path, tmp_path: Path
 ) -> None:
     assert not {"authorizer", "process", "query"} & set(_reserved(stage)), (
         "an account with a concurrency of 10 could not deploy"
     )
+    assert _clients(stage) == {None}
     if stage.stacks.data.stack_name != "payments-dev-data":
         return
     context = copy.deepcopy(cdk_json_context())
+    context["stages"]["dev"]["dynamodb_client"] = "botocore"
     context["stages"]["dev"]["concurrency"] = {"authorizer": 50, "process": 400}
     reserving = Synthesized.make("dev", asset, tmp_path, context)
     assert _reserved(reserving).items() >= {"authorizer": 50, "process": 400}.items()
+    assert _clients(reserving) == {"botocore"}
+
+
+def _clients(stage: Synthesized) -> set[str | None]:
+    functions = stage.functions().values()
+    return {_environment(stage, each).get("DYNAMODB_CLIENT") for each in functions}
 
 
 def test_a_function_that_queues_work_for_itself_is_not_stopped_as_a_loop(

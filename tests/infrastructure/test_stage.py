@@ -50,6 +50,12 @@ def test_one_merchant_cannot_use_all_workers_of_the_resolver() -> None:
         _stage("prod", resolver={"workers": 8, "workers_per_merchant": 8})
 
 
+def test_a_dynamodb_client_that_does_not_exist_is_refused() -> None:
+    assert _stage("dev", dynamodb_client="botocore").dynamodb_client == "botocore"
+    with pytest.raises(StageError, match="dynamodb_client: Input should be 'lean' or 'botocore'"):
+        _stage("dev", dynamodb_client="boto")
+
+
 def test_a_stage_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         _stage("dev").log_level = "DEBUG"  # type: ignore[misc]

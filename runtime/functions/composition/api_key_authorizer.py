@@ -30,7 +30,7 @@ class ApiKeyAuthorizer:
         self._outside = outside
         self._ends = 0.0
         self.store = Store(
-            outside.aws.dynamodb(),
+            outside.aws.dynamodb(lean=settings.uses_lean_client),
             settings.tables,
             Codec(NoCipher()),
             lambda: self._ends - outside.monotonic(),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 
+from runtime.dynamodb.client.port import DynamoDbClient
+from runtime.dynamodb.client.transport import Limits
 from runtime.dynamodb.index_merge import MAX_PARALLEL_BUCKETS
+from runtime.functions.composition.lean_dynamodb import lean_client
 from runtime.settings import MAX_RESOLVER_WORKERS
 
 if TYPE_CHECKING:
@@ -35,8 +40,21 @@ _CONFIG = Config(
 )
 
 
-def dynamodb() -> DynamoDBClient:
-    """DynamoDB without botocore's retries; the store retries."""
+def dynamodb(*, lean: bool) -> DynamoDbClient:
+    """DynamoDB without retries; the store retries.
+
+    The `lean` client (decision 0075) where it can connect as botocore does.
+    """
+    if lean:
+        limits = Limits(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, MAX_CONNECTIONS)
+        client = lean_client(os.environ, limits, now=lambda: datetime.now(UTC))
+        if client is not None:
+            return client
+    return botocore_dynamodb()
+
+
+def botocore_dynamodb() -> DynamoDBClient:
+    """DynamoDB by botocore, with every operation that it has."""
     once = _CONFIG.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"}))
     return boto3.client("dynamodb", config=once)
 

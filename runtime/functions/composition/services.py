@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from runtime.alerts.operational_alerts import OperationalAlerts
 from runtime.alerts.repository import AlertRepository
 from runtime.core.outside import Outside
+from runtime.dynamodb.client.port import DynamoDbClient
 from runtime.dynamodb.codec import Codec, NoCipher
 from runtime.dynamodb.store import Store
 from runtime.encryption.field_encryption import FieldEncryption
@@ -25,7 +26,6 @@ from runtime.settings import Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
 
 REPORT_SECONDS: Final = 1.5
@@ -73,6 +73,7 @@ class FunctionServices:
         self.stage = settings.stage
         self.invocation = Invocation(self.outside.monotonic)
         self._tables = settings.tables
+        self._lean_client = settings.uses_lean_client
         self.names_by_table = {physical: name for name, physical in self._tables.items()}
         self._key_arns = key_arns or {}
 
@@ -82,9 +83,9 @@ class FunctionServices:
         self.store.usage.restart()
 
     @cached_property
-    def client(self) -> DynamoDBClient:
+    def client(self) -> DynamoDbClient:
         """The DynamoDB client."""
-        return self.outside.aws.dynamodb()
+        return self.outside.aws.dynamodb(lean=self._lean_client)
 
     @cached_property
     def kms(self) -> KMSClient:

@@ -20,8 +20,12 @@ ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": "/dev/null",
     "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    "DYNAMODB_CLIENT": "botocore",
 }
-"""Credentials that keep a developer's own AWS account out of the tests."""
+"""Credentials that keep a developer's own AWS account out of the tests.
+
+moto and the fault layers hook into botocore; tests of the lean client create it themselves.
+"""
 
 
 @dataclass(frozen=True)

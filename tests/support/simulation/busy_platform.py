@@ -97,7 +97,7 @@ class BusyPlatform:
 
     def _process(self, environment: Environment):
         outside = outside_for(self.scheduler, environment, self.account.clients(environment))
-        client, sqs, lock = outside.aws.dynamodb(), outside.aws.sqs(), outside.lock()
+        client, sqs, lock = outside.aws.dynamodb(lean=False), outside.aws.sqs(), outside.lock()
         counted = [0]
 
         def write(name):

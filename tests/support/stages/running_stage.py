@@ -114,7 +114,7 @@ def running_stage(ministack_engine: Engine, tables_on: Engine) -> Iterator[Stage
         for name, value in variables.items():
             machine.setenv(name, value)
         machine.setenv("AWS_ENDPOINT_URL", ministack_engine.endpoint_url or "")
-        machine.setattr(aws_clients, "dynamodb", tables_on.dynamodb)
+        machine.setattr(aws_clients, "dynamodb", lambda lean: tables_on.dynamodb())
         machine.setenv("NO_PROXY", "127.0.0.1")
         stripe_port = free_port()
         machine.setenv("STRIPE_API_BASE", f"http://127.0.0.1:{stripe_port}")
