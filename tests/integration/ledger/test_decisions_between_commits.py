@@ -10,6 +10,7 @@ import pytest
 
 from runtime.core.errors import Locked
 from runtime.http.responses import StoredAnswer
+from runtime.payments.dependencies import PaymentDependencies
 from tests.support.engines.engine import Engine
 from tests.support.engines.faults import COMMIT, Fault, Faults
 from tests.support.platform import Platform
@@ -46,6 +47,26 @@ def test_a_balance_that_changes_before_the_commit_is_not_returned(ledger: Ledger
     order = ledger.order(payer, payee, 10, expand=["balances_after"])
     made = ledger.client_with(faults).send(order)
     assert body_of(made)["balances_after"] == {payer: 60, payee: 40}
+
+
+def test_concurrent_attempts_at_a_refund_that_is_too_large_give_one_answer(
+    platform: Platform,
+) -> None:
+    """The other attempt stores its answer before the commit of this one."""
+    shop = platform.merchant()
+    payment = platform.paid(shop, amount=1000)
+    other: list[StoredAnswer] = []
+
+    def refund(deps: PaymentDependencies | None = None) -> StoredAnswer:
+        return platform.operate(shop, payment, "refund", "same", deps=deps, amount=1001)
+
+    faults = before_commit(1, lambda: other.append(refund()))
+    store = platform.store_on(faults.attach(platform.engine.dynamodb()))
+    answer = refund(platform.deps(store))
+    assert (answer.status, body_of(answer)["code"]) == (422, "amount_too_large")
+    assert other, "the attempts overlapped"
+    assert answer.body == other[0].body
+    assert platform.payment().refundable_minor == 1000
 
 
 def test_a_cached_hot_account_is_credited_only_in_its_own_currency(
