@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runtime.core.errors import BadSignature, InvalidState, ProcessorUnknown, Unavailable
-from runtime.core.scope import Scope
+from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.core.timestamps import to_datetime
 from runtime.merchants.models import MerchantProfile
 from runtime.merchants.repository import MerchantRepository
@@ -31,7 +31,9 @@ from runtime.payments.processors.events import (
     RefundState,
     Unapplied,
 )
+from runtime.payments.repository import PaymentRepository
 from runtime.payments.transaction_models import Transaction, TransactionStatus
+from tests.support.engines.faults import COMMIT, Fault, Faults
 from tests.support.outside import new_id
 from tests.support.platform import Platform
 
@@ -280,6 +282,31 @@ def test_a_failure_finishes_a_refund_whose_request_died(simulation: EventWorld) 
     assert (payment.amount_refunded, payment.pending_refund_minor) == (0, 0)
 
 
+def test_a_refund_that_fails_during_another_refund_is_reversed_once(
+    simulation: EventWorld,
+) -> None:
+    """The payment changes between the read and the commit of the reversal."""
+    platform, refund = simulation.platform, simulation.refund()
+    simulation.returned(refund)
+    before, calm = simulation.receivable(), simulation.deps
+    meanwhile = iter([100])
+
+    def other_refund(operation: str, _call: int) -> Fault | None:
+        amount = next(meanwhile, None) if operation == COMMIT else None
+        if amount is not None:
+            platform.operate(simulation.shop, simulation.payment_id, "refund", amount=amount)
+        return None
+
+    faults = Faults(other_refund)
+    store = platform.store_on(faults.attach(platform.engine.dynamodb()))
+    simulation.deps = replace(calm, payments=PaymentRepository(store))
+    assert simulation.hear(EventKind.REFUND_FAILED, reference=refund.id) is EventResult.APPLIED
+    assert faults.calls[COMMIT] == 2, "the first commit was refused"
+    payment = platform.payment()
+    assert (payment.amount_refunded, payment.refundable_minor) == (100, 900)
+    assert simulation.receivable() == before + 400 - 100
+
+
 def test_a_refund_with_a_different_amount_is_kept_and_not_reversed(
     simulation: EventWorld,
 ) -> None:
@@ -475,6 +502,103 @@ def test_a_processor_that_does_not_answer_the_poll_delays_no_other_merchant(
     assert {each.date() for each in asked} == {
         (simulation.platform.clock() - timedelta(days=3)).date()
     }
+
+
+def polling_errors(simulation: EventWorld, *errors: Exception) -> None:
+    """The next queries of a dispute raise these errors; later ones are answered."""
+    pending = list(errors)
+
+    def fail() -> None:
+        if pending:
+            raise pending.pop(0)
+
+    simulation.processor.before_answer = fail
+
+
+def reports(simulation: EventWorld, *events: ProcessorEvent) -> None:
+    """The shop's sandbox account lists these events, and no other account lists any."""
+    accounts = iter([events])
+    simulation.processor.recent_events = (  # type: ignore[attr-defined]
+        lambda _: iter(next(accounts, ()))
+    )
+
+
+def dispute_event(simulation: EventWorld, event_id: str) -> ProcessorEvent:
+    at = simulation.platform.clock()
+    return ProcessorEvent(
+        event_id, EventKind.DISPUTE_CHANGED, at, None, simulation.payment_id, "dp_1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "failed", "waiting"),
+    [(RuntimeError("a defect"), 1, 0), (ProcessorUnknown("no response"), 0, 1)],
+)
+def test_a_polled_event_with_an_error_does_not_block_the_next_one(
+    simulation: EventWorld, error: Exception, failed: int, waiting: int
+) -> None:
+    before = simulation.receivable()
+    simulation.dispute()
+    reports(simulation, *(dispute_event(simulation, name) for name in ("evt_1", "evt_2")))
+    polling_errors(simulation, error)
+    report = poll(simulation.poll_dependencies(), "poll-1")
+    assert (report.finished, report.applied) == (True, 1)
+    assert (report.failed, report.waiting) == (failed, waiting)
+    assert simulation.receivable() == before - 615
+
+
+def test_a_list_of_events_that_ends_with_an_error_is_read_again_in_the_next_round(
+    simulation: EventWorld,
+) -> None:
+    before = simulation.receivable()
+    simulation.dispute()
+    event = dispute_event(simulation, "evt_1")
+
+    def first_page_only(_: datetime) -> Iterator[ProcessorEvent]:
+        yield event
+        raise RuntimeError("a defect")
+
+    simulation.processor.recent_events = first_page_only  # type: ignore[attr-defined]
+    report = poll(simulation.poll_dependencies(), "poll-1")
+    assert (report.finished, report.applied, report.failed) == (True, 1, 1)
+
+    reports(simulation, event)
+    report = poll(simulation.poll_dependencies(), "poll-2")
+    assert (report.finished, report.applied, report.failed) == (True, 0, 0)
+    assert simulation.receivable() == before - 615
+
+
+def status_of(simulation: EventWorld, kept: KeptEvent) -> ProcessorEventStatus:
+    """Of a kept event. Its table also has the progress of the poll."""
+    events = simulation.poll_dependencies().events.kept.events
+    row = events.get(kept.id, UNRESTRICTED)
+    assert row is not None
+    return row.status
+
+
+@pytest.mark.parametrize(
+    ("error", "failed", "waiting"),
+    [(RuntimeError("a defect"), 1, 0), (ProcessorUnknown("no response"), 0, 1)],
+)
+def test_a_kept_event_with_an_error_stays_kept_until_it_is_applied(
+    simulation: EventWorld, error: Exception, failed: int, waiting: int
+) -> None:
+    unknown = new_id("pay", simulation.platform.clock())
+    simulation.dispute(reference=unknown)
+    old = simulation.platform.clock() - OLD
+    assert simulation.hear_of_dispute(reference=unknown, at=old) is EventResult.KEPT
+    (kept,) = simulation.platform.rows(KeptEvent)
+    payment = simulation.platform.payment()
+    simulation.platform.put(payment.model_copy(update={"id": unknown}))
+    polling_errors(simulation, error)
+    report = poll(simulation.poll_dependencies(), "poll-1")
+    assert (report.applied, report.failed, report.waiting) == (0, failed, waiting)
+    assert status_of(simulation, kept) is ProcessorEventStatus.UNAPPLIED
+
+    assert poll(simulation.poll_dependencies(), "poll-2").applied == 1
+    assert status_of(simulation, kept) is ProcessorEventStatus.APPLIED
+    disputed = {each.id: each.dispute_status for each in simulation.platform.payments()}
+    assert disputed[unknown] is DisputeStatus.OPENED
 
 
 def test_an_interrupted_poll_continues_and_the_next_round_overlaps_with_it(
