@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from runtime.core.errors import ProcessorUnknown, Unavailable
+from runtime.alerts.models import Alert, AlertType
+from runtime.core.errors import EncryptedField, IntegrityError, ProcessorUnknown, Unavailable
 from runtime.core.fair_run import ONE_BY_ONE, RunLimits
 from runtime.core.timestamps import to_timestamp
 from runtime.functions.composition.services import Invocation
@@ -142,6 +143,33 @@ def test_faults_of_one_merchants_payments_do_not_block_others(
     report = platform.resolve(limits=LIMITS)
     assert (report.resolved, report.failed) == (EACH * (MERCHANTS - 1), EACH)
     assert report.due == len(owners)
+
+
+def test_a_payment_whose_keys_cannot_be_decrypted_raises_an_alert_and_does_not_block_others(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged, sound = platform.merchant(), platform.merchant()
+    for merchant in (damaged, sound):
+        platform.pay(merchant, payment_method="tok_timeout")
+    (lost,) = (each.id for each in platform.payments() if each.merchant_id == damaged.id)
+
+    class Undecryptable(Hooked):
+        def find(self, request: Any) -> Any:
+            if request.reference == lost:
+                error = IntegrityError("the ciphertext cannot be decrypted")
+                error.place = EncryptedField(
+                    "merchants", damaged.id, "processor_config", damaged.id
+                )
+                raise error
+            return self._inner.find(request)
+
+    platform.clock.advance(120)
+    report = platform.resolve(processor=Undecryptable(platform.sandbox()))
+    assert (report.resolved, report.failed) == (1, 1)
+    assert "integrity_error" in caplog.messages
+    (alert,) = platform.rows(Alert)
+    assert (alert.type, alert.entity_id) == (AlertType.DECRYPTION_FAILURE, damaged.id)
+    assert alert.merchant_id == damaged.id
 
 
 def test_many_stuck_payments_do_not_hide_another_merchants(
