@@ -18,6 +18,7 @@ from runtime.core.timestamps import to_timestamp
 from runtime.customers.models import Customer
 from runtime.dynamodb.expressions import put
 from runtime.ledger.accounts.models import Account
+from runtime.ledger.entries.models import Entry
 from runtime.ledger.hot_accounts.repository import CreditShard, ShardCredit, ShardRepository
 from runtime.ledger.rules import receivable_account
 from runtime.ledger.transfers.models import Transfer, TransferStatus
@@ -512,6 +513,63 @@ def test_a_fact_explains_only_its_debit_shard(forged: str, platform: Platform) -
     assert audit_projection(platform)(records_of(platform, [first, second])) == DONE
     rows = chain_of(platform, first.id if forged == "row 00" else f"{first.id}#{first.shard}")
     assert rows[-1].action == "out_of_band"
+
+
+def damage(platform: Platform, table: str, key: dict[str, str]) -> None:
+    """Give a row an amount that is not a number."""
+    platform.client.update_item(
+        TableName=platform.tables[table],
+        Key={name: {"S": value} for name, value in key.items()},
+        UpdateExpression="SET amount = :text",
+        ExpressionAttributeValues={":text": {"S": "many"}},
+    )
+
+
+@pytest.mark.parametrize("forged", [None, "another amount"])
+def test_a_consolidation_of_a_debit_shard_is_explained_by_its_entry(
+    forged: str | None, platform: Platform
+) -> None:
+    first, second = debited_shard(platform)
+    receivable = account(platform, id=first.id, posting="folded")
+    platform.store.transact([put(receivable), put(second)], token=new_id("tst", platform.clock()))
+    assert consolidated(platform, first.id).balance == -30
+    (third,) = (row for row in platform.rows(Account) if row.shard == "d07")
+    assert third.balance == 0
+    if forged is not None:
+        third = third.model_copy(update={"balance": -1})
+    assert audit_projection(platform)(records_of(platform, [first, second, third])) == DONE
+    reasons = [str(alert.detail["reason"]) for alert in outside_alerts(platform)]
+    if forged is None:
+        assert reasons == []
+    else:
+        assert len(reasons) == 1
+        assert f"changed by 29, but {third.cause} changes it by 30" in reasons[0]
+
+
+def test_an_entry_that_cannot_be_read_explains_no_consolidation(platform: Platform) -> None:
+    first, other = folded(platform), account(platform)
+    second = consolidated(platform, first.id)
+    (entry,) = (each for each in platform.rows(Entry) if each.operation_id == second.cause)
+    damage(platform, "entries", {"account_shard": entry.account_shard, "sequence": entry.sequence})
+    records = [*records_of(platform, [first, second]), reported(platform, None, other)]
+    assert audit_projection(platform)(records) == DONE
+    must_tell(platform, [other])
+    (alert,) = outside_alerts(platform)
+    assert "is inconsistent" in str(alert.detail["reason"])
+
+
+def test_a_transfer_that_cannot_be_read_explains_nothing_and_the_others_of_its_batch_do(
+    platform: Platform,
+) -> None:
+    first, other = account(platform), account(platform)
+    second, after = debited(platform, first, 30), debited(platform, other, 12)
+    damage(platform, "transfers", {"id": second.cause})
+    records = [*records_of(platform, [first, second]), *records_of(platform, [other, after])]
+    assert audit_projection(platform)(records) == DONE
+    must_tell(platform, [other, after])
+    (alert,) = outside_alerts(platform)
+    assert alert.entity_id == first.id
+    assert "is not a transfer" in str(alert.detail["reason"])
 
 
 def test_an_invalid_transfer_explains_nothing_and_does_not_block_others(
