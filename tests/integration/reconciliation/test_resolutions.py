@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +19,7 @@ from runtime.core.errors import (
     NotResolved,
 )
 from runtime.dynamodb.store import Store
+from runtime.http.responses import StoredAnswer
 from runtime.ledger.transfers.models import Transfer
 from runtime.merchants.models import ReconciliationTerms
 from runtime.merchants.repository import MerchantRepository
@@ -32,7 +34,7 @@ from runtime.reconciliation.settlements.models import (
 )
 from runtime.reconciliation.unsettled.repository import UnsettledRepository
 from runtime.reconciliation.unsettled.sweep import SweepDependencies, sweep_missing
-from tests.support.engines.faults import Fault, Faults, ProcessKilled, at_commit
+from tests.support.engines.faults import COMMIT, Fault, Faults, ProcessKilled, at_commit
 from tests.support.platform import Platform, at_once
 from tests.support.proved_shop import Shop
 from tests.support.reconciliation.batches import line_of, read_line
@@ -496,6 +498,78 @@ def test_a_repeated_request_is_answered_again_and_a_different_one_under_its_key_
     assert decisions.balances() == after
     with pytest.raises(IdempotencyKeyReused):
         decisions.resolve(line, "write_off", key="once")
+
+
+def before_each_commit(platform: Platform, happens: Callable[[], object]) -> Store:
+    """A store whose commits are each preceded by a callback."""
+
+    def plan(operation: str, _call: int) -> Fault | None:
+        if operation == COMMIT:
+            happens()
+        return None
+
+    return platform.store_on(Faults(plan).attach(platform.engine.dynamodb()))
+
+
+def test_concurrent_attempts_at_a_resolution_book_it_once_and_give_one_answer(
+    shop: Shop, decisions: Decisions
+) -> None:
+    decisions.close([unknown(2, amount=5)])
+    (line,) = decisions.lines().values()
+    first: list[StoredAnswer] = []
+
+    def other_attempt() -> None:
+        if not first:
+            first.append(decisions.resolve(line, "write_off", key="once"))
+
+    store = before_each_commit(shop.platform, other_attempt)
+    second = decisions.resolve(line, "write_off", key="once", store=store)
+    assert (second.body, second.replayed) == (first[0].body, True)
+    assert decisions.balances() == with_written_off({}, 5)
+    decisions.must_count()
+
+
+def test_concurrent_attempts_at_a_batch_book_each_line_once_and_give_one_answer(
+    shop: Shop, decisions: Decisions
+) -> None:
+    decisions.close([unknown(2, amount=5), unknown(3, amount=7)])
+    items = [
+        {"settlement_id": line.settlement_id, "line": line.line, "action": "write_off"}
+        for line in decisions.lines().values()
+    ]
+    first: list[dict[str, Any]] = []
+    commits = iter(range(len(items)))
+
+    def other_attempt() -> None:
+        """Before the commit that stores the answer; each line has one of its own."""
+        if next(commits, None) is None and not first:
+            first.append(decisions.bulk(*items))
+
+    second = decisions.bulk(*items, store=before_each_commit(shop.platform, other_attempt))
+    assert second == first[0]
+    assert decisions.balances() == with_written_off({}, 12)
+    decisions.must_count()
+
+
+def test_a_line_that_cannot_be_read_does_not_block_others_and_can_be_repeated(
+    shop: Shop, decisions: Decisions, caplog: pytest.LogCaptureFixture
+) -> None:
+    decisions.close([unknown(2, amount=5), unknown(3, amount=7)])
+    damaged, sound = decisions.lines().values()
+    items = [
+        {"settlement_id": line.settlement_id, "line": line.line, "action": "write_off"}
+        for line in (damaged, sound)
+    ]
+    shop.platform.put(damaged.model_copy(update={"amount": "many"}))
+    reported = decisions.bulk(*items)
+    assert [each["status_code"] for each in reported["data"]] == [500, 200]
+    assert "a line could not be resolved" in caplog.messages
+    assert "many" not in json.dumps(reported)
+    shop.platform.put(damaged)
+    reported = decisions.bulk(*items)
+    assert [each["status_code"] for each in reported["data"]] == [200, 200]
+    assert decisions.balances() == with_written_off({}, 12)
+    decisions.must_count()
 
 
 def test_a_line_superseded_by_a_later_file_cannot_be_resolved(
