@@ -15,6 +15,7 @@ from benchmarks import (
     request_cpu,
     resolver,
     sale,
+    sale_bill,
     transfer,
 )
 from benchmarks.setting import Benchmark
@@ -23,6 +24,7 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "transfer": transfer.run,
     "cpu": request_cpu.run,
     "sale": sale.run,
+    "price": sale_bill.run,
     "payout": payout.run,
     "resolver": resolver.run,
     "reconcile": reconcile.run,

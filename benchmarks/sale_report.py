@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
 from benchmarks.charge_workload import SalePrice, Variant
+from benchmarks.list_prices import MILLION, READ_UNIT, WRITE_UNIT
 from benchmarks.prices import Price, by_place
 from benchmarks.sale_baselines import AUDIT, Sell
 from runtime.ledger.hot_accounts.repository import MAX_SHARD_CREDITS
 
-WRITE_DOLLARS: Final = 0.625
-READ_DOLLARS: Final = 0.125
-"""AWS's list prices of a million units on demand, us-east-1."""
 MOST_TRIPS, MOST_UNITS, MOST_UNITS_OF_CUSTOMER = 2, 26, 30
 
 
@@ -134,7 +132,7 @@ def _units_of(price: Price, table: str) -> int:
 
 
 def _dollars(price: Price) -> float:
-    return price.requested * WRITE_DOLLARS + price.read_units * READ_DOLLARS
+    return MILLION * (price.requested * WRITE_UNIT + price.read_units * READ_UNIT)
 
 
 def print_deaths(console: Console, ways: Sequence[Way]) -> None:

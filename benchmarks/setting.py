@@ -25,6 +25,8 @@ class Size:
     """
 
     cpu_requests: int
+    client_calls: int
+    priced_sales: int
     transfer_accounts: int
     transfer_seconds: float
     transfer_clients: tuple[int, ...]
@@ -48,6 +50,8 @@ class Size:
 
 FULL: Final = Size(
     cpu_requests=400,
+    client_calls=500,
+    priced_sales=100,
     transfer_accounts=200,
     transfer_seconds=3.0,
     transfer_clients=(1, 16),
@@ -70,6 +74,8 @@ FULL: Final = Size(
 )
 TINY: Final = Size(
     cpu_requests=2,
+    client_calls=2,
+    priced_sales=2,
     transfer_accounts=4,
     transfer_seconds=0.02,
     transfer_clients=(1, 2),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.sale_bill import MEMORY_MEGABYTES
 from operations.redrive import LIVE
 from runtime.core.errors import IntegrityError, KeyForgotten
 from runtime.settings import PaymentTiming, ProcessSettings, Settings
@@ -46,6 +47,12 @@ def _environment(stage: Synthesized, function: Resource) -> dict[str, str]:
 
 def test_each_stage_has_all_functions(stage: Synthesized) -> None:
     assert set(stage.functions()) == set(SETTINGS)
+
+
+def test_the_bill_of_a_sale_has_the_memory_of_its_functions(cloud_stage: Synthesized) -> None:
+    functions = cloud_stage.functions()
+    memory = {name: functions[name].properties["MemorySize"] for name in MEMORY_MEGABYTES}
+    assert memory == MEMORY_MEGABYTES
 
 
 @every_function
