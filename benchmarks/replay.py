@@ -72,11 +72,18 @@ def recorded() -> Iterator[Recording]:
     recording = Recording()
     send = HTTPConnectionPool.urlopen
 
-    def urlopen(pool: HTTPConnectionPool, method: str, url: str, **request: Any) -> HTTPResponse:
-        response = send(pool, method, url, **request)
+    def urlopen(
+        pool: HTTPConnectionPool,
+        method: str,
+        url: str,
+        body: bytes | str | None = None,
+        headers: Mapping[str, Any] | None = None,
+        **request: Any,
+    ) -> HTTPResponse:
+        response = send(pool, method, url, body, headers, **request)
         content = response.read(decode_content=False)
-        headers = dict(response.headers)
-        exchange = Exchange(*_asked(request), response.status, headers, content)
+        answered = dict(response.headers)
+        exchange = Exchange(*_asked(body, headers), response.status, answered, content)
         recording.add(exchange)
         return exchange.response()
 
@@ -88,21 +95,29 @@ def recorded() -> Iterator[Recording]:
 def replayed(recording: Recording) -> Iterator[None]:
     """Answer from a recording while the block runs."""
 
-    def urlopen(_: HTTPConnectionPool, method: str, url: str, **request: Any) -> HTTPResponse:
-        del method, url
-        return recording.answer(*_asked(request)).response()
+    def urlopen(
+        _: HTTPConnectionPool,
+        method: str,
+        url: str,
+        body: bytes | str | None = None,
+        headers: Mapping[str, Any] | None = None,
+        **request: Any,
+    ) -> HTTPResponse:
+        del method, url, request
+        return recording.answer(*_asked(body, headers)).response()
 
     with _in_place_of_the_network(urlopen):
         yield
 
 
-def _asked(request: Mapping[str, Any]) -> tuple[str, str]:
+def _asked(body: bytes | str | None, headers: Mapping[str, Any] | None) -> tuple[str, str]:
     """The operation, and the JSON that was sent."""
-    headers = {str(name).lower(): value for name, value in request["headers"].items()}
-    target, body = headers["x-amz-target"], request["body"]
-    name = target.decode() if isinstance(target, bytes) else target
-    text = body.decode() if isinstance(body, bytes) else body
-    return name.rpartition(".")[2], text
+    by_name = {str(name).lower(): value for name, value in (headers or {}).items()}
+    return _text(by_name["x-amz-target"]).rpartition(".")[2], _text(body or "")
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 @contextmanager
