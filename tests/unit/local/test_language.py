@@ -53,9 +53,6 @@ DEFINITIONS: Final = frozenset(
     {"tests/unit/local/test_language.py", "tests/unit/http/test_messages.py"}
 )
 
-# Decisions are records of their day. Lower a ceiling when a page is reworded; never raise it.
-CEILINGS: Final[Mapping[str, int]] = {"docs/decisions": 64}
-
 _PATTERN: Final = re.compile("|".join(f"(?:{each})" for each in AVOIDED), re.IGNORECASE)
 
 
@@ -87,19 +84,7 @@ def found() -> tuple[tuple[str, int, str], ...]:
 
 
 def test_no_page_uses_an_avoided_word() -> None:
-    assert [
-        f"{page}:{line}: {word}"
-        for page, line, word in found()
-        if not page.startswith(tuple(f"{folder}/" for folder in CEILINGS))
-    ] == []
-
-
-@pytest.mark.parametrize(("folder", "ceiling"), CEILINGS.items())
-def test_a_folder_keeps_to_its_ceiling(folder: str, ceiling: int) -> None:
-    matches = [
-        f"{page}:{line}: {word}" for page, line, word in found() if page.startswith(f"{folder}/")
-    ]
-    assert len(matches) <= ceiling, matches
+    assert [f"{page}:{line}: {word}" for page, line, word in found()] == []
 
 
 def test_every_exception_is_still_needed() -> None:
