@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from `ENDPOINTS` and the models that validate, never by hand."""
+"""The OpenAPI 3.1 document, generated from `ENDPOINTS` and the models that validate requests."""
 
 from __future__ import annotations
 

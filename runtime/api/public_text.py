@@ -1,7 +1,7 @@
-"""Texts that everybody may read, made once per process: compressed, and asked for again in vain.
+"""Public texts, built once per process: served compressed, with entity tags for caches.
 
-Anybody can ask for them at any rate, so an answer must be small: gzip where the client takes it
-(RFC 9110 section 12.5.3), 304 without a body where it has the text already (section 13.1.2).
+Anyone can request them at any rate, so an answer must be small: gzip if the client accepts it
+(RFC 9110 section 12.5.3), 304 without a body if it already has the text (section 13.1.2).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Final
 from runtime.http.responses import HttpResponse
 
 CACHE_SECONDS: Final = 3_600
-"""How long a client need not ask again; the texts change with a deployment."""
+"""How long a client may cache the text; it changes only with a deployment."""
 _GZIP_NAMES: Final = frozenset({"gzip", "x-gzip", "*"})
 
 
 @dataclass(frozen=True)
 class PublicText:
-    """A text by `content`, which is called once; `plain` is for clients that take no gzip."""
+    """A text from `content`, which is called once; `plain` is for clients without gzip."""
 
     content_type: str
     content: Callable[[], str]
@@ -32,7 +32,7 @@ class PublicText:
     headers: Mapping[str, str]
 
     def answer(self, request_headers: Mapping[str, str]) -> HttpResponse:
-        """200 with the text, or 304. `request_headers` by names in lower case."""
+        """200 with the text, or 304. Names in `request_headers` are in lower case."""
         zipped = takes_gzip(request_headers.get("accept-encoding", ""))
         tag, body = self._zipped if zipped else self._plain
         headers = {
@@ -49,7 +49,7 @@ class PublicText:
 
     @cached_property
     def _zipped(self) -> tuple[str, str]:
-        """ETag, and the body as API Gateway takes bytes: in base64."""
+        """ETag, and the body in API Gateway's form for bytes: base64."""
         small = gzip.compress(self.content().encode(), mtime=0)
         return _tag(small), base64.b64encode(small).decode("ascii")
 
@@ -60,7 +60,7 @@ class PublicText:
 
 
 def takes_gzip(accept_encoding: str) -> bool:
-    """Whether a client says so. One that says nothing may have no means to unpack it."""
+    """Whether the client accepts gzip. Without the header it may be unable to decompress."""
     for each in accept_encoding.lower().split(","):
         coding, _, parameters = each.partition(";")
         if coding.strip() in _GZIP_NAMES:
@@ -74,6 +74,6 @@ def _tag(content: bytes) -> str:
 
 
 def _has(tag: str, if_none_match: str) -> bool:
-    """Whether the client's texts are among them this one (weak comparison, as RFC 9110 says)."""
+    """Whether the client has this text already (weak comparison, as in RFC 9110)."""
     known = (each.strip().removeprefix("W/") for each in if_none_match.split(","))
     return any(each in (tag, "*") for each in known)

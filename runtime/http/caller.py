@@ -1,4 +1,4 @@
-"""Who calls, as the authorizer vouched for, and for which merchant they may act."""
+"""The caller, as verified by the authorizer, and the merchants it may act for."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Caller:
 
     @property
     def is_operator(self) -> bool:
-        """Whether the token may do everything for everybody."""
+        """Whether the token has every permission for every merchant."""
         return Permission.ADMIN in self.permissions and self.merchant_id is None
 
     def require(self, permission: Permission) -> None:
@@ -64,7 +64,7 @@ class Caller:
         return self.merchant_id
 
     def scope(self, acting_for: str | None) -> Scope:
-        """What exists for this caller; an operator who acts for a merchant sees that one's."""
+        """What this caller can see; an operator acting for a merchant sees only that merchant's."""
         if self.is_operator:
             return Scope(acting_for)
         return Scope(self.owner(acting_for))
@@ -81,7 +81,7 @@ class Caller:
 
 
 def require_found(row: RowT | None, kind: str, identifier: str) -> RowT:
-    """`row`, if the reader's scope had it. Raises NotFound, also for another owner's."""
+    """`row`, if it is in the reader's scope. Raises NotFound, also for another owner's."""
     if row is None:
         raise NotFound(f"No such {kind}: {echoed(identifier)}")
     return row

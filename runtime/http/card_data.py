@@ -1,6 +1,6 @@
-"""Card numbers and security codes never belong here: find what looks like one in a request.
+"""Card numbers and security codes must not be sent to the platform: finds them in a request.
 
-This runs on every request: a document costs time in proportion to its length.
+This runs on every request, so its cost is linear in a document's length.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any, Final
 from runtime.core.card_numbers import FEWEST_DIGITS, holds_card_number
 
 _OWN_ID: Final = re.compile(r"[a-z]{2,8}_[0-9A-HJKMNP-TV-Z]{26}")
-"""A whole value that is an id of ours: one in ten million has digits that pass the check."""
+"""A whole value that is one of our ids: one in ten million has digits that pass the check."""
 _SMALLEST: Final = 10 ** (FEWEST_DIGITS - 1)
 _CODE_NAMES: Final = frozenset(
     {"cvv", "cvc", "cvv2", "cvc2", "cid", "csc", "security_code", "card_number", "pan"}
 )
 
 Link = tuple[Any, str] | None
-"""A path from its end: the way to the container, and a name in it."""
+"""A path from its end: the path of the container, and a name in it."""
 _WHOLE: Final[Link] = (None, "")
 _BETWEEN: Final = "\0\0"
-"""Between two texts: neither digits nor separators, and as many as a run of digits is judged by."""
+"""Separates two texts: neither digits nor separators, and at least as long as a run of digits."""
 
 
 def find_card_data(document: Any) -> str | None:
@@ -41,9 +41,9 @@ def find_card_data(document: Any) -> str | None:
 
 
 def _collect(value: Any, path: Link, texts: list[tuple[str, Link]]) -> Link:
-    """The first member that is named like a security code, or None; all `texts` before it.
+    """The first member with the name of a security code, or None; all `texts` before it.
 
-    A path is put together once, not at every step.
+    A path is assembled once, not at every step.
     """
     if isinstance(value, dict):
         return _collect_members(value, path, texts)
@@ -72,10 +72,10 @@ def _collect_members(members: dict[Any, Any], path: Link, texts: list[tuple[str,
 
 
 def _first_number(texts: list[tuple[str, Link]]) -> Link:
-    """Where the first text with a card number stands, or None.
+    """The position of the first text with a card number, or None.
 
-    All are searched in one piece, halves only where there is one: thousands of short texts cost as
-    little as one long text.
+    All are searched in one piece, and in halves only if there is a match: thousands of short texts
+    cost as little as one long text.
     """
     if not _one_holds_number(texts):
         return None
@@ -101,7 +101,7 @@ def _names(link: Link) -> Iterator[str]:
 
 
 def _is_harmless(value: Any) -> bool:
-    """Whether no look at each character is needed: it has too few of them, or is an id of ours."""
+    """Whether a text can be skipped: it has too few digits, or is one of our ids."""
     if isinstance(value, str):
         return _is_short(value) or _OWN_ID.fullmatch(value) is not None
     return isinstance(value, int) and -_SMALLEST < value < _SMALLEST

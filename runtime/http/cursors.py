@@ -1,4 +1,4 @@
-"""Cursors: where a list goes on, sealed to fit only the list and filters they came from."""
+"""Cursors: positions in lists, sealed so that they are valid only for their list and filters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def unseal(key: bytes, binding: str, cursor: str) -> str:
     except (binascii.Error, UnicodeDecodeError):
         raise refusal from None
     if _text(sealed) != cursor:
-        # Base64 has several spellings of one value, and only one of them is ours.
+        # Base64 has several encodings of one value, and only one of them is accepted.
         raise refusal
     if not hmac.compare_digest(sealed[:_MAC_BYTES], _mac(key, binding, position)):
         raise refusal

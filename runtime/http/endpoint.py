@@ -1,4 +1,4 @@
-"""What a route of the API is: who serves it, who may call it, what goes in and what comes out."""
+"""A route of the API: its function, its permission, its request and its answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Function = Literal["process", "query"]
 
 
 class Permission(StrEnum):
-    """What a token may allow; an operator's `admin` implies all others.
+    """Permissions of tokens; an operator's `admin` implies all others.
 
     `merchant`: the merchant's own profile, its webhooks and their secrets.
     """
@@ -33,10 +33,10 @@ class Permission(StrEnum):
 class Endpoint:
     """One method on one path.
 
-    No `permission`, and not `public`: any valid token will do; the service judges (admin or own).
-    `signed`: public, but for whom the processor's signature on the raw body vouches.
-    `body_optional`: no body at all stands for `{}`.
-    `answers` maps each success status to its model (None: no JSON body of ours).
+    No `permission`, and not `public`: any valid token; the service checks (admin or own).
+    `signed`: public, but authenticated by the processor's signature on the raw body.
+    `body_optional`: a missing body stands for `{}`.
+    `answers` maps each success status to its model (None: no JSON body).
     """
 
     operation: str

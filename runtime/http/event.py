@@ -12,11 +12,11 @@ DEFAULT_STAGE = "$default"
 
 @dataclass(frozen=True, slots=True)
 class HttpEvent:
-    """What the functions use of an event, each part read once.
+    """The parts of an event that the functions use, each read once.
 
     `path` is the path without the gateway's stage. Names of `headers` are in lower case. `query`
     has the decoded parameters; a repeated one has its values joined by commas, which is why
-    `raw_query` is there as well. `authorizer` is what the gateway's authorizer vouches for.
+    `raw_query` is kept as well. `authorizer` is the context from the gateway's authorizer.
     """
 
     method: str

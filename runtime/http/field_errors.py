@@ -1,7 +1,7 @@
 """From pydantic's errors to sentences about the fields of a request.
 
-The validator's own texts speak of types, constraints and regular expressions, and its paths contain
-the alternatives of a union. Callers get the path in their own document and a sentence in the words
+The validator's own texts use types, constraints and regular expressions, and its paths contain
+the alternatives of a union. Callers get the path in their own document and a sentence in the terms
 of the API (decision 0073).
 """
 
@@ -43,18 +43,18 @@ _EXAMPLE_CURRENCY: Final = "USD"
 _UNKNOWN: Final = "extra_forbidden"
 _TOO_LARGE: Final = "less_than_equal"
 _OTHER_ALTERNATIVE: Final = "none_required"
-"""That a value is not null either says nothing: the other alternative has its own error."""
+"""That a value is not null either adds nothing: the other alternative has its own error."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """How to say one type of error: a template over its context, and what of the value to add."""
+    """The explanation of one type of error: a template, and what of the value to add."""
 
     template: str
     shows_value: bool = False
     shows_type: bool = False
     is_text: bool = True
-    """Whether a value in quotes is of the right type, as in `"late"`."""
+    """Whether a quoted value has the right type, as in `"late"`."""
 
 
 _WHOLE: Final = _Rule("must be a whole number", shows_value=True, is_text=False)
@@ -94,24 +94,24 @@ Not here, because their words come from elsewhere: string_pattern_mismatch (`for
 (the contract's own validators) and extra_forbidden.
 """
 OTHERWISE: Final = _Rule("is not valid")
-"""For a type of error that no field of the contract can have; a test says that there is none."""
+"""For types of error that no field of the contract can have; a test checks that there are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """One thing that is wrong with one field of a request."""
+    """One error of one field of a request."""
 
     kind: str
     field: FieldError
 
     @property
     def is_unknown_field(self) -> bool:
-        """Whether the request has a field that the route does not have."""
+        """Whether the request has a field that the route does not know."""
         return self.kind == _UNKNOWN
 
     @property
     def is_too_large_amount(self) -> bool:
-        """Whether an operation's amount is above the largest one."""
+        """Whether an operation's amount is above the maximum."""
         return self.kind == _TOO_LARGE and self.field.param.rpartition(".")[2] == "amount"
 
 
@@ -122,9 +122,9 @@ def flaws_of(
     *,
     in_query: bool = False,
 ) -> tuple[Flaw, ...]:
-    """What is wrong with a document that does not fit `shape`: at most one flaw per field.
+    """The errors of a document that does not match `shape`: at most one per field.
 
-    They are in the order of the document; fields that are missing come last. `in_query`: every
+    They are in the order of the document, with missing fields last. `in_query`: every
     value is text by nature.
     """
     found: dict[tuple[int | str, ...], tuple[_Place, Flaw]] = {}
@@ -148,9 +148,9 @@ def flaws_of(
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where in a document something is wrong, and what stands there.
+    """The place of an error in a document, and the value there.
 
-    `is_key`: the name of the last member is at fault, not its value.
+    `is_key`: the error is in the name of the last member, not in its value.
     """
 
     path: tuple[int | str, ...]
@@ -164,7 +164,7 @@ class _Place:
 
     @classmethod
     def of(cls, location: tuple[int | str, ...], kind: str, document: Mapping[str, Any]) -> _Place:
-        """Follow pydantic's location through the document; what is not in it is a union's label."""
+        """Follow pydantic's location through the document; unknown labels are a union's."""
         path: list[int | str] = []
         order: list[float] = []
         here: Any = document
@@ -191,7 +191,7 @@ def first_field(error: ValidationError) -> str:
 
 
 def path_text(path: Iterable[int | str]) -> str:
-    """A field's path as `param` has it; a caller's own names are repeated like any value."""
+    """A field's path as in `param`; a caller's own names are repeated like any value."""
     return ".".join(echoed(str(part)) for part in path) or "body"
 
 
@@ -205,13 +205,13 @@ def _sentence(
 ) -> str:
     if kind == "value_error":
         text = str(context["error"])
-        # A validator says the end of a sentence about its field, or a whole sentence.
+        # A validator gives the end of a sentence about its field, or a whole sentence.
         return text if text[:1].isupper() else f"{place.param} {text}"
     if kind == "string_pattern_mismatch":
         form = form_of(context["pattern"])
         return f"{place.param} {form.expected}{_got(place.value) if form.echoes else ''}"
     rule = RULES.get(kind, OTHERWISE)
-    # In a query every value is text: that one is in quotes says nothing.
+    # In a query every value is text, so its type is not an explanation.
     got = _got(place.value, is_text=rule.is_text or in_query)
     if rule is _WHOLE and place.path[-1:] and place.path[-1] in MONEY_FIELDS:
         return f"{place.param} {_in_minor_units(place.value, document, got)}"
@@ -256,7 +256,7 @@ def _amount(minor: int, currency: str) -> str:
 
 
 def _got(value: Any, *, is_text: bool = True) -> str:
-    """The value as the end of a sentence; nothing where it must not be repeated."""
+    """The value as the end of a sentence; empty if it must not be repeated."""
     if isinstance(value, str):
         shown = quoted(value)
         if shown is NOT_REPEATED:

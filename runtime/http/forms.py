@@ -1,4 +1,4 @@
-"""Forms of text in requests: every pattern of the contract with the words that explain it."""
+"""Formats of text in requests: every pattern of the contract with its explanation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pydantic import StringConstraints
 
 @dataclass(frozen=True, slots=True)
 class TextForm:
-    """What a pattern means: `expected` ends a sentence that begins with the field's name.
+    """The explanation of a pattern: `expected` ends a sentence that begins with the field's name.
 
-    `echoes`: whether a message may repeat a value that does not have the form. It must not where
+    `echoes`: whether a message may repeat a value that does not match. It must not if
     the field is secret or personal.
     """
 
@@ -31,12 +31,12 @@ def formed(
     min_length: int | None = None,
     max_length: int | None = None,
 ) -> StringConstraints:
-    """A constraint of the contract's text fields, whose messages say `expected`."""
+    """A constraint for text fields of the contract; its messages contain `expected`."""
     form = TextForm(expected, echoes)
     assert _FORMS.setdefault(pattern, form) == form, f"{pattern} is explained in two ways"
     return StringConstraints(pattern=pattern, min_length=min_length, max_length=max_length)
 
 
 def form_of(pattern: str) -> TextForm:
-    """The form that a pattern stands for. Every pattern of the contract has one."""
+    """The form of a pattern. Every pattern of the contract has one."""
     return _FORMS[pattern]

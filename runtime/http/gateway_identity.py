@@ -1,6 +1,6 @@
-"""Who calls, from what the gateway vouched for: our own authorizer's context, or a JWT's claims.
+"""The caller, from what the gateway verified: our own authorizer's context, or a JWT's claims.
 
-Only the gateway writes these values, so an unexpected one is a wrong set-up: 401.
+Only the gateway writes these values, so an unexpected one is a configuration error: 401.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ def _of_claims(claims: Mapping[str, Any], now_seconds: float) -> Identity:
     """The identity in the claims of a JWT that the gateway verified. Raises TokenRefused."""
     expires = claims.get("exp")
     if not (isinstance(expires, str) and _SECONDS.fullmatch(expires)):
-        raise TokenRefused(Refusal.MISSING_CLAIM, "exp is absent or no number")
+        raise TokenRefused(Refusal.MISSING_CLAIM, "exp is absent or not a number")
     if float(expires) <= now_seconds:
         raise TokenRefused(Refusal.EXPIRED, "the token expired on its way here")
     scope = claims.get("scope", "")
-    # A list comes as "[a b]": its first and last scope would be words of another meaning.
+    # A list arrives as "[a b]": its first and last scope would be different words.
     if not isinstance(scope, str) or scope.startswith("["):
         raise TokenRefused(Refusal.CLAIMS, "scope is not a text of words separated by spaces")
     return identity_of_token(claims, scope.split(), int(float(expires)))

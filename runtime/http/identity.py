@@ -1,4 +1,4 @@
-"""Who a credential says it is: judged the same way wherever the claims come from."""
+"""The identity in a credential: validated the same way wherever the claims come from."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ subject could not be distinguished from them there."""
 
 
 class Refusal(StrEnum):
-    """Why a credential is refused: the words by which refusals are counted, few and fixed."""
+    """Why a credential is refused: a small fixed set, by which refusals are counted."""
 
     MISSING = "missing"
     TOO_LONG = "too_long"

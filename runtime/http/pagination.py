@@ -12,7 +12,7 @@ from runtime.http.cursors import seal, unseal
 from runtime.http.shapes import PageQuery
 
 READ_BUDGET = 1_000
-"""Index entries that one page may look at; a sparser page ends there, with a cursor to go on."""
+"""Index entries read for one page; a sparser page ends there, with a cursor to continue."""
 
 UNORDERED_CHUNK = 1_000
 """Index entries that are sorted together where an index has no order of its own: such a list is
@@ -23,7 +23,7 @@ Row = TypeVar("Row")
 
 
 class CursorKey(Protocol):
-    """Gives the key that seals cursors."""
+    """Provides the key that seals cursors."""
 
     def __call__(self) -> bytes:
         """The key, 32 bytes."""
@@ -32,7 +32,7 @@ class CursorKey(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Slice(Generic[Entry]):
-    """The entries of one page, and the position to go on from (None: that was all)."""
+    """The entries of one page, and the position to continue from (None: the end)."""
 
     entries: tuple[Entry, ...]
     next_position: str | None
@@ -45,7 +45,7 @@ def take_page(
     position: Callable[[Entry], str],
     matches: Callable[[Entry], bool] = lambda _: True,
 ) -> Slice[Entry]:
-    """The first `limit` entries that match, looking at no more than READ_BUDGET."""
+    """The first `limit` entries that match, reading at most READ_BUDGET."""
     found: list[Entry] = []
     last = ""
     for looked_at, entry in enumerate(entries, start=1):
@@ -66,10 +66,10 @@ def newest_of_chunk(
     limit: int,
     position: str | None,
 ) -> Slice[str]:
-    """One page of ids out of an index without an order: a chunk of it sorted, newest first.
+    """One page of ids from an index without an order: a chunk of it sorted, newest first.
 
     `read(partition, start_after)` yields the ids of one index key in a stable order. A position
-    says where the chunk begins in the index, and after which id the page goes on.
+    contains where the chunk begins in the index, and after which id the page continues.
     """
     start, after_id = json.loads(position) if position else ([0, None], None)
     places = list(islice(_places(partitions, read, start), UNORDERED_CHUNK + 1))
@@ -100,7 +100,7 @@ def _places(
 def read_in_batches(
     entries: Iterable[Entry], read: Callable[[list[Entry]], Iterable[Row]], *, size: int
 ) -> Iterator[Row]:
-    """The rows behind index entries, `size` of them read at a time, as they are asked for."""
+    """The rows behind index entries, read lazily, `size` at a time."""
     left = iter(entries)
     while batch := list(islice(left, size)):
         yield from read(batch)

@@ -13,14 +13,14 @@ from runtime.http.shapes import Answer
 
 
 class Health(Answer, frozen=True):
-    """The API answers."""
+    """The API is available."""
 
     status: Literal["ok"] = "ok"
     stage: str
 
 
 class InvalidField(BaseModel, frozen=True, hide_input_in_errors=True):
-    """What is wrong with one field."""
+    """The error of one field."""
 
     param: Annotated[str, Field(description="Path of the field in the body or query.")]
     detail: Annotated[str, Field(description="One sentence with the values that matter.")]

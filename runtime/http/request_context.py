@@ -1,4 +1,4 @@
-"""One request as the services see it."""
+"""The context of one request for the services."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.http.caller import Caller
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who asks, when, for whom, and what makes the request the same when it comes again.
+    """Caller, time, merchant, and what identifies a repetition of the request.
 
     `entropy` gives unpredictable bytes, as in `Outside`.
     """
@@ -29,9 +29,9 @@ class Call:
 
     @property
     def scope(self) -> Scope:
-        """What exists for this request; every read of a repository takes it."""
+        """What is visible to this request; every read of a repository takes it."""
         return self.caller.scope(self.acting_for)
 
     def new_id(self, prefix: str, moment: datetime | None = None) -> str:
-        """A fresh id of something that the request makes, at its own time unless one is given."""
+        """A fresh id for something created by the request, at its own time unless one is given."""
         return id_at(prefix, moment or self.now, self.entropy(RANDOM_BYTES))

@@ -1,4 +1,4 @@
-"""An answer as it is stored and repeated, with an exact status and body, and as it is sent."""
+"""An answer as it is stored and repeated, with exact status and body, and as it is sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROBLEM_TYPE_BASE = "https://payments.invalid/problems/"
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """Status and JSON text; `replayed` when it was given before."""
+    """Status and JSON text; `replayed` if it is a repetition."""
 
     status: int
     body: str

@@ -1,4 +1,4 @@
-"""What request and answer shapes have in common."""
+"""Common parts of request and answer shapes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ IDENTIFIER = r"^[A-Za-z0-9_]{1,64}$"
 Identifier = Annotated[
     str, formed(IDENTIFIER, "must be an id: at most 64 letters, digits and underscores")
 ]
-"""An id of ours as a caller may name it; whether it exists is another question."""
+"""An id of ours as given by a caller; it need not exist."""
 ActingFor = Annotated[
     Identifier | None,
     Field(description="For operators: the merchant to act for. A merchant who sends it gets 403."),
@@ -75,7 +75,7 @@ class Body(BaseModel, frozen=True, extra="forbid", strict=True, hide_input_in_er
 
     @classmethod
     def also_needs(cls, document: Mapping[str, Any]) -> Mapping[str, str]:
-        """Permissions that an unvalidated body needs beside the route's, each with what for."""
+        """Permissions that an unvalidated body needs beside the route's, each with its reason."""
         return {}
 
 
@@ -83,12 +83,12 @@ Version = Annotated[int, Field(ge=1, description="The version that the change is
 
 
 def left_out(*, repr: bool = True) -> Any:
-    """Default of a member that a change may leave out: None, and no default in the schema."""
+    """Default of a member that a change may omit: None, and no default in the schema."""
     return Field(default_factory=lambda: None, repr=repr)
 
 
 def refuse_null(value: Any) -> Any:
-    """For members that may be left out, but not be null."""
+    """For members that may be omitted, but not null."""
     if value is None:
         raise ValueError("must not be null; leave it out instead")
     return value
@@ -101,7 +101,7 @@ def _digits_only(value: Any) -> Any:
 
 
 WholeNumber = BeforeValidator(_digits_only)
-"""For integers of a query string: pydantic alone would also read 5.0, 1_0 and +5."""
+"""For integers of a query string: pydantic alone would also accept 5.0, 1_0 and +5."""
 
 
 class Query(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
@@ -124,7 +124,7 @@ class Answer(BaseModel, frozen=True, populate_by_name=True, hide_input_in_errors
 
     @classmethod
     def of(cls, row: BaseModel) -> Self:
-        """The public shape of a stored row: what this model does not name stays inside."""
+        """The public shape of a stored row: attributes that this model lacks are not shown."""
         return cls.model_validate(row, from_attributes=True)
 
 

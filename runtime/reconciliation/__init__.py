@@ -1,1 +1,1 @@
-"""Reconciliation: processors' settlement files against what is booked of payments."""
+"""Reconciliation: compares processors' settlement files with the booked payments."""

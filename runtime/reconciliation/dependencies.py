@@ -1,4 +1,4 @@
-"""What the planner, the workers and the closing of a settlement file have in common."""
+"""Common dependencies of planning, processing and closing a settlement file."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Line = ImportedLine | UnreadableLine
 
 
 class NoTimeLeft(Exception):
-    """A run came no further; asking for another like it would go on for ever."""
+    """A run made no progress; requesting another like it would repeat forever."""
 
 
 class RecordBatch(Protocol):
-    """Judges and commits as many of `lines`, in order, as fit into one transaction."""
+    """Evaluates and commits as many of `lines`, in order, as fit into one transaction."""
 
     def __call__(
         self,
@@ -43,13 +43,13 @@ class RecordBatch(Protocol):
         merchant: MerchantProfile,
         context: ChangeContext,
     ) -> SettlementChunk:
-        """The chunk as it was written. Raises StaleWrite when another worker took it further."""
+        """The chunk as it was written. Raises StaleWrite if another worker has advanced it."""
         ...
 
 
 @dataclass(frozen=True)
 class ReconciliationDependencies:
-    """`must_stop` says that the invocation's time is nearly over."""
+    """`must_stop`: the invocation is about to time out."""
 
     objects: SettlementObjects
     queue: SettlementQueue
@@ -63,7 +63,7 @@ class ReconciliationDependencies:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of rows: when it is made, under which token, and who made it."""
+    """One change of rows: its time, its token, and its author."""
 
     token: str
     at: Timestamp
@@ -80,7 +80,7 @@ class Step:
 def stepped(
     file: SettlementFile, step: Step, status: FileStatus | None = None, **changes: object
 ) -> SettlementFile:
-    """The file after a step. A new status gives it another place in the list by status."""
+    """The file after a step. A new status moves it in the list by status."""
     status = status or file.status
     listed = {"status": status, "merchant_status": merchant_status(file.merchant_id, status)}
     return file.next_version(step.at, {**changes, **listed}, step.context)

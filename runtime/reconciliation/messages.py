@@ -1,4 +1,4 @@
-"""What a message of the queue of settlement files asks for."""
+"""Handles the messages of the queue of settlement files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from runtime.reconciliation.files.queue import (
 
 
 def handle_message(body: str, request_id: str, dependencies: ReconciliationDependencies) -> None:
-    """Plan what arrived, work a chunk, or close a file. Any of them may come twice, or late.
+    """Plan an object, process a chunk, or close a file. Messages may arrive twice, or late.
 
-    Raises ValueError for a message that neither the bucket nor this function has sent, NoTimeLeft,
-    StaleWrite, Unavailable: then it comes again, and at last to the dead letters.
+    Raises ValueError for a message sent neither by the bucket nor by this function, NoTimeLeft,
+    StaleWrite, Unavailable: then it is delivered again, and finally becomes a dead letter.
     """
     message = read_message(body)
     match message:

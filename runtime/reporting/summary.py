@@ -31,7 +31,7 @@ _MONTH = timedelta(days=30)
 
 @dataclass(frozen=True)
 class SummaryReads:
-    """What summaries are read from."""
+    """Dependencies of summaries."""
 
     lists: PaymentLists
     merchants: MerchantProfiles
@@ -39,9 +39,9 @@ class SummaryReads:
 
 
 def summarize_payments(query: SummaryQuery, call: Call, reads: SummaryReads) -> PaymentSummary:
-    """Counts and sums of the merchant's payments between two days (default: 30 up to the end).
+    """Counts and sums of the merchant's payments between two days (default: the last 30 days).
 
-    Raises SummaryTooLarge rather than answer with a part, where a window begins or ends within days
+    Raises SummaryTooLarge instead of a partial answer, if a window begins or ends within days
     of more than MAX_PART_PAYMENTS; Unavailable while days of the merchant are being folded.
     """
     merchant = reads.merchants.require(call.caller.merchant(call.acting_for))

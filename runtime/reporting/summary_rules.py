@@ -12,11 +12,11 @@ from runtime.reporting.totals.models import Figures
 
 
 class Summable(Protocol):
-    """What of a payment a summary needs; amounts in minor units."""
+    """The attributes of a payment that a summary needs; amounts in minor units."""
 
     @property
     def status(self) -> PaymentStatus:
-        """Where the payment stands."""
+        """The payment's status."""
         ...
 
     @property
@@ -52,12 +52,12 @@ class CurrencySum:
 
     @property
     def net(self) -> int:
-        """What is left of the captures after refunds and fees."""
+        """Captures less refunds and fees."""
         return self.captured - self.refunded - self.fees
 
     @property
     def average(self) -> int:
-        """Captured per payment that captured something, rounded down."""
+        """Average of the payments that captured something, rounded down."""
         return self.captured // self.captured_count if self.captured_count else 0
 
 
@@ -70,7 +70,7 @@ class Summary:
     by_currency: dict[str, CurrencySum] = field(default_factory=dict)
 
     def add(self, currency: str, figures: Figures) -> None:
-        """Add what was counted already, of one currency."""
+        """Add existing counts, of one currency."""
         if not figures.not_zero():
             return
         by_status = figures.by_status()
@@ -86,7 +86,7 @@ class Summary:
 
 
 def summarize(payments: Iterable[Summable]) -> Summary:
-    """Count and add up `payments`, holding none of them."""
+    """Count and add up `payments` without keeping them."""
     summary = Summary()
     for payment in payments:
         summary.total_count += 1

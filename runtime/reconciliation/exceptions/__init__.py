@@ -1,1 +1,1 @@
-"""Exceptions: settlement lines that a person decides about."""
+"""Exceptions: settlement lines that need a decision."""

@@ -29,9 +29,9 @@ from runtime.reconciliation.settlements.models import (
 )
 
 MAX_AGE_DAYS: Final = 3_650
-"""Ten years: nothing here is older."""
+"""Ten years: all data is younger."""
 MAX_BULK: Final = 100
-"""Lines that one request decides about."""
+"""Lines in one request."""
 MAX_LINE: Final = 10**12 - 1
 
 MOVES_MONEY: Final = ("accept", "write_off", "link", "undo")

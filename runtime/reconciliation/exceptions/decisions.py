@@ -1,4 +1,4 @@
-"""What each decision about an exception books and settles, in memory only."""
+"""What each resolution of an exception books and settles, in memory only."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _LINKED_AS: Final = {
     TransactionType.CAPTURE: LineType.CAPTURE,
     TransactionType.REFUND: LineType.REFUND,
 }
-"""What an unclassified line becomes by the transaction that it is linked to."""
+"""The type of an unclassified line by the transaction that it is linked to."""
 _FLOWS: Final[Mapping[ResolutionAction, Callable[[Amounts, Amounts], Flows]]] = {
     ResolutionAction.ACCEPT: accepted,
     ResolutionAction.WRITE_OFF: written_off,
@@ -66,7 +66,7 @@ _FLOWS: Final[Mapping[ResolutionAction, Callable[[Amounts, Amounts], Flows]]] = 
 
 @dataclass(frozen=True, slots=True)
 class DecisionRequest:
-    """A decision as it was asked for. `action`: a ResolutionAction, or undo."""
+    """The requested resolution. `action`: a ResolutionAction, or undo."""
 
     action: str
     note: str
@@ -74,7 +74,7 @@ class DecisionRequest:
 
 
 def decide(line: SettlementLine, wanted: DecisionRequest, draft: Draft) -> None:
-    """Put a decision about a line, with all that it changes, into the draft.
+    """Apply a resolution of a line, with all its effects, to the draft.
 
     Raises AlreadyResolved, NotResolved, ActionNotApplicable, LineDoesNotFit, NotFound.
     """
@@ -100,10 +100,11 @@ def decide(line: SettlementLine, wanted: DecisionRequest, draft: Draft) -> None:
 
 
 def must_be_the_merchants(line: SettlementLine, wanted: DecisionRequest, draft: Draft) -> None:
-    """Require that a decision costs only the merchant itself. Raises Forbidden.
+    """Require that a resolution costs only the merchant itself. Raises Forbidden.
 
-    What is written off, or was, is the platform's. So is what a merchant would get back by its own
-    word: of a refund or dispute that no file takes from it in full (docs/decisions/0054).
+    A write-off is paid by the platform, and so is undoing one. So is an amount that a merchant
+    would credit to itself: of a refund or dispute that no file debits in full
+    (docs/decisions/0054).
     """
     undone = line.resolution.action if wanted.action == UNDO and line.resolution else None
     if ResolutionAction.WRITE_OFF in (wanted.action, undone):
@@ -121,9 +122,9 @@ def must_be_the_merchants(line: SettlementLine, wanted: DecisionRequest, draft: 
 
 
 def about(line: SettlementLine, wanted: DecisionRequest) -> ImportedLine | None:
-    """The line as it was read, naming what a decision says it is about; None for unreadable ones.
+    """The stored line as it was read, with the references of a resolution; None if unreadable.
 
-    It says which rows the decision needs.
+    It determines which rows the resolution needs.
     """
     if None in (line.amount, line.fee, line.net, line.currency):
         return None
@@ -161,7 +162,7 @@ def _name(line: SettlementLine) -> str:
 
 
 def _book(line: SettlementLine, action: ResolutionAction, draft: Draft) -> SettlementLine:
-    """Book the line by the file, and the difference to our books as the action says."""
+    """Book the line as in the file, and the difference to our books as the action requires."""
     key = key_of(line)
     if line.type is LineType.PAYOUT:
         draft.book(key, _remainder(line, action, draft))
@@ -172,18 +173,18 @@ def _book(line: SettlementLine, action: ResolutionAction, draft: Draft) -> Settl
         return line.model_copy(update={"expected": None})
     draft.settle(ours, key)
     settled = line.model_copy(update={"expected": ours.expected})
-    return with_counterpart(settled, ours)  # by which it is found when this is undone
+    return with_counterpart(settled, ours)  # needed to find it when this is undone
 
 
 def _remainder(line: SettlementLine, action: ResolutionAction, draft: Draft) -> dict[str, Flows]:
-    """What was paid out beyond the lines, or less than they say."""
+    """The difference between the payout and its lines."""
     assert line.currency is not None, f"{_name(line)} is a payout of some currency"
     remainder = draft.found.settlements[line.settlement_id].remainder.get(line.currency, 0)
     return {line.currency: _FLOWS[action](Amounts(amount=remainder), NOTHING)}
 
 
 def _counterpart(line: SettlementLine, draft: Draft) -> Counterpart | None:
-    """What the line is about and is not settled yet; None where it is about nothing of ours.
+    """The line's unsettled counterpart; None if it has none.
 
     Raises ActionNotApplicable while its outcome is unknown.
     """
@@ -203,7 +204,7 @@ def _counterpart(line: SettlementLine, draft: Draft) -> Counterpart | None:
 
 
 def _named_refunds_or_other(read: ImportedLine, draft: Draft) -> Sequence[Transaction]:
-    """The transaction that a line names; of a refund that names its payment, all its refunds."""
+    """The line's transaction; for a refund known only by its payment, all its refunds."""
     named = named_by(read, draft)
     if named is None:
         return ()
@@ -229,7 +230,7 @@ def _flows(
         assert ours is not None, f"what {_name(line)} misses is not known"
         return {ours.currency: book(NOTHING, ours.ours)}
     if ours is not None and stated(read)[1] != ours.currency:
-        # Nothing of ours came in our currency, and something in another one.
+        # The payment was not made in our currency, but in another one.
         stands = book(Amounts(amount=read.amount, fee=read.fee), NOTHING)
         return by_currency(
             (ours.currency, book(NOTHING, ours.ours)),
@@ -244,7 +245,7 @@ def _flows(
 
 
 def _link(line: SettlementLine, transaction_id: str, resolution: Resolution, draft: Draft) -> None:
-    """The line is about this transaction: it must match it like any other line."""
+    """The line must match this transaction like any other line."""
     transaction = draft.transaction(transaction_id)
     if transaction is None:
         raise NotFound(f"No such transaction: {echoed(transaction_id)}", param="transaction_id")
@@ -278,7 +279,7 @@ def _link(line: SettlementLine, transaction_id: str, resolution: Resolution, dra
 
 
 def _fitting(read: ImportedLine, draft: Draft) -> tuple[Counterpart | None, Verdict]:
-    """What of the transaction the line matches, or the first difference."""
+    """The part of the transaction that the line matches, or the first difference."""
     found = counterparts_of(read, draft)
     if isinstance(found, Verdict):
         return None, found
@@ -293,7 +294,7 @@ def _fitting(read: ImportedLine, draft: Draft) -> tuple[Counterpart | None, Verd
 
 
 def _undo(line: SettlementLine, draft: Draft) -> None:
-    """The line needs a decision again, and what the last one booked and settled is taken back."""
+    """Reverse the last decision with its bookings; the line needs a decision again."""
     done = line.resolution
     if line.status is LineStatus.SUPERSEDED:
         raise AlreadyResolved(f"{_name(line)} was superseded: {line.reason}")

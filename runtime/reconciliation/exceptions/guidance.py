@@ -1,6 +1,6 @@
-"""What each status of a settlement line means, and what a person does about it. Pure.
+"""The meaning of each status of a settlement line, and what to do about it. Pure.
 
-The report, the upload command and docs/reconciliation.md say the same.
+The report, the upload command and docs/reconciliation.md use the same texts.
 """
 
 from __future__ import annotations

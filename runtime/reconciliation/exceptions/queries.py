@@ -1,4 +1,4 @@
-"""Open exceptions of a merchant over all its settlements, and what is still expected in a file."""
+"""Open exceptions of a merchant across all its settlements, and expected transactions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from runtime.reconciliation.unsettled.rules import (
 ROWS_AT_ONCE: Final = 100
 """Rows of one read call: DynamoDB's limit."""
 MOST_BUCKETS_READ: Final = 512
-"""Buckets of days that one page of expected transactions looks into; a page that finds too little
+"""Buckets of days read for one page of expected transactions; a page that finds too few
 in them is shorter, and its cursor goes on."""
 
 
@@ -68,7 +68,7 @@ class ExceptionReads:
 def list_exceptions(query: ExceptionQuery, call: Call, reads: ExceptionReads) -> ExceptionList:
     """A page of a merchant's open exceptions, newest day first. Raises NotFound, BadCursor.
 
-    `status=expected` lists what is not in a file yet and within the deadline: not an exception.
+    `status=expected` lists transactions in no file yet and within the deadline: not exceptions.
     """
     merchant = reads.merchants.require(call.caller.merchant(call.acting_for))
     cursor = reads.cursors.of(query, "exceptions", merchant.id)
@@ -126,7 +126,7 @@ def _ranges(
 def _with_rows(
     entries: Iterator[ExceptionEntry], merchant: MerchantProfile, first: int, reads: ExceptionReads
 ) -> Iterator[tuple[ExceptionEntry, SettlementLine | None]]:
-    """The entries with their lines; None for one that is not such an exception any more."""
+    """The entries with their lines; None for a line that is not such an exception any more."""
     size = min(first, ROWS_AT_ONCE)
     while some := list(islice(entries, size)):
         rows = reads.lines.get_many(some, Scope(merchant.id))
@@ -155,7 +155,7 @@ def _answer(
     )
 
 
-# -------------------------------------------------------------------- what is expected
+# -------------------------------------------------------------------- expected transactions
 
 
 def _expected(
@@ -167,7 +167,7 @@ def _expected(
 ) -> _Answers:
     """Newest day first, a day's transactions newest first. A position is `day#transaction`."""
     if query.settlement_id is not None:
-        return (), None  # what is expected is in no settlement yet
+        return (), None  # an expected transaction is in no settlement yet
     earliest = to_timestamp(deadline(call.now, merchant.reconciliation.sla_days))
     newest = newest_day(call.now.date(), query.min_age_days)
     walk = _Walk(merchant, earliest[:10], newest, position, reads)
@@ -201,7 +201,7 @@ class _Walk:
         day, _, after = (position or f"{newest}#").partition("#")
         self._day, self._after = day, after or None
         self.left_off: str | None = None
-        """Where to go on, if it ended before the earliest day."""
+        """The position to continue from, if it ended before the earliest day."""
 
     def entries(self) -> Iterator[tuple[str, Transaction]]:
         """Transactions with their days."""

@@ -1,4 +1,4 @@
-"""The one commit of a decision about a settlement line."""
+"""The single commit of a resolution of a settlement line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SettlementStep = tuple[Settlement, Settlement]
 
 
 class ResolutionRepository:
-    """Writes decisions about lines of settlements."""
+    """Writes resolutions of lines of settlements."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -33,9 +33,9 @@ class ResolutionRepository:
         token: str,
         now: datetime,
     ) -> None:
-        """The line, all that it settles and posts, its settlements and the stored answer.
+        """The line, everything that it settles and posts, its settlements and the stored answer.
 
-        Raises AlreadyClaimed (judged first), and BatchContended when any row is not as it was read.
+        Raises AlreadyClaimed (takes precedence), and BatchContended if any row has changed.
         """
         counted = [
             change(before, after).when(equals("version", before.version)) for before, after in steps

@@ -1,9 +1,9 @@
-"""Deciding about exceptions: one line or several, each in a commit of its own.
+"""Resolving exceptions: one line or several, each in its own commit.
 
-A decision is one transaction: the line, what it settles and posts, its settlement's counts, and the
-stored answer. Whoever is second reads the line again and finds it resolved. In a request for many
-lines each is judged and booked alone; its operation is named after the request, so a repetition
-finds what is done already and goes on with the rest.
+A resolution is one transaction: the line, what it settles and posts, its settlement's counts, and
+the stored answer. The loser of a race reads the line again and finds it resolved. In a request for
+many lines each is evaluated and booked separately; its operation id derives from the request, so a
+repetition finds finished lines and continues with the rest.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ from runtime.reconciliation.settlements.models import (
 from runtime.reconciliation.settlements.writes import SettlementWrites
 
 MAX_ATTEMPTS: Final = 20
-"""Readings of a line whose settlement others change meanwhile: each failure means that another
+"""Attempts at a line whose settlement others change meanwhile: each failure means that another
 decision, or a file, has got on."""
 LONGEST_NUMBER: Final = 12
 """Digits of the largest line number."""
@@ -78,7 +78,7 @@ _COUNTED: Final = (SettlementStatus.COMPLETED, SettlementStatus.COMPLETED_WITH_E
 
 @dataclass(frozen=True)
 class ResolutionDependencies:
-    """Dependencies of deciding about exceptions. `must_stop`: the invocation is about to end."""
+    """Dependencies of resolving exceptions. `must_stop`: the invocation is about to time out."""
 
     resolutions: ResolutionRepository
     lines: SettlementLineRepository
@@ -90,7 +90,7 @@ class ResolutionDependencies:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """Everything that one commit writes, and the line as it is then."""
+    """Everything that one commit writes, and the line after it."""
 
     line: SettlementLine
     writes: SettlementWrites
@@ -104,7 +104,7 @@ def resolve_exception(
     call: Call,
     dependencies: ResolutionDependencies,
 ) -> StoredAnswer:
-    """Decide about the line at `place` (settlement_id and line), or undo a decision: 200.
+    """Resolve the line at `place` (settlement_id and line), or undo a resolution: 200.
 
     Raises NotFound, AlreadyResolved, NotResolved, ActionNotApplicable, LineDoesNotFit, Forbidden.
     """
@@ -136,9 +136,9 @@ def resolve_exception(
 def resolve_exceptions(
     request: BulkResolveRequest, call: Call, dependencies: ResolutionDependencies
 ) -> StoredAnswer:
-    """Decide about several lines, one after the other: 200 with what became of each.
+    """Resolve several lines, one after the other: 200 with the result of each.
 
-    The answer is stored once all are judged; a repetition before that goes on.
+    The answer is stored once all are evaluated; a repetition before that continues.
     """
     owner = call.caller.owner(call.acting_for)
     repeated = earlier_answer(call, owner, dependencies.claims)
@@ -151,7 +151,7 @@ def resolve_exceptions(
     body = BulkResolveAnswer(data=tuple(items), resolved=len(items) - failed, failed=failed)
     answer = success(HTTPStatus.OK, body)
     if any(item.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR for item in items):
-        return answer  # a repetition tries these again
+        return answer  # a repetition retries these
     attempt = call.new_id(_OPERATION)
     buckets = dependencies.merchants.index_buckets(owner)
     claim = _answered(new_claim(call, owner, owner=attempt, index_buckets=buckets), answer, call)
@@ -167,7 +167,7 @@ def resolve_exceptions(
 def _item(
     wanted: LineDecision, position: int, call: Call, dependencies: ResolutionDependencies
 ) -> ResolvedItem:
-    """What became of one of many decisions; its error stops no other one."""
+    """The result of one of many resolutions; its error does not stop the others."""
     place = (wanted.settlement_id, wanted.line)
     status, line, refusal = HTTPStatus.OK, None, None
     try:
@@ -193,7 +193,7 @@ def _item(
 
 
 def _repeatable(call: Call, position: int) -> str:
-    """The operation of one of many decisions: the same whenever the request comes again."""
+    """The operation id of one of many resolutions: the same for every repetition of the request."""
     owner = call.caller.owner(call.acting_for)
     request = (owner, call.idempotency_key or "", call.fingerprint, str(position))
     return repeatable_id(_OPERATION, _NO_TIME, *request)
@@ -202,7 +202,7 @@ def _repeatable(call: Call, position: int) -> str:
 def _decided(
     wanted: LineDecision, cause: str, call: Call, dependencies: ResolutionDependencies
 ) -> SettlementLine:
-    """The line after the decision, which an earlier attempt may have written."""
+    """The line after the resolution, which an earlier attempt may have written."""
     place = (wanted.settlement_id, wanted.line)
 
     def attempt() -> SettlementLine:
@@ -228,7 +228,7 @@ def _prepare(
     call: Call,
     dependencies: ResolutionDependencies,
 ) -> _Prepared:
-    """Read what the decision is about, and make it in memory. Raises what `decide` raises."""
+    """Read the rows of a resolution, and apply it in memory. Raises what `decide` raises."""
     settlement_id, number = place
     line = dependencies.lines.get(*place, call.scope)
     if line is None:
@@ -265,7 +265,7 @@ def _step(
     now: datetime,
     last: LastResolution | None = None,
 ) -> SettlementStep:
-    """The settlement with its counts, completed when nothing is open any more."""
+    """The settlement with its new counts, completed if nothing is open any more."""
     summed = with_sums(before, delta)
     changes: dict[str, object] = {
         **context.stamp(),
@@ -301,7 +301,7 @@ def _answered(
 
 
 def _number(text: str) -> int:
-    """The number of a line in a path; a number that no line has, if it is not a number."""
+    """The line number in a path; an impossible number if it is not a number."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else -1
 
 

@@ -1,4 +1,4 @@
-"""What can be done about an exception, by what is wrong with it. Pure.
+"""The actions for an exception, by its status. Pure.
 
 | status | accept and write_off | link | ignore |
 |---|---|---|---|
@@ -56,12 +56,12 @@ _WITHOUT_COUNTERPART: Final = frozenset({LineType.FEE, LineType.ADJUSTMENT, Line
 
 
 def is_open(line: SettlementLine) -> bool:
-    """Whether a person has to act on it."""
+    """Whether it needs a decision."""
     return line.status not in NO_EXCEPTION and line.resolution is None
 
 
 def actions_for(line: SettlementLine) -> tuple[ResolutionAction, ...]:
-    """What can be done about a line; nothing where nothing has to be done, or it is done."""
+    """The actions for a line; none if it needs no decision or is resolved."""
     if not is_open(line):
         return ()
     if None in (line.amount, line.fee, line.net, line.currency):

@@ -1,6 +1,6 @@
-"""What an unexpected line may be about: unsettled transactions of its amount and day.
+"""Suggestions for an unexpected line: unsettled transactions with its amount and day.
 
-Equal amounts are not proof, so a suggestion is computed when a line is read, and posted only by
+Equal amounts prove nothing, so a suggestion is computed when a line is read, and posted only by
 the person who links it. It is bounded: merchants with a great many payments a day get none.
 """
 
@@ -22,13 +22,13 @@ from runtime.reconciliation.unsettled.repository import UnsettledRepository
 from runtime.reconciliation.unsettled.rules import booked_amounts, line_type, waits_for_a_file
 
 DAYS_AROUND: Final = 1
-"""A processor may count a payment to the day before or after ours."""
+"""A processor may date a payment one day before or after ours."""
 MOST_DAYS: Final = 9
-"""Days whose transactions one page of exceptions looks at; lines of further days get none."""
+"""Days whose transactions are read for one page of exceptions; lines of further days get none."""
 MOST_OF_A_DAY: Final = 200
-"""Transactions of a day that are looked at, the newest ones."""
+"""Transactions of a day that are read, the newest ones."""
 MOST_BUCKETS: Final = 16
-"""A merchant whose days are spread over more index buckets has too many payments to guess from."""
+"""A merchant with more index buckets per day has too many payments for suggestions."""
 _READ_AT_ONCE: Final = 100
 _SUGGESTED: Final = (None, LineType.CAPTURE, LineType.REFUND)
 
@@ -42,7 +42,7 @@ class Suggestions:
     _days: dict[str, list[Transaction]] = field(default_factory=dict)
 
     def of(self, line: SettlementLine, day: str) -> Suggestion | None:
-        """What a line may be about; None for lines that are not unexpected. `day`: its exception's.
+        """Suggestions for a line; None for lines that are not unexpected. `day`: its exception's.
 
         The transaction of the nearest day comes first, then the oldest.
         """
@@ -90,7 +90,7 @@ class Suggestions:
 
 
 def _stated(line: SettlementLine) -> tuple[int | None, str | None]:
-    """The amount that the customer was charged, where the line says it."""
+    """The amount that the customer was charged, if the line has it."""
     if line.presented_amount is not None and line.presented_currency is not None:
         return line.presented_amount, line.presented_currency
     return line.amount, line.currency

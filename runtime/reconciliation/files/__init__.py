@@ -1,1 +1,1 @@
-"""Settlement files: uploaded, planned in chunks, worked and closed."""
+"""Settlement files: uploaded, planned in chunks, processed and closed."""

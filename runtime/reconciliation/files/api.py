@@ -21,7 +21,7 @@ _INVISIBLE: Final = ("C", "Zl", "Zp")
 
 
 def checked_file_name(name: str) -> str:
-    """The name, if an object can have it. Raises ValueError with what is wrong with it."""
+    """The name, if it is a valid object name. Raises ValueError with the reason otherwise."""
     if not name.strip():
         raise ValueError("must be the file's name, such as payout.csv")
     if any(separator in name for separator in _SEPARATORS):
@@ -56,7 +56,7 @@ class SettlementFileRequest(Body, frozen=True):
 
 
 class FileProgress(Answer, frozen=True):
-    """How far a file is processed: a chunk has at most 1,000 lines."""
+    """The progress of a file: a chunk has at most 1,000 lines."""
 
     chunks: Annotated[int, Field(description="Parts that the file was cut into; 0 before.")]
     chunks_done: Annotated[int, Field(description="Parts whose lines are all recorded.")]
@@ -64,7 +64,7 @@ class FileProgress(Answer, frozen=True):
 
 
 class SettlementFileAnswer(Answer, frozen=True):
-    """One object of the settlement bucket, and what became of it."""
+    """One object of the settlement bucket, and its processing state."""
 
     id: Annotated[str, Field(description="Begins with fil_.")]
     merchant_id: str

@@ -1,6 +1,6 @@
-"""What arrived in the settlement bucket: one row for each version of an object.
+"""New objects in the settlement bucket: one row for each version of an object.
 
-Its id is made of when, where and which version, so that its event may come again.
+The row's id derives from time, key and version, so repeated events find the same row.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _KEY: Final = re.compile(
     r"reconciliation/(?P<merchant>[^/]+)/(?:(?P<file>fil_[0-9A-HJKMNP-TV-Z]{26})/)?(?P<name>[^/]+)"
 )
 MAX_BINDINGS: Final = 5
-"""Attempts at a row that is changed by others meanwhile."""
+"""Attempts at a row that others change meanwhile."""
 
 
 def row_of(
     stored: StoredObject, request_id: str, dependencies: ReconciliationDependencies
 ) -> SettlementFile:
-    """The row of this version of an object: the one of its upload, or one of its own.
+    """The row of this version of an object: the one of its upload, or a new one.
 
-    The first version under the key of an upload is what was announced.
+    The first version under the key of an upload is the announced one.
     """
     match = _KEY.fullmatch(stored.version.key)
     if match is not None and match["file"] is not None:
@@ -44,7 +44,7 @@ def row_of(
             if announced.etag is not None:
                 if _is_of(announced, stored.version):
                     return announced
-                break  # another version was put under its key: a file of its own
+                break  # another version was put under its key: a separate file
             step = Step.begin("bnd", request_id, dependencies.outside)
             bound = stepped(announced, step, **_binding(stored))
             try:
@@ -76,7 +76,7 @@ def _new_row(
 
 
 def _binding(stored: StoredObject) -> dict[str, Any]:
-    """What ties a row to one version of its object."""
+    """Ties a row to one version of its object."""
     version = stored.version
     return {"version_id": version.version_id, "etag": version.etag, "size": stored.size}
 
@@ -86,12 +86,12 @@ def _is_of(file: SettlementFile, version: ObjectVersion) -> bool:
 
 
 def lies_in_a_folder(key: str) -> bool:
-    """Whether the object lies where files of some merchant are put."""
+    """Whether the object is in the folder of some merchant."""
     return _KEY.fullmatch(key) is not None
 
 
 def _owner(key: str, dependencies: ReconciliationDependencies) -> str | None:
-    """The merchant whose folder the object lies in."""
+    """The merchant whose folder contains the object."""
     match = _KEY.fullmatch(key)
     if match is None:
         return None

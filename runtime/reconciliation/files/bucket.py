@@ -1,4 +1,4 @@
-"""The settlement bucket: its objects are read as streams, by version and by byte range."""
+"""The settlement bucket: objects are read as streams, by version and by byte range."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 READ_BYTES: Final = 256 * 1024
 PART_BYTES: Final = 8 * 1024 * 1024
-"""Of a multipart upload, so all that is held of an object while it is written."""
+"""Part size of a multipart upload, and so the memory needed to write an object."""
 MAX_COPY_BYTES: Final = 5 * 1024**3
 """The largest object that one CopyObject copies (S3 API reference, CopyObject)."""
 _ONE_PART_AT_A_TIME: Final = TransferConfig(
@@ -29,9 +29,9 @@ _ONE_PART_AT_A_TIME: Final = TransferConfig(
 
 @dataclass(frozen=True, slots=True)
 class ObjectVersion:
-    """The bytes that one object had at one time: `etag` names them, `version_id` where S3 has one.
+    """The bytes of one object at one time: `etag` identifies them, and `version_id` if S3 has one.
 
-    Whatever is put under the key later is another one.
+    A later object under the same key is different.
     """
 
     key: str
@@ -39,14 +39,14 @@ class ObjectVersion:
     version_id: str | None = None
 
     def arguments(self) -> dict[str, str]:
-        """How they are read, or nothing at all: S3 answers 412 once others are in their place."""
+        """Read exactly these bytes, or fail: S3 answers 412 if they were replaced."""
         named = {} if self.version_id is None else {"VersionId": self.version_id}
         return {"Key": self.key, "IfMatch": self.etag, **named}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as it was found: its version, its size in bytes, and when it was put."""
+    """An object as found: its version, its size in bytes, and its time."""
 
     version: ObjectVersion
     size: int
@@ -61,7 +61,7 @@ class SettlementObjects:
     bucket: str
 
     def find(self, key: str, version_id: str | None = None) -> StoredObject | None:
-        """The object, or one version of it; None where there is none any more."""
+        """The object, or one version of it; None if it no longer exists."""
         named: Any = {} if version_id is None else {"VersionId": version_id}
         try:
             answer = self.s3.head_object(Bucket=self.bucket, Key=key, **named)
@@ -77,7 +77,7 @@ class SettlementObjects:
     ) -> Iterator[bytes]:
         """Bytes from `start` up to `end`, or to the last one.
 
-        Raises ClientError, PreconditionFailed among others where the object was replaced.
+        Raises ClientError, for example PreconditionFailed if the object was replaced.
         """
         if start == end:
             return
@@ -92,8 +92,8 @@ class SettlementObjects:
         yield from blocks
 
     def write(self, key: str, blocks: Iterable[bytes]) -> ObjectVersion:
-        """Put an object as its bytes are made, a part at a time."""
-        # Multipart uploads of unknown length are s3transfer's work (boto3's upload_fileobj).
+        """Put an object while its bytes are generated, a part at a time."""
+        # s3transfer handles multipart uploads of unknown length (boto3's upload_fileobj).
         stream = BufferedReader(_Stream(blocks), READ_BYTES)
         self.s3.upload_fileobj(stream, self.bucket, key, Config=_ONE_PART_AT_A_TIME)
         found = self.find(key)
@@ -101,7 +101,7 @@ class SettlementObjects:
         return found.version
 
     def copy(self, stored: StoredObject, key: str) -> bool:
-        """Copy the object to `key`; False where it is too large for that."""
+        """Copy the object to `key`; False if it is too large for that."""
         if stored.size > MAX_COPY_BYTES:
             return False
         source = stored.version
@@ -112,18 +112,18 @@ class SettlementObjects:
             Key=key,
             CopySource=copied,
             CopySourceIfMatch=source.etag,
-            TaggingDirective="REPLACE",  # to copy tags takes rights to read them
+            TaggingDirective="REPLACE",  # copying tags would need permission to read them
         )
         return True
 
     def delete(self, version: ObjectVersion) -> None:
-        """Delete this version. What was put under its key since then stays."""
+        """Delete this version. A newer object under its key stays."""
         named: Any = {} if version.version_id is None else {"VersionId": version.version_id}
         self.s3.delete_object(Bucket=self.bucket, Key=version.key, **named)
 
 
 class _Stream(RawIOBase):
-    """Blocks of bytes as a file that is read once, from its start to its end."""
+    """Blocks of bytes as a file that is read once, from start to end."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks = iter(blocks)
@@ -134,7 +134,7 @@ class _Stream(RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill the buffer with what comes next; 0 at the end."""
+        """Fill the buffer with the next bytes; 0 at the end."""
         target = memoryview(buffer).cast("B")
         while not self._rest:
             block = next(self._blocks, None)
@@ -151,7 +151,7 @@ def _blocks(body: StreamingBody) -> Iterator[bytes]:
 
 
 def _cut(blocks: Iterable[bytes], start: int, end: int | None) -> Iterator[bytes]:
-    """The part of a whole object that was asked for."""
+    """The requested part of a whole object."""
     at = 0
     for block in blocks:
         if end is not None and at >= end:
@@ -163,7 +163,7 @@ def _cut(blocks: Iterable[bytes], start: int, end: int | None) -> Iterator[bytes
 
 
 def _version_of(answer: Any, asked: str | None) -> str | None:
-    """S3 names no version, or "null", in a bucket that keeps none."""
+    """In an unversioned bucket S3 gives no version, or "null"."""
     version: str | None = answer.get("VersionId", asked)
     return None if version == "null" else version
 

@@ -1,7 +1,7 @@
-"""Working one chunk of a settlement file, from its checkpoint on, until it is done.
+"""Processing one chunk of a settlement file, from its checkpoint until it is done.
 
-Several workers may come to one chunk, for a message may come twice: each commit is made on the
-chunk as it was read, so one of them takes it further, and the others read it again.
+Several workers may process one chunk, because a message may arrive twice: each commit is
+conditional on the chunk as it was read, so one of them advances it, and the others read it again.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from runtime.reconciliation.importers.text_records import Record, read_records
 from runtime.reconciliation.matching.identities import ORDINAL
 
 BATCH_LINES: Final = 100
-"""Lines that are offered to one commit, which takes as many of them as fit."""
+"""Lines offered to one commit, which takes as many of them as fit."""
 MAX_STANDSTILLS: Final = 5
-"""Commits in a row that a chunk may lose to others that change what it settles."""
+"""Consecutive commits that a chunk may lose to others that change what it settles."""
 NOT_PROCESSED: Final = "could not be processed; operators have its details in the log"
 
 
 def work_chunk(
     message: ChunkMessage, request_id: str, dependencies: ReconciliationDependencies
 ) -> None:
-    """Work a chunk until it is done or time is nearly over; then ask for another run.
+    """Process a chunk until it is done or time is nearly over; then request another run.
 
-    A file whose last chunk is done is closed. Raises NoTimeLeft when not one commit was made,
-    StaleWrite when others kept changing what the chunk settles, Unavailable.
+    A file whose last chunk is done is closed. Raises NoTimeLeft if no commit was made,
+    StaleWrite if others kept changing what the chunk settles, Unavailable.
     """
     file = dependencies.chunks.file(message.file_id)
     if file is None:
         raise LookupError(f"file {message.file_id} does not exist")
     if file.status is not FileStatus.PROCESSING:
-        return  # late: the file is closed
+        return  # a late message: the file is closed
     chunk = dependencies.chunks.chunk(file.id, message.number)
     if chunk is None:
         raise LookupError(f"file {file.id} has no chunk {message.number}")
@@ -80,9 +80,9 @@ class _ChunkWork:
     dependencies: ReconciliationDependencies
 
     def run(self, chunk: SettlementChunk, request_id: str) -> bool:
-        """Whether the chunk is done; False when time was nearly over, or AWS too busy, before.
+        """Whether the chunk is done; False if time was nearly over, or AWS too busy.
 
-        What has come further asks for another run: a message that fails is hidden for half an hour.
+        After progress another run is requested: a failed message is hidden for half an hour.
         """
         lines = list(_lines(self.file, chunk, self.dependencies))
         begun_at, standstills = chunk.lines_done, 0
@@ -118,7 +118,7 @@ class _ChunkWork:
     def _recorded(
         self, lines: list[Line], chunk: SettlementChunk, request_id: str
     ) -> SettlementChunk:
-        """The chunk after one commit, or after one each for its lines where one is at fault."""
+        """The chunk after one commit, or after one per line if a line is at fault."""
         try:
             return self._record(lines, chunk, request_id)
         except Exception as error:
@@ -157,7 +157,7 @@ class _ChunkWork:
 
 
 def _is_bug(error: Exception) -> bool:
-    """Whether an error is the fault of what is processed, not of the time or the services used."""
+    """Whether an error is caused by the lines, not by time or the services used."""
     passing = isinstance(error, StaleWrite | NoTimeLeft | Unavailable | MemoryError | OSError)
     return not passing and not is_from_aws(error)
 
@@ -168,7 +168,7 @@ def _is_bug(error: Exception) -> bool:
 def _lines(
     file: SettlementFile, chunk: SettlementChunk, dependencies: ReconciliationDependencies
 ) -> Iterator[Line]:
-    """The lines of a chunk, each with an identity that no other line of the file has."""
+    """The lines of a chunk, each with an identity that is unique in the file."""
     assert file.header is not None, f"{file.id} was planned without a header"
     layout = layout_of(cells_of(file.header))
     assert isinstance(layout, Layout), f"{file.id} was planned with another header"
@@ -197,9 +197,9 @@ def _parsed(record: Record, *, layout: Layout, chunk_id: str) -> Line | None:
 
 
 def _numbered(line: Line, repeats: Mapping[str, int]) -> Line:
-    """The line with its ordinal behind its identity, where that came before in the file.
+    """The line with an ordinal appended to its identity, if that occurred before in the file.
 
-    One that ends like that by itself has always an ordinal, so that it is never taken for another.
+    An identity that already ends like this always gets an ordinal, so that it is unambiguous.
     """
     if isinstance(line, UnreadableLine):
         return line

@@ -1,4 +1,4 @@
-"""How a settlement file is worked: its steps, its chunks, and what closing it changes."""
+"""Writes of processing a settlement file: its steps, its chunks, and its closing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SettlementChunkRepository:
         self._store = store
 
     def put_new_file(self, file: SettlementFile) -> SettlementFile:
-        """The file of that id: the one that is there, or this one, now stored."""
+        """The file with that id: the existing one, or this one, now stored."""
         return self._store.put_new(file) or file
 
     def file(self, file_id: str) -> SettlementFile | None:
@@ -49,10 +49,10 @@ class SettlementChunkRepository:
     def put_chunks(
         self, file: SettlementFile, chunks: Sequence[SettlementChunk], *, token: str
     ) -> None:
-        """Write at most MAX_CHUNKS_WRITTEN chunks of a file on which no worker has begun.
+        """Write at most MAX_CHUNKS_WRITTEN chunks of a file that no worker has begun.
 
-        What an earlier attempt wrote is replaced. Raises StaleWrite when the file is not as it was
-        read: then workers may have taken its chunks further.
+        Chunks of an earlier attempt are replaced. Raises StaleWrite if the file has changed since
+        it was read: then workers may have advanced its chunks.
         """
         planned = check(SettlementFile, {"id": file.id}, equals("version", file.version))
         self._commit([planned, *map(put, chunks)], f"{file.id} was taken further", token)
@@ -71,9 +71,9 @@ class SettlementChunkRepository:
     def finish(
         self, before: SettlementChunk, after: SettlementChunk, context: ChangeContext, token: str
     ) -> None:
-        """The end of a chunk, which its file counts in the same commit.
+        """The end of a chunk, counted by its file in the same commit.
 
-        Raises StaleWrite when the chunk is not as it was read, or its file is not at work.
+        Raises StaleWrite if the chunk has changed, or its file is not in progress.
         """
         ended = change(before, after).when(
             equals("version", before.version), equals("done", before.done)
@@ -91,7 +91,7 @@ class SettlementChunkRepository:
         return self._store.get(Settlement, {"id": settlement_id}, Settlement, UNRESTRICTED)
 
     def put_new_settlement(self, settlement: Settlement) -> None:
-        """Write a settlement, unless it is there."""
+        """Write a settlement, unless it exists."""
         self._store.put_new(settlement)
 
     def lines(self, settlement_id: str, lines: Sequence[int]) -> list[SettlementLine]:
@@ -112,9 +112,9 @@ class SettlementChunkRepository:
         *,
         token: str,
     ) -> None:
-        """A settlement with the sums of a file, and what its payout lines change.
+        """A settlement with the sums of a file, and the changes of its payout lines.
 
-        Raises StaleWrite when one of them is not as it was read.
+        Raises StaleWrite if one of them has changed since it was read.
         """
         writes: list[Write] = [change(before, after).when(equals("version", before.version))]
         writes += settling.rendered()

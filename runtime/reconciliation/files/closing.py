@@ -1,8 +1,8 @@
-"""Closing a settlement file: its sums go into its settlements, once, and payouts are explained.
+"""Closing a settlement file: its sums are added to its settlements once, and payouts explained.
 
-Each settlement is one commit, which remembers that the file is in its sums. So closing twice, at
-once, or again after a crash ends the same, and two files of one settlement do not disturb each
-other.
+Each settlement is one commit, which records that the file is in its sums. So closing twice,
+concurrently, or again after a crash gives the same result, and two files of one settlement do not
+interfere.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ from runtime.reconciliation.settlements.models import (
 from runtime.reconciliation.settlements.writes import SettlementWrites
 
 MAX_TRIES: Final = 10
-"""Attempts at a settlement that is changed by others meanwhile."""
+"""Attempts at a settlement that others change meanwhile."""
 
 
 def close_file(file_id: str, request_id: str, dependencies: ReconciliationDependencies) -> None:
     """Add the file's sums to each of its settlements that lacks them, and end the file.
 
-    When time is nearly over it asks for another run. Raises NoTimeLeft when this one closed
+    If time is nearly over it requests another run. Raises NoTimeLeft if this one closed
     nothing, StaleWrite, Unavailable.
     """
     file = dependencies.chunks.file(file_id)
@@ -80,7 +80,7 @@ def _closed(
     request_id: str,
     dependencies: ReconciliationDependencies,
 ) -> Settlement:
-    """The settlement with the file in its sums. Raises StaleWrite when others keep changing it."""
+    """The settlement with the file in its sums. Raises StaleWrite if others keep changing it."""
 
     def attempt() -> Settlement:
         before = dependencies.chunks.settlement(settlement_id)
@@ -106,9 +106,9 @@ def _closed(
 def explained(
     settlement: Settlement, lines: Iterable[SettlementLine], merchant: MerchantProfile
 ) -> tuple[Settlement, list[tuple[SettlementLine, SettlementLine]]]:
-    """The settlement and those of its payout lines that change, before and after.
+    """The settlement and its payout lines that change, before and after.
 
-    The first payout line of each currency stands for its remainder: it is an amount mismatch while
+    The first payout line of each currency represents its remainder: it is an amount mismatch while
     that is not zero, and matched again when it is.
     """
     changed: list[tuple[SettlementLine, SettlementLine]] = []
@@ -135,7 +135,7 @@ def explained(
 
 
 def _judged(line: SettlementLine, remainder: int) -> SettlementLine:
-    """The payout line as its remainder makes it; the same one where nothing changes."""
+    """The payout line according to its remainder; the same one if nothing changes."""
     amount, currency = line.amount, line.currency
     assert amount is not None, "a payout line was read"
     assert currency is not None, "a payout line was read"
@@ -187,7 +187,7 @@ def _payouts_of(
     step: Step,
     outside: Outside,
 ) -> SettlementWrites:
-    """The payout lines that change. What a person had booked of a remainder is taken back."""
+    """The payout lines that change. A resolution that booked a remainder is reversed."""
     draft = Draft(LoadedRows(), Attempt(merchant, step.context, to_datetime(step.at), outside))
     draft.found.settlements = {settlement.id: settlement}
     for before, after in changed:
@@ -205,7 +205,7 @@ def _end(
 ) -> None:
     """The file's own status; another run may have ended it already.
 
-    It is that of the settlements which name the file. Others only lost an exception to it.
+    It is that of the settlements which belong to the file. Others only lost an exception to it.
     """
     settlements = [each for each in settlements if file.id in each.file_ids]
     step = Step.begin("end", request_id, dependencies.outside)

@@ -1,4 +1,4 @@
-"""Settlement files: each object of the settlement bucket, and the chunks it is worked in."""
+"""Settlement files: each object of the settlement bucket, and its chunks."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from runtime.reconciliation.settlements.models import SettlementDelta, Settlemen
 
 FILE_PREFIX: Final = "fil"
 RECONCILIATION_PREFIX: Final = "reconciliation/"
-"""Where in the settlement bucket files are put, by hand or by an upload link."""
+"""Prefix of settlement files in the bucket, put by hand or through an upload link."""
 CONVERTED_PREFIX: Final = "converted/"
-"""Where the UTF-8 text of files in other encodings, and of workbooks, is written."""
+"""Prefix of the UTF-8 text of files in other encodings, and of workbooks."""
 REJECTED_PREFIX: Final = "rejected/"
-"""Where objects are moved that are not settlement files."""
+"""Prefix to which objects are moved that are not settlement files."""
 CHUNK_LINES: Final = 1_000
 """Records of one chunk, and so of one message: some 40 transactions."""
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 """A chunk is read as a whole; ordinary ones have a tenth of that."""
 CHUNK_PAYOUTS: Final = 50
-"""Settlements of one chunk: their sums stand in its row."""
+"""Settlements of one chunk: their sums are in its row."""
 MAX_FILE_PAYOUTS: Final = 1_000
-"""Settlements of one file: their ids stand in its row."""
+"""Settlements of one file: their ids are in its row."""
 MAX_FILE_BYTES: Final = 1024 * 1024 * 1024
 MAX_FILE_LINES: Final = 2_000_000
 """A planner keeps eight bytes of each line's identity."""
@@ -39,7 +39,7 @@ MAX_FILE_NAME: Final = 200
 
 
 class FileStatus(StrEnum):
-    """How far a file is. `received`: announced, or in the bucket, and not read yet."""
+    """The state of a file. `received`: announced, or in the bucket, and not read yet."""
 
     RECEIVED = "received"
     PROCESSING = "processing"
@@ -52,10 +52,10 @@ class SettlementFile(Record, table="settlement_files", stream=True, frozen=True)
     """One object of the settlement bucket: one version of it, by `version_id` and `etag`.
 
     `merchant_status` is merchant and status, for lists of one status. `sha256` is that of the
-    object's bytes; one that the caller named beforehand must equal it. `requested_by` got the link
-    to upload it; absent of a file that was put into the bucket. `read_key` is the object
-    whose byte ranges the chunks name: the file itself, or the UTF-8 CSV it was converted to; its
-    version and entity tag are those of the bytes that were planned.
+    object's bytes; a checksum announced by the caller must equal it. `requested_by` requested the
+    link to upload it; absent for a file that was put into the bucket. `read_key` is the object
+    whose byte ranges the chunks refer to: the file itself, or the UTF-8 CSV it was converted to;
+    its version and entity tag are those of the bytes that were planned.
     """
 
     id: Annotated[str, partition(), sort("gsi-merchant"), sort("gsi-status")]
@@ -87,12 +87,12 @@ class SettlementFile(Record, table="settlement_files", stream=True, frozen=True)
 
 
 class SettlementChunk(Row, table="settlement_chunks", frozen=True):
-    """A byte range of a file, and how far it is worked.
+    """A byte range of a file, and how far it is processed.
 
     It begins at byte `start`, physical line `first_line`, and ends before byte `end`. The first
-    `lines_done` of its lines are done. `repeats`: how often a line's identity came before in the
-    file, by physical line. `duplicates`: those of them that have an id of their own, which no other
-    line may have. `deltas`: what the chunk's lines change in each settlement, by its id.
+    `lines_done` of its lines are done. `repeats`: how often a line's identity occurred before in
+    the file, by physical line. `duplicates`: those of them that have an id of their own, which must
+    be unique. `deltas`: the changes of the chunk's lines in each settlement, by its id.
     """
 
     id: Annotated[str, partition()]
@@ -114,7 +114,7 @@ class SettlementChunk(Row, table="settlement_chunks", frozen=True):
 
 
 class SweepRound(Row, frozen=True):
-    """The progress of the sweep for what no file names: a row of the settlement_chunks table.
+    """The progress of the sweep for missing transactions: a row of the settlement_chunks table.
 
     `last_merchant`: an unfinished round resumes after it.
     """
@@ -128,10 +128,10 @@ class SweepRound(Row, frozen=True):
 
 
 class SweptDays(Row, frozen=True):
-    """Through which day a merchant's unsettled transactions are swept, all of them.
+    """The day up to which a merchant's unsettled transactions are completely swept.
 
-    A row of the settlement_chunks table. Nothing enters an earlier day any more: what waits for a
-    file stands under the day on which it began to wait.
+    A row of the settlement_chunks table. Earlier days get no new transactions: a transaction is
+    listed under the day on which it began to wait for a file.
     """
 
     id: str
@@ -142,10 +142,10 @@ class SweptDays(Row, frozen=True):
 
 
 def chunk_id(file_id: str, number: int) -> str:
-    """The key of a chunk: every one is a partition of its own."""
+    """The key of a chunk: each has its own partition."""
     return f"{file_id}#{number:06d}"
 
 
 def merchant_status(merchant_id: str, status: FileStatus) -> str:
-    """Where a file stands in `gsi-status`."""
+    """The key of a file in `gsi-status`."""
     return f"{merchant_id}#{status}"

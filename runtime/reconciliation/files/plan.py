@@ -1,7 +1,7 @@
-"""How a settlement file is cut into chunks. Pure: a plan is a function of the file's bytes.
+"""How a settlement file is split into chunks. Pure: a plan is a function of the file's bytes.
 
-So planning twice, at once or again after a crash gives the same chunks. Of each line eight bytes
-are kept, to find those whose identity comes more than once in the file.
+So planning twice, concurrently or again after a crash gives the same chunks. Eight bytes are kept
+per line, to find identities that occur more than once in the file.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from runtime.reconciliation.importers.text_records import Record
 from runtime.reconciliation.settlements.models import LATER_FILE_LINES
 
 _HASH_BYTES: Final = 8
-"""Of identities: a million lines have two with one hash once in 37 million files."""
+"""Of identities: two of a million lines have one hash in one of 37 million files."""
 _DATED_LINES: Final = 100
 """Lines in which a date is looked for."""
 _SHARDS: Final = 64
-"""Parts in which hashes are compared, so that they are never all Python objects at once."""
+"""Parts in which hashes are compared, so that only some are Python objects at once."""
 _HASHES_OF_SHARD: Final = 2 ** (8 * _HASH_BYTES) // _SHARDS
 
 
@@ -48,9 +48,9 @@ class ChunkBounds:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Lines of one chunk whose identity came before in the file.
+    """Lines of one chunk whose identity occurred before in the file.
 
-    `ordinals`: how many there were until then, with this one, by physical line. `duplicates`: those
+    `ordinals`: the number of occurrences so far, by physical line. `duplicates`: those
     that have an id of their own.
     """
 
@@ -65,7 +65,7 @@ NO_REPEATS: Final = Repeats()
 class FilePlan:
     """Collects the records of one file, in their order.
 
-    `date` is that of its first line, where the file as a whole is one settlement.
+    `date` is that of its first line, if the file as a whole is one settlement.
     """
 
     layout: Layout
@@ -80,7 +80,7 @@ class FilePlan:
     _count: int = 0
 
     def add(self, records: Iterable[Record]) -> Refusal | None:
-        """Take records up, but for blank ones. A refusal where the file is too much for one."""
+        """Add records, except blank ones. Returns a refusal if the file exceeds a limit."""
         for record in records:
             if record.next_line > LATER_FILE_LINES:
                 return Refusal(
@@ -107,7 +107,7 @@ class FilePlan:
         return None
 
     def repeated(self) -> array[int]:
-        """Hashes of the identities that came more than once, sorted."""
+        """Hashes of the identities that occurred more than once, sorted."""
         shards = [array("Q") for _ in range(_SHARDS)]
         for each in self._hashes:
             shards[each // _HASHES_OF_SHARD].append(each)
@@ -155,7 +155,7 @@ class FilePlan:
 def repeats_by_chunk(
     layout: Layout, records: Iterable[Record], chunks: Sequence[ChunkBounds], repeated: array[int]
 ) -> Iterator[Repeats]:
-    """The repeats of each chunk, in their order, in a second reading of the file's records.
+    """The repeats of each chunk, in order, from a second reading of the file's records.
 
     `repeated` are the hashes that FilePlan found. Most files have none, and need no second reading.
     Records before the first chunk are its header.

@@ -1,6 +1,6 @@
-"""Planning a settlement file: what arrived is recorded, sniffed, and cut into chunks.
+"""Planning a settlement file: the object is recorded, recognized, and split into chunks.
 
-Every step can be made again: the row of an object is the same whenever its event comes, and the
+Every step can be repeated: repeated events find the row of the object, and the
 chunks are a function of the object's bytes. Chunks are replaced only before a worker has begun.
 """
 
@@ -55,18 +55,18 @@ _WHERE: Final = (
 def plan_file(
     arrived: ObjectCreated, request_id: str, dependencies: ReconciliationDependencies
 ) -> None:
-    """Plan the file that an object is, and queue its chunks; or reject it.
+    """Plan the file of an object, and queue its chunks; or reject it.
 
-    Again, it queues what is not done yet. Raises NoTimeLeft, StaleWrite.
+    A repetition queues what is not done yet. Raises NoTimeLeft, StaleWrite.
     """
     if arrived.key.startswith(_OWN_PREFIXES):
-        return  # what the function itself wrote
+        return  # the function's own object
     stored = dependencies.objects.find(arrived.key, arrived.version_id)
     if stored is None:
         logger.warning("an object was gone before it was read", version=arrived.version_id)
         return
     if stored.size == 0 and arrived.key.endswith("/"):
-        return  # a folder that was made in S3's console
+        return  # a folder created in S3's console
     file = row_of(stored, request_id, dependencies)
     if file.status is FileStatus.REJECTED:
         move_away(stored, dependencies)
@@ -96,7 +96,7 @@ def queue_work(file: SettlementFile, dependencies: ReconciliationDependencies) -
 
 @dataclass(frozen=True, slots=True)
 class _Scanned:
-    """What reading the file once has found."""
+    """The results of reading the file once."""
 
     sha256: str
     layout: Layout
@@ -110,7 +110,7 @@ def _planned(
     request_id: str,
     dependencies: ReconciliationDependencies,
 ) -> SettlementFile:
-    """The file with its chunks, at work. Raises Rejection, NoTimeLeft, StaleWrite."""
+    """The file with its chunks, in progress. Raises Rejection, NoTimeLeft, StaleWrite."""
     _check_place(file, stored)
     source = readable_source(file, stored, dependencies)
     scanned = _scanned(source, dependencies)
@@ -179,7 +179,7 @@ def _check_place(file: SettlementFile, stored: StoredObject) -> None:
 def _check_room(
     file: SettlementFile, scanned: _Scanned, dependencies: ReconciliationDependencies
 ) -> None:
-    """Whether the settlement of the file's name can have one more. Raises Rejection."""
+    """Whether the settlement of the file's name can have one more file. Raises Rejection."""
     layout = scanned.layout.format
     known = dependencies.chunks.settlement(settlement_id(file.merchant_id, layout, None, file.name))
     if known is None or file.id in known.file_ids:
@@ -219,7 +219,7 @@ def _chunk_rows(
     request_id: str,
     dependencies: ReconciliationDependencies,
 ) -> Iterator[SettlementChunk]:
-    """The chunks, one after the other: where lines repeat, the file is read a second time."""
+    """The chunks, one after the other: if lines repeat, the file is read a second time."""
     plan = scanned.plan
     repeats: Iterator[Repeats] = repeat(NO_REPEATS)
     repeated = plan.repeated()
@@ -250,13 +250,13 @@ def _records(
     dependencies: ReconciliationDependencies,
     digest: hashlib._Hash | None = None,
 ) -> Iterator[Record]:
-    """The file's records, its header among them."""
+    """The file's records, including its header."""
     blocks = dependencies.objects.blocks(source.version)
     return read_records(watched(blocks, dependencies, digest), source.delimiter)
 
 
 def _date_of(name: str) -> str | None:
-    """The settlement's date, where the file's name is one."""
+    """The settlement's date, if the file's name is one."""
     match = _DATED.fullmatch(name)
     if match is None:
         return None

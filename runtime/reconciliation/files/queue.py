@@ -1,7 +1,7 @@
-"""The queue of settlement files: what arrived in the bucket, and the work on each file.
+"""The queue of settlement files: new objects in the bucket, and the work on each file.
 
-EventBridge puts in the events of the bucket; the function itself puts in the chunks of a file, and
-its closing.
+EventBridge sends the events of the bucket; the function itself sends messages for the chunks of a
+file, and for its closing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_BATCH: Final = 10
 """Messages of one SendMessageBatch call (SQS API reference)."""
 MAX_SENDS: Final = 3
-"""Times that what SQS did not take is sent again."""
+"""How often messages that SQS refused are sent again."""
 _FROM_BUCKETS: Final = "aws.s3"
 
 
@@ -33,7 +33,7 @@ class ObjectCreated(BaseModel, frozen=True):
 
 
 class ChunkMessage(BaseModel, frozen=True, extra="forbid"):
-    """A chunk of a file waits to be worked, or to be continued."""
+    """A chunk of a file is to be processed or continued."""
 
     kind: Literal["chunk"] = "chunk"
     file_id: str
@@ -41,7 +41,7 @@ class ChunkMessage(BaseModel, frozen=True, extra="forbid"):
 
 
 class CloseMessage(BaseModel, frozen=True, extra="forbid"):
-    """All chunks of a file are done: it waits to be closed."""
+    """All chunks of a file are done: it is to be closed."""
 
     kind: Literal["close"] = "close"
     file_id: str
@@ -54,7 +54,7 @@ _WORK: Final[TypeAdapter[WorkMessage]] = TypeAdapter(
 
 
 def read_message(body: str) -> ObjectCreated | WorkMessage:
-    """The message as it came. Raises ValueError for any other."""
+    """The parsed message. Raises ValueError for any other."""
     document = json.loads(body)
     if not isinstance(document, dict) or "kind" in document:
         return _WORK.validate_python(document)
@@ -72,7 +72,7 @@ def _object_created(event: dict[str, Any]) -> ObjectCreated:
 
 
 class SettlementQueue:
-    """SQS. A merchant is a message group, so that one with a long file lets the others pass.
+    """SQS. A merchant is a message group, so that one with a long file does not block others.
 
     (SQS Developer Guide, "Amazon SQS fair queues".)
     """
@@ -81,9 +81,9 @@ class SettlementQueue:
         self._sqs, self._queue_url = sqs, queue_url
 
     def send(self, messages: Sequence[WorkMessage], merchant_id: str) -> None:
-        """Queue all of them. Raises Unavailable when SQS does not take some.
+        """Queue all of them. Raises Unavailable if SQS refuses some.
 
-        Then all may be sent again: a message that comes twice does no harm.
+        Then all may be sent again: repeated messages are harmless.
         """
         for start in range(0, len(messages), MAX_BATCH):
             batch = messages[start : start + MAX_BATCH]

@@ -1,4 +1,4 @@
-"""What is not a settlement file: recorded with its reason, alerted, and moved out of the way."""
+"""Objects that are not settlement files: recorded with a reason, alerted, and moved away."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def reject(
 ) -> None:
     """Record a rejection and move the object away. Nothing of it was booked.
 
-    Every part can be done again, and the row is written after what it promises.
+    Every part can be repeated, and the row is written last.
     """
     step = Step.begin("rej", request_id, dependencies.outside)
     if file.merchant_id != PLATFORM:
@@ -63,7 +63,7 @@ def reject(
 
 
 def move_away(stored: StoredObject, dependencies: ReconciliationDependencies) -> None:
-    """Finish moving a rejected object. One that is too large to be copied stays where it is."""
+    """Finish moving a rejected object. One that is too large to be copied stays in place."""
     if _copied(stored, dependencies):
         dependencies.objects.delete(stored.version)
 
@@ -76,7 +76,7 @@ def _copied(stored: StoredObject, dependencies: ReconciliationDependencies) -> b
 
 
 def _rejected_key(key: str) -> str:
-    """Where an object is moved to; by the hash of its key where the prefix makes that too long."""
+    """The new key of an object; with the hash of its key if the prefix makes that too long."""
     moved = f"{REJECTED_PREFIX}{key}"
     if len(moved.encode()) <= MAX_KEY_BYTES:
         return moved
@@ -98,7 +98,7 @@ def _finding(file: SettlementFile, stored: StoredObject, reason: str) -> AlertFa
 def _rejected_settlement(
     file: SettlementFile, stored: StoredObject, reason: str, step: Step
 ) -> Settlement:
-    """What GET /v1/settlements shows of a rejected file."""
+    """The settlement of a rejected file in GET /v1/settlements."""
     content = hashlib.sha256(f"{file.merchant_id}\nrejected\n{file.id}".encode()).hexdigest()
     return Settlement(
         id=f"{SETTLEMENT_PREFIX}{content[:26].upper()}",

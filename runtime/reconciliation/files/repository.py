@@ -1,4 +1,4 @@
-"""Settlement files: the rows of what was put, or will be put, into the settlement bucket."""
+"""Settlement files: the rows of objects in the settlement bucket, and of announced ones."""
 
 from __future__ import annotations
 

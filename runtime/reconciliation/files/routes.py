@@ -1,4 +1,4 @@
-"""Routes of settlement files: a link to upload one, and what became of each."""
+"""Routes of settlement files: a link to upload one, and the processing state of each."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def create_settlement_file(
 ) -> StoredAnswer:
     """Store the row of a file that will be uploaded, and answer with a signed link for it.
 
-    The row comes first, so that no object can arrive that has none. A repetition of the request
-    gets the same link, which ends when it ends. Raises InvalidValue when an operator names no
+    The row comes first, so that no object can arrive without one. A repetition of the request
+    gets the same link, with the same expiry. Raises InvalidValue if an operator names no
     merchant, NotFound for an unknown one.
     """
     merchant = dependencies.merchants.require(call.caller.merchant(call.acting_for))
@@ -132,7 +132,7 @@ def _shape(file: SettlementFile, now: datetime) -> SettlementFileAnswer:
 
 
 def _reason(file: SettlementFile, now: datetime) -> str | None:
-    """Why a file was rejected; of one that waits for its upload in vain, what to do."""
+    """Why a file was rejected; for a file that was not uploaded in time, what to do."""
     expires_at = file.upload_expires_at
     if (
         file.status is not FileStatus.RECEIVED

@@ -1,4 +1,4 @@
-"""The text of a settlement file: the object itself, or the UTF-8 that it is converted to."""
+"""The text of a settlement file: the object itself, or its conversion to UTF-8."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from runtime.reconciliation.importers.workbook import (
 
 WORKBOOK_DELIMITER: Final = ","
 _LINES_WRITTEN: Final = 1_000
-"""Lines of a workbook that are handed on at once."""
+"""Lines of a workbook that are passed on at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """UTF-8 text in an object, and its delimiter.
 
-    `sha256` is that of the file's own bytes, where the text is not the file itself.
+    `sha256` is that of the file's own bytes, if the text is not the file itself.
     """
 
     version: ObjectVersion
@@ -47,7 +47,7 @@ class Source:
 def readable_source(
     file: SettlementFile, stored: StoredObject, dependencies: ReconciliationDependencies
 ) -> Source:
-    """The text of a file, which is converted if need be. Raises Rejection, NoTimeLeft."""
+    """The text of a file, converted if needed. Raises Rejection, NoTimeLeft."""
     head = b"".join(dependencies.objects.blocks(stored.version, 0, min(HEAD_BYTES, stored.size)))
     found = sniff(head, whole=stored.size <= HEAD_BYTES)
     if isinstance(found, Refusal):
@@ -72,7 +72,7 @@ def watched(
     dependencies: ReconciliationDependencies,
     digest: hashlib._Hash | None = None,
 ) -> Iterator[bytes]:
-    """The blocks, which `digest` takes up too. Raises NoTimeLeft."""
+    """The blocks, also added to `digest`. Raises NoTimeLeft."""
     for block in blocks:
         if dependencies.must_stop():
             raise NoTimeLeft("a file could not be read to its end in one invocation")
@@ -82,7 +82,7 @@ def watched(
 
 
 def _as_utf_8(blocks: Iterable[bytes], found: TextFile) -> Iterator[bytes]:
-    """The text behind its byte order mark; what is not of its encoding becomes U+FFFD."""
+    """The text after its byte order mark; invalid bytes become U+FFFD."""
     decoder = codecs.getincrementaldecoder(found.encoding)("replace")
     skipped = found.start
     for block in blocks:

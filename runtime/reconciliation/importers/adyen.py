@@ -25,7 +25,7 @@ from runtime.reconciliation.settlements.models import LineType, SettlementFormat
 WRITTEN_DECIMALS: Final[Mapping[str, int]] = MappingProxyType(
     {"CLP": 2, "ISK": 2, "CVE": 0, "IDR": 0}
 )
-"""Where Adyen's exponents differ from ISO 4217's (docs.adyen.com/development-resources/
+"""Where Adyen's decimals differ from ISO 4217's (docs.adyen.com/development-resources/
 currency-codes)."""
 _TYPES: Final = {
     LineType.CAPTURE: "settled",
@@ -140,9 +140,9 @@ def _signed(row: Row, columns: tuple[str, str], currency: str) -> int | None:
 
 
 def _gross(row: Row, by_net: int, currency: str) -> tuple[int, int | None, str | None]:
-    """The gross amount in the net currency, and as presented where that is another currency.
+    """The gross amount in the net currency, and as presented if that is another currency.
 
-    `by_net` is net and costs: what it must be by the rest of the line, and what it is where lines
+    `by_net` is net and costs: the expected amount by the rest of the line, and the amount if lines
     of a whole batch leave the gross columns empty.
     """
     if not any(row.text(name) for name in GROSS):
@@ -157,9 +157,9 @@ def _gross(row: Row, by_net: int, currency: str) -> tuple[int, int | None, str |
 
 
 def _check_rate(row: Row, presented: int, shown_in: str, by_net: int, currency: str) -> None:
-    """The exchange rate must lead from the presented amount to that of the line.
+    """The exchange rate must convert the presented amount to that of the line.
 
-    Its last digit is rounded: that, and one minor unit, is how far it may miss. Lines of other
+    Its last digit is rounded: the tolerance is that, and one minor unit. Lines of other
     acquirers have no rate.
     """
     text = row.text("Exchange Rate")

@@ -24,7 +24,7 @@ def whole_minor_units(column: str, text: str) -> int:
 def minor_units(column: str, text: str, currency: str, written: int | None = None) -> int:
     """An amount in major units, such as 24.05, as minor units of `currency`.
 
-    `written` is how many decimals the processor writes, where it differs from ISO 4217's. More
+    `written` is how many decimals the processor writes, if it differs from ISO 4217's. More
     decimals than that are refused, as is a value that ISO's minor unit cannot express. Raises
     Unreadable.
     """

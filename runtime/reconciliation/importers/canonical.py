@@ -32,7 +32,7 @@ class CanonicalLayout(Layout):
     """Nine columns and an optional `type`, `capture` when absent or empty.
 
     `transaction_id` is that of a capture or refund, the dispute's id in rows about a dispute, and
-    any id that the sender has for rows without a payment. The file as a whole is one settlement.
+    any id of the sender for rows without a payment. The file as a whole is one settlement.
     """
 
     format: ClassVar = SettlementFormat.CANONICAL

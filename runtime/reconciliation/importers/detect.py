@@ -1,4 +1,4 @@
-"""Which layout a file has, by its header."""
+"""The layout of a file, by its header."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAYOUTS: Final[tuple[type[Layout], ...]] = (
     PayPalLayout,
 )
 RECOGNIZED_SHARE: Final = 0.5
-"""Of a layout's needed columns: a header with fewer is not taken for that layout."""
+"""Of a layout's required columns: a header with fewer is not recognized as that layout."""
 SHOWN_NAMES: Final = 6
 """Column names of an unknown header that its refusal repeats."""
 
@@ -27,7 +27,7 @@ SHOWN_NAMES: Final = 6
 def layout_of(header: Sequence[str]) -> Layout | Refusal:
     """The layout of a file whose first record is `header`, bound to it; or why it is refused.
 
-    The layout is the one most of whose needed columns are there; one that lacks some is refused by
+    The layout is the one with most of its required columns; if some are missing, it is refused by
     their names.
     """
     names = {normalized(name) for name in header}
@@ -38,7 +38,7 @@ def layout_of(header: Sequence[str]) -> Layout | Refusal:
 
 
 def is_preamble(cells: Sequence[str]) -> bool:
-    """Whether a record stands before the one that names the columns: PayPal's reports have some."""
+    """Whether a record precedes the one with the column names: PayPal's reports have some."""
     return bool(cells) and cells[0].strip() in PREAMBLE
 
 

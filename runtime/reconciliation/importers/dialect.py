@@ -1,6 +1,6 @@
-"""What a file is, by its first bytes: encoding, delimiter and layout, or why it is refused. Pure.
+"""The format of a file, by its first bytes: encoding, delimiter and layout, or a refusal. Pure.
 
-Only what is unambiguous is read. A refusal says what the file is and what to do about it.
+Only unambiguous files are read. A refusal says what the file is and what to do about it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from runtime.reconciliation.importers.layout import Layout, Refusal, Unreadable
 from runtime.reconciliation.importers.paypal import COLUMNS, PREAMBLE
 
 HEAD_BYTES: Final = 64 * 1024
-"""Of a file are read to tell what it is. The header of a report has some two thousand."""
+"""Bytes read to recognize a file. The header of a report has some two thousand."""
 MAX_PREAMBLE_RECORDS: Final = 8
-"""Records of a PayPal report before the one that names its columns: there are one to three."""
+"""Records of a PayPal report before the one with the column names: there are one to three."""
 DELIMITERS: Final = (",", ";", "\t")
 UTF_8: Final = "utf-8"
 
@@ -54,14 +54,14 @@ _TEXTS: Final = (
 )
 _KIND = re.compile(r'"?(?P<kind>[A-Z]{2})"?[,;\t]')
 _UTF_16_SAMPLE = 64
-"""Bytes by which UTF-16 without a byte order mark is known: the names of columns are ASCII."""
+"""Patterns that identify UTF-16 without a byte order mark: the names of columns are ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
     """Delimited text: `encoding` and `delimiter`, and the header's layout.
 
-    `encoding` is utf-8, utf-16-le or utf-16-be. The text begins at byte `start`, behind the byte
+    `encoding` is utf-8, utf-16-le or utf-16-be. The text begins at byte `start`, after the byte
     order mark if there is one. `header` is the record that names the columns, without its line end.
     """
 
@@ -78,7 +78,7 @@ class WorkbookFile:
 
 
 def sniff(head: bytes, *, whole: bool) -> TextFile | WorkbookFile | Refusal:
-    """What a file is that begins with `head`, its first HEAD_BYTES or all of it (`whole`)."""
+    """The format of a file that begins with `head`, its first HEAD_BYTES or all of it (`whole`)."""
     if not head:
         return Refusal("The file is empty. Export the report again.")
     if (known := _by_signature(head)) is not None:
@@ -131,7 +131,7 @@ def _encoding(head: bytes) -> tuple[str, int]:
 
 
 def _header(text: str, *, whole: bool) -> str | Refusal:
-    """The record that names the columns: the first, or PayPal's behind those before it."""
+    """The record with the column names: the first, or PayPal's after the preceding ones."""
     start = 0
     for _ in range(MAX_PREAMBLE_RECORDS + 1):
         end = _record_end(text, start)
@@ -151,7 +151,7 @@ def _header(text: str, *, whole: bool) -> str | Refusal:
 
 
 def _record_end(text: str, start: int) -> int | None:
-    """Where the record that begins at `start` has its line feed, outside quotes."""
+    """The position of the line feed of the record that begins at `start`, outside quotes."""
     quoted = False
     for at in range(start, len(text)):
         if text[at] == '"':
@@ -176,9 +176,9 @@ def _endless(record: str, *, whole: bool) -> Refusal | None:
 
 
 def _delimited(encoding: str, start: int, header: str) -> TextFile | Refusal:
-    """By the delimiter at which the header is that of a known layout.
+    """By the delimiter with which the header is that of a known layout.
 
-    No two can be: a name of a column holds none of them.
+    It is unambiguous: no column name contains a delimiter.
     """
     refusals: list[tuple[int, Refusal]] = []
     for delimiter, cells in _splits(header):

@@ -1,7 +1,7 @@
-"""What every layout of settlement files has in common: columns found by name, cells read strictly.
+"""Common parts of all layouts of settlement files: columns found by name, strict parsing.
 
-A layout is bound to one file's header. Columns may stand in any order, unknown ones are ignored. A
-cell that cannot be read makes its line unreadable, with the column, the value and what is wrong.
+A layout is bound to one file's header. Columns may have any order, unknown ones are ignored. A
+cell that cannot be parsed makes its line unreadable, with the column, the value and the reason.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ MAX_CELL_CHARACTERS: Final = 512
 """Of a column that is read. No processor documents longer values (Stripe: metadata of 500), and in
 UTF-8 it is at most as long as a key of DynamoDB may be: 2,048 bytes."""
 CONTENT_HASH_CHARACTERS: Final = 32
-"""Of the SHA-256 that stands for the content of a line without an id: 128 bits."""
+"""Of the SHA-256 that represents the content of a line without an id: 128 bits."""
 CONTENT_IDENTITY: Final = "content:"
-"""What the identities of lines without an id begin with."""
+"""Prefix of identities of lines without an id."""
 _SEPARATOR = "\x1f"
 
 
@@ -38,10 +38,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What planning a file needs to know of a line.
+    """The parts of a line that planning a file needs.
 
-    `own_identity`: its own id, which no other line may have. `content_identity` only of lines that
-    have none: those may repeat to the letter, and the planner numbers the repetitions.
+    `own_identity`: its own id, which must be unique. `content_identity` only for lines
+    without one: those may repeat exactly, and the planner numbers the repetitions.
     """
 
     payout_reference: str | None = None
@@ -63,7 +63,7 @@ class Row:
         self._cells = cells
 
     def text(self, column: str) -> str:
-        """The cell, or an empty text where the file has no such column. Raises Unreadable."""
+        """The cell, or an empty text if the file lacks the column. Raises Unreadable."""
         position = self._positions.get(column)
         if position is None:
             return ""
@@ -77,7 +77,7 @@ class Row:
         return self.text(column) or _empty(column)
 
     def currency(self, column: str, *, any_case: bool = True) -> str:
-        """An ISO 4217 code, in capitals whatever the file has. Raises Unreadable."""
+        """An ISO 4217 code, converted to capitals. Raises Unreadable."""
         code = self.filled(column)
         if any_case:
             code = code.upper()
@@ -89,8 +89,8 @@ class Row:
 class Layout(ABC):
     """A layout, bound to the header of one file.
 
-    Of each tuple in `one_of`, one column must be there. Names are compared without regard to case
-    and to how many blanks are in them.
+    Of each tuple in `one_of`, one column must exist. Names are compared without regard to case
+    and to the number of blanks in them.
     """
 
     format: ClassVar[SettlementFormat]
@@ -155,7 +155,7 @@ class Layout(ABC):
     def outline(self, cells: Sequence[str]) -> Outline:
         """The payout of a record, and its own id or its content's identity.
 
-        Cheap; of a record that cannot be read it says what it can.
+        Cheap; for an unreadable record it returns what it can.
         """
         if len(cells) != self._width or not self._is_line(cells):
             return Outline()
@@ -179,7 +179,7 @@ class Layout(ABC):
         return self._own_identity(row) or self._content_identity(row)
 
     def _content_identity(self, row: Row) -> str:
-        """Of all columns that are known, so that one that is added changes nothing."""
+        """Of all known columns, so that an added column changes nothing."""
         content = _SEPARATOR.join(row.text(name) for name in self.known())
         digest = hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
         return f"{CONTENT_IDENTITY}{digest[:CONTENT_HASH_CHARACTERS]}"
@@ -195,12 +195,12 @@ class Layout(ABC):
 
 
 def normalized(name: str) -> str:
-    """A column's name as names are compared."""
+    """A column's name in the form used for comparison."""
     return " ".join(name.split()).casefold()
 
 
 def _without_card_number(line: ImportedLine) -> ImportedLine:
-    """The line, its unknown category left out if it contains a card number: people are shown it."""
+    """The line, its unknown category omitted if it contains a card number: it would be shown."""
     if line.type is None and holds_card_number(line.category):
         return replace(line, category=NOT_REPEATED)
     return line
@@ -215,7 +215,7 @@ def check_sum(names: tuple[str, str, str], amount: int, fee: int, net: int) -> N
 
 
 def distinct(values: Iterable[str]) -> tuple[str, ...]:
-    """The values that are not empty, each once, in their order."""
+    """The values that are not empty, each once, in order."""
     return tuple(dict.fromkeys(value for value in values if value))
 
 

@@ -1,7 +1,7 @@
-"""The common form of a settlement line, whichever layout it was read from. Pure.
+"""The common form of a settlement line, independent of its layout. Pure.
 
-Amounts are signed minor units of the line's currency, seen from the merchant's side: what comes in
-is positive, what goes out (refunds, disputes, costs, payouts) is negative. A positive fee is a
+Amounts are signed minor units of the line's currency, from the merchant's side: incoming amounts
+are positive, outgoing ones (refunds, disputes, costs, payouts) are negative. A positive fee is a
 cost. `amount - fee = net` holds for every line that was read.
 """
 
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from runtime.reconciliation.settlements.models import LineType
 
 SETTLED = "settled"
-"""What a line says that is final. Only our own layout has a column for it."""
+"""The status of a final line. Only our own layout has a column for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """What a line says it is about: our own ids, and the processor's, in the order to try them."""
+    """The references of a line: our own ids, and the processor's, in the order to try them."""
 
     payment_id: str | None = None
     transaction_id: str | None = None
@@ -30,10 +30,10 @@ class ImportedLine:
     """One readable line.
 
     `number` is the physical line of the file on which its record begins, from 1. `identity` is the
-    same whenever the same line comes again, in whichever file; for lines that have no id of their
-    own it is their content, and the planner appends an ordinal to those that repeat. `type` is None
-    for a category that the layout's documentation does not name. `payout_reference` names the
-    payout the line belongs to; None where the file as a whole is one settlement.
+    same whenever the same line occurs again, in any file; for lines without an id
+    it is their content, and the planner appends an ordinal to repetitions. `type` is None
+    for a category that the layout's documentation does not list. `payout_reference` identifies the
+    payout of the line; None if the file as a whole is one settlement.
     """
 
     number: int
@@ -57,7 +57,7 @@ class ImportedLine:
 class UnreadableLine:
     """A line that cannot be read, or whose own amounts contradict each other, and why.
 
-    `payout_reference` where at least that could be read.
+    `payout_reference` if at least that could be read.
     """
 
     number: int

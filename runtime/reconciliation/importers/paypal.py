@@ -20,10 +20,10 @@ from runtime.reconciliation.importers.references import references
 from runtime.reconciliation.settlements.models import LineType, SettlementFormat
 
 COLUMNS: Final = "CH"
-"""Kind of the record that names the columns."""
+"""Kind of the record with the column names."""
 LINE: Final = "SB"
 PREAMBLE: Final = frozenset({"RH", "FH", "SH"})
-"""Kinds of the records before the one that names the columns."""
+"""Kinds of the records before the one with the column names."""
 _EVENTS: Final = {
     LineType.CAPTURE: "T0000 T0002 T0003 T0004 T0005 T0006 T0007 T0011 T0012 T0013",
     LineType.REFUND: "T1107",

@@ -1,4 +1,4 @@
-"""Which values in a processor's columns are ids of ours."""
+"""Finds our own ids in a processor's columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def references(
 ) -> References:
     """References of a line, from columns that we fill and from the processor's own.
 
-    Merchants may have filled the former with values of their own: only what has the form of our
+    Merchants may have filled the former with their own values: only values in the format of our
     ids counts. `processor_ids` in the order to try them.
     """
     values = tuple(written_by_us)

@@ -2,7 +2,7 @@
 
 Sources: docs.stripe.com/reports/report-types/payout-reconciliation, …/balance and
 docs.stripe.com/reports/reporting-categories. Amounts are major units; a positive fee is a cost;
-money going out is negative. A capture in part stands there as the whole charge and a negative
+money going out is negative. A partial capture is listed as the whole charge and a negative
 `partial_capture_reversal`.
 """
 
@@ -20,7 +20,7 @@ from runtime.reconciliation.importers.references import references
 from runtime.reconciliation.settlements.models import LineType, SettlementFormat
 
 WRITTEN_DECIMALS: Final[Mapping[str, int]] = MappingProxyType({"ISK": 2, "UGX": 2})
-"""Where Stripe writes another number of decimals than ISO 4217 has (docs.stripe.com/currencies)."""
+"""Where Stripe's number of decimals differs from ISO 4217's (docs.stripe.com/currencies)."""
 _CATEGORIES: Final = {
     LineType.CAPTURE: "charge charge_failure partial_capture_reversal",
     LineType.REFUND: "refund",
@@ -50,7 +50,7 @@ _PROCESSOR_IDS = ("source_id", "charge_id", "payment_intent_id")
 
 
 class StripeLayout(Layout):
-    """One settlement per payout; lines that are in no automatic payout belong to the file."""
+    """One settlement per payout; lines in no automatic payout belong to the file."""
 
     format: ClassVar = SettlementFormat.STRIPE
     title: ClassVar = "Stripe"
@@ -141,9 +141,9 @@ def _references(row: Row, kind: LineType | None) -> References:
 
 
 def _day(row: Row, columns: Iterable[str]) -> str | None:
-    """Of the first that is filled.
+    """The first non-empty one.
 
     A column without `_utc` is in the report's time zone, which the file does not name: its day is
-    taken as it stands.
+    used unchanged.
     """
     return next(filter(None, (day(column, row.text(column)) for column in columns)), None)

@@ -1,9 +1,9 @@
-"""Records of a settlement file's bytes: where each begins and ends, and its cells. Pure.
+"""Records of a settlement file's bytes: the position and the cells of each. Pure.
 
-A record is what RFC 4180 calls one: line breaks inside quotes belong to it. The planner of a file
-and the workers of its chunks read with this one reader, so they agree on every record. A quote that
-is never closed costs its own line alone: reading goes on with the next physical line. Nothing holds
-more of the file than one record of MAX_RECORD_BYTES and what is needed to look for its end.
+A record is as in RFC 4180: line breaks inside quotes belong to it. The planner of a file
+and the workers of its chunks use this same reader, so they agree on every record. An unclosed
+quote affects only its own line: reading continues with the next physical line. Memory
+is limited to one record of MAX_RECORD_BYTES and what is needed to find its end.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Record:
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing stands in it."""
+        """Whether it has no content."""
         return self.reason is None and not any(cell.strip() for cell in self.cells)
 
 
@@ -74,7 +74,7 @@ def read_records(
 
 
 class _Lines:
-    """Physical lines that may be looked at before they are taken."""
+    """A look-ahead buffer of physical lines."""
 
     def __init__(self, source: Iterator[_PhysicalLine]) -> None:
         self._source = source
@@ -85,7 +85,7 @@ class _Lines:
         return self._ahead.popleft() if self._ahead else next(self._source, None)
 
     def look(self, position: int) -> _PhysicalLine | None:
-        """The line `position` places ahead, from 0, which stays where it is."""
+        """The line `position` places ahead, from 0, without consuming it."""
         while len(self._ahead) <= position:
             line = next(self._source, None)
             if line is None:
@@ -94,14 +94,14 @@ class _Lines:
         return self._ahead[position]
 
     def take(self, count: int) -> list[_PhysicalLine]:
-        """The next lines, which were looked at."""
+        """Consume the next lines."""
         return [self._ahead.popleft() for _ in range(count)]
 
 
 def _cells(
     first: _PhysicalLine, lines: _Lines, delimiter: str
 ) -> tuple[tuple[str, ...], int, str | None]:
-    """Cells of the record that begins with `first`, its physical lines, or why it has no cells."""
+    """Cells of the record that begins with `first`, its number of lines, or why it has no cells."""
     text = first.text
     if text is None:
         return (), 1, f"longer than {MAX_RECORD_BYTES} bytes"
@@ -126,13 +126,13 @@ def _cells(
     try:
         cells = next(csv.reader(pulled(), delimiter=delimiter, strict=True))
     except csv.Error as error:
-        # The first line alone is at fault, as far as anybody can say: the others are read again.
+        # Only the first line is known to be at fault: the others are read again.
         return (), 1, f"not readable as CSV: {_in_plain_words(str(error))}"
     return tuple(cells), count, None
 
 
 def _in_plain_words(error: str) -> str:
-    """An error of the csv module, in words for the person who has the file."""
+    """An error of the csv module, in words for the owner of the file."""
     return next((words for begin, words in _PLAIN_WORDS.items() if error.startswith(begin)), error)
 
 
@@ -146,7 +146,7 @@ def _physical_lines(blocks: Iterable[bytes], *, is_start: bool) -> Iterator[_Phy
             yield _physical_line(held, size + len(piece) + 1, is_start, ended=True)
             held, size, is_start = [], 0, False
         size += len(tail)
-        # Of a line that is too long only the length is kept.
+        # Only the length of a line that is too long is kept.
         held = [*held, tail] if size <= MAX_RECORD_BYTES else []
     if size:
         yield _physical_line(held, size, is_start, ended=False)

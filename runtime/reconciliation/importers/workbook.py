@@ -1,6 +1,6 @@
 """Excel workbooks as the CSV that Excel would have saved. Pure; read with calamine.
 
-What of a cell becomes which text:
+Conversion of cells to text:
 - a whole number: its digits, without `.0`;
 - another number: 15 significant digits, which is what Excel keeps and shows, so 24.05 stored as
   24.049999999999997 is 24.05; never in scientific notation;
@@ -34,7 +34,7 @@ MAX_WORKBOOK_BYTES: Final = 8 * 1024 * 1024
 MAX_UNPACKED_BYTES: Final = 96 * 1024 * 1024
 """Of what the file unpacks to."""
 MAX_COUNTED: Final = 10_000_000
-"""Texts that a workbook may say to have. What unpacks to MAX_UNPACKED_BYTES has fewer."""
+"""Texts that a workbook may claim to have. One within MAX_UNPACKED_BYTES has fewer."""
 MAX_CELLS: Final = 1_000_000
 """Rows times columns of one sheet, all of which are in memory at once: some 70 MB, measured."""
 EXACT_DIGITS: Final = 15
@@ -51,7 +51,7 @@ _TOKENS: Final = re.compile(
 """What says how large a sheet is: cells by their names (A1), rows by their numbers; and how many
 texts or others there are said to be. What only looks like such a name makes a part larger."""
 _OVERLAP_BYTES: Final = 1024
-"""Of two blocks that are read, for a cell's name that lies across both."""
+"""Of two blocks, for a cell's name that spans both."""
 _BLANKS: Final = bytes.maketrans(b"\t\r\n", b"   ")
 _RUNS: Final = (b" " * (_OVERLAP_BYTES // 4), b"0" * (_OVERLAP_BYTES // 4))
 """Padding that makes a cell's name longer than the overlap; only hostile files have it."""
@@ -64,7 +64,7 @@ _Cell = str | float | datetime.date | datetime.time | datetime.timedelta
 class Sheet:
     """The sheet of a workbook that has a known header, as CSV: one line per row, header first.
 
-    Each line ends in a line feed. `lines` may be gone through once, and raises UnusableCell.
+    Each line ends in a line feed. `lines` can be iterated once, and raises UnusableCell.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Sheet:
 
 
 class UnusableCell(ValueError):
-    """A cell holds what cannot be written as text without a guess; the message says what to do."""
+    """A cell cannot be converted to text unambiguously; the message says what to do."""
 
 
 def read_workbook(content: bytes) -> Sheet | Refusal:
@@ -148,10 +148,10 @@ def _number(number: float) -> str:
 
 
 def _too_large(content: bytes) -> Refusal | None:
-    """Bounds, before anything is unpacked into memory. What the file says of itself proves nothing.
+    """Limits, before anything is unpacked into memory. The file's own statements are not trusted.
 
-    A file of 2 KB can have one cell in the last row and column: 17 thousand million, all of which
-    calamine puts into memory, or ends the process.
+    A file of 2 KB can have one cell in the last row and column: 17 thousand million cells, for
+    which calamine would exhaust the memory, or end the process.
     """
     if len(content) > MAX_WORKBOOK_BYTES:
         return Refusal(f"The workbook is larger than {_mebibytes(MAX_WORKBOOK_BYTES)}. {_AS_CSV}")
@@ -193,10 +193,10 @@ def _mebibytes(size: int) -> str:
 
 @dataclass
 class _Extent:
-    """What a part unpacks to: its bytes, and from the first cell to the farthest, filled or not.
+    """The unpacked size of a part: its bytes, and its range from the first to the farthest cell.
 
-    `counted`: the largest number of things that it says to have, for which calamine makes room.
-    `is_read`: it holds cells, or their texts.
+    `counted`: the largest number of items that it claims, for which calamine allocates memory.
+    `is_read`: it contains cells, or their texts.
     """
 
     size: int = 0
@@ -232,9 +232,9 @@ class _Extent:
 
 
 def _extent(archive: zipfile.ZipFile, part: zipfile.ZipInfo, most: int) -> _Extent:
-    """The extent of a part, of which no more than a little over `most` bytes are unpacked."""
+    """The size of a part, of which hardly more than `most` bytes are unpacked."""
     real = copy.copy(part)
-    # The directory may say less than what comes, with the CRC of that: calamine unpacks it all.
+    # The directory may claim less than the real size, with a matching CRC: calamine unpacks it all.
     real.file_size = most + 1
     del real.CRC
     extent, rest = _Extent(), b""

@@ -1,1 +1,1 @@
-"""Matching: which booked fact a settlement line is about, and what settling it posts."""
+"""Matching: finds the booked fact of a settlement line, and what settling it posts."""

@@ -1,4 +1,4 @@
-"""Settling lines of a chunk: as many as fit into one transaction are judged, booked and written."""
+"""Settling lines of a chunk: as many as fit into one transaction are evaluated and written."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ worker or request has got on."""
 
 @dataclass(frozen=True)
 class BatchDependencies:
-    """What recording a batch works with."""
+    """Dependencies of recording a batch."""
 
     store: Store
     outside: Outside
@@ -58,9 +58,9 @@ def record_batch(
     context: ChangeContext,
     dependencies: BatchDependencies,
 ) -> SettlementChunk:
-    """Judge and write as many of `lines`, in order, as one transaction holds; at least one.
+    """Evaluate and write as many of `lines`, in order, as one transaction holds; at least one.
 
-    With them go what they settle, what is posted for them, and the chunk's checkpoint and deltas,
+    The same commit contains what they settle and post, and the chunk's checkpoint and deltas,
     so that a crash neither loses nor repeats any of it. Returns the chunk as it was written: its
     `lines_done` has grown by the number of lines taken.
 
@@ -95,7 +95,7 @@ class _Batch:
 def _fill(
     lines: Lines, places: Mapping[int, LinePlacement], chunk: SettlementChunk, draft: Draft
 ) -> _Batch:
-    """Judge lines for as long as what they change fits into the transaction."""
+    """Evaluate lines as long as their changes fit into the transaction."""
     now = draft.attempt.now
     operation = draft.attempt.new_id("stl")
     taken = 0
@@ -134,7 +134,7 @@ def _places(
     attempt: Attempt,
     rows: SettlementBatchRepository,
 ) -> tuple[dict[int, LinePlacement], dict[str, Settlement]]:
-    """Where each line goes, by its number. Opens the settlements that the file is the first of."""
+    """The settlement of each line, by its number. Creates missing settlements."""
     layout = file.format
     assert layout is not None, f"{file.id} was not planned"
     ids = {

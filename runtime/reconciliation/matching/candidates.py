@@ -1,4 +1,4 @@
-"""Reading what the lines of a batch may be about, in few round trips."""
+"""Reads the possible counterparts of the lines of a batch, in few round trips."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_candidates(
     settlements: Mapping[str, Settlement],
     rows: SettlementBatchRepository,
 ) -> Draft:
-    """A draft of all rows that judging `lines` may need. `places` by the lines' numbers."""
+    """A draft of all rows that evaluating `lines` may need. `places` by the lines' numbers."""
     found = LoadedRows(settlements=dict(settlements))
     draft = Draft(found, attempt)
     found.identities = rows.identities(_identities(lines, places, attempt, settlements))
@@ -52,7 +52,7 @@ def read_about(
     draft: Draft,
     rows: SettlementBatchRepository,
 ) -> None:
-    """Read what `lines` may be about, and what stored lines `before` have settled or wait with."""
+    """Read counterparts of `lines`, and what stored lines `before` have settled or wait with."""
     about = [line for line in lines if line.type in HAS_COUNTERPART]
     named = chain(_named_ids(about), _ids_of_lines(before))
     draft.found.transactions = rows.transactions(named)
@@ -67,7 +67,7 @@ def _identities(
     attempt: Attempt,
     settlements: Mapping[str, Settlement],
 ) -> Iterable[str]:
-    """Of each line, and of what could not be read in its place before."""
+    """Keys of each line, and of an unreadable line in its place before."""
     merchant_id = attempt.merchant.id
     for line in lines:
         place = places[line.number]
@@ -81,7 +81,7 @@ def _identities(
 
 
 def _may_have_unreadable(settlement: Settlement, file_id: str) -> bool:
-    """Whether another file may have had lines that could not be read. One at work counts later."""
+    """Whether another file may have had unreadable lines. One in progress counts from later on."""
     at_work = set(settlement.file_ids) - {*settlement.added_files, file_id}
     return bool(at_work) or settlement.counts.get(LineStatus.INVALID, 0) > 0
 
@@ -101,7 +101,7 @@ def _ids(
 def _read_known_here(
     lines: Lines, places: Mapping[int, LinePlacement], draft: Draft, rows: SettlementBatchRepository
 ) -> None:
-    """Of lines that stand in another settlement already, whether they stand in this one as well."""
+    """For lines in another settlement already, whether they are in this one as well."""
     found, wanted = draft.found, []
     for line in lines:
         ids = _ids(line, places[line.number], draft.attempt)
@@ -115,7 +115,7 @@ def _read_known_here(
 def _read_related(
     lines: Lines, places: Mapping[int, LinePlacement], draft: Draft, rows: SettlementBatchRepository
 ) -> None:
-    """Other lines about what a line had settled that says something else now."""
+    """Other lines about a counterpart that a changed line had settled."""
     found, about = draft.found, set[str]()
     for line in lines:
         known = found.identities.get(_ids(line, places[line.number], draft.attempt).id)
@@ -127,7 +127,7 @@ def _read_related(
 
 
 def _named_ids(lines: Iterable[ImportedLine]) -> Iterable[str]:
-    """Ids of the transactions that lines name, or whose payments they name."""
+    """Ids of transactions that lines refer to, directly or by their payments."""
     for line in lines:
         references = line.references
         if references.transaction_id is not None:
@@ -150,7 +150,7 @@ def _ids_of_lines(lines: Iterable[SettlementLine]) -> Iterable[str]:
 def _read_of_processor(
     lines: Iterable[ImportedLine], draft: Draft, rows: SettlementBatchRepository
 ) -> None:
-    """Only of lines that name no transaction of ours, and no payment that is known here."""
+    """Only for lines that refer to no transaction of ours, and to no known payment."""
     unknown = [
         line
         for line in lines
@@ -170,7 +170,7 @@ def _read_payments(
     draft: Draft,
     rows: SettlementBatchRepository,
 ) -> None:
-    """Payments that lines change, and all transactions of those that lines name alone."""
+    """Payments that lines change, and all transactions of those known only by payment."""
     found = draft.found
     whole = {line.payment_id for line in before if line.payment_id is not None}
     alone: set[str] = set()
@@ -195,7 +195,7 @@ def _read_payments(
 
 
 def _needs_all(line: ImportedLine, named: Transaction) -> bool:
-    """Whether a line that names this transaction may be about others of its payment."""
+    """Whether a line that refers to this transaction may be about others of its payment."""
     if named.settlement_group:
         return True
     if line.type is LineType.CAPTURE:
@@ -208,7 +208,7 @@ def _needs_all(line: ImportedLine, named: Transaction) -> bool:
 
 
 def _read_other_lines(draft: Draft, rows: SettlementBatchRepository) -> None:
-    """Lines of groups, and of what was missing, with the settlements of all lines."""
+    """Lines of groups, and of missing transactions, with the settlements of all lines."""
     found = draft.found
     wanted = [
         (each.settlement_id, each.line)

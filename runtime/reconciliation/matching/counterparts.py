@@ -1,7 +1,7 @@
-"""What a settlement line is about: which capture, refund or dispute of ours. Pure.
+"""The counterpart of a settlement line: which capture, refund or dispute of ours. Pure.
 
-Our own ids come first, then the processor's. An amount alone never decides, except among the
-captures or refunds of the one payment that the line names.
+Our own ids take precedence over the processor's. An amount alone never decides, except among the
+captures or refunds of the one payment that the line refers to.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from runtime.reconciliation.settlements.models import LineStatus, LineType
 
 _DONE: Final = (TransactionStatus.SUCCEEDED, TransactionStatus.SETTLED)
 AGAIN: Final = "put the file into the bucket again when it is"
-"""What to do about a line that came before what it is about."""
+"""What to do about a line that arrived before its counterpart was booked."""
 
 
 class Rows(Protocol):
-    """A merchant's own rows, as they stand."""
+    """A merchant's rows in their current state."""
 
     def transaction(self, transaction_id: str) -> Transaction | None:
         """A transaction by its id."""
         ...
 
     def of_processor(self, processor_id: str) -> Sequence[Transaction]:
-        """Transactions that a processor calls so."""
+        """Transactions with this processor id."""
         ...
 
     def payment(self, payment_id: str) -> Payment | None:
@@ -45,7 +45,7 @@ class Rows(Protocol):
 
 
 def not_final(line: ImportedLine) -> Verdict:
-    """The verdict on a line that is not settled yet, by its own words."""
+    """The verdict on a line that is not final, by its own status."""
     return Verdict(
         LineStatus.STATUS_MISMATCH,
         f"the line's status is {echoed(line.status)!r}; only {SETTLED!r} lines are final",
@@ -53,9 +53,9 @@ def not_final(line: ImportedLine) -> Verdict:
 
 
 def counterparts_of(line: ImportedLine, rows: Rows) -> tuple[Counterpart, ...] | Verdict:
-    """What a line with a counterpart may be about, the likeliest first, or why it is about nothing.
+    """The possible counterparts of a line, the likeliest first, or why it has none.
 
-    More than one only of captures: several are open, and the line names only their payment.
+    More than one only for captures: several are open, and the line refers only to their payment.
     """
     named = named_by(line, rows)
     if named is None:
@@ -67,9 +67,9 @@ def counterparts_of(line: ImportedLine, rows: Rows) -> tuple[Counterpart, ...] |
 
 
 def named_by(line: ImportedLine, rows: Rows) -> Transaction | None:
-    """The transaction that a line names: by our ids, or else by a processor's.
+    """The transaction that a line refers to: by our ids, or else by a processor's.
 
-    Where it names a transaction of ours that does not exist, no other id takes its place.
+    If it refers to a transaction of ours that does not exist, no other id is tried.
     """
     named = named_by_us(line, rows)
     if named is not None:
@@ -85,7 +85,7 @@ def named_by(line: ImportedLine, rows: Rows) -> Transaction | None:
 
 
 def named_by_us(line: ImportedLine, rows: Rows) -> Transaction | None:
-    """The transaction of that id, or the charge of the payment, that a line names by our ids."""
+    """The transaction with that id, or the charge of the payment, by our ids."""
     if line.references.transaction_id is not None:
         return rows.transaction(line.references.transaction_id)
     if line.references.payment_id is not None:
@@ -94,7 +94,7 @@ def named_by_us(line: ImportedLine, rows: Rows) -> Transaction | None:
 
 
 def _likeliest(line: ImportedLine, found: Sequence[Transaction]) -> Transaction:
-    """A charge and its captures may have one id at the processor; a capture line is about both."""
+    """A charge and its captures may have one id at the processor; a capture line matches both."""
     refunds = line.type in (LineType.REFUND, LineType.REFUND_FAILURE)
     wanted = (
         (TransactionType.REFUND,)
@@ -136,7 +136,7 @@ def _captures(
     if not opened:
         return _no_open_capture(line, named, captures)
     charge_id = charge_transaction_id(named.payment_id)
-    # A line that names a capture itself is about that one, and is never added up with others.
+    # A line that refers to a capture matches only that one, and is never combined with others.
     group = None if line.references.transaction_id == opened[0].id else charge_id
     return tuple(
         Counterpart(
@@ -184,7 +184,7 @@ def _of_another_kind(ours: Transaction, wanted: str) -> Verdict:
     )
 
 
-# -------------------------------------------------------------------- refunds, and their return
+# -------------------------------------------------------------------- refunds and their failures
 
 
 def _refunds(
@@ -243,7 +243,7 @@ def _refund_failures(
 def _refunds_named(
     line: ImportedLine, named: Transaction, rows: Rows
 ) -> Sequence[Transaction] | Verdict:
-    """The refund that the line names, or all of the payment that it names; never none."""
+    """The refund that the line refers to, or all of its payment; never empty."""
     if named.type is TransactionType.REFUND:
         return [named]
     if line.references.transaction_id is not None:
@@ -256,7 +256,7 @@ def _refunds_named(
 
 
 def has_happened(refund: Transaction) -> bool:
-    """Whether a refund was booked: it succeeded, and may have come back since."""
+    """Whether a refund was booked: it succeeded, and may have failed since."""
     return refund.status in _DONE or has_come_back(refund)
 
 
@@ -267,7 +267,7 @@ def has_come_back(refund: Transaction) -> bool:
 
 
 def _nearest(refunds: Sequence[Transaction], amount: int) -> Transaction:
-    """Of several refunds of one payment the first of this amount, or else the first one."""
+    """Of several refunds of one payment the first with this amount, or else the first one."""
     return next((each for each in refunds if each.amount == amount), refunds[0])
 
 
@@ -294,7 +294,7 @@ def _disputes(
     if left == 0:
         return _nothing_left(dispute_id, dispute, reversal=reversal)
     amount = abs(stated(line)[0])
-    # A chargeback that is repeated withdraws the same amount again, on a line of its own.
+    # A repeated chargeback withdraws the same amount again, on its own line.
     ours = dispute.amount if amount == dispute.amount < left else left
     return (
         Counterpart(
@@ -314,7 +314,7 @@ def _disputes(
 
 
 def left_of(dispute: Dispute, *, reversal: bool) -> int:
-    """What is booked of a dispute, withdrawn or returned, and in no settlement yet."""
+    """The booked amount of a dispute, withdrawn or returned, that is in no settlement yet."""
     if reversal:
         return dispute.returned - dispute.settled_returned
     return dispute.withdrawn - dispute.settled_withdrawn
@@ -323,7 +323,7 @@ def left_of(dispute: Dispute, *, reversal: bool) -> int:
 def _dispute_named(
     line: ImportedLine, disputes: Mapping[str, Dispute], *, reversal: bool
 ) -> str | None:
-    """The dispute that the line names; else the payment's only one, or its only one like this."""
+    """The dispute that the line refers to; else the payment's only one, or its only similar one."""
     named = line.references.dispute_id
     if named is not None:
         return named if named in disputes else None
@@ -341,8 +341,8 @@ def _dispute_named(
 def _dispute_fee(line: ImportedLine, dispute: Dispute, ours: int, *, reversal: bool) -> int:
     """The fee that a line of a dispute must have.
 
-    The fees of all its lines must add up to what is booked in the end: one that was taken and given
-    back is not booked at all any more. So the last line that is awaited has what is left, and any
+    The fees of all its lines must add up to the finally booked fee: a fee that was charged and
+    returned is not booked any more. So the last expected line has the rest, and any
     before it may have a fee up to its amount.
     """
     left = dispute.fee - dispute.settled_fee
@@ -375,4 +375,4 @@ _FINDERS: Final[Mapping[LineType, _Finder]] = {
     LineType.DISPUTE_REVERSAL: _disputes,
 }
 HAS_COUNTERPART: Final = frozenset(_FINDERS)
-"""Types of lines that are about something that was booked before."""
+"""Types of lines about something that was booked before."""

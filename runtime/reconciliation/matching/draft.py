@@ -1,7 +1,7 @@
-"""What settling lines changes, held in memory until it is written in one commit.
+"""The changes of settling lines, held in memory until they are written in one commit.
 
 A row that several lines of a batch change is written once. A draft can be copied before each line,
-so that a line which does not fit into the commit any more is left for the next one.
+so that a line that does not fit into the commit is left for the next one.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from runtime.reconciliation.settlements.models import (
 class LoadedRows:
     """A merchant's rows as they were read.
 
-    `by_processor`: ids of transactions by processor id; `about`: keys of lines by transaction, of
-    those whose lines change.
+    `by_processor`: ids of transactions by processor id; `about`: keys of lines by transaction, for
+    transactions whose lines change.
     """
 
     settlements: dict[str, Settlement] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class LoadedRows:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to settle lines of a merchant: in whose name, and when."""
+    """One attempt to settle lines of a merchant: its author and its time."""
 
     merchant: MerchantProfile
     context: ChangeContext
@@ -66,7 +66,7 @@ class Attempt:
     outside: Outside
 
     def new_id(self, prefix: str) -> str:
-        """A fresh id of something that the attempt makes: its time is that of the attempt."""
+        """A fresh id for something that the attempt creates, with the attempt's time."""
         return self.outside.new_id(prefix, self.now)
 
 
@@ -78,13 +78,13 @@ class Size:
     largest_leg: int
 
     def fits(self, most_writes: int) -> bool:
-        """Whether one transaction holds it."""
+        """Whether it fits into one transaction."""
         return self.writes <= most_writes and self.largest_leg <= MAX_AMOUNT_MINOR
 
 
 @dataclass(slots=True)
 class Draft:
-    """Rows as they are to be, and what each line books, by currency."""
+    """Rows in their new state, and the bookings of each line, by currency."""
 
     found: LoadedRows
     attempt: Attempt
@@ -95,7 +95,7 @@ class Draft:
     booked: dict[LineKey, dict[str, Flows]] = field(default_factory=dict)
 
     def copy(self) -> Draft:
-        """The same draft, to be changed apart from this one."""
+        """A copy that can be changed independently."""
         return replace(
             self,
             lines=dict(self.lines),
@@ -105,14 +105,14 @@ class Draft:
             booked=dict(self.booked),
         )
 
-    # ---------------------------------------------------------------- rows as they stand
+    # ---------------------------------------------------------------- rows in their new state
 
     def transaction(self, transaction_id: str) -> Transaction | None:
         """A transaction by its id."""
         return self.transactions.get(transaction_id) or self.found.transactions.get(transaction_id)
 
     def of_processor(self, processor_id: str) -> Sequence[Transaction]:
-        """Transactions that a processor calls so."""
+        """Transactions with this processor id."""
         named = (self.transaction(each) for each in self.found.by_processor.get(processor_id, ()))
         return [each for each in named if each is not None]
 
@@ -131,17 +131,17 @@ class Draft:
         return self.lines.get(key) or self.found.lines.get(key)
 
     def identity(self, identity_id: str) -> SettlementIdentity | None:
-        """Where the line of an identity stands."""
+        """The place of the line with an identity."""
         return self.identities.get(identity_id) or self.found.identities.get(identity_id)
 
     def put_line(self, line: SettlementLine) -> None:
-        """A line as it is to be."""
+        """Set the new state of a line."""
         self.lines[key_of(line)] = line
 
     # ---------------------------------------------------------------- postings
 
     def book(self, key: LineKey, flows: Mapping[str, Flows]) -> None:
-        """Book something of a line, by currency."""
+        """Add a booking of a line, by currency."""
         before = self.booked.get(key, {})
         currencies = {**before, **flows}
         self.booked[key] = {
@@ -150,7 +150,7 @@ class Draft:
         }
 
     def all_booked(self, key: LineKey) -> dict[str, Flows]:
-        """What is booked of a line, before this draft and by it, by currency."""
+        """All bookings of a line, before this draft and in it, by currency."""
         line = self.line(key)
         flows: dict[str, list[Flows]] = defaultdict(list)
         for booking in line.bookings if line is not None else ():
@@ -160,11 +160,11 @@ class Draft:
         return {currency: added(each) for currency, each in flows.items()}
 
     def take_back(self, key: LineKey) -> None:
-        """Book the opposite of all that is booked of a line."""
+        """Book the opposite of all bookings of a line."""
         self.book(key, {name: reversed_flows(each) for name, each in self.all_booked(key).items()})
 
     def size(self) -> Size:
-        """How much the draft writes, at the most."""
+        """The maximum size of the draft's writes."""
         sums: Counter[tuple[str, str, str, bool]] = Counter()
         for (settlement_id, _), by_currency in self.booked.items():
             for currency, flows in by_currency.items():
@@ -179,7 +179,7 @@ class Draft:
     # ---------------------------------------------------------------- what is settled
 
     def settle(self, ours: Counterpart, key: LineKey, learned_fee: int = 0) -> None:
-        """Mark what a line settles. `learned_fee`: more than was known of its fee, minor units."""
+        """Mark what a line settles. `learned_fee`: above the fee known before, minor units."""
         for position, transaction_id in enumerate(ours.transactions):
             self._settle_transaction(transaction_id, key, learned_fee if position == 0 else 0)
         if ours.returned is not None:
@@ -215,7 +215,7 @@ class Draft:
         self._find_missing(before, key)
 
     def _find_missing(self, transaction: Transaction, key: LineKey) -> None:
-        """The line of what was missing is matched by the line that it is found in."""
+        """The line of a missing transaction is matched by the line in which it was found."""
         if transaction.missing_in is None or transaction.missing_line is None:
             return
         missing = self.line((transaction.missing_in, transaction.missing_line))
@@ -225,7 +225,7 @@ class Draft:
         self.put_line(missing.model_copy(update=found))
 
     def unsettle(self, transaction_id: str) -> None:
-        """A transaction waits for its line again; what was learned of its fee is forgotten."""
+        """A transaction waits for its line again; a learned fee is reversed."""
         before = self._transaction(transaction_id)
         changes: dict[str, object] = {
             "settlement_id": None,
@@ -254,24 +254,24 @@ class Draft:
         self.payments[payment_id] = payment.model_copy(update={"fee": payment.fee + fee})
 
     def _settle_dispute(self, payment_id: str, dispute_id: str, part: DisputePart) -> None:
-        """Count what is found of a dispute in a file."""
+        """Add a dispute's amounts found in a file."""
         payment = self._payment(payment_id)
         disputes = payment.disputes or {}
         changed = {**disputes, dispute_id: part.added_to(disputes[dispute_id])}
         self.payments[payment_id] = payment.model_copy(update={"disputes": changed})
 
-    # ---------------------------------------------------------------- and what is not any more
+    # ---------------------------------------------------------------- reversing
 
     def withdraw(self, line: SettlementLine) -> None:
-        """Take back all that a line has booked and settled; the line itself is left as it is."""
+        """Reverse everything that a line has booked and settled; the line itself is unchanged."""
         self.take_back(key_of(line))
         self._leave_group(line)
         self._release(line)
 
     def reopen(self, line: SettlementLine) -> None:
-        """Take back what a decision about a line has booked and settled, and nothing else.
+        """Reverse what a resolution of a line has booked and settled, and nothing else.
 
-        Other lines of its payment stay as they are.
+        Other lines of its payment are unchanged.
         """
         self.take_back(key_of(line))
         self._release(line)
@@ -310,10 +310,10 @@ class Draft:
             ),
         )
 
-    # ---------------------------------------------------------------- lines that fit together
+    # ---------------------------------------------------------------- groups of lines
 
     def group_of(self, charge_id: str) -> tuple[GroupedLine, ...]:
-        """Lines of a payment that do not fit its captures alone."""
+        """Lines of a payment that do not match its captures alone."""
         charge = self.transaction(charge_id)
         return charge.settlement_group if charge is not None else ()
 
@@ -324,9 +324,9 @@ class Draft:
         self.transactions[charge_id] = charge.model_copy(update={"settlement_group": group})
 
     def _leave_group(self, line: SettlementLine) -> None:
-        """Take a line out of its group; where it had completed it with others, they wait again.
+        """Remove a line from its group; if it had completed it with others, they wait again.
 
-        Others of the payment that wait, or that a person has resolved, stay as they are.
+        Others of the payment that wait, or are resolved, are unchanged.
         """
         if line.payment_id is None:
             return
@@ -385,7 +385,7 @@ def key_of(line: SettlementLine) -> LineKey:
 
 
 def _matched_with_others(member: SettlementLine) -> bool:
-    """Whether a line of a group is not only waiting in it."""
+    """Whether a line of a group is more than waiting in it."""
     return member.status is LineStatus.MATCHED and member.resolution is None
 
 

@@ -1,9 +1,9 @@
-"""What settlement lines move in the books, as sums that can be added up and reversed. Pure.
+"""The postings of settlement lines, as sums that can be added up and reversed. Pure.
 
 A capture, refund or dispute was booked when it happened: receivable += net, clearing -= amount,
 fees += fee, with signed amounts. Its settlement line books the opposite, so all three return to
-zero. Differences go to the merchant's receivable where a line is accepted, to the platform's
-write-off account where it is written off (docs/decisions/0038).
+zero. Differences go to the merchant's receivable if a line is accepted, to the platform's
+write-off account if it is written off (docs/decisions/0038).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ROUTES = (
     ("written_off", "clearing", "write_off"),
     ("written_off_fee", "write_off", "fees"),
 )
-"""From which account to which each flow runs when it is positive."""
+"""The source and destination account of each flow if it is positive."""
 
 
 def added(flows: Iterable[Flows]) -> Flows:
@@ -50,15 +50,15 @@ def by_currency(*parts: tuple[str, Flows]) -> dict[str, Flows]:
 
 
 def reversed_flows(flows: Flows) -> Flows:
-    """The flows that undo these."""
+    """The flows that reverse these."""
     return Flows(**{name: -amount for name, amount in flows.model_dump().items()})
 
 
 def batch_legs(flows: Iterable[Flows], merchant_id: str, currency: str) -> tuple[Leg, ...]:
     """The legs of one transfer that books several lines: at most two of each flow.
 
-    What runs one way is added up apart from what runs the other way, so that lines which cancel
-    each other out, such as a capture and its refund, are in the transfer all the same.
+    Opposite directions are added up separately, so that lines which cancel
+    each other out, such as a capture and its refund, are still in the transfer.
     """
     one_way, other_way = Counter[str](), Counter[str]()
     for each in flows:
@@ -71,11 +71,11 @@ def batch_legs(flows: Iterable[Flows], merchant_id: str, currency: str) -> tuple
 
 
 Move = tuple[str, str, int]
-"""From which account, to which, and how much: more than nothing."""
+"""Source, destination, and an amount above zero."""
 
 
 def flow_moves(flows: Flows, merchant_id: str, currency: str) -> tuple[Move, ...]:
-    """What the flows move, one by one; none where nothing moves."""
+    """The movements of the flows; empty if nothing moves."""
     accounts = {
         "receivable": receivable_account(merchant_id, currency),
         "clearing": clearing_account(currency),
@@ -93,7 +93,7 @@ def flow_moves(flows: Flows, merchant_id: str, currency: str) -> tuple[Move, ...
 
 
 def flow_legs(flows: Flows, merchant_id: str, currency: str) -> tuple[Leg, ...]:
-    """The legs of one transfer that books the flows; none where nothing moves."""
+    """The legs of one transfer that books the flows; empty if nothing moves."""
     return tuple(
         Leg(from_account_id=payer, to_account_id=payee, amount=amount)
         for payer, payee, amount in flow_moves(flows, merchant_id, currency)
@@ -108,7 +108,7 @@ class Amounts(BaseModel, frozen=True):
 
     @property
     def net(self) -> int:
-        """What is paid out."""
+        """The amount paid out."""
         return self.amount - self.fee
 
 
@@ -116,12 +116,12 @@ NOTHING = Amounts()
 
 
 def settled(line: Amounts, *, learned_fee: int = 0) -> Flows:
-    """A line that says what we have booked; `learned_fee` of its fee was not known before."""
+    """A line that equals what we have booked; `learned_fee` of its fee was not known before."""
     return Flows(net=line.net, fee=line.fee, cost=learned_fee)
 
 
 def accepted(line: Amounts, ours: Amounts) -> Flows:
-    """The line is right: the difference to what we have booked is the merchant's."""
+    """The line is right: the merchant bears the difference to what we have booked."""
     return Flows(
         net=line.net,
         fee=line.fee,
@@ -131,7 +131,7 @@ def accepted(line: Amounts, ours: Amounts) -> Flows:
 
 
 def written_off(line: Amounts, ours: Amounts) -> Flows:
-    """The line is settled as it is, and the difference to what we have booked is the platform's."""
+    """The line is settled unchanged; the platform bears the difference to our books."""
     return Flows(
         net=line.net,
         fee=line.fee,

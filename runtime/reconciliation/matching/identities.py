@@ -1,4 +1,4 @@
-"""Ids of settlements, and what makes a line the same line when it comes again. Pure."""
+"""Ids of settlements, and the identity by which a repeated line is recognized. Pure."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _IDENTITY_CHARACTERS: Final = 32
 
 
 ORDINAL: Final = re.compile(r"#([0-9]+)$")
-"""Ends the identity of a line that repeats another one's of its file: the second has 2. An id
+"""Suffix of the identity of a line that repeats another one's of its file: the second has 2. An id
 that ends so by itself has an ordinal too: 1 if it is the first."""
 
 
 def is_repeated(identity: str) -> bool:
-    """Whether a line has the identity of one before it in its file."""
+    """Whether a line has the identity of an earlier one in its file."""
     found = ORDINAL.search(identity)
     return found is not None and found[1] != "1"
 
@@ -35,7 +35,7 @@ def is_repeated(identity: str) -> bool:
 def settlement_id(
     merchant_id: str, layout: SettlementFormat, payout_reference: str | None, file_name: str
 ) -> str:
-    """The settlement of a payout; lines that name no payout belong to that of the file's name.
+    """The settlement of a payout; lines without a payout belong to that of the file's name.
 
     A corrected file of the same name, or another file about the same payout, finds it again.
     """
@@ -48,7 +48,7 @@ def settlement_id(
 class IdentityIds:
     """Keys of a line in settlement_identities.
 
-    `here`: the key of a line that stays beside the same line in another settlement; None where a
+    `here`: the key of a line that exists beside the same line in another settlement; None if a
     line is in one settlement at a time.
     """
 
@@ -66,12 +66,12 @@ def identity_ids(
 ) -> IdentityIds:
     """The keys of a line.
 
-    A processor's ids are unique, so such a line is the same in whichever settlement it comes, and
-    the latest file says in which it is. Our own layout has no ids of lines, only of what they are
-    about: where two of its files both say that a payment was paid out, the second is a duplicate
-    beside the first. Its lines without an id are known by their content, which another file may
-    repeat; so are `duplicate` ones, which have the id of another line of their file. A line that
-    cannot be read is known by its place.
+    A processor's ids are unique, so such a line is the same in any settlement, and the latest file
+    decides in which it is. Our own layout has no ids of lines, only of their counterparts: if two
+    of its files both report a payment as paid out, the second is a duplicate beside the first. Its
+    lines without an id are identified by their content, which another file may repeat; so are
+    `duplicate` ones, which have the id of another line of their file. An unreadable line is
+    identified by its place.
     """
     if isinstance(line, UnreadableLine):
         return IdentityIds(unreadable_id(merchant_id, settlement, line.number))
@@ -85,7 +85,7 @@ def identity_ids(
 
 
 def unreadable_id(merchant_id: str, settlement: str, number: int) -> str:
-    """The key of what could not be read on a physical line of the settlement's files."""
+    """The key of an unreadable line by its physical line in the settlement's files."""
     return _keyed(merchant_id, "unreadable", settlement, str(number))
 
 

@@ -1,4 +1,4 @@
-"""What a line comes to, and what it settles and books, on what the lines before it have left."""
+"""Evaluates a line: its verdict, and what it settles and books, after the lines before it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from runtime.reconciliation.matching.rules import (
 from runtime.reconciliation.settlements.models import Flows, LineStatus, LineType, SettlementLine
 
 _WAITING: Final = (LineStatus.AMOUNT_MISMATCH, LineStatus.FEE_MISMATCH)
-"""Statuses of lines that others of their payment may make up."""
+"""Statuses of lines that others of their payment may complete."""
 MAX_GROUP: Final = 20
 """Lines of one payment that may wait for each other: with its captures they fit one commit."""
 
@@ -46,9 +46,9 @@ def judged(
     *,
     duplicate_of: str | None = None,
 ) -> SettlementLine:
-    """The row of a line with its verdict; what it settles and books is put into the draft.
+    """The row of a line with its verdict; what it settles and books is added to the draft.
 
-    `duplicate_of`: why the line is a duplicate, whatever it is about.
+    `duplicate_of`: why the line is a duplicate, whatever its counterpart.
     """
     if isinstance(line, UnreadableLine):
         return _with(row, Verdict(LineStatus.INVALID, line.reason))
@@ -68,14 +68,14 @@ def judged(
 
 
 def flows_of_its_own(line: ImportedLine) -> dict[str, Flows]:
-    """What a line books that has no counterpart, by currency."""
+    """The bookings of a line without a counterpart, by currency."""
     if line.type is LineType.FEE:
         return {line.currency: cost(line.net)}
     return accept_flows(line, None)
 
 
 def settled(line: ImportedLine, row: SettlementLine, draft: Draft) -> SettlementLine:
-    """Settle what the line is about, if it is as it is booked."""
+    """Settle the line's counterpart, if the line matches it."""
     found, named = counterparts_of(line, draft), named_by(line, draft)
     if isinstance(found, Verdict):
         if found.waits and named is not None:
@@ -102,10 +102,10 @@ def settled(line: ImportedLine, row: SettlementLine, draft: Draft) -> Settlement
 def _fitting(
     line: ImportedLine, found: Sequence[Counterpart], draft: Draft, tolerance: int
 ) -> Counterpart | None:
-    """What the line fits by its amount, alone or with lines that waited for it.
+    """The captures that the line matches by amount, alone or with lines that waited for it.
 
-    None where it does not fit, and may yet with others. An exact amount goes before one within the
-    tolerance, and a single capture before all of them together.
+    None if it does not match yet, but may with others. An exact amount takes precedence over one
+    within the tolerance, and a single capture over all of them together.
     """
     first = found[0]
     amount, currency = stated(line)
@@ -123,7 +123,7 @@ def _fitting(
 
 
 def _members(charge_id: str, draft: Draft, currency: str | None = None) -> tuple[GroupedLine, ...]:
-    """Lines of a payment that wait for others; not those that a person has resolved.
+    """Lines of a payment that wait for others, except resolved ones.
 
     `currency`: only those settled in it. Amounts and fees of two currencies cannot be added up.
     """
@@ -155,7 +155,7 @@ def _join(charge_id: str, line: ImportedLine, row: SettlementLine, draft: Draft)
 
 
 def charges_of(*lines: SettlementLine | None) -> tuple[str, ...]:
-    """Charges of the payments whose captures these lines are about, each once, in their order."""
+    """Charges of the payments of these lines' captures, each once, in order."""
     charges = (
         charge_transaction_id(line.payment_id)
         for line in lines
@@ -165,7 +165,7 @@ def charges_of(*lines: SettlementLine | None) -> tuple[str, ...]:
 
 
 def try_members_again(charge_id: str, key: LineKey, draft: Draft) -> None:
-    """What waits may fit now that the line `key` is judged: it may have left a capture open."""
+    """Waiting lines may match now: the line `key` may have left a capture open."""
     for member in _members(charge_id, draft):
         waiting = draft.line((member.settlement_id, member.line))
         if waiting is None or key_of(waiting) == key or waiting.payment_id is None:
@@ -180,7 +180,7 @@ def try_members_again(charge_id: str, key: LineKey, draft: Draft) -> None:
 def _complete(line: ImportedLine, row: SettlementLine, ours: Counterpart, draft: Draft) -> None:
     """A line settles several captures, or one together with lines that waited for it.
 
-    The charge remembers it as a group, by which all of it can be taken back.
+    The charge stores the group, so that all of it can be reversed.
     """
     assert ours.charge_id is not None, f"{ours.payment_id} has no charge"
     whole = together(line, ours.members)
@@ -202,9 +202,9 @@ def _member(line: ImportedLine, row: SettlementLine) -> GroupedLine:
 
 
 def read_again(row: SettlementLine) -> ImportedLine:
-    """A stored line as it was read. What it was found to be about takes the place of its own ids.
+    """A stored line in the form in which it was read, with its found counterpart's ids.
 
-    Only of lines that could be read. The charge stands with a refund or dispute for its payment.
+    Only for readable lines. For a refund or dispute the charge represents its payment.
     """
     assert None not in (row.amount, row.fee, row.net, row.currency), f"{key_of(row)} is unreadable"
     transaction_id = row.transaction_id
@@ -244,7 +244,7 @@ def _with(row: SettlementLine, verdict: Verdict) -> SettlementLine:
 
 
 def _named(row: SettlementLine, named: Transaction | None) -> SettlementLine:
-    """The row with our transaction that the line names, where it names one."""
+    """The row with our transaction that the line refers to, if any."""
     if named is None:
         return row
     about = {"payment_id": named.payment_id, "transaction_id": row.transaction_id or named.id}
@@ -252,7 +252,7 @@ def _named(row: SettlementLine, named: Transaction | None) -> SettlementLine:
 
 
 def with_counterpart(row: SettlementLine, ours: Counterpart) -> SettlementLine:
-    """The row with what it was compared with: its transaction, or the charge of several."""
+    """The row with its counterpart: its transaction, or the charge of several."""
     single = len(ours.transactions) == 1 and not ours.members
     transaction_id = ours.transactions[0] if single else ours.returned or ours.charge_id
     return row.model_copy(

@@ -29,10 +29,10 @@ RecordT = TypeVar("RecordT", bound=Record)
 
 
 def writes_of(draft: Draft, cause: str, *, first_shard: int | None = None) -> SettlementWrites:
-    """All that a draft changes. `cause`: the operation that the changed rows name.
+    """All changes of a draft. `cause`: the operation recorded in the changed rows.
 
-    `first_shard`: the debit shard of the receivable to try first, so that those who work at once
-    do not wait for each other.
+    `first_shard`: the debit shard of the receivable to try first, so that concurrent workers
+    do not conflict.
     """
     transfers, bookings = _transfers(draft, first_shard)
     lines = _lines(draft, cause, bookings)
@@ -65,7 +65,7 @@ def posting(
 ) -> Transfer:
     """The transfer that books these lines of a settlement, by number, in one currency.
 
-    Its amount is that of its largest leg. `taken`: debit shards that the commit lowers already.
+    Its amount is that of its largest leg. `taken`: debit shards that the commit already debits.
     """
     merchant = attempt.merchant
     transfer_id = attempt.new_id(TRANSFER_PREFIX.rstrip("_"))
@@ -85,7 +85,7 @@ def posting(
 
 
 def indexed(line: SettlementLine, day: str, index_buckets: int) -> SettlementLine:
-    """The line, listed as an exception if a person has to act on it. `day`: its settlement's."""
+    """The line, listed as an exception if it needs a decision. `day`: its settlement's."""
     if not is_open_exception(line):
         return line.model_copy(update={"exception_bucket": None, "exception_key": None})
     where = (line.settlement_id, line.line)
@@ -100,7 +100,7 @@ def indexed(line: SettlementLine, day: str, index_buckets: int) -> SettlementLin
 def _transfers(
     draft: Draft, first_shard: int | None
 ) -> tuple[tuple[Transfer, ...], dict[LineKey, list[LineBooking]]]:
-    """One transfer per settlement and currency, and what each line has of them."""
+    """One transfer per settlement and currency, and each line's part of it."""
     parts: dict[tuple[str, str], dict[int, Flows]] = defaultdict(dict)
     for (settlement_id, number), by_currency in draft.booked.items():
         for currency, flows in by_currency.items():

@@ -1,4 +1,4 @@
-"""Where a line goes, whether it came before, and what that changes: in memory only."""
+"""The settlement of a line, its earlier occurrence, and the resulting changes: in memory only."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ _READ: Final = (
     "presented_amount",
     "presented_currency",
 )
-"""What makes a line another one when it comes again."""
+"""Fields that make a repeated line a different one."""
 _KEPT: Final = (*_READ, "identity", "processed_date", "settlement_date")
-"""What is stored of a line as it was read."""
+"""Fields of a line that are stored as read."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinePlacement:
-    """Where a line of a file goes: its settlement, and the file's position among its files.
+    """The place of a file's line: its settlement, and the file's position among its files.
 
-    `file_settlement`: the settlement of the file's name, where lines stand that name no payout.
+    `file_settlement`: the settlement of the file's name, which has the lines without a payout.
     `duplicates`: physical lines that have the id of another line of the file.
     """
 
@@ -72,7 +72,7 @@ class LinePlacement:
 
     @property
     def settlement_ids(self) -> tuple[str, ...]:
-        """The line's settlement, and that of the file's name where it is another one."""
+        """The line's settlement, and that of the file's name if it differs."""
         return tuple(dict.fromkeys((self.settlement.id, self.file_settlement)))
 
     def key(self, number: int) -> LineKey:
@@ -81,11 +81,11 @@ class LinePlacement:
 
 
 def judge(line: ImportedLine | UnreadableLine, place: LinePlacement, draft: Draft) -> None:
-    """Judge a line and put all that it changes into the draft.
+    """Evaluate a line and add all its changes to the draft.
 
-    A line that came in an earlier file and is matched, or resolved by a person, stays as it is
-    unless it says something else now; every other one is judged again. In whichever order two files
-    are worked, the later one decides.
+    A line from an earlier file that is matched or resolved is unchanged
+    unless its content has changed; every other one is evaluated again. In whichever order two files
+    are processed, the later one decides.
     """
     line = _of_its_type(line, draft)
     seen = _seen(line, place, draft)
@@ -125,7 +125,7 @@ def judge(line: ImportedLine | UnreadableLine, place: LinePlacement, draft: Draf
 def _of_its_type(
     line: ImportedLine | UnreadableLine, draft: Draft
 ) -> ImportedLine | UnreadableLine:
-    """In our own layout without types, the sign and the transaction say what is a refund."""
+    """In our own layout without types, the sign and the transaction identify a refund."""
     if isinstance(line, UnreadableLine) or line.type is not LineType.CAPTURE or line.amount >= 0:
         return line
     named = draft.transaction(line.references.transaction_id or "")
@@ -135,9 +135,9 @@ def _of_its_type(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is known of a line: the key of its identity, and its row where it came before.
+    """What is known of a line: the key of its identity, and its earlier row if any.
 
-    `elsewhere`: its row in another settlement, which this line takes the place of.
+    `elsewhere`: its row in another settlement, which this line supersedes.
     """
 
     identity: str
@@ -178,7 +178,7 @@ def _is_done(line: SettlementLine) -> bool:
 
 
 def stays(before: SettlementLine, line: ImportedLine | UnreadableLine) -> bool:
-    """Whether a line that comes again says nothing new, and needs no new judgement."""
+    """Whether a repeated line is unchanged, and needs no new evaluation."""
     if isinstance(line, UnreadableLine):
         return before.status is LineStatus.INVALID and before.reason == line.reason
     payment_id = line.references.payment_id
@@ -191,20 +191,20 @@ def stays(before: SettlementLine, line: ImportedLine | UnreadableLine) -> bool:
 
 
 def _is_as(before: SettlementLine, after: SettlementLine) -> bool:
-    """Whether a line came to the same again, only from another file."""
+    """Whether a line has the same result again, only from another file."""
     where = {"file_id": before.file_id, "file_line": before.file_line}
     return after.model_copy(update=where) == before
 
 
 def _supersede(before: SettlementLine, by: LineKey, draft: Draft) -> None:
-    """A later file says elsewhere what this line said."""
+    """A later file has this line in another settlement."""
     draft.withdraw(before)
     reason = f"a later file has it in {by[0]}, line {by[1]}"
     draft.put_line(before.model_copy(update={"status": LineStatus.SUPERSEDED, "reason": reason}))
 
 
 def _supersede_unreadable(line: ImportedLine, place: LinePlacement, draft: Draft) -> None:
-    """What an earlier file had on the same physical line, and could not be read, can be now."""
+    """An unreadable line of an earlier file, on the same physical line, can be read now."""
     for settlement in place.settlement_ids:
         known = draft.identity(unreadable_id(draft.attempt.merchant.id, settlement, line.number))
         if known is None or known.file_id >= place.file_id:
@@ -262,17 +262,17 @@ _MAY_MATCH_NOW: Final = {
     LineType.REFUND: (LineStatus.DUPLICATE,),
     LineType.REFUND_FAILURE: (LineStatus.DUPLICATE,),
 }
-"""Exceptions that another line is to blame for, and that may match once that one has changed."""
+"""Exceptions caused by another line, which may match once that one has changed."""
 
 
 def about_of(line: SettlementLine) -> set[str]:
-    """Ids of the transactions under which other lines stand that a line may be in the way of."""
+    """Ids of transactions with other lines that a line may conflict with."""
     charge = None if line.payment_id is None else charge_transaction_id(line.payment_id)
     return {name for name in (line.transaction_id, charge) if name is not None}
 
 
 def _judge_others_again(before: SettlementLine, draft: Draft) -> None:
-    """What a line had settled before it changed may be what others are about."""
+    """What a line had settled before it changed may be the counterpart of others."""
     about = about_of(before)
     keys = {key for name in about for key in draft.found.about.get(name, ())}
     keys |= {key for key, row in draft.lines.items() if row.transaction_id in about}

@@ -1,4 +1,4 @@
-"""What settling a batch of lines reads, and its one commit."""
+"""The reads of settling a batch of lines, and its single commit."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from runtime.reconciliation.settlements.writes import SettlementWrites
 PARALLEL_QUERIES: Final = 8
 """Processor ids that are looked up at once; an index has no batch read."""
 _SAME_ID_PAGE: Final = 10
-"""Transactions that a processor may call the same: a charge and its captures."""
+"""Transactions that may have one processor id: a charge and its captures."""
 
 MAX_LINES_ABOUT: Final = 50
-"""Lines about one transaction that are judged again with one of them."""
+"""Lines about one transaction that are evaluated again with one of them."""
 
 RowT = TypeVar("RowT", bound=Row)
 LineKey = tuple[str, int]
@@ -35,7 +35,7 @@ LineKey = tuple[str, int]
 
 
 class BatchContended(Exception):
-    """A row of the batch changed after it was read; read again and judge again."""
+    """A row of the batch changed after it was read; read and evaluate again."""
 
 
 class _Entry(BaseModel, frozen=True):
@@ -55,11 +55,11 @@ class SettlementBatchRepository:
         self._scope = scope
 
     def settlements(self, ids: Iterable[str]) -> dict[str, Settlement]:
-        """Settlements by id; those that do not exist are left out, here and below."""
+        """Settlements by id; missing ones are omitted, here and below."""
         return {row.id: row for row in self._read(Settlement, _by_id(ids))}
 
     def identities(self, ids: Iterable[str]) -> dict[str, SettlementIdentity]:
-        """Where the lines of these identities stand."""
+        """The places of the lines with these identities."""
         return {row.id: row for row in self._read(SettlementIdentity, _by_id(ids))}
 
     def lines(self, keys: Iterable[LineKey]) -> dict[LineKey, SettlementLine]:
@@ -79,7 +79,7 @@ class SettlementBatchRepository:
         return {row.id: row for row in self._read(Payment, _by_id(ids))}
 
     def ids_of_processor(self, processor_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """Ids of the transactions that a processor calls so, whosever they are."""
+        """Ids of the transactions with this processor id, of any merchant."""
         if not processor_ids:
             return {}
         with self._store.outside.threads(PARALLEL_QUERIES) as pool:
@@ -122,7 +122,7 @@ class SettlementBatchRepository:
     # ---------------------------------------------------------------- writes
 
     def open(self, settlement: Settlement, *, token: str) -> Settlement | None:
-        """Store a new settlement; None where there is one already."""
+        """Store a new settlement; None if it exists already."""
         try:
             self._store.transact([put(settlement).when(absent("id"))], token=token)
         except TransactionRefused:
@@ -130,7 +130,7 @@ class SettlementBatchRepository:
         return settlement
 
     def join(self, before: Settlement, after: Settlement, *, token: str) -> bool:
-        """One step of a settlement alone; False where it is not as it was read any more."""
+        """One step of a settlement alone; False if it has changed since it was read."""
         try:
             step = change(before, after).when(equals("version", before.version))
             self._store.transact([step], token=token)
@@ -146,15 +146,15 @@ class SettlementBatchRepository:
         *,
         token: str,
     ) -> None:
-        """The chunk's checkpoint and all that its lines change, or nothing.
+        """The chunk's checkpoint and all changes of its lines, or nothing.
 
-        Raises StaleWrite when another worker has passed the checkpoint, BatchContended when any
-        other row is not as it was read.
+        Raises StaleWrite if another worker has passed the checkpoint, BatchContended if any
+        other row has changed since it was read.
         """
         checkpoint = change(before, after).when(equals("version", before.version))
         writes: list[Write] = [checkpoint, *settling.rendered()]
         try:
-            # Whatever has failed, everything is read again.
+            # Whatever condition has failed, everything is read again.
             self._store.transact(writes, token=token, decisive=range(len(writes)))
         except TransactionRefused as refused:
             if 0 in refused.failed:

@@ -1,7 +1,7 @@
-"""Comparing a settlement line with what is booked of it. Pure.
+"""Compares a settlement line with what is booked. Pure.
 
 The first difference decides: currency, amount, fee. What comes before (is it ours, is it settled
-already, has it happened here) depends on what the line is about: settlement_counterparts.py.
+already, has it happened here) depends on the line's counterpart: counterparts.py.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from runtime.reconciliation.settlements.models import ExpectedAmounts, Flows, Li
 
 @dataclass(frozen=True, slots=True)
 class Counterpart:
-    """What is booked of what a line is about, and not settled yet: signed amounts like a line's.
+    """The booked and unsettled amounts of a line's counterpart, signed like a line's.
 
-    `transactions`: captures or one refund that the line settles; `returned`: a refund whose return
+    `transactions`: captures or one refund that the line settles; `returned`: a refund whose failure
     it settles; `dispute_id` of `payment_id`, `reversal` where money comes back. `least_fee`: a fee
     may be learned from here up to the amount. `members`: lines of `charge_id` that waited for this
     one; they settle the counterpart together.
@@ -40,7 +40,7 @@ class Counterpart:
 
     @property
     def expected(self) -> ExpectedAmounts:
-        """The same as it is stored with the line."""
+        """The same in the form stored with the line."""
         return ExpectedAmounts(
             amount=self.ours.amount, fee=self.ours.fee, currency=self.currency, status=self.status
         )
@@ -48,10 +48,10 @@ class Counterpart:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a line came to. `flows` by currency: what it moves in the books, nothing unless matched.
+    """The result of a line. `flows` by currency: its postings, none unless matched.
 
-    `learned_fee`: how much of the line's fee was not known before, in minor units; negative where
-    a learned one comes back. `waits`: other lines of the payment may make it up.
+    `learned_fee`: how much of the line's fee was not known before, in minor units; negative if
+    a learned one is reversed. `waits`: other lines of the payment may complete it.
     """
 
     status: LineStatus
@@ -78,9 +78,9 @@ def stated(line: ImportedLine) -> tuple[int, str]:
 
 
 def compare(line: ImportedLine, ours: Counterpart, tolerance: int) -> Verdict:
-    """Judge a line by what is booked. `tolerance` in minor units, of amount and of fee.
+    """Compare a line with what is booked. `tolerance` in minor units, of amount and of fee.
 
-    Where the line is settled in another currency than the customer paid in, the amounts that the
+    If the line is settled in another currency than the customer paid in, the amounts that the
     customer paid are compared, and the fee is only bounded by the amount.
     """
     amount, currency = stated(line)
@@ -132,7 +132,7 @@ def _compare_fee(line: ImportedLine, ours: Counterpart, tolerance: int, amount: 
 
 
 def _near(fee: int, ours: Counterpart, tolerance: int) -> bool:
-    """Whether a fee is like the one that is known, or takes back what was learned of a dispute."""
+    """Whether a fee equals the known one, or reverses a learned fee of a dispute."""
     known = ours.ours.fee
     if ours.least_fee <= fee - known <= 0:
         return True
@@ -141,16 +141,16 @@ def _near(fee: int, ours: Counterpart, tolerance: int) -> bool:
 
 
 def _learned(line: ImportedLine, ours: Counterpart) -> int:
-    """How much of the fee was not known. Of a dispute every difference is: it has several lines."""
+    """How much of the fee was not known. For a dispute every difference: it has several lines."""
     if is_exchanged(line) or (ours.ours.fee and ours.dispute_id is None):
         return 0
     return line.fee - ours.ours.fee
 
 
 def accept_flows(line: ImportedLine, ours: Counterpart | None) -> dict[str, Flows]:
-    """What is booked where the file is right, by currency: the merchant takes any difference.
+    """The bookings if the file is right, by currency: the merchant bears any difference.
 
-    Without a counterpart the merchant takes all of it. Of an exchanged line, what the customer paid
+    Without a counterpart the merchant bears all of it. For an exchanged line, the customer's amount
     is settled in the payment's currency, and the fee passes through the line's.
     """
     if ours is None or not is_exchanged(line):
@@ -162,7 +162,7 @@ def accept_flows(line: ImportedLine, ours: Counterpart | None) -> dict[str, Flow
 
 
 def write_off_flows(line: ImportedLine, ours: Counterpart | None) -> dict[str, Flows]:
-    """What is booked where the platform takes the difference, by currency."""
+    """The bookings if the platform bears the difference, by currency."""
     if ours is None or not is_exchanged(line):
         known = ours.ours if ours is not None else Amounts()
         read = Amounts(amount=line.amount, fee=line.fee)
@@ -173,7 +173,7 @@ def write_off_flows(line: ImportedLine, ours: Counterpart | None) -> dict[str, F
 
 
 def together(line: ImportedLine, members: Sequence[GroupedLine]) -> ImportedLine:
-    """The line with those that waited for it: their sums, in the currencies of this one."""
+    """The line combined with those that waited for it: their sums, in its own currencies."""
     amount, _ = stated(line)
     total = amount + sum(each.amount for each in members)
     fee = line.fee + sum(each.fee for each in members)
@@ -187,7 +187,7 @@ def together(line: ImportedLine, members: Sequence[GroupedLine]) -> ImportedLine
 def closing_flows(
     line: ImportedLine, all_of_it: ImportedLine, ours: Counterpart
 ) -> dict[str, Flows]:
-    """What the line that completes a group books; the others book their own amounts alone.
+    """The bookings of the line that completes a group; the others book only their own amounts.
 
     The difference to what is booked here, such as a learned fee, is booked with this line. Of an
     exchanged group, it settles the whole in the payment's currency.
@@ -201,7 +201,7 @@ def closing_flows(
 
 
 def member_flows(line: ImportedLine) -> dict[str, Flows]:
-    """What a line books whose group is completed by another one."""
+    """The bookings of a line whose group is completed by another one."""
     if is_exchanged(line):
         return _moving({line.currency: cost(-line.fee)})
     return _moving({line.currency: Flows(net=line.amount - line.fee, fee=line.fee)})
@@ -221,7 +221,7 @@ def joined(counterparts: Iterable[Counterpart]) -> Counterpart:
 
 
 def _within(line: ImportedLine, ours: Counterpart, amount: int) -> str | None:
-    """Why a line that differs matched all the same; None where nothing differs."""
+    """Why a line with a difference still matched; None if nothing differs."""
     if amount != ours.ours.amount:
         difference = _differs("amount", ours.ours.amount, amount, ours.currency)
         return f"{difference}: within the merchant's tolerance"

@@ -1,4 +1,4 @@
-"""What a line has settled of ours, read from its row, so that it can be taken back."""
+"""What a line has settled, derived from its row, so that it can be reversed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TAKEN_OVER: Final = (ResolutionAction.ACCEPT, ResolutionAction.WRITE_OFF)
 
 @dataclass(frozen=True, slots=True)
 class DisputePart:
-    """What a line settles of a dispute, in minor units; negative amounts take it back."""
+    """What a line settles of a dispute, in minor units; negative amounts reverse it."""
 
     amount: int
     fee: int
@@ -35,7 +35,7 @@ class DisputePart:
 
 
 def has_settled(line: SettlementLine) -> bool:
-    """Whether a line has settled something of ours: it matched, or a person has decided so.
+    """Whether a line has settled something of ours: it matched, or was resolved that way.
 
     A line that was accepted or written off against nothing of ours has no `expected`.
     """
@@ -47,7 +47,7 @@ def has_settled(line: SettlementLine) -> bool:
 
 
 def settled_part(line: SettlementLine) -> tuple[Amounts, int]:
-    """What of a dispute's amounts a line has settled, and how much of its fee was learned."""
+    """The amounts of a dispute that a line has settled, and how much of its fee was learned."""
     own = Amounts(amount=line.amount or 0, fee=line.fee or 0)
     if line.expected is None:
         return own, 0

@@ -1,4 +1,4 @@
-"""Reports in the export bucket: small objects that are made again whenever they are asked for."""
+"""Reports in the export bucket: small objects, created again at every request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CSV: Final = "text/csv; charset=utf-8"
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """Where reports lie until the bucket's lifecycle deletes them."""
+    """Prefix of reports, which the bucket's lifecycle deletes."""
 
     s3: S3Client
     bucket: str

@@ -1,4 +1,4 @@
-"""Exceptions in the report of a settlement: those that are open, and how others ended. Pure."""
+"""Exceptions in the report of a settlement: open and resolved ones. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtime.reconciliation.settlements.models import SettlementLine
 
 
 def open_section(lines: Sequence[SettlementLine], count: int) -> list[Markup]:
-    """The open exceptions with their reasons; `count` is how many there are in all."""
+    """The open exceptions with their reasons; `count` is their total number."""
     parts = [element("h2", f"Open exceptions ({count})")]
     if not lines:
         nothing = element("p", "None.", class_="quiet")
@@ -47,7 +47,7 @@ def _open_row(line: SettlementLine) -> Markup:
 
 
 def resolved_section(lines: Sequence[SettlementLine], count: int) -> list[Markup]:
-    """How exceptions were resolved, by whom, when and why; `count` is how many there are."""
+    """How exceptions were resolved, by whom, when and why; `count` is their total number."""
     if not count:
         return []
     heading = element("h2", f"Resolved exceptions ({count})")

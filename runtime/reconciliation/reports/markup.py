@@ -1,4 +1,4 @@
-"""HTML put together from parts: every text is escaped unless it is markup already. Pure."""
+"""HTML assembled from parts: every text is escaped unless it is markup already. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from html import escape
 
 
 class Markup(str):
-    """A piece of HTML that this module has made."""
+    """A piece of HTML made by this module."""
 
     __slots__ = ()
 
 
 def element(tag: str, *children: str | int, **attributes: str | int | None) -> Markup:
-    """An element with its children; attributes that are None are left out.
+    """An element with its children; attributes that are None are omitted.
 
     The names of tag and attributes are the program's own; `class_` stands for `class`, and an
     underscore within a name for a hyphen.
@@ -26,7 +26,7 @@ def element(tag: str, *children: str | int, **attributes: str | int | None) -> M
 
 
 def text(value: str | int) -> Markup:
-    """A value as it may stand in a page."""
+    """A value, escaped for a page."""
     return value if isinstance(value, Markup) else Markup(escape(str(value)))
 
 

@@ -24,12 +24,12 @@ from runtime.reconciliation.settlements.models import (
 )
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
-"""Whatever got into the page could load and run nothing (W3C Content Security Policy)."""
+"""Nothing injected into the page could load or run anything (W3C Content Security Policy)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the page shows. `open_lines` and `resolved_lines` may be fewer than there are."""
+    """The content of the page. `open_lines` and `resolved_lines` may be incomplete."""
 
     settlement: Settlement
     merchant_name: str
@@ -71,7 +71,7 @@ def report_page(report: Report) -> str:
 
 
 def name_of(settlement: Settlement) -> str:
-    """How people name a settlement: the processor's id of the payout, or the file's name."""
+    """The common name of a settlement: the processor's id of the payout, or the file's name."""
     return settlement.payout_reference or settlement.source.rpartition("/")[2]
 
 

@@ -36,7 +36,7 @@ the export of settlement lines."""
 MAX_SHOWN_LINES: Final = 250
 """Open exceptions, and resolved ones, on the page."""
 MAX_SHOWN_FILES: Final = 50
-"""Files that the page names, the last ones."""
+"""Files listed on the page, the last ones."""
 LINES_PAGE: Final = 1_000
 """Lines of one read call; DynamoDB ends it at 1 MB."""
 ROWS_AT_ONCE: Final = 100
@@ -76,7 +76,7 @@ class _Chosen:
 def make_report(
     settlement_id: str, call: Call, dependencies: ReportDependencies
 ) -> SettlementReportAnswer:
-    """Write the report as the settlement stands now, and answer with links to it.
+    """Write the report of the settlement's current state, and answer with links to it.
 
     `csv_url` is None for a settlement of more than MAX_REPORT_LINES lines, whose page shows open
     exceptions, and no resolved ones. Raises NotFound.
@@ -105,7 +105,7 @@ def make_report(
 
 
 def _listed(settlement: Settlement, dependencies: ReportDependencies) -> list[SettlementLine]:
-    """The first open exceptions of a settlement with too many lines to look at each."""
+    """The first open exceptions of a settlement with too many lines to read all of them."""
     merchant = dependencies.merchants.require(settlement.merchant_id)
     of = (settlement.date, settlement.id)
     entries = dependencies.lines.exceptions(

@@ -1,4 +1,4 @@
-"""How the report of a settlement looks, on a screen and on paper. No outside font or image."""
+"""The style of the report of a settlement, on screen and on paper. No external font or image."""
 
 from __future__ import annotations
 

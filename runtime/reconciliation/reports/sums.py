@@ -34,7 +34,7 @@ def payout_section(settlement: Settlement) -> list[Markup]:
 
 
 def _explained(settlement: Settlement, currency: str) -> Markup:
-    """Each type's sum, their total, what was paid out, and what is left."""
+    """Each type's sum, their total, what was paid out, and the remainder."""
     by_type = {
         name: settlement.by_type[name][currency]
         for name in sorted(settlement.by_type, key=_order)
@@ -65,7 +65,7 @@ def _explained(settlement: Settlement, currency: str) -> Markup:
 
 
 def _order(name: str) -> tuple[int, str]:
-    """Types as LineType has them, captures first; what has no type of ours comes last."""
+    """Types in the order of LineType, captures first; unclassified lines last."""
     known = [each.value for each in LineType]
     return known.index(name) if name in known else len(known), name
 
@@ -113,7 +113,7 @@ def _bar(status: LineStatus, count: int, most: int) -> Markup:
     color = QUIET if status in NO_EXCEPTION else OPEN
     if status is LineStatus.MATCHED:
         color = MATCHED
-    # At least a hair: one exception beside a million matched lines must be seen.
+    # At least a thin line: one exception beside a million matched lines must be visible.
     width = max(round(1000 * count / most), 3)
     rectangle = element("rect", width=width, height=10, fill=color)
     return element(

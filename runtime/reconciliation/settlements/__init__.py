@@ -1,1 +1,1 @@
-"""Settlements and their lines: what each payout came to."""
+"""Settlements and their lines: the content of each payout."""

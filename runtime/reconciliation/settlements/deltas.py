@@ -1,7 +1,7 @@
 """Sums of settlement lines: added up per chunk, and once per file in the settlement. Pure.
 
-A corrected file takes away what its lines counted before and adds what they count now, so sums may
-be negative in a delta; in a settlement they are those of the lines as they stand.
+A corrected file subtracts what its lines counted before and adds what they count now, so sums may
+be negative in a delta; in a settlement they are those of the current lines.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from runtime.reconciliation.settlements.models import (
 )
 
 MAX_PAYOUT_LINES: Final = 100
-"""Payout lines that a settlement remembers, the first ones: one per currency is corrected."""
+"""Payout lines that a settlement stores, the first ones: one per currency is corrected."""
 
 UNCLASSIFIED: Final = "unclassified"
-"""Type of lines in `by_type` whose category is not known: they count in the remainder too."""
+"""Type in `by_type` of lines whose category is not known: they count in the remainder too."""
 
 CONTROL_TOTALS: Final = (LineStatus.MATCHED, LineStatus.AMOUNT_MISMATCH)
-"""Statuses of payout lines that say what was paid out; a duplicate says nothing new."""
+"""Statuses of payout lines that count as paid out; a duplicate adds nothing."""
 
 TotalT = TypeVar("TotalT", CurrencyTotal, TypeTotal)
 
 
 def of_line(line: SettlementLine) -> SettlementDelta:
-    """What one line counts in its settlement.
+    """The contribution of one line to its settlement.
 
-    A superseded one is still a line, and its amounts are another settlement's. A payout is counted
-    as the sum paid out, its own fee included.
+    A superseded one still counts as a line, but its amounts belong to another settlement. A payout
+    counts as the sum paid out, including its own fee.
     """
     found = SettlementDelta(
         counts={line.status: 1},
@@ -59,18 +59,18 @@ def of_line(line: SettlementLine) -> SettlementDelta:
 
 
 def is_open_exception(line: SettlementLine) -> bool:
-    """Whether a person has to act on the line."""
+    """Whether the line needs a decision."""
     return line.status not in NO_EXCEPTION and line.resolution is None
 
 
 def of_change(before: SettlementLine | None, after: SettlementLine) -> SettlementDelta:
-    """What a line that is new, or changes, changes in its settlement."""
+    """The change in its settlement of a new or changed line."""
     counted = of_line(after)
     return counted if before is None else combined(counted, _negative(of_line(before)))
 
 
 def _negative(delta: SettlementDelta) -> SettlementDelta:
-    """The opposite counts and sums, of lines that stand where they stood."""
+    """The opposite counts and sums, for unchanged places of lines."""
 
     def opposite(total: TotalT) -> TotalT:
         values = {name: -value for name, value in total.model_dump().items()}
@@ -91,7 +91,7 @@ def _negative(delta: SettlementDelta) -> SettlementDelta:
 
 
 def combined(first: SettlementDelta, second: SettlementDelta) -> SettlementDelta:
-    """Both changes as one. `date` is the later one."""
+    """Both changes combined. `date` is the later one."""
     return SettlementDelta(
         counts=summed_counts(first.counts, second.counts),
         open_exceptions=first.open_exceptions + second.open_exceptions,
@@ -124,7 +124,7 @@ def with_delta(settlement: Settlement, delta: SettlementDelta, file_id: str) -> 
 
 
 def with_sums(settlement: Settlement, delta: SettlementDelta) -> Settlement:
-    """The settlement with a change of its lines in its sums. `remainder` is computed anew."""
+    """The settlement with a change of its lines in its sums. `remainder` is recomputed."""
     counts = summed_counts(settlement.counts, delta.counts)
     by_type = summed_types(settlement.by_type, delta.by_type)
     payout = summed_amounts(settlement.payout, delta.payout)
@@ -160,24 +160,24 @@ def remainders(
 
 
 def counts_of_lines(counts: Mapping[LineStatus, int]) -> int:
-    """How many lines there are, whatever their status."""
+    """The number of lines, whatever their status."""
     return sum(counts.values())
 
 
 def summed_counts(
     first: Mapping[LineStatus, int], second: Mapping[LineStatus, int]
 ) -> dict[LineStatus, int]:
-    """Counts of lines by status; a status without lines is left out."""
+    """Counts of lines by status; statuses without lines are omitted."""
     return _without_zeros(Counter(first), second)
 
 
 def summed_amounts(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
-    """Amounts by currency. A sum of zero stays: something was there."""
+    """Amounts by currency. A sum of zero stays: it shows that there was something."""
     return {name: first.get(name, 0) + second.get(name, 0) for name in sorted({*first, *second})}
 
 
 def summed_totals(first: Mapping[str, TotalT], second: Mapping[str, TotalT]) -> dict[str, TotalT]:
-    """Totals by currency; what came to nothing is left out."""
+    """Totals by currency, without zeros."""
     found = dict(first)
     for currency, total in second.items():
         before = found.get(currency)
@@ -192,7 +192,7 @@ def summed_totals(first: Mapping[str, TotalT], second: Mapping[str, TotalT]) -> 
 def summed_types(
     first: Mapping[str, Mapping[str, TypeTotal]], second: Mapping[str, Mapping[str, TypeTotal]]
 ) -> dict[str, dict[str, TypeTotal]]:
-    """Totals by type and currency; what came to nothing is left out."""
+    """Totals by type and currency, without zeros."""
     found = {}
     for kind in sorted({*first, *second}):
         totals = summed_totals(dict(first.get(kind, {})), second.get(kind, {}))

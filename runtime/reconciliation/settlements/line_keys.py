@@ -1,4 +1,4 @@
-"""Where lines of settlements stand: their partitions and their keys as exceptions. Pure."""
+"""Keys of settlement lines: their partitions and their keys as exceptions. Pure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MOST_EXCEPTION_BUCKETS: Final = 8
 is another merchant's makes a million within minutes. A list without a status reads every bucket
 once for each status, so there are not more."""
 EXCEPTION_STATUSES: Final = tuple(status for status in LineStatus if status not in NO_EXCEPTION)
-"""Statuses of lines that a person has to act on."""
+"""Statuses of lines that need a decision."""
 
 _MISSING_BITS: Final = 38
 FIRST_MISSING_LINE: Final = 1 << _MISSING_BITS
-"""Lines of what is in no file have numbers from here to 2^39; lines of files are far below. They
+"""Lines of missing transactions have numbers from here to 2^39; lines of files are far below. They
 have 12 digits: with 13 to 19, one in ten would be refused as a card number in a request."""
 _MISSING_BUCKET_BITS: Final = 34
-"""A day's missing transactions stand in 16 partitions, by the highest bits of their numbers."""
+"""A day's missing transactions are in 16 partitions, by the highest bits of their numbers."""
 
 
 def line_bucket(line: int) -> int:
@@ -39,7 +39,7 @@ def line_partition(settlement_id: str, line: int) -> str:
 
 
 def missing_line(transaction_id: str, attempt: int = 0) -> int:
-    """The number of a missing transaction's line; another one for each further attempt.
+    """The line number of a missing transaction; a different one for each further attempt.
 
     Numbers are hashes: two transactions of one day may have the same first one.
     """
@@ -48,7 +48,7 @@ def missing_line(transaction_id: str, attempt: int = 0) -> int:
 
 
 def exception_bucket(merchant_id: str, settlement_id: str, line: int, index_buckets: int) -> str:
-    """Under which key of `gsi-exception` an open exception stands."""
+    """The partition key of an open exception in `gsi-exception`."""
     return bucket_for(merchant_id, f"{settlement_id}#{line}", _buckets(index_buckets))
 
 
@@ -63,7 +63,7 @@ def _buckets(index_buckets: int) -> int:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ExceptionKey:
-    """How open exceptions of one status are sorted. `day`: YYYY-MM-DD, the settlement's date."""
+    """Sort position of open exceptions of one status. `day`: the settlement's, YYYY-MM-DD."""
 
     day: str
     settlement_id: str
@@ -74,7 +74,7 @@ class ExceptionKey:
         return f"{status}#{self.day}#{self.settlement_id}#{self.line:016d}"
 
     def age_days(self, today: date) -> int:
-        """Whole days since; none for a day to come."""
+        """Whole days since; none for a future day."""
         return max((today - date.fromisoformat(self.day)).days, 0)
 
 
@@ -104,7 +104,7 @@ def exception_range(
 
 
 def newest_day(today: date, min_age_days: int) -> str:
-    """The day of the youngest exceptions that are at least so old."""
+    """The day of the youngest exceptions of at least this age."""
     return (today - timedelta(days=min_age_days)).isoformat()
 
 

@@ -15,7 +15,7 @@ from runtime.reconciliation.settlements.models import LineStatus, SettlementLine
 
 
 class ExceptionEntry(BaseModel, frozen=True):
-    """An open exception as `gsi-exception` shows it."""
+    """An open exception as projected into `gsi-exception`."""
 
     settlement_bucket: str
     line: int
@@ -57,7 +57,7 @@ class SettlementLineRepository:
     ) -> Iterator[ExceptionEntry]:
         """Open exceptions within a range of keys per status, merged, newest day first.
 
-        `after`: the `order` of the last one that was read.
+        `after`: the `order` of the last one of the previous page.
         """
         readers = [
             self._store.query(

@@ -1,4 +1,4 @@
-"""Settlements: what each payout came to, and what became of each of its lines."""
+"""Settlements: the content of each payout, and the state of each of its lines."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from runtime.dynamodb.record import Record
 from runtime.dynamodb.schema import Row, UnlessDefault, partition, shown_in, sort
 
 SETTLEMENT_PREFIX: Final = "set_"
-"""Of ids that are made of what a settlement is, not of the time."""
+"""Of ids derived from a settlement's identity, not from the time."""
 LINES_PER_BUCKET: Final = 1_000
 """Lines that share a partition key: the chunks of a file are written into partitions of their own,
 of which each takes 500 lines a second (DynamoDB: 1,000 write units, twice in a transaction)."""
 LATER_FILE_LINES: Final = 10_000_000
 """What the numbers of lines are raised by, for each file that a settlement had before theirs."""
 REPORTS_PREFIX: Final = "reports/"
-"""Where in the export bucket the reports of settlements lie."""
+"""Prefix of the reports of settlements in the export bucket."""
 MAX_NOTE: Final = 500
 """Characters of the note of a resolution."""
 
 
 class SettlementFormat(StrEnum):
-    """Layouts of settlement files; `unsettled` collects what is in no file at all."""
+    """Layouts of settlement files; `unsettled` collects transactions that are in no file."""
 
     CANONICAL = "canonical"
     STRIPE = "stripe"
@@ -57,7 +57,7 @@ class LineType(StrEnum):
 
 
 class LineStatus(StrEnum):
-    """How a line compares with what we have booked."""
+    """The result of comparing a line with what we have booked."""
 
     MATCHED = "matched"
     AMOUNT_MISMATCH = "amount_mismatch"
@@ -94,7 +94,7 @@ class TypeTotal(CurrencyTotal, frozen=True):
 class Flows(BaseModel, frozen=True):
     """Signed minor units of one currency that lines move between the accounts of the chart.
 
-    From where to where each of them runs: runtime/reconciliation/matching/flows.py.
+    Source and destination of each flow: runtime/reconciliation/matching/flows.py.
     """
 
     net: SignedMinorUnits = 0
@@ -114,7 +114,7 @@ class LineBooking(BaseModel, frozen=True):
 
 
 class ResolutionAction(StrEnum):
-    """How a person closed an exception. docs/reconciliation.md says what each books."""
+    """How an exception was resolved. docs/reconciliation.md says what each books."""
 
     ACCEPT = "accept"
     WRITE_OFF = "write_off"
@@ -123,13 +123,13 @@ class ResolutionAction(StrEnum):
 
 
 DecidedAction = Literal["accept", "write_off", "link", "ignore", "undo"]
-"""What may be decided about a line: an action, or that the last one is undone."""
+"""The possible decisions about a line: an action, or undoing the last one."""
 
 
 class ExpectedAmounts(BaseModel, frozen=True):
-    """What we have booked of what a line is about, in minor units: what the line was compared with.
+    """Booked amounts of a line's counterpart, in minor units, which it was compared with.
 
-    Of a payout: what its lines add up to.
+    For a payout: the sum of its lines.
     """
 
     amount: SignedMinorUnits
@@ -139,7 +139,7 @@ class ExpectedAmounts(BaseModel, frozen=True):
 
 
 class BeforeLink(BaseModel, frozen=True):
-    """What a line was taken for before it was linked to a transaction, so that it can be undone."""
+    """The classification of a line before it was linked, so that a link can be undone."""
 
     status: LineStatus
     reason: str | None = None
@@ -150,7 +150,7 @@ class BeforeLink(BaseModel, frozen=True):
 
 
 class Resolution(BaseModel, frozen=True):
-    """Who closed an exception, when and why."""
+    """Who resolved an exception, when and why."""
 
     action: ResolutionAction
     note: str
@@ -160,9 +160,9 @@ class Resolution(BaseModel, frozen=True):
 
 
 class LastResolution(BaseModel, frozen=True):
-    """What was decided last about a line of a settlement; `undo` reopened it.
+    """The last decision about a line of a settlement; `undo` reopened it.
 
-    It stands with the settlement so that each decision is a row of the audit log.
+    It is stored with the settlement so that each decision is a row of the audit log.
     """
 
     line: int
@@ -171,11 +171,11 @@ class LastResolution(BaseModel, frozen=True):
 
 
 class SettlementDelta(BaseModel, frozen=True):
-    """What some lines change in the counts and sums of their settlement.
+    """The changes of some lines in the counts and sums of their settlement.
 
     `counts` by status; `open_exceptions` of them have no resolution; `totals` of matched captures;
     `by_type` of all lines, whatever their status; `payout` of payout lines, as a positive sum paid
-    out; `buckets`: partitions in which lines stand; `payout_lines`: their numbers.
+    out; `buckets`: partitions that contain lines; `payout_lines`: their numbers.
     """
 
     counts: dict[LineStatus, int] = Field(default_factory=dict)
@@ -191,9 +191,9 @@ class SettlementDelta(BaseModel, frozen=True):
 class Settlement(Record, table="settlements", stream=True, frozen=True):
     """One payout of a processor, or one canonical file, from all files with lines of it.
 
-    `file_ids` in the order in which they first had one; `added_files` are those whose lines
+    `file_ids` in the order of their first lines; `added_files` are those whose lines
     are in the sums. `remainder` by currency is the payout less the net of all other lines.
-    `line_buckets`: the partitions of settlement_lines in which its lines stand.
+    `line_buckets`: the partitions of settlement_lines that contain its lines.
     """
 
     id: Annotated[str, partition()]
@@ -222,13 +222,13 @@ class Settlement(Record, table="settlements", stream=True, frozen=True):
 
 
 class SettlementLine(Record, table="settlement_lines", stream=True, frozen=True):
-    """One line of a settlement: as it was read, what it was compared with, and what was booked.
+    """One line of a settlement: as it was read, its counterpart, and its bookings.
 
     `line` is the physical line of its file (`file_line`) where the settlement's first file had it;
     each later file's own lines are numbered from another LATER_FILE_LINES on. `type` is absent
-    where the category is unknown or the line unreadable. Amounts are signed minor units. What is
-    booked of it is the sum of its `bookings`. It stands in `gsi-exception` while a person has to
-    act on it.
+    if the category is unknown or the line unreadable. Amounts are signed minor units. Its total
+    booking is the sum of its `bookings`. It is in `gsi-exception` while it needs a
+    decision.
     """
 
     settlement_bucket: Annotated[str, partition()]
@@ -261,7 +261,7 @@ class SettlementLine(Record, table="settlement_lines", stream=True, frozen=True)
 
 
 class SettlementIdentity(Row, table="settlement_identities", frozen=True):
-    """Where the line of an identity stands, so that the same line finds it when it comes again.
+    """The place of the line with an identity, so that a repeated line finds it.
 
     `id`: merchant and a hash of format and identity. Written with the line, in one transaction.
     """

@@ -35,12 +35,12 @@ FILTERED_PAGE: Final = 100
 """Entries of one read call where many of them may not match."""
 FIRST_DAY: Final = "0001-01-01"
 LAST_DAY: Final = "9999-12-31"
-"""A file may name any day."""
+"""A file may contain any day."""
 
 
 @dataclass(frozen=True)
 class SettlementReads:
-    """What reading settlements works with."""
+    """Dependencies of reading settlements."""
 
     settlements: SettlementRepository
     cursors: Cursors
@@ -93,7 +93,7 @@ def list_lines(
 
 
 def days_of(start_date: str | None, end_date: str | None, now: datetime) -> DayRange:
-    """The days that are named, both included. Raises InvalidValue."""
+    """The requested days, both included. Raises InvalidValue."""
     window_of(start_date, end_date, now)
     first = FIRST_DAY if start_date is None else start_of(start_date).date().isoformat()
     last = LAST_DAY if end_date is None else end_of(end_date).date().isoformat()
@@ -101,7 +101,7 @@ def days_of(start_date: str | None, end_date: str | None, now: datetime) -> DayR
 
 
 def matches(line: SettlementLine, query: LineQuery) -> bool:
-    """Whether a line is one that the query asks for."""
+    """Whether a line matches the query."""
     return query.status in (None, line.status) and query.type in (None, line.type)
 
 

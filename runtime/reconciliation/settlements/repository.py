@@ -16,7 +16,7 @@ from runtime.reconciliation.settlements.models import Settlement, SettlementLine
 
 
 class SettlementEntry(BaseModel, frozen=True):
-    """A settlement as `gsi-merchant` shows it."""
+    """A settlement as projected into `gsi-merchant`."""
 
     id: str
     merchant_id: str
@@ -33,7 +33,7 @@ class DayRange:
 
 
 class SettlementRepository:
-    """The settlements and settlement_lines tables, as lists and reports read them."""
+    """The settlements and settlement_lines tables, for lists and reports."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -67,8 +67,8 @@ class SettlementRepository:
     ) -> Iterator[SettlementLine]:
         """The lines of a settlement after number `line`, in the order of their numbers.
 
-        So those of its first file come first, in the order of the file, then what each later file
-        has added. Only partitions that are known to hold lines are read.
+        So those of its first file come first, in the order of the file, then the lines that each
+        later file has added. Only partitions that are known to contain lines are read.
         """
         first = line_bucket(line + 1)
         for bucket in sorted(settlement.line_buckets):

@@ -1,4 +1,4 @@
-"""What settling lines writes in one commit, one expression per rule."""
+"""The writes of settling lines in one commit, one expression per rule."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from runtime.reconciliation.settlements.models import (
 
 @dataclass(frozen=True, slots=True)
 class SettlementWrites:
-    """Rows before and after (before: None where there was none), and what is posted.
+    """Rows before and after (before: None for new ones), and the postings.
 
-    `deltas`: what the lines change in the sums of each settlement, which are not written here.
+    `deltas`: the changes of the lines in the sums of each settlement, which are not written here.
     """
 
     lines: tuple[tuple[SettlementLine | None, SettlementLine], ...] = ()
@@ -34,7 +34,7 @@ class SettlementWrites:
     def rendered(self) -> list[Write]:
         """Each row once, and only if it is unchanged since it was read.
 
-        That is what keeps a line from being posted twice (docs/decisions/0038).
+        This prevents a line from being posted twice (docs/decisions/0038).
         """
         writes: list[Write] = []
         for line_before, line in self.lines:

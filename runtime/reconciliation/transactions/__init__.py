@@ -1,1 +1,1 @@
-"""Transactions as they are looked up, with the settlement lines about each."""
+"""Transaction look-ups, with the settlement lines of each."""

@@ -41,7 +41,7 @@ class TransactionList(Page[TransactionAnswer], frozen=True):
 
 
 class LineOfTransaction(Answer, frozen=True):
-    """A settlement line that is about a transaction, and what became of it."""
+    """A settlement line about a transaction, and its status."""
 
     settlement_id: str
     line: Annotated[int, Field(description="Number of the line within the settlement.")]

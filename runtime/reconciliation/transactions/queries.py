@@ -33,14 +33,14 @@ from runtime.reconciliation.transactions.api import (
 from runtime.reconciliation.transactions.repository import TransactionLists
 
 SAME_ID_READ: Final = 1_000
-"""Transactions of one processor's id that a list looks at: a charge and its captures, at most as
+"""Transactions of one processor id that a list reads: a charge and its captures, at most as
 many as a payment has, unless processors of several merchants give the same id."""
 _FILTERS: Final = ("payment_id", "processor_id", "status")
 
 
 @dataclass(frozen=True)
 class TransactionReads:
-    """What reading transactions works with."""
+    """Dependencies of reading transactions."""
 
     transactions: TransactionLists
     payments: PaymentRepository
@@ -52,7 +52,7 @@ class TransactionReads:
 def get_transaction(transaction_id: str, call: Call, reads: TransactionReads) -> TransactionDetail:
     """A transaction, strongly consistent, with its settlement lines. Raises NotFound.
 
-    Which lines are about it comes from an index, which may lag some seconds.
+    Its lines are found through an index, which may lag some seconds.
     """
     row = require_found(
         reads.payments.transaction(transaction_id, call.scope), "transaction", transaction_id
@@ -69,7 +69,7 @@ def list_transactions(
 ) -> TransactionList:
     """A page of transactions, newest first.
 
-    In a status they are a merchant's. Raises BadCursor, NotFound, InvalidValue.
+    A list by status is of one merchant. Raises BadCursor, NotFound, InvalidValue.
     """
     given = [name for name in _FILTERS if getattr(query, name) is not None]
     if len(given) != 1:
@@ -91,7 +91,7 @@ def _ids(
     call: Call,
     reads: TransactionReads,
 ) -> Iterator[str]:
-    """Ids of what may be wanted, newest first, older than `after_id`."""
+    """Ids of candidates, newest first, older than `after_id`."""
     if query.payment_id is not None:
         require_found(reads.payments.get(query.payment_id, whose), "payment", query.payment_id)
         return reads.transactions.of_payment(
@@ -106,7 +106,7 @@ def _ids(
 def _page(
     ids: Iterator[str], query: TransactionQuery, whose: Scope, reads: TransactionReads
 ) -> Slice[Transaction]:
-    """The rows behind `ids` that are in scope and match: no index says who owns a row."""
+    """The rows behind `ids` that are in scope and match: no index contains the owner of a row."""
     size = MAX_TRANSACTION_ITEMS if query.status is not None else query.limit + 1
     rows = read_in_batches(
         ids,
@@ -142,8 +142,8 @@ def _in_status(
 ) -> Iterator[str]:
     """Ids of the merchant's transactions that may have the status, newest first.
 
-    Operations stand in a list of their own. A charge does not, so that no sale costs a write more:
-    its id follows from its payment's, and both have the same place in the order of time.
+    Operations are in a list of their own. A charge is not, which saves a sale a write:
+    its id derives from its payment's, and both have the same position in order of time.
     """
     buckets = all_buckets(merchant.id, merchant.index_buckets)
     operations = reads.transactions.operations(

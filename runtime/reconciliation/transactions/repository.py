@@ -1,4 +1,4 @@
-"""Transactions as their list indexes show them, and the settlement lines that are about one."""
+"""Transactions in their list indexes, and the settlement lines about each."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from runtime.payments.transaction_models import Transaction
 from runtime.reconciliation.settlements.models import LineStatus, SettlementLine
 
 LINES_SHOWN: Final = MAX_TRANSACTION_ITEMS
-"""Settlement lines that are read of one transaction: it has one, and some more when files were
+"""Settlement lines read for one transaction: it has one, and some more when files were
 corrected or a line came twice."""
 
 
 class LineView(BaseModel, frozen=True):
-    """A settlement line as a transaction shows it."""
+    """A settlement line as shown with a transaction."""
 
     settlement_bucket: str
     settlement_id: str
@@ -42,7 +42,7 @@ class TransactionLists:
         self._lists = IdLists(store, Transaction, IdEntry)
 
     def of_payment(self, payment_id: str, *, after_id: str | None, page_size: int) -> Iterator[str]:
-        """Ids of what was done for a payment, newest first, older than `after_id`."""
+        """Ids of a payment's operations, newest first, older than `after_id`."""
         return self._newest_first("gsi-payment", (payment_id,), after_id, page_size)
 
     def operations(
@@ -52,7 +52,7 @@ class TransactionLists:
         return self._newest_first("gsi-merchant", buckets, after_id, page_size)
 
     def of_processor_id(self, processor_id: str, *, page_size: int) -> Iterator[str]:
-        """Ids of what a processor calls so, whosever it is, in no order that means anything."""
+        """Ids of transactions with this processor id, of any merchant, unordered."""
         entries = self._store.query(
             Transaction,
             IdEntry,

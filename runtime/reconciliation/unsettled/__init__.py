@@ -1,1 +1,1 @@
-"""Captures and refunds that no settlement file has named in time."""
+"""Captures and refunds missing from all settlement files after the deadline."""

@@ -1,4 +1,4 @@
-"""Transactions that wait for a settlement file, and those found to be in none in time."""
+"""Transactions that wait for a settlement file, and those that are missing after the deadline."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _SWEEP = "missing"
 
 
 class UnsettledEntry(BaseModel, frozen=True):
-    """A transaction as `gsi-unsettled` shows it."""
+    """A transaction as projected into `gsi-unsettled`."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class FoundMissing:
-    """A transaction before and after, and the line that says that it is in no file."""
+    """A transaction before and after, and its line as missing."""
 
     before: Transaction
     after: Transaction
@@ -37,7 +37,7 @@ class FoundMissing:
 
 
 class UnsettledRepository:
-    """`gsi-unsettled` of the transactions table, the sweep of it, and what that writes."""
+    """`gsi-unsettled` of the transactions table, the sweep's progress, and its writes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -50,7 +50,7 @@ class UnsettledRepository:
         page_size: int,
         before_id: str | None = None,
     ) -> Iterator[UnsettledEntry]:
-        """What began to wait on a day (YYYY-MM-DD), merged over the buckets, newest id first."""
+        """Transactions waiting since a day (YYYY-MM-DD), of all buckets, newest id first."""
         older: tuple[Condition, ...] = () if before_id is None else (below("id", before_id),)
         readers = [
             self._store.query(
@@ -75,7 +75,7 @@ class UnsettledRepository:
         return self._store.get_many(Transaction, keys, Transaction, scope)
 
     def settlement(self, settlement_id: str) -> Settlement | None:
-        """The settlement of what is in no file of one day, strongly consistent."""
+        """The settlement of a day's missing transactions, strongly consistent."""
         return self._store.get(Settlement, {"id": settlement_id}, Settlement, UNRESTRICTED)
 
     def record_missing(
@@ -88,8 +88,8 @@ class UnsettledRepository:
     ) -> None:
         """The lines, the marks of the transactions and their settlement, in one commit.
 
-        Raises TransactionRefused: the settlement, a line or a transaction is not as it was read.
-        Lines are the writes 1 to len(found).
+        Raises TransactionRefused: the settlement, a line or a transaction has changed since it was
+        read. Lines are the writes 1 to len(found).
         """
         opened: Write = (
             put(after).when(absent("id"))
@@ -108,20 +108,20 @@ class UnsettledRepository:
         self._store.transact(writes, token=token, decisive=range(len(writes)))
 
     def round(self) -> SweepRound | None:
-        """How far the sweep has come; None before the first."""
+        """The sweep's progress; None before the first."""
         return self._store.get(SettlementChunk, {"id": _SWEEP}, SweepRound, UNRESTRICTED)
 
     def note_round(self, progress: SweepRound, *, token: str) -> None:
-        """Store how far the round is, unconditionally: a merchant may be swept twice."""
+        """Store the progress of a round, unconditionally: sweeping a merchant twice is harmless."""
         self._store.transact([put(progress)], token=token)
 
     def swept(self, merchant_id: str) -> SweptDays | None:
-        """Through which day a merchant is swept; None before the first time."""
+        """The day up to which a merchant is swept; None before the first time."""
         key = {"id": _swept_key(merchant_id)}
         return self._store.get(SettlementChunk, key, SweptDays, UNRESTRICTED)
 
     def note_swept(self, merchant_id: str, through: str, *, token: str) -> None:
-        """Remember it."""
+        """Store that day."""
         row = SweptDays(id=_swept_key(merchant_id), merchant_id=merchant_id, through=through)
         self._store.transact([put(row)], token=token)
 

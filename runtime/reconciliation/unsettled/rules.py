@@ -1,4 +1,4 @@
-"""Transactions that no settlement file has named in time: their lines and settlements. Pure."""
+"""Transactions missing from settlement files after the deadline: lines and settlements. Pure."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _DAY: Final = timedelta(days=1)
 
 
 def deadline(now: datetime, sla_days: int) -> datetime:
-    """What was processed at this moment or before must be in a settlement file by `now`."""
+    """Transactions processed at this time or before must be in a settlement file by `now`."""
     return now - timedelta(days=sla_days)
 
 
 def days_between(first: str, last: str) -> Iterator[str]:
-    """The days from `first` to `last` (YYYY-MM-DD), both included, the oldest first."""
+    """The days from `first` to `last` (YYYY-MM-DD), both included, oldest first."""
     day, end = date.fromisoformat(first), date.fromisoformat(last)
     while day <= end:
         yield day.isoformat()
@@ -52,7 +52,7 @@ def days_between(first: str, last: str) -> Iterator[str]:
 
 
 def waits_for_a_file(transaction: Transaction) -> bool:
-    """Whether it is a capture or refund that happened and is in no settlement file yet."""
+    """Whether it is a capture or refund that took effect and is in no settlement file yet."""
     return (
         transaction.status is TransactionStatus.SUCCEEDED
         and transaction.type in _LINE_TYPES
@@ -70,19 +70,19 @@ def is_due(transaction: Transaction, latest: datetime) -> bool:
 
 
 def booked_amounts(transaction: Transaction) -> Amounts:
-    """What was booked of a capture or refund when it happened, signed as settlement lines are."""
+    """The originally booked amounts of a capture or refund, signed like settlement lines."""
     if transaction.type is TransactionType.REFUND:
         return Amounts(amount=-transaction.amount)
     return Amounts(amount=transaction.amount, fee=transaction.fee - transaction.learned_fee)
 
 
 def line_type(transaction: Transaction) -> LineType:
-    """The type of the line that a file has for it."""
+    """The type of its line in a file."""
     return _LINE_TYPES[transaction.type]
 
 
 def unsettled_settlement_id(merchant_id: str, day: str) -> str:
-    """The id of the one settlement of a merchant's transactions of a day that no file names."""
+    """The id of the settlement of a merchant's missing transactions of a day."""
     moment = datetime.combine(date.fromisoformat(day), time.min, UTC)
     return repeatable_id("set", moment, SettlementFormat.UNSETTLED, merchant_id, day)
 
@@ -95,7 +95,7 @@ def missing_row(
     context: ChangeContext,
     now: datetime,
 ) -> SettlementLine:
-    """The line of a transaction that no file has named: what we have booked, and no bookings."""
+    """The line of a missing transaction: what we have booked, and no bookings of its own."""
     settlement_id = unsettled_settlement_id(merchant.id, day)
     at, ours = to_timestamp(now), booked_amounts(transaction)
     limit = merchant.reconciliation.sla_days
@@ -136,7 +136,7 @@ def with_missing_lines(
     context: ChangeContext,
     now: datetime,
 ) -> Settlement:
-    """The settlement of a day with more missing lines; a new one where there was none."""
+    """The settlement of a day with more missing lines; a new one if there is none."""
     at = to_timestamp(now)
     owner = lines[0].merchant_id
     before = settlement or Settlement(

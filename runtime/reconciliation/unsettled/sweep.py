@@ -1,8 +1,8 @@
-"""The daily sweep: captures and refunds that no settlement file has named in time are missing.
+"""The daily sweep: captures and refunds in no settlement file after the deadline are missing.
 
 A round covers all merchants and can stop anywhere; the next run resumes there. A transaction is
 marked in the transaction that writes its line, on the condition that it is not settled: two sweeps
-at once, or a sweep beside a file, write one line or none.
+concurrently, or a sweep beside a file, write one line or none.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ MERCHANTS_PER_PAGE: Final = 100
 LINES_PER_COMMIT: Final = 40
 """Two writes each and the settlement's stay below DynamoDB's 100."""
 MAX_ATTEMPTS: Final = 10
-"""Readings of one batch whose transactions or settlement change meanwhile."""
+"""Attempts at one batch whose transactions or settlement change meanwhile."""
 _CUT: Final = "cut"
-"""The counter of merchants that were not swept whole before time ran out."""
+"""The counter of merchants that were not swept completely before time ran out."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class SweepReport:
 
 
 class _OutOfTime(Exception):
-    """The run has to end before the merchant is swept."""
+    """The run must end before the merchant is swept."""
 
 
 def sweep_missing(dependencies: SweepDependencies, request_id: str) -> SweepReport:
@@ -94,7 +94,7 @@ def sweep_missing(dependencies: SweepDependencies, request_id: str) -> SweepRepo
             return _unfinished(progress, counts)
         if swept[_CUT]:
             # This page used the whole run. Each merchant's own progress is kept, so the next round
-            # goes on with them; beginning with this page again would keep all others waiting.
+            # continues with them; beginning with this page again would block all others.
             logger.error(MISSING_UNFINISHED, left_out=swept[_CUT])
         progress = progress.model_copy(update={"last_merchant": page.last})
         _note(progress, dependencies)
@@ -152,7 +152,7 @@ def _sweep_page(
 
 
 class _MerchantSweep:
-    """One merchant's days, from where the last sweep of it ended to the deadline."""
+    """One merchant's days, from the end of its last sweep to the deadline."""
 
     def __init__(self, merchant_id: str, dependencies: SweepDependencies, request_id: str) -> None:
         self.counts: Counter[str] = Counter()
@@ -163,7 +163,7 @@ class _MerchantSweep:
         self._request_id = request_id
 
     def run(self) -> None:
-        """Sweep every day that has something due. Raises _OutOfTime."""
+        """Sweep every day with due transactions. Raises _OutOfTime."""
         scope = Scope(self._merchant_id)
         merchant = self._dependencies.merchants.profile(self._merchant_id, scope)
         if merchant is None:
@@ -171,7 +171,7 @@ class _MerchantSweep:
         latest = deadline(self._outside.now(), merchant.reconciliation.sla_days)
         last_day = to_timestamp(latest)[:10]
         swept = self._unsettled.swept(merchant.id)
-        # The last whole day is looked at once more: its index may have lagged behind.
+        # The last complete day is read once more: its index may have lagged.
         begin = swept.through if swept is not None else merchant.created_at[:10]
         through = begin
         try:
@@ -197,7 +197,7 @@ class _MerchantSweep:
     def _record(
         self, ids: Sequence[str], merchant: MerchantProfile, day: str, latest: datetime
     ) -> None:
-        """Write the lines of those that are due; what changes meanwhile is read again."""
+        """Write the lines of due transactions; those that change meanwhile are read again."""
         attempts: Counter[str] = Counter()
         for _ in range(MAX_ATTEMPTS):
             rows = self._unsettled.transactions(ids, Scope(merchant.id))
@@ -242,9 +242,9 @@ def _found(
 
 
 def _taken_by_others(found: Sequence[FoundMissing], refused: TransactionRefused) -> Iterator[str]:
-    """Transactions whose number of a line is taken: they get another.
+    """Transactions whose line number is in use: they get another.
 
-    By another transaction, or by the same one that was missing, found and taken back in one day.
+    It is used by another transaction, or by the same one, missing, found and reversed in one day.
     """
     for position, each in enumerate(found, start=1):
         if "transaction_id" in refused.failed.get(position, {}):

@@ -1,1 +1,1 @@
-"""Exports: a job is asked for, queued, written by workers one after the other, and handed out."""
+"""Exports: a job is requested, queued, written by successive workers, and downloaded."""

@@ -58,7 +58,7 @@ class LineFilters(LineQuery, frozen=True):
 
 
 class ExportedEntry(EntryAnswer, frozen=True):
-    """A line of a statement, with the account that it is of."""
+    """A line of a statement, with its account."""
 
     account_id: str
     currency: str
@@ -81,13 +81,13 @@ ROWS: Final[Mapping[ExportKind, type[Answer]]] = {
     ExportKind.AUDIT: AuditRowAnswer,
     ExportKind.SETTLEMENT_LINES: SettlementLineAnswer,
 }
-"""The public shape of an exported row; its fields, in their order, are the columns of CSV."""
+"""The public shape of an exported row; its fields, in order, are the columns of CSV."""
 
 
 def filter_names(kind: ExportKind) -> tuple[str, ...]:
-    """What exports of a kind can be narrowed by.
+    """The filters of a kind of export.
 
-    Not by an idempotency key, which few payments have in common, and which a request has itself.
+    Not an idempotency key: few payments have one in common, and a request has its own.
     """
     others = {*PageQuery.model_fields, "idempotency_key"}
     return tuple(name for name in FILTERS[kind].model_fields if name not in others)

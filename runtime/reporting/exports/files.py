@@ -1,7 +1,7 @@
 """Objects of exports in S3: written in parts, so that no worker holds a whole file.
 
-An export's objects lie under `exports/<owner>/<export id>/`. What a worker leaves for the next one
-(the tail of its text, its list of accounts) is named by the version of the job that mentions it:
+An export's objects are under `exports/<owner>/<export id>/`. What a worker leaves for the next one
+(the tail of its text, its list of accounts) is named by the version of the job that refers to it:
 no two workers write the same name.
 """
 
@@ -51,9 +51,9 @@ class ExportFiles:
         return ExportPart(number=number, etag=answer["ETag"])
 
     def complete(self, key: str, upload_id: str, parts: Sequence[ExportPart]) -> None:
-        """Put the parts together; again changes nothing.
+        """Complete the upload; a repetition changes nothing.
 
-        An upload that is not there any more was completed, or swept: reading the object shows it.
+        A missing upload was completed, or has expired: reading the object shows which.
         """
         listed = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
         try:
@@ -68,7 +68,7 @@ class ExportFiles:
                 raise
 
     def put_empty(self, key: str, format_: ExportFormat) -> None:
-        """An object without content: an upload has at least one part. Again changes nothing."""
+        """An empty object: an upload has at least one part. A repetition changes nothing."""
         try:
             self.s3.put_object(
                 Bucket=self.bucket,
@@ -86,7 +86,7 @@ class ExportFiles:
         return self.s3.head_object(Bucket=self.bucket, Key=key)["ContentLength"]
 
     def sha256(self, key: str) -> str:
-        """The digest (hex) of an object as it lies there, read as a stream."""
+        """The digest (hex) of a stored object, read as a stream."""
         body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"]
         digest = hashlib.sha256()
         while block := body.read(READ_BYTES):
@@ -94,11 +94,11 @@ class ExportFiles:
         return digest.hexdigest()
 
     def leave(self, key: str, data: bytes) -> None:
-        """Write what the next worker goes on with."""
+        """Write what the next worker continues with."""
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=data)
 
     def left(self, key: str) -> bytes:
-        """What another worker left."""
+        """What the previous worker left."""
         return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
 

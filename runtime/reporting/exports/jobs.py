@@ -1,4 +1,4 @@
-"""The steps of an export's row: taken by a worker, brought further, completed, failed."""
+"""The steps of an export's row: leased by a worker, advanced, completed, failed."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ LEASE_MARGIN: Final = timedelta(seconds=5)
 
 
 class ExportBusy(Unavailable):
-    """Another worker has the job; its message comes again in case that one dies."""
+    """Another worker has the job; the message is retried in case that one dies."""
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """What steps are written with. `remaining_seconds` is how long the worker can live at most."""
+    """Dependencies of steps. `remaining_seconds`: the maximum remaining time of the worker."""
 
     exports: ExportRepository
     outside: Outside
     remaining_seconds: Callable[[], float]
 
     def take(self, export: Export, worker: str) -> Export:
-        """Have the job until this invocation's end. Raises ExportBusy, StaleWrite.
+        """Lease the job until this invocation's end. Raises ExportBusy, StaleWrite.
 
-        The part that the worker before may still be sending has a number that is not used again.
+        The part that the previous worker may still be sending has a number that is not used again.
         """
         now = self.outside.now()
         if export.lease_expires_at is not None and export.lease_expires_at > to_timestamp(now):
@@ -53,7 +53,7 @@ class Jobs:
         )
 
     def step(self, export: Export, **changes: Any) -> Export:
-        """The job with these changes, stored. Raises StaleWrite when it is not ours any more."""
+        """The job with these changes, stored. Raises StaleWrite if it is not ours any more."""
         now = self.outside.now()
         operation = self.outside.new_id("exw", now)
         context = ChangeContext(changed_by=EXPORTER, request_id=operation, cause=operation)
@@ -62,11 +62,11 @@ class Jobs:
         return after
 
     def release(self, export: Export, **changes: Any) -> Export:
-        """As `step`; the next worker may begin at once."""
+        """As `step`, and the next worker may start at once."""
         return self.step(export, **changes, lease_owner=None, lease_expires_at=None)
 
     def complete(self, export: Export, size: int, sha256: str) -> Export:
-        """The object is there, with this many bytes and this digest."""
+        """The object exists, with this many bytes and this digest."""
         now = self.outside.now()
         return self.release(
             export,
@@ -88,5 +88,5 @@ class Jobs:
 
 
 def open_status(owner: str, status: ExportStatus) -> str:
-    """Where an owner's open exports of one status stand in `gsi-status`."""
+    """The key of an owner's open exports of one status in `gsi-status`."""
     return f"{owner}#{status}"

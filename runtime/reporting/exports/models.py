@@ -12,11 +12,11 @@ from runtime.dynamodb.record import Record
 from runtime.dynamodb.schema import Ttl, partition, shown_in, sort
 
 EXPORT_PREFIX: Final = "exports/"
-"""What the names of all objects of exports begin with."""
+"""Prefix of all objects of exports."""
 
 
 EXPORT_GIVEN_UP: Final = "export_given_up"
-"""Log message: an export came no further in several tries. An alarm listens for it."""
+"""Log message: an export made no progress in several tries. It triggers an alarm."""
 
 
 class ExportKind(StrEnum):
@@ -39,7 +39,7 @@ class ExportFormat(StrEnum):
 
 
 class ExportStatus(StrEnum):
-    """How far an export is. Once it is completed, its file can be downloaded."""
+    """The state of an export. Once it is completed, its file can be downloaded."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -55,17 +55,17 @@ class ExportPart(BaseModel, frozen=True):
 
 
 class Export(Record, table="exports", stream=True, frozen=True):
-    """One export job, how far it has come, and its result.
+    """One export job, its progress, and its result.
 
-    What was made after `until` is not in it. `position` is the place in its source that all before
-    is written; `parts` are uploaded, and `tail` is the version whose object has what is written
-    after the last part. `next_part` skips a number whenever a worker takes over from another, whose
-    last part may still arrive. `accounts` is the version whose object lists the accounts.
+    Rows created after `until` are not exported. `position` is the place in its source up to which
+    all is written; `parts` are uploaded, and `tail` is the version whose object has the text after
+    the last part. `next_part` skips a number whenever a worker takes over from another, whose last
+    part may still arrive. `accounts` is the version whose object lists the accounts.
 
     `open_status` is the status of queued and running ones, for `gsi-status`.
 
-    A worker has the job until `lease_expires_at`. `tries` counts those who have taken it since it
-    last came further.
+    A worker leases the job until `lease_expires_at`. `tries` counts the leases since it
+    last made progress.
     """
 
     id: Annotated[str, partition(), sort("gsi-merchant"), sort("gsi-status")]

@@ -1,4 +1,4 @@
-"""The exports' stream → the queue: what was committed is queued, whatever became of its request."""
+"""The exports' stream → the queue: every committed job is queued, whatever its request's fate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runtime.streams.records import Change, Failed, Kind
 
 @dataclass(frozen=True)
 class ExportOrders:
-    """Queues each new export. One that comes again is queued again: a worker finds it done."""
+    """Queues each new export. A repeated record queues it again: a worker finds it done."""
 
     queue: ExportQueue
 

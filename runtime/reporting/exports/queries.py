@@ -19,7 +19,7 @@ from runtime.reporting.exports.repository import ExportRepository
 
 @dataclass(frozen=True)
 class ExportQueries:
-    """What reading exports works with. `link` signs the address of a completed one's file."""
+    """Dependencies of reading exports. `link` signs the URL of a completed one's file."""
 
     exports: ExportRepository
     cursors: Cursors
@@ -71,5 +71,5 @@ def list_exports(query: ExportQuery, call: Call, queries: ExportQueries) -> Expo
 
 
 def _is_over(export: Export, call: Call) -> bool:
-    """Whether its time of being kept is over: the table forgets it late."""
+    """Whether it has expired: the table deletes it later."""
     return export.expires_at <= to_epoch_seconds(call.now)

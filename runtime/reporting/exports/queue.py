@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class ExportOrder(BaseModel, frozen=True):
-    """It is the turn of the export `id`; one that is finished has no turn any more."""
+    """A turn of the export `id`; a finished export ignores it."""
 
     id: str
     merchant_id: str
 
 
 class ExportQueue:
-    """SQS. A merchant is a message group, so that one with many exports lets the others pass.
+    """SQS. A merchant is a message group, so that one with many exports does not block others.
 
     (SQS Developer Guide, "Amazon SQS fair queues".)
     """
@@ -30,7 +30,7 @@ class ExportQueue:
         self._sqs, self._queue_url = sqs, queue_url
 
     def send(self, order: ExportOrder, delay_seconds: int = 0) -> None:
-        """Queue a turn, to be seen after `delay_seconds` (SQS: at most 900). Raises Unavailable."""
+        """Queue a turn, visible after `delay_seconds` (SQS: at most 900). Raises Unavailable."""
         try:
             self._sqs.send_message(
                 QueueUrl=self._queue_url,

@@ -18,7 +18,7 @@ from runtime.reporting.exports.models import Export, ExportStatus
 
 
 class ExportEntry(BaseModel, frozen=True):
-    """An export as its list indexes show it; `status` is absent where the index key says it."""
+    """An export in its list indexes; `status` is absent if it is in the index key."""
 
     id: str
     status: ExportStatus | None = None
@@ -48,7 +48,7 @@ class ExportRepository:
         return self._store.get_many(Export, [{"id": each} for each in export_ids], Export, scope)
 
     def advance(self, before: Export, after: Export, *, token: str) -> None:
-        """One step of a job. Raises StaleWrite when another worker has taken one meanwhile."""
+        """One step of a job. Raises StaleWrite if another worker has made one meanwhile."""
         step = change(before, after).when(equals("version", before.version))
         try:
             self._store.transact([step], token=token)

@@ -1,4 +1,4 @@
-"""Asking for an export: the job's row is written, and its stream queues it."""
+"""Requesting an export: the job's row is written, and its stream queues it."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from runtime.reporting.exports.queries import export_answer
 from runtime.reporting.exports.repository import ExportRepository
 
 MAX_OPEN: Final = 20
-"""Exports of one owner that wait or are being written; about, for their index lags a moment."""
+"""Open exports of one owner; approximate, because their index lags a moment."""
 RETRY_SECONDS: Final = 60
 _OF_THE_PLATFORM: Final = frozenset({ExportKind.TRANSFERS, ExportKind.ENTRIES, ExportKind.AUDIT})
-"""Kinds of which the platform has rows of its own."""
+"""Kinds with rows of the platform itself."""
 
 
 @dataclass(frozen=True)
 class ExportRequests:
-    """What asking for exports works with."""
+    """Dependencies of requesting exports."""
 
     exports: ExportRepository
     merchants: MerchantProfiles
@@ -51,10 +51,10 @@ class ExportRequests:
 
 
 def create_export(request: ExportRequest, call: Call, dependencies: ExportRequests) -> StoredAnswer:
-    """Have a list written into a file: 202.
+    """Request a list as a file: 202.
 
-    Raises NotFound for what is not the caller's, InvalidValue for a filter that the kind does not
-    have or a value that it does not take, TooManyExports.
+    Raises NotFound for another owner's resource, InvalidValue for a filter that the kind does not
+    have or an invalid value, TooManyExports.
     """
     owner = _owner(request.kind, call)
     buckets = dependencies.merchants.index_buckets(owner)
@@ -89,7 +89,7 @@ def _owner(kind: ExportKind, call: Call) -> str:
 
 
 def _judged(request: ExportRequest, call: Call) -> Query:
-    """The filters as the kind's own list takes them."""
+    """The filters in the form of the kind's own list."""
     given, known = request.filters(), filter_names(request.kind)
     shape = FILTERS[request.kind]
     for name in given:
@@ -112,7 +112,7 @@ def _canonical(query: Query) -> dict[str, str]:
 
 
 def _must_exist(request: ExportRequest, scope: Scope, dependencies: ExportRequests) -> None:
-    """What is named is the caller's. Entities and settlements are judged by the worker."""
+    """Check that a resource is the caller's. The worker checks entities and settlements."""
     if request.customer_id is not None:
         require_found(
             dependencies.customers.owner(request.customer_id, scope),

@@ -1,13 +1,13 @@
-"""Writing an export: read a chunk, write it, and now and then note how far that is.
+"""Writing an export: read a chunk, write it, and regularly record the progress.
 
-The text goes into the parts of one multipart upload, so that a worker holds no more than a part.
-After each part the job's row gets it, with the position and the count of rows that go with it, in
-one step. So whoever takes over from a worker that died goes on exactly there: what the other had
-written since is written again, under another number of a part, and only the listed parts become
-the file. When time runs out, what is less than a part is left as an object for the next worker.
+The text is written as the parts of one multipart upload, so that a worker holds at most a part.
+After each part the job's row is updated with it, its position and its count of rows, in
+one step. So the successor of a worker that died continues exactly there: what the other had
+written since is written again, under another part number, and only the listed parts become
+the file. When time runs out, text shorter than a part is stored as an object for the next worker.
 
-SHA-256 cannot be interrupted and continued, so it is taken at the end from the object itself, in
-one stream: of what can be downloaded, not of what was meant to be written.
+SHA-256 cannot be interrupted and continued, so it is computed at the end from the object itself, in
+one stream: over the file that is downloaded, not over what was meant to be written.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from runtime.reporting.exports.sources.reads import ExportReads
 from runtime.reporting.exports.sources.registry import source_of, whose
 
 PART_BYTES: Final = 8 * 1024 * 1024
-"""S3 takes no smaller part than 5 MiB, but for the last."""
+"""S3 requires parts of at least 5 MiB, except the last."""
 MAX_PARTS: Final = 1_000
-"""Their list stands in the job's row: 60 KB. The object has at most 8 GB, some 15 million rows."""
+"""Their list is in the job's row: 60 KB. The object has at most 8 GB, some 15 million rows."""
 MAX_TRIES: Final = 4
-"""Workers in a row that may take a job without bringing it further. One less than a message is
+"""Consecutive workers that may lease a job without progress. One less than a message is
 received before it goes to the dead letters, so that the caller sees it fail.
 """
 DIGEST_BYTES_PER_SECOND: Final = 30 * 1024 * 1024
-"""At least so fast an object is read and hashed; a Lambda function reads some 80 MB/s from S3."""
+"""The minimum rate at which an object is read and hashed; Lambda reads some 80 MB/s from S3."""
 _EXTENSIONS: Final = {
     ExportFormat.CSV: "csv",
     ExportFormat.JSONL: "jsonl",
@@ -53,12 +53,12 @@ _EXTENSIONS: Final = {
 
 
 class ExportTooLarge(Exception):
-    """It would have more than MAX_PARTS."""
+    """The file would have more than MAX_PARTS."""
 
 
 @dataclass(frozen=True)
 class ExportDependencies:
-    """What writing works with. `settle`: how much older than a reading the books of it are.
+    """Dependencies of writing. `settle`: how long after `until` ledgers can be read.
 
     `margin_seconds` before its end an invocation stops reading.
     """
@@ -71,23 +71,23 @@ class ExportDependencies:
     part_bytes: int = PART_BYTES
 
     def must_stop(self, for_seconds: float = 0) -> bool:
-        """Whether too little time is left to begin something that takes so long."""
+        """Whether too little time is left to begin something that takes this long."""
         return self.jobs.remaining_seconds() < self.margin_seconds + for_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one turn of an export came to: when the next one is due in, or None after the last."""
+    """The result of one turn of an export: when the next one is due in, or None after the last."""
 
     export: Export | None
     next_in_seconds: int | None = None
 
 
 def write_export(export_id: str, worker: str, dependencies: ExportDependencies) -> Turn:
-    """Bring an export as far as time allows.
+    """Advance an export as far as time allows.
 
-    Raises ExportBusy while another worker has it, StaleWrite where another has taken it over, and
-    whatever a try that is not the last has failed with.
+    Raises ExportBusy while another worker has it, StaleWrite if another has taken it over, and
+    any error of a try that is not the last.
     """
     jobs = dependencies.jobs
     export = jobs.exports.get(export_id, UNRESTRICTED)
@@ -115,7 +115,7 @@ def write_export(export_id: str, worker: str, dependencies: ExportDependencies) 
 
 
 def _settling(export: Export, now: datetime, settle: timedelta) -> int | None:
-    """Seconds until books can be read: then all is committed that began before `until`."""
+    """Seconds until ledgers can be read: then everything that began before `until` is committed."""
     if export.format is not ExportFormat.BEANCOUNT:
         return None
     left = (to_datetime(export.until) + settle - now).total_seconds()
@@ -124,7 +124,7 @@ def _settling(export: Export, now: datetime, settle: timedelta) -> int | None:
 
 @dataclass
 class _Work:
-    """One worker's turn: the row as it is stored, and the text that is not in a part yet."""
+    """One worker's turn: the row as stored, and the text that is not in a part yet."""
 
     export: Export
     dependencies: ExportDependencies
@@ -158,7 +158,7 @@ class _Work:
             self._note(**self._upload())
 
     def _accounts(self) -> tuple[str, ...]:
-        """The accounts of an export of entries, listed once: all workers have the same list."""
+        """The accounts of an export of entries, listed once: all workers use the same list."""
         export = self.export
         if export.kind is not ExportKind.ENTRIES:
             return ()
@@ -176,7 +176,7 @@ class _Work:
         return tuple(listed_before.decode().split())
 
     def _left(self, header: bytes) -> bytes:
-        """What is written and in no part: what the worker before has left, or the beginning."""
+        """Text that is in no part: left by the previous worker, or the beginning."""
         if self.export.tail is not None:
             return self.dependencies.files.left(self._name("tail", self.export.tail))
         return b"" if self.export.parts else header
@@ -190,14 +190,14 @@ class _Work:
         )
 
     def _end(self) -> None:
-        """All is read: the last part, which may be a small one."""
+        """Everything is read: send the last part, which may be small."""
         if self._text:
             self._note(**self._upload(), read_all=True)
         else:
             self._note(read_all=True)
 
     def _upload(self) -> dict[str, object]:
-        """Send the text as a part; what to note about it."""
+        """Send the text as a part; returns what to record about it."""
         export, files = self.export, self.dependencies.files
         if len(export.parts) >= MAX_PARTS:
             raise ExportTooLarge
@@ -213,7 +213,7 @@ class _Work:
         }
 
     def _note(self, **changes: object) -> None:
-        """The row gets what is written, and the position and count that go with it."""
+        """Store the progress with its position and count in the row."""
         self.export = self.dependencies.jobs.step(
             self.export,
             **changes,
@@ -232,7 +232,7 @@ class _Work:
         else:
             files.complete(key, export.upload_id, export.parts)
         size = files.size(key)
-        # A turn that has read nothing has as much time as there can be.
+        # A turn that has read nothing has the maximum time.
         if self._has_read and self.dependencies.must_stop(size / DIGEST_BYTES_PER_SECOND):
             self.export = self.dependencies.jobs.release(export, tries=0)
             return False

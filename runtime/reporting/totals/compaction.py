@@ -1,7 +1,7 @@
-"""Closed days are folded: the rows of a merchant's buckets are moved into one row of its own.
+"""Folding closed days: the rows of a merchant's buckets are moved into one row of its own.
 
-They are found through `gsi-unfolded`; a correction of a closed day makes a row there again, which
-the next run folds. Lateness changes nothing: who reads totals adds up all rows there are.
+They are found through `gsi-unfolded`; a correction of a closed day creates a row there again, which
+the next run folds. Delays do not matter: readers add up all existing rows.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from runtime.reporting.totals.repository import MovedMeanwhile, TotalsRepository
 ROWS_AT_ONCE: Final = 5_000
 """Bucket rows found and then folded: all of a merchant with 256 buckets in 19 currencies."""
 MAX_ATTEMPTS: Final = 10
-"""Commits of one fold that late corrections disturb; the next run takes what is left."""
+"""Commits of one fold that late corrections conflict with; the next run folds the rest."""
 
 
 @dataclass(frozen=True)
 class CompactionDependencies:
-    """What folding works with. `must_stop` says that the invocation's time runs out."""
+    """Dependencies of folding. `must_stop`: the invocation is about to time out."""
 
     totals: TotalsRepository
     outside: Outside
@@ -39,7 +39,7 @@ class CompactionDependencies:
 
 @dataclass
 class CompactionReport:
-    """What one run did. `failed` merchants, and what an unfinished run left, wait for the next."""
+    """The result of one run. `failed` merchants and an unfinished run's rest wait for the next."""
 
     merchants: int = 0
     rows: int = 0
@@ -48,7 +48,7 @@ class CompactionReport:
 
 
 def compact_closed_days(deps: CompactionDependencies) -> CompactionReport:
-    """Fold every bucket row of the days before today. One bad merchant does not stop the others."""
+    """Fold every bucket row of earlier days. An error of one merchant does not stop others."""
     report = CompactionReport()
     today = to_timestamp(deps.outside.now())[:10]
     for queue in all_buckets(UNCOMPACTED_QUEUE, UNCOMPACTED_BUCKETS):
@@ -88,7 +88,7 @@ def _fold_merchant(
 
 
 def _fitting(rows: Sequence[UncompactedRow]) -> int:
-    """How many of the first rows one commit takes, with their days' rows and the mark."""
+    """How many of the first rows fit into one commit, with their days' rows and the mark."""
     items: set[str] = set()
     for at, row in enumerate(rows):
         items.add(row.item)

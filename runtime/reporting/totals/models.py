@@ -11,13 +11,13 @@ from runtime.dynamodb.schema import Row, partition, sort
 from runtime.payments.models import PaymentStatus
 
 COUNTED_ITEM: Final = "counted"
-"""Sort key of what a payment is counted with."""
+"""Sort key of a payment's counted state."""
 MARK_ITEM: Final = "moves"
 """Sort key of a merchant's mark; no day begins like this."""
 
 
 class Group(NamedTuple):
-    """What one total is of: a merchant's payments of one UTC day (YYYY-MM-DD) and currency."""
+    """The group of one total: a merchant's payments of one UTC day (YYYY-MM-DD) and currency."""
 
     merchant_id: str
     day: str
@@ -36,7 +36,7 @@ class Group(NamedTuple):
 
 
 class Figures(BaseModel, frozen=True):
-    """Payments by status, and what was done with them in minor units. A difference may be negative.
+    """Payments by status, and their amounts in minor units. A difference may be negative.
 
     `captured_count` is the number of payments that captured something.
     """
@@ -52,26 +52,26 @@ class Figures(BaseModel, frozen=True):
     fees: SignedMinorUnits = 0
 
     def plus(self, other: Figures) -> Figures:
-        """Both together."""
+        """The sum of both."""
         mine, more = self.__dict__, other.__dict__
         return Figures.model_construct(**{name: mine[name] + more[name] for name in FIGURES})
 
     def minus(self, other: Figures) -> Figures:
-        """What this is more than the other."""
+        """The difference to the other."""
         mine, less = self.__dict__, other.__dict__
         return Figures.model_construct(**{name: mine[name] - less[name] for name in FIGURES})
 
     def not_zero(self) -> dict[str, int]:
-        """The numbers that say something."""
+        """The numbers that are not zero."""
         return {name: self.__dict__[name] for name in FIGURES if self.__dict__[name]}
 
     def by_status(self) -> dict[PaymentStatus, int]:
-        """How many payments have each status, of those statuses that any has."""
+        """The number of payments in each status that occurs."""
         counts = {status: self.__dict__.get(f"count_{status.value}", 0) for status in PaymentStatus}
         return {status: count for status, count in counts.items() if count}
 
     def figures(self) -> Figures:
-        """The numbers alone, of a row that has more."""
+        """Only the numbers, of a row that has more."""
         return Figures.model_construct(**{name: self.__dict__[name] for name in FIGURES})
 
 
@@ -83,11 +83,11 @@ class Total(Row, Figures, table="totals", frozen=True):
     """A part of one group's figures, or, once folded, all of a closed day's; parts may be negative.
 
     `id` is the merchant's bucket (`mer_x#007`) that projections add to, or the merchant (`mer_x`)
-    for what was folded; `item` is day#currency. A bucket's row stands in `gsi-unfolded` until it is
+    for folded figures; `item` is day#currency. A bucket's row is in `gsi-unfolded` until it is
     folded. `version` counts the steps in the row, and folding moves them along with the figures: a
     group whose versions add up to the same was not changed in between.
 
-    In the same table stand what each payment is counted with (`pay_x`, CountedPayment) and each
+    The same table has each payment's counted state (`pay_x`, CountedPayment) and each
     merchant's mark (`mer_x`, TotalsMark).
     """
 
@@ -98,15 +98,15 @@ class Total(Row, Figures, table="totals", frozen=True):
 
     @property
     def group(self) -> Group:
-        """What the row is a total of."""
+        """The group of the row."""
         return Group.of(self.id, self.item)
 
 
 class CountedPayment(Row, frozen=True):
-    """What a payment is counted with: the version that was counted last, and what it added where.
+    """A payment's counted state: the version that was counted last, and what it added where.
 
-    All that a payment ever adds stands in the row of one bucket, so that whoever reads that row
-    sees the payment as it was at one moment. The row's keys are the payment's id and `counted`.
+    Everything that a payment adds is in the row of one bucket, so that a reader of that row
+    sees the payment at one moment. The row's keys are the payment's id and `counted`.
     """
 
     id: str
@@ -129,7 +129,7 @@ class CountedPayment(Row, frozen=True):
 
 
 class TotalsMark(Row, frozen=True):
-    """Changes whenever figures of a merchant move between rows; who reads several compares it."""
+    """Changes whenever a merchant's figures move between rows; readers compare it."""
 
     id: str
     item: str = MARK_ITEM

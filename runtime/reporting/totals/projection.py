@@ -1,4 +1,4 @@
-"""Payments' stream → totals: what each payment adds to its merchant's day, kept exactly."""
+"""Payments' stream → totals: what each payment adds to its merchant's day, exactly."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from runtime.reporting.totals.rules import changes_totals, is_counted, merchant_
 from runtime.streams.records import Change, Failed
 
 PARALLEL_GROUPS: Final = 8
-"""Groups counted at once: their rows are not the same, and a Lambda has CPU for few threads."""
+"""Groups counted concurrently: their rows differ, and a Lambda has CPU for few threads."""
 MAX_ATTEMPTS: Final = 20
-"""Commits for one group; one that fails means that another projector has counted some of it."""
+"""Commits for one group; a failed one means that another projector has counted some of it."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TotalsProjection:
     def __call__(self, changes: Sequence[Change]) -> Failed:
         """Count by group, so that a total row is written once for many payments."""
         newest = _newest(changes)
-        # Of the others a condition says whether they are counted: most are, for the first time.
+        # A condition determines whether the others are counted: most are new.
         seen_before = [p for p, each in newest.items() if each.old and is_counted(each.old)]
         counted = self.totals.counted(seen_before)
         groups: dict[Group, list[Change]] = {}
@@ -54,9 +54,9 @@ class TotalsProjection:
         return frozenset().union(*failed)
 
     def _count(self, payments: Sequence[Payment], read: dict[str, CountedPayment]) -> None:
-        """Count payments of one group that may be counted by others as well. Raises Unavailable."""
+        """Count payments of one group that others may count as well. Raises Unavailable."""
         known: dict[str, CountedPayment | None] = dict(read)
-        # The first one's bucket is as good as any: ids are spread evenly, and so are first ones.
+        # The first one's bucket will do: ids are evenly distributed, and so are first ones.
         bucket = payments[0].merchant_bucket
         assert bucket is not None, "a payment that is in no list has no totals to change"
         for _ in range(MAX_ATTEMPTS):

@@ -1,4 +1,4 @@
-"""Reading a merchant's totals: folded days and the rows of its buckets, of one moment."""
+"""Reading a merchant's totals consistently: folded days and the rows of its buckets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.reporting.totals.models import NOTHING, Figures, Total
 from runtime.reporting.totals.repository import TotalsRepository
 
 MAX_READS: Final = 10
-"""Of a merchant's rows while they are being folded, with growing pauses: some 3 seconds."""
+"""Reads of a merchant's rows while they are being folded, with growing pauses: some 3 seconds."""
 PAUSE_SECONDS: Final = 0.05
 
 
@@ -42,9 +42,9 @@ class TotalsReader:
     def unmoved(
         self, merchant_id: str, read: Callable[[], Sequence[Total]]
     ) -> tuple[int, Sequence[Total]]:
-        """What `read` reads while nothing of the merchant moves between rows, and its mark.
+        """The result of `read` while no figures move between rows, and the merchant's mark.
 
-        Raises Unavailable while folding does not come to an end.
+        Raises Unavailable if folding does not end.
         """
         before = self.totals.mark(merchant_id)
         for number in range(MAX_READS):

@@ -1,8 +1,8 @@
-"""Totals: what payments are counted with, the sums that follow from it, and folding them.
+"""Totals: payments' counted states, the sums that follow from them, and folding.
 
-A payment's step and the sums that it changes are one commit, on the condition that the payment is
-still counted as it was read. What folding moves changes the merchant's mark in the same commit: who
-reads rows of a merchant apart from each other compares the mark before and after.
+A payment's step and the sums that it changes are one commit, on the condition that the payment's
+counted state is unchanged. Folding changes the merchant's mark in the same commit: a reader of
+several rows of a merchant compares the mark before and after.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from runtime.reporting.totals.models import (
 from runtime.reporting.totals.rules import CountStep, TotalKey, added_up
 
 DAYS_PAGE: Final = 1_000
-"""Rows of one merchant or bucket that one Query reads: about 300 KB."""
+"""Rows of one merchant or bucket read by one Query: about 300 KB."""
 UNCOMPACTED_PAGE: Final = 1_000
 _AFTER_EVERY_CURRENCY: Final = "#~"
 
 
 class CountedMeanwhile(Exception):
-    """Payments are not counted as they were read; `known` is what they are counted with now."""
+    """Payments' counted states have changed since they were read; `known` has the current ones."""
 
     def __init__(self, known: Mapping[str, CountedPayment | None]) -> None:
         super().__init__(f"{len(known)} payments were already counted")
@@ -61,14 +61,14 @@ class MovedMeanwhile(Exception):
 
 
 class UncompactedRow(BaseModel, frozen=True):
-    """A bucket's row as `gsi-unfolded` shows it."""
+    """A bucket's row as projected into `gsi-unfolded`."""
 
     id: str
     item: str
 
 
 class TotalsRepository:
-    """The rows of the table totals."""
+    """The rows of the table `totals`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -76,7 +76,7 @@ class TotalsRepository:
     # ------------------------------------------------------------ counting
 
     def counted(self, payment_ids: Sequence[str]) -> dict[str, CountedPayment]:
-        """What payments are counted with, strongly consistent; those not counted yet are absent."""
+        """Counted states, strongly consistent; payments not counted yet are absent."""
         found: dict[str, CountedPayment] = {}
         for start in range(0, len(payment_ids), MAX_TRANSACTION_ITEMS):
             some = payment_ids[start : start + MAX_TRANSACTION_ITEMS]
@@ -86,10 +86,10 @@ class TotalsRepository:
         return found
 
     def count(self, steps: Sequence[CountStep], *, token: str) -> None:
-        """Count all of the payments, with what it changes in the sums. Raises CountedMeanwhile."""
+        """Count all of the payments, with their changes of the sums. Raises CountedMeanwhile."""
         writes = _writes(steps)
         try:
-            # Each step is judged by itself: what was counted meanwhile is known at once.
+            # Each condition is evaluated: the payments counted meanwhile are known at once.
             self._store.transact(writes, token=token, decisive=range(len(writes)))
         except TransactionRefused as refused:
             to_row, schema = self._store.codec.to_row, Total.table_schema
@@ -103,7 +103,7 @@ class TotalsRepository:
     # ------------------------------------------------------------ reading
 
     def mark(self, merchant_id: str) -> int:
-        """How often figures of the merchant have moved: no move is under way as it is read."""
+        """How often figures of the merchant have moved: no move is in progress while it is read."""
         key = {"id": merchant_id, "item": MARK_ITEM}
         return sum(
             mark.version for mark in self._store.get_settled(Total, [key], TotalsMark, UNRESTRICTED)
@@ -112,7 +112,7 @@ class TotalsRepository:
     def between_days(self, keys: Sequence[str], first_day: str, last_day: str) -> list[Total]:
         """The rows of a merchant (`mer_x`) and its buckets between two days, both included.
 
-        Strongly consistent each, and not of one moment.
+        Each is strongly consistent, but they may be from different moments.
         """
 
         def read(key: str) -> list[Total]:
@@ -122,7 +122,7 @@ class TotalsRepository:
             return [row for rows in pool.map(read, keys) for row in rows]
 
     def of_group(self, keys: Sequence[str], group: Group) -> list[Total]:
-        """The rows of one group alone, like `between_days`."""
+        """The rows of one group, like `between_days`."""
 
         def read(key: str) -> list[Total]:
             return list(self._query(key, group.item, group.item))
@@ -144,7 +144,7 @@ class TotalsRepository:
         )
 
     def rows(self, keys: Sequence[UncompactedRow]) -> list[Total]:
-        """Those rows that are still there, strongly consistent."""
+        """Those rows that still exist, strongly consistent."""
         wanted: list[Key] = [{"id": each.id, "item": each.item} for each in keys]
         return self._store.get_many(Total, wanted, Total, UNRESTRICTED)
 
@@ -165,9 +165,9 @@ class TotalsRepository:
     def correct(
         self, group: Group, bucket: str, mark: int, difference: Figures, *, token: str
     ) -> None:
-        """Add what a group lacks, if no figures of the merchant have moved. Raises MovedMeanwhile.
+        """Add what is missing in a group. Raises MovedMeanwhile if the merchant's figures moved.
 
-        Steps of payments may go on meanwhile: they change what is right by the same.
+        Payments may change meanwhile: that changes the expected figures by the same amount.
         """
         row = _add(TotalKey(bucket, group.item), difference)
         self._move([_step_mark(group.merchant_id, mark), row], token)
@@ -180,7 +180,7 @@ class TotalsRepository:
 
 
 def fitting(steps: Sequence[CountStep]) -> list[CountStep]:
-    """The first of these steps, as many as one commit takes."""
+    """The first of these steps, as many as fit into one commit."""
     places: set[TotalKey] = set()
     for at, step in enumerate(steps):
         places.update(step.moves())
@@ -200,7 +200,7 @@ def _writes(steps: Sequence[CountStep]) -> list[Write]:
 
 
 def _still(counted: CountedPayment | None) -> tuple[Condition, ...]:
-    """All of it, for a repair changes what a version is counted with."""
+    """Everything, because a repair changes the counted state of a version."""
     if counted is None:
         return (absent("id"),)
     names = CountedPayment.model_fields.keys() - Total.table_schema.key_names

@@ -1,7 +1,7 @@
 """What a payment adds to its merchant's totals, and how that changes. Pure.
 
-Totals are kept by state, not by event: a payment's row in its newest version says what it adds, and
-what it is counted with says what it has added so far. So changes may come twice, late and in any
+Totals are kept by state, not by event: a payment's newest version determines what it adds, and
+its counted state what it has added so far. So changes may arrive twice, late and in any
 order.
 """
 
@@ -23,7 +23,7 @@ NOT_COUNTED: Final = frozenset({PaymentStatus.PENDING, PaymentStatus.PROCESSING}
 
 
 class Countable(Summable, Protocol):
-    """What of a payment totals need beside what is added up: the row itself, or a view of it."""
+    """The attributes that totals need beside the figures: the row itself, or a projection."""
 
     @property
     def id(self) -> str:
@@ -32,12 +32,12 @@ class Countable(Summable, Protocol):
 
     @property
     def version(self) -> int:
-        """How often it has changed."""
+        """Its version."""
         ...
 
     @property
     def merchant_id(self) -> str:
-        """Whose it is."""
+        """Its merchant."""
         ...
 
     @property
@@ -47,7 +47,7 @@ class Countable(Summable, Protocol):
 
     @property
     def created_at(self) -> Timestamp:
-        """When it was made."""
+        """Its creation time."""
         ...
 
 
@@ -61,13 +61,13 @@ class TotalKey:
 
 @dataclass(frozen=True, slots=True)
 class CountStep:
-    """Counting a payment anew: `before` must still be what it is counted with (None: not yet)."""
+    """Counting a payment again: `before` must still be its counted state (None: not yet)."""
 
     before: CountedPayment | None
     after: CountedPayment
 
     def moves(self) -> dict[TotalKey, Figures]:
-        """What the step adds to each total row: to one, unless an edit has moved the payment."""
+        """What the step adds to each total row: one row, unless an edit has moved the payment."""
         moves: dict[TotalKey, Figures] = {}
         if self.before is not None:
             moves[_place(self.before)] = NOTHING.minus(figures_of(self.before))
@@ -77,7 +77,7 @@ class CountStep:
 
 
 def day_of(payment: Countable) -> str:
-    """The UTC day that the payment belongs to, whatever becomes of it later: YYYY-MM-DD.
+    """The UTC day that the payment belongs to permanently: YYYY-MM-DD.
 
     The id contains the time of creation, and it cannot be edited.
     """
@@ -121,8 +121,8 @@ def figures_of(counted: CountedPayment) -> Figures:
 def changes_totals(old: Countable | None, new: Countable) -> bool:
     """Whether the step from `old` to `new` changes what the payment adds.
 
-    One that does not can be left out for good: the payment's newest step that does, whenever it
-    comes, says the same as its newest step of all.
+    A step that does not can be skipped for good: the payment's newest step that does, whenever it
+    arrives, has the same effect as its newest step of all.
     """
     if not is_counted(new):
         return False
@@ -132,14 +132,14 @@ def changes_totals(old: Countable | None, new: Countable) -> bool:
 
 
 def adds_the_same(one: CountedPayment, other: CountedPayment) -> bool:
-    """Whether two states of a payment add the same to the same group, in whatever bucket."""
+    """Whether two states of a payment add the same to the same group, in any bucket."""
     return one.group[1:] == other.group[1:] and figures_of(one) == figures_of(other)
 
 
 def step_to(payment: Countable, counted: CountedPayment | None, bucket: str) -> CountStep | None:
-    """Counting `payment` after `counted`; None when that is as new.
+    """Counting `payment` after `counted`; None if that is at least as new.
 
-    A payment that is not counted yet goes to `bucket`, another one to where it is counted.
+    A new payment goes to `bucket`, another one to the bucket where it is counted.
     """
     if counted is not None and counted.version >= payment.version:
         return None
@@ -148,7 +148,7 @@ def step_to(payment: Countable, counted: CountedPayment | None, bucket: str) -> 
 
 
 def is_counted_right(payment: Countable, counted: CountedPayment | None) -> bool:
-    """Whether a payment is counted with what it adds as it stands, and where it belongs."""
+    """Whether a payment's counted state matches it, in its own group."""
     if counted is None or not is_counted(payment):
         return counted is None and not is_counted(payment)
     right = contribution_of(payment, counted.bucket)

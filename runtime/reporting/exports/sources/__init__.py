@@ -1,1 +1,1 @@
-"""What exports are read from, one source per kind and format."""
+"""The sources of exports, one per kind and format."""

@@ -1,4 +1,4 @@
-"""Which accounts' entries an export has."""
+"""The accounts whose entries are exported."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from runtime.reporting.exports.sources.reads import INDEX_PAGE, ExportReads, Who
 MAX_ACCOUNTS: Final = 100_000
 """Accounts of one export: their ids take some 10 MB of memory."""
 _READ_IN_ORDER: Final = (*AccountStatus, AccountStatus.ACTIVE)
-"""An account whose status changes meanwhile is met at least once."""
+"""An account whose status changes meanwhile is read at least once."""
 
 
 def accounts_of(whose: Whose, account_id: str | None, reads: ExportReads) -> tuple[str, ...]:
-    """Ids of the accounts, sorted: the one that is named, or all of the owner.
+    """Ids of the accounts, sorted: the requested one, or all of the owner.
 
     Raises NotFound, Unprocessable for more than MAX_ACCOUNTS.
     """

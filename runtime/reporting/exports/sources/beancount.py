@@ -1,8 +1,8 @@
-"""A ledger file for Beancount (its language reference, version 3), so that others can prove it.
+"""A ledger file for Beancount (its language reference, version 3), for independent verification.
 
-Every account stands under `Assets` with the sign that it has here: Beancount gives signs no
+Every account is under `Assets` with its own sign: Beancount gives signs no
 meaning, and a balance is the same number in both. A closing balance has the explicit tolerance
-zero: by default Beancount would let a difference of one minor unit pass.
+zero: by default Beancount would accept a difference of one minor unit.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from runtime.core.fields import Timestamp
 from runtime.core.money import format_amount
 
 ELSEWHERE: Final = "Equity:Elsewhere"
-"""The other side of what moved between an exported account and one that its reader may not see."""
+"""The other side of a movement between an exported account and one that its reader may not see."""
 FIRST_DAY: Final = "1970-01-01"
-"""Accounts are opened before everything else; when each was really made is in its metadata."""
+"""Accounts are opened before everything else; their real opening time is in the metadata."""
 _DAY_LENGTH: Final = len("YYYY-MM-DD")
 
 
@@ -34,7 +34,7 @@ class BooksTransaction:
 
 
 def books_header(title: str) -> str:
-    """The options. Accounts of others, which transfers name, are opened by Beancount's plugin."""
+    """The options. Other owners' accounts in transfers are opened by Beancount's plugin."""
     return (
         f"; Amounts have the sign that they have in the accounts; times are UTC.\n"
         f'option "title" {_quoted(title)}\n'
@@ -43,7 +43,7 @@ def books_header(title: str) -> str:
 
 
 def books_account(account_id: str) -> str:
-    """The name of an account: `acc_01H…` is `Assets:Acc-01H…`. No two ids have the same name.
+    """The name of an account: `acc_01H…` is `Assets:Acc-01H…`. Names are unique.
 
     A component begins with an upper-case letter and has letters, digits and hyphens. Our ids have
     no hyphen.
@@ -63,7 +63,7 @@ def books_opening(account_id: str, currency: str, created_at: Timestamp, account
 
 
 def books_transaction(transaction: BooksTransaction) -> str:
-    """One transaction with its postings. Their sum has to be zero."""
+    """One transaction with its postings. Their sum must be zero."""
     assert not sum(amount for _, amount in transaction.postings), transaction.operation_id
     lines = [
         f"{transaction.at[:_DAY_LENGTH]} * {_quoted(transaction.narration)}",
@@ -86,13 +86,13 @@ def books_balance(account_id: str, balance: int, currency: str, day_after: str) 
 
 
 def with_the_rest(postings: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
-    """The postings, and what they lack to zero against `Equity:Elsewhere`."""
+    """The postings, with their difference to zero on `Equity:Elsewhere`."""
     known = tuple(postings)
     rest = -sum(amount for _, amount in known)
     return (*known, (ELSEWHERE, rest)) if rest else known
 
 
 def _quoted(text: str) -> str:
-    """A string of Beancount, on one line."""
+    """A Beancount string, on one line."""
     flat = " ".join(text.split()).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{flat}"'

@@ -1,9 +1,9 @@
-"""Exported books for Beancount: each transfer once, and the closing balance of every account.
+"""Exported ledgers for Beancount: each transfer once, and the closing balance of every account.
 
-All accounts are cut at the same instant, that at which the export was asked for: what began later
-is left out, and taken off the balance that is read. What began before is committed when a worker
-begins, because it waits (settle_seconds). A closing balance is what the account's rows say, not
-what its entries add up to: whether the two are equal is for Beancount to find.
+All accounts end at the same time, that of the request: later operations are omitted, and subtracted
+from the balance that is read. Earlier operations are committed when a worker begins, because it
+waits (settle_seconds). A closing balance comes from the account's rows, not from the sum of its
+entries: Beancount checks that the two are equal.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """How far the account `number` is read: its rows' versions, and its balance at the cut."""
+    """Progress in the account `number`: its rows' versions, and its balance at the cut."""
 
     number: int
     place: str | None = None
@@ -62,7 +62,7 @@ class _Reading:
 
 
 class BooksSource:
-    """The books of the accounts `account_ids`, which are sorted."""
+    """The ledger of the accounts `account_ids`, which are sorted."""
 
     def __init__(self, account_ids: Sequence[str], whose: Whose, reads: ExportReads) -> None:
         self._ids, self._whose, self._reads = account_ids, whose, reads
@@ -110,7 +110,7 @@ class BooksSource:
         yield Chunk(closing.encode(), 0, _Reading(reading.number + 1).position())
 
     def _must_be_derived(self, account: Account, reading: _Reading) -> None:
-        """Row 00 has an entry for each version; the newest must be there already."""
+        """Row 00 has an entry for each version; the newest must exist already."""
         if account.posting is Posting.FOLDED or reading.versions is None:
             return
         newest = next(entries_of(account, None, self._reads), None)
@@ -118,7 +118,7 @@ class BooksSource:
             raise Unavailable(f"The entries of {account.id} are not complete yet; try again")
 
     def _is_booked(self, account: Account, entry: Entry) -> bool:
-        """Whether it is a posting that began until the cut."""
+        """Whether it is a posting that began before the cut."""
         folded = account.posting is Posting.FOLDED
         return operation_time(entry.operation_id) <= self._cut and not is_consolidation(
             entry.operation_id, folded=folded
@@ -139,9 +139,9 @@ class BooksSource:
     def _transaction(
         self, account: Account, entry: Entry, known: Mapping[str, Transfer]
     ) -> str | None:
-        """The transfer behind an entry, at the first of its accounts that are exported; else None.
+        """The transfer of an entry, at the first of its exported accounts; else None.
 
-        One that its reader may not see has the entry alone, against what is elsewhere.
+        For a transfer that its reader may not see, only the entry is exported, against `Elsewhere`.
         """
         transfer = known.get(entry.transfer_id or "")
         narration = entry.operation_id
@@ -151,7 +151,7 @@ class BooksSource:
             if account.id != min(nets.keys() & self._ours, default=account.id):
                 return None
             narration = transfer.description or transfer.id
-            # What the entry says, of this account; of the others, what the transfer moved.
+            # This account's amount comes from the entry; the others' come from the transfer.
             postings = sorted({**nets, account.id: entry.amount}.items())
         named = [(books_account(name), amount) for name, amount in postings]
         return books_transaction(

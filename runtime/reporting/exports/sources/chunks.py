@@ -1,4 +1,4 @@
-"""What a worker writes, piece by piece, and from where it can go on after each of them."""
+"""Pieces that a worker writes, each with the position from which it can continue."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from runtime.http.shapes import Answer
 from runtime.reporting.exports.models import ExportFormat
 
 ROWS_AT_ONCE: Final = MAX_TRANSACTION_ITEMS
-"""Rows that are read by their keys in one call."""
+"""Rows read by key in one call."""
 LOOKED_AT_ONCE: Final = 1_000
-"""Index entries after which a worker that finds none that match may stop nevertheless."""
+"""Index entries without a match after which a worker may still be interrupted."""
 
 Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows of an export as text; `position` is where its source goes on after them."""
+    """Rows of an export as text; `position` is where its source continues after them."""
 
     data: bytes
     rows: int
@@ -29,16 +29,16 @@ class Chunk:
 
 
 class Source(Protocol):
-    """Rows in an order in which the same position is always the same place."""
+    """Rows in a stable order: a position always means the same place."""
 
     def header(self) -> bytes:
-        """What the file begins with."""
+        """The beginning of the file."""
         ...
 
     def chunks(self, position: str | None) -> Iterator[Chunk]:
         """Everything after a position (None: from the beginning).
 
-        Raises PlatformError: NotFound and the like where the export can never be made.
+        Raises PlatformError: NotFound and others if the export can never be made.
         """
         ...
 
@@ -68,7 +68,7 @@ class RowWriter:
 
 @dataclass(frozen=True)
 class Selection:
-    """Entries of an index that are taken together, and the position after the last one seen."""
+    """Entries of an index that are processed together, and the position after the last one."""
 
     entries: tuple[Any, ...]
     position: str
@@ -80,9 +80,9 @@ def selections(
     position: Callable[[Entry], str],
     matches: Callable[[Entry], bool] = lambda _: True,
 ) -> Iterator[Selection]:
-    """Entries that match, as many together as one call reads the rows of.
+    """Matching entries, as many together as one call reads the rows of.
 
-    Where few match, they are given away all the same from time to time, so that a worker can stop.
+    If few match, partial results are returned from time to time, so that a worker can stop.
     """
     found: list[Entry] = []
     looked_at, last = 0, ""
@@ -99,6 +99,6 @@ def selections(
 
 
 def by_hundreds(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The ids, as many together as one call reads."""
+    """Ids, as many together as one call reads."""
     for start in range(0, len(ids), ROWS_AT_ONCE):
         yield ids[start : start + ROWS_AT_ONCE]

@@ -1,4 +1,4 @@
-"""Exported entries: account by account, each as its statement shows them, newest first."""
+"""Exported entries: account by account, each in the order of its statement, newest first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runtime.reporting.exports.sources.statements import whole_operations
 
 
 class EntrySource:
-    """Entries of the accounts `account_ids`. A position is a number of an account and a place."""
+    """Entries of the accounts `account_ids`. A position is an account's number and a place."""
 
     def __init__(
         self, account_ids: Sequence[str], whose: Whose, reads: ExportReads, writer: RowWriter

@@ -22,7 +22,7 @@ LINES_PAGE: Final = 200
 
 
 class LineSource:
-    """Of one settlement, or of all. A position is a settlement's place and a line of it."""
+    """Of one settlement, or of all. A position is a settlement's place and one of its lines."""
 
     def __init__(
         self, query: LineFilters, whose: Whose, reads: ExportReads, writer: RowWriter
@@ -57,7 +57,7 @@ class LineSource:
                 yield from self._of_settlement(listed, 0)
 
     def _days(self) -> DayRange:
-        """Days of the settlements whose lines are wanted."""
+        """Days of the settlements whose lines are exported."""
         days = days_of(self._query.start_date, self._query.end_date, self._whose.moment)
         if self._query.min_age_days is None:
             return days

@@ -1,7 +1,7 @@
 """Exported payments and transactions.
 
 Both read what the list of payments reads, by the same index and filters, newest first. The rows
-themselves are read by their keys, so they are as they are when they are written.
+themselves are read by key, so they are current when they are written.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _PaymentEntries:
         )
 
     def rows(self, entries: Iterable[PaymentEntry]) -> list[Payment]:
-        """The payments behind entries, unless they are not any more what the query asks for."""
+        """The payments behind entries, except those that no longer match the query."""
         ids = [entry.id for entry in entries]
         if not ids:
             return []
@@ -79,9 +79,9 @@ class PaymentSource:
 
 
 class TransactionSource:
-    """Transactions, by payment: the newest payment first, and its transactions as they came.
+    """Transactions, by payment: the newest payment first, and its transactions in order.
 
-    No index has a merchant's transactions; every one stands in its payment's row.
+    No index has a merchant's transactions; each is listed in its payment's row.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class TransactionSource:
             yield self._chunk(self._entries.rows(selection.entries), selection.position)
 
     def _named_payments(self) -> list[Payment] | None:
-        """The payments that the filters name; None where they name none."""
+        """The payments in the filters; None if they have none."""
         payments, scope = self._reads.payments, Scope(self._whose.owner)
         if self._query.payment_id is not None:
             row = payments.get(self._query.payment_id, scope)

@@ -1,4 +1,4 @@
-"""What exports are read from, and for whom."""
+"""The tables that exports read, and for whom."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from runtime.payments.repository import PaymentRepository
 from runtime.reconciliation.settlements.repository import SettlementRepository
 
 INDEX_PAGE: Final = 1_000
-"""Entries that a query of one key of an index gives at once."""
+"""Entries that a query of one index key returns at once."""
 MERGED_PAGE: Final = 100
-"""Of each of several keys that are merged: a page of all of them is in memory at once."""
+"""Of each of several merged keys: a page of all of them is in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,14 @@ class ExportReads:
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """Whose rows an export has, and until when."""
+    """The owner of an export's rows, and its end."""
 
     owner: str
     until: Timestamp
 
     @property
     def scope(self) -> Scope:
-        """What its reader may see: an operator who named no merchant sees everything."""
+        """What its reader may see: an operator without a merchant sees everything."""
         return Scope(None if self.owner == PLATFORM else self.owner)
 
     @property
@@ -75,5 +75,5 @@ class Whose:
 
 
 def page_size_of(keys: int) -> int:
-    """Entries to ask for at once, where so many keys of an index are merged."""
+    """Entries to request at once, if this many keys of an index are merged."""
     return INDEX_PAGE if keys == 1 else MERGED_PAGE

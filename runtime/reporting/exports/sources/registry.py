@@ -20,12 +20,12 @@ from runtime.reporting.exports.sources.transfers import TransferSource
 
 
 def whose(export: Export) -> Whose:
-    """Whose rows an export has, and until when."""
+    """The owner of an export's rows, and its end."""
     return Whose(export.merchant_id, export.until)
 
 
 def source_of(export: Export, account_ids: Sequence[str], reads: ExportReads) -> Source:
-    """Where the rows of an export come from; `account_ids` are those whose entries it has."""
+    """The source of an export's rows; `account_ids` are the accounts of exported entries."""
     if export.format is ExportFormat.BEANCOUNT:
         return BooksSource(account_ids, whose(export), reads)
     writer = RowWriter(ROWS[export.kind], export.format)

@@ -1,4 +1,4 @@
-"""Entries of accounts in the order of their statements, cut where nothing belongs together."""
+"""Entries of accounts in the order of their statements, split only between positions."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ class Together:
 
 
 def whole_operations(account: Account, entries: Iterable[Entry]) -> Iterator[Together]:
-    """The account's entries by position: a list that is cut between two loses none of them."""
+    """The account's entries by position: splitting between two positions loses none of them."""
     for position, group in groupby(entries, key=lambda entry: position_of(account, entry)):
         yield Together(tuple(group), position)
