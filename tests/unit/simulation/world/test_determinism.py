@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.simulation.busy_platform import BusyPlatform
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 CALLS = 120
 
 

@@ -11,7 +11,7 @@ from simulation.platform.http import HttpRequest, HttpResponse
 from simulation.watch.events import FailedRefundRule, event_faults
 from simulation.watch.settled.processors import account_faults
 from tests.support.simulation.commits import HandMade
-from tests.unit.simulation.test_settled import rows
+from tests.unit.simulation.settled.test_settled import rows
 
 GENUINE = {"evt_1"}
 
