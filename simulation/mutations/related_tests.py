@@ -116,8 +116,12 @@ _WEBHOOKS: Final = (
     "integration/webhooks/test_api.py",
 )
 _RECONCILIATION: Final = (
-    "unit/reconciliation/test_engine.py",
+    "unit/reconciliation/engine/test_engine_processing.py",
+    "unit/reconciliation/engine/test_engine_crashes.py",
+    "unit/reconciliation/engine/test_engine_failures.py",
+    "unit/reconciliation/engine/test_engine_objects.py",
     "unit/reconciliation/test_judgement.py",
+    "unit/reconciliation/test_repeated_lines.py",
     "unit/reconciliation/test_deltas.py",
     "unit/reconciliation/test_conservation.py",
     "unit/reconciliation/test_decisions_conservation.py",
