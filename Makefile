@@ -181,6 +181,11 @@ load: venv ## real clients against a stage, every answer checked  [STAGE= RATE=1
 		$(if $(RATE),--rate '$(RATE)') $(if $(SECONDS),--seconds '$(SECONDS)') \
 		$(if $(MERCHANT),--merchant '$(MERCHANT)') $(ARGS)
 
+.PHONY: simulate
+simulate: venv ## capacity: what a rate of payments asks of each key and stream, beside AWS's limits  [RATE=20000 MERCHANTS=1 SEED=]
+	@$(PY) -m benchmarks.capacity $(if $(RATE),--rate '$(RATE)') $(if $(MERCHANTS),--merchants '$(MERCHANTS)') \
+		$(if $(SEED),--seed '$(SEED)') $(ARGS)
+
 # -------------------------------------------------------------------- AWS
 
 .PHONY: synth

@@ -1,13 +1,15 @@
-"""The simulation's copies of the stacks' settings match the stacks."""
+"""The copies of the stacks' settings in the simulation and the load model match the stacks."""
 
 from __future__ import annotations
 
+from benchmarks.capacity import limits
 from simulation.platform import functions, sources, world
 from simulation.platform.settings import DELIVERIES
 from stacks import api, audit, data, ledger, payments_workers, webhooks
 from stacks.constructs import queues, stream_source
 from stacks.scheduled_workers import AUDIT, LEDGER, PAYMENTS, WEBHOOKS
 from stacks.stage import Concurrency, StageConfig
+from tests.infrastructure.synthesized import cdk_json_context
 
 SCHEDULED = (*PAYMENTS, *LEDGER, *WEBHOOKS, *AUDIT)
 TIMEOUTS = {
@@ -47,3 +49,11 @@ def test_simulated_queues_are_configured_like_the_deployed_ones() -> None:
 
 def test_simulated_schedules_run_the_deployed_ones() -> None:
     assert set(sources.MINUTES) == {worker.name for worker in SCHEDULED}
+
+
+def test_the_load_model_has_the_settings_of_the_deployed_stage() -> None:
+    assert limits.PARALLEL_BATCHES == stream_source.PARALLEL_BATCHES
+    assert limits.PROJECT_MEMORY_MB == ledger.PROJECT_MEMORY_MB
+    assert limits.HTTP_MEMORY_MB == api.HTTP_MEMORY_MB
+    prod = StageConfig.named("prod", cdk_json_context()["stages"])
+    assert prod.throttling.rate_per_second == limits.STAGE_REQUESTS

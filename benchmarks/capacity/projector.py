@@ -1,0 +1,230 @@
+"""What the projector does with batches of change records, and how far it keeps up.
+
+A batch writes each balance shard, and the totals of each merchant, once for all of its records. How
+large batches are follows from how fast records come and how long a batch takes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import ceil, inf
+from typing import Final
+
+from benchmarks.capacity.footprint import Footprint, Touch
+from benchmarks.capacity.keys import Ids
+from benchmarks.capacity.limits import (
+    CALL_CPU_SECONDS,
+    CALL_SECONDS,
+    FULL_PROCESSOR_MB,
+    LEAST_PARTITIONS,
+    PARALLEL_BATCHES,
+    PARTITION_WRITE_UNITS,
+    PROJECT_MEMORY_MB,
+)
+from benchmarks.capacity.load import Population, Usage
+from runtime.audit.projection.projection import PARALLEL_ENTITIES
+from runtime.dynamodb.index_shards import all_buckets
+from runtime.ledger.hot_accounts.rules import credit_shards
+from simulation.platform.sources import BATCH_RECORDS
+
+CALLS_PER_SHARD: Final = 2
+"""Reading a balance shard, and the commit of its credits. One shard follows the other."""
+CALLS_PER_SHARD_UPDATE: Final = 2
+"""Of a balance shard's own change record: the end of its audit chain, and its audit row."""
+PROCESSOR_SHARE: Final = PROJECT_MEMORY_MB / FULL_PROCESSOR_MB
+_ROUNDS: Final = 50
+_PARTS: Final = tuple(1.02**-step for step in range(-100, 400))
+"""Parts of a load that are tried, from 7 times of it down to a 2,700th."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A table's change stream. `records` per second; `shards` as few as its writes allow.
+
+    `batch`: records of a batch; `seconds`: what one takes; `fastest`: records per second of one
+    batch after the other, all full. `keeps_up`: the part of its records up to which it does not
+    lag; other than a table that takes as many writes for the first time it has no more shards.
+    """
+
+    table: str
+    records: float
+    shards: int
+    batch: float
+    seconds: float
+    fastest: float
+    keeps_up: float = 0.0
+
+    @property
+    def lanes(self) -> int:
+        """Batches at once."""
+        return self.shards * PARALLEL_BATCHES
+
+    @property
+    def capacity(self) -> float:
+        """Records per second that all lanes project in full batches."""
+        return self.lanes * self.fastest
+
+    @property
+    def concurrency(self) -> float:
+        """Invocations at once, as far as it keeps up."""
+        return min(self.lanes, self.records / self.batch * self.seconds)
+
+    @property
+    def shards_needed(self) -> int:
+        """Shards with which it keeps up."""
+        return ceil(self.records / (PARALLEL_BATCHES * self.fastest))
+
+
+@dataclass(frozen=True)
+class Credits:
+    """Credits per second of each account with balance shards, among all transfers' records."""
+
+    by_account: Mapping[str, float]
+    transfers: float
+
+    def groups(self, batch: float) -> float:
+        """Balance shards that a batch of transfers writes."""
+        return sum(len(credit_shards()) * self.chance(name, batch) for name in self.by_account)
+
+    def chance(self, account: str, batch: float) -> float:
+        """That a batch credits a given shard of the account."""
+        if not self.transfers:
+            return 0.0
+        share = self.by_account[account] / self.transfers / len(credit_shards())
+        return float(1 - (1 - share) ** batch)
+
+
+def credits_of(
+    footprints: Mapping[str, Footprint], rates: Mapping[str, float], population: Population
+) -> Credits:
+    """How many credits the load brings, by account."""
+    by_account: Counter[str] = Counter()
+    transfers = 0.0
+    for name, rate in rates.items():
+        footprint = footprints[name]
+        transfers += footprint.records["transfers"] * rate
+        for template in footprint.credited:
+            for merchant in _owners(template, population):
+                share = rate / len(_owners(template, population))
+                by_account[Ids((), merchant).fill(template)] += share  # type: ignore[assignment]
+    return Credits(by_account, transfers)
+
+
+def stream_of(
+    table: str, records: float, calls: float, units: float, groups: Callable[[float], float]
+) -> Stream:
+    """A stream at rest, and up to which part of the load it keeps up.
+
+    Per second: change records, calls of the projector for them, and write units of the table.
+    `groups` gives the balance shards of a batch.
+    """
+
+    def at(part: float) -> Stream:
+        return _at_rest(table, records * part, calls * part, units * part, groups)
+
+    made = at(1.0)
+    if not records:
+        return replace(made, keeps_up=inf)
+    part = next((part for part in _PARTS if at(part).capacity >= records * part), 0.0)
+    return replace(made, keeps_up=part)
+
+
+def _at_rest(
+    table: str, records: float, calls: float, units: float, groups: Callable[[float], float]
+) -> Stream:
+    """Batches grow until one takes as long as the next one takes to arrive."""
+    calls_per_record = calls / records if records else 0.0
+    shards = max(LEAST_PARTITIONS, ceil(units / PARTITION_WRITE_UNITS))
+    lane = records / (shards * PARALLEL_BATCHES)
+
+    def seconds(batch: float) -> float:
+        own, shared = calls_per_record * batch, CALLS_PER_SHARD * groups(batch)
+        work = (own + shared) * CALL_CPU_SECONDS / PROCESSOR_SHARE
+        return work + CALL_SECONDS * (own / min(PARALLEL_ENTITIES, max(batch, 1.0)) + shared)
+
+    batch = 1.0
+    for _ in range(_ROUNDS):
+        batch = min(float(BATCH_RECORDS), max(1.0, lane * seconds(batch)))
+    fastest = BATCH_RECORDS / seconds(BATCH_RECORDS) if records else inf
+    return Stream(table, records, shards, batch, seconds(batch), fastest)
+
+
+def calls_per_second(
+    footprints: Mapping[str, Footprint], rates: Mapping[str, float]
+) -> Counter[str]:
+    """The projector's calls of DynamoDB by stream, without those for balance shards and totals."""
+    calls: Counter[str] = Counter()
+    for name, rate in rates.items():
+        for (function, table), count in footprints[name].calls.items():
+            if function == "project":
+                calls[table] += count * rate  # type: ignore[assignment]
+    return calls
+
+
+def add_shards(
+    usage: Usage,
+    footprints: Mapping[str, Footprint],
+    credits_: Credits,
+    population: Population,
+    batch: float,
+) -> float:
+    """Count the balance shards' rows and their audit rows. Returns their updates per second."""
+    touches = _touches_by_account(footprints)
+    batches = credits_.transfers / batch
+    updates = 0.0
+    for template, of_account in touches.items():
+        for merchant in _owners(template, population):
+            account = Ids((), merchant).fill(template)
+            rate = (
+                batches * credits_.chance(account, batch) if account in credits_.by_account else 0
+            )
+            for shard in credit_shards():
+                ids = Ids((), merchant, credit=shard)
+                updates += rate
+                for touch in of_account:
+                    item = None if touch.item is None else ids.fill(touch.item)
+                    usage.add(touch, touch.key.of(ids), item, rate)
+    return updates
+
+
+def add_totals(
+    usage: Usage,
+    footprints: Mapping[str, Footprint],
+    rates: Mapping[str, float],
+    population: Population,
+    batch: float,
+) -> None:
+    """Count the rows of totals: one per batch and merchant, in any of its buckets."""
+    counting = {name: rate for name, rate in rates.items() if footprints[name].shared_totals}
+    records = usage.records["payments"]
+    if not counting or not records:
+        return
+    (touch,) = footprints[next(iter(counting))].shared_totals
+    share = sum(counting.values()) / records / len(population.merchants)
+    rate = records / batch * (1 - (1 - share) ** batch)
+    for merchant in population.merchants:
+        keys = all_buckets(merchant, touch.key.buckets)
+        for key in keys:
+            usage.add(touch, key, None, rate / len(keys))
+
+
+def _touches_by_account(footprints: Mapping[str, Footprint]) -> dict[str, list[Touch]]:
+    """The touches of one write of a balance shard, by the account's template."""
+    found: dict[str, list[Touch]] = {}
+    for footprint in footprints.values():
+        for account in footprint.credited:
+            if account not in found:
+                found[account] = [
+                    touch
+                    for touch in footprint.shared_shard
+                    if account in (touch.key.template, touch.key.template.partition("#")[0])
+                    or touch.key.identifier.startswith(f"{account}#")
+                ]
+    return found
+
+
+def _owners(template: str, population: Population) -> tuple[str, ...]:
+    """The merchants that have such an account; the first one stands for the platform's own."""
+    return population.merchants if "{merchant}" in template else population.merchants[:1]
