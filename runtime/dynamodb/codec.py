@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, Final, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
-from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from pydantic import BaseModel, TypeAdapter
 
 from runtime.core.errors import EncryptedField, IntegrityError, KeyForgotten
 from runtime.dynamodb.schema import Purpose, Row, TableSchema
+from runtime.dynamodb.typed_json import from_typed, to_typed
 
 Item = Mapping[str, Any]
 RowT = TypeVar("RowT", bound=BaseModel)
@@ -25,10 +24,6 @@ OWNER = "merchant_id"
 MAX_DOCUMENT_BYTES = 1024 * 1024
 """Larger than any document that fits into a DynamoDB item (400 KB), even compressed."""
 _ZLIB_FIRST_BYTE = b"x"
-_WHOLE: Final = re.compile(r"-?[0-9]+")
-
-_serializer = TypeSerializer()
-_deserializer = TypeDeserializer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +80,12 @@ class NoCipher:
 def serialize(value: Any) -> Any:
     """One attribute value in DynamoDB's typed JSON."""
     kind = type(value)
-    return _typed(value if kind is str or kind is int else _plain(value))
+    return to_typed(value if kind is str or kind is int else _plain(value))
 
 
 def deserialize_key(key: Item | None) -> dict[str, Any] | None:
     """A key in DynamoDB's typed JSON, such as LastEvaluatedKey, as plain values."""
-    return None if not key else {name: _from_typed(value) for name, value in key.items()}
+    return None if not key else {name: from_typed(value) for name, value in key.items()}
 
 
 class Codec:
@@ -128,7 +123,7 @@ class Codec:
 
     def stale(self, schema: TableSchema, item: Item) -> tuple[str, ...]:
         """The encrypted attributes of an item that were not encrypted with the current key."""
-        values = {name: _from_typed(value) for name, value in item.items()}
+        values = {name: from_typed(value) for name, value in item.items()}
         return tuple(
             name
             for name in schema.encrypted
@@ -146,7 +141,7 @@ class Codec:
         Raises IntegrityError or KeyForgotten, with the location, if a field cannot be decrypted.
         """
         read = _attributes_read(schema.model, view)
-        values = {name: _from_typed(value) for name, value in item.items() if name in read}
+        values = {name: from_typed(value) for name, value in item.items() if name in read}
         for name in schema.encrypted:
             if name in view.model_fields and name in values:
                 try:
@@ -226,36 +221,3 @@ def _plain(value: Any) -> Any:
         # A set with a stable order: the order of a Python set differs between processes.
         return dict.fromkeys(sorted(_plain(member) for member in value)).keys()
     return value
-
-
-def _typed(plain: Any) -> Any:
-    # Most values have one of these types; the generic serializer is ten times slower.
-    kind = type(plain)
-    if kind is str:
-        return {"S": plain}
-    if kind is int:
-        return {"N": str(plain)}
-    if kind is dict:
-        return {"M": {name: _typed(member) for name, member in plain.items()}}
-    if kind is list:
-        return {"L": [_typed(member) for member in plain]}
-    return _serializer.serialize(plain)
-
-
-def _from_typed(value: Any) -> Any:
-    # Most values have one of these types; the generic deserializer is many times slower.
-    ((kind, content),) = value.items()
-    if kind == "S":
-        return content
-    if kind == "N" and _WHOLE.fullmatch(content):
-        return int(content)
-    if kind == "M":
-        return {name: _from_typed(member) for name, member in content.items()}
-    if kind == "L":
-        return [_from_typed(member) for member in content]
-    if kind == "BOOL" or (kind == "B" and type(content) is bytes):
-        return content
-    plain = _deserializer.deserialize(value)
-    if isinstance(plain, Binary):
-        return bytes(plain)  # type: ignore[call-overload]  # the stub declares str
-    return plain
