@@ -25,7 +25,12 @@ READ_SECONDS: Final = 0.3
 """Only a server that never answers is waited for."""
 
 
-def lean(url: str, now: Callable[[], datetime] | None = None, **variables: str) -> LeanClient:
+def lean(
+    url: str,
+    now: Callable[[], datetime] | None = None,
+    read_seconds: float = READ_SECONDS,
+    **variables: str,
+) -> LeanClient:
     """The lean client for `url`, with temporary credentials as Lambda has them."""
     environment = {
         "AWS_DEFAULT_REGION": REGION,
@@ -37,13 +42,13 @@ def lean(url: str, now: Callable[[], datetime] | None = None, **variables: str) 
         "AWS_ENDPOINT_URL": url,
         **variables,
     }
-    limits = Limits(connect_seconds=5, read_seconds=READ_SECONDS, connections=4)
+    limits = Limits(connect_seconds=5, read_seconds=read_seconds, connections=4)
     client = lean_client(environment, limits, now or (lambda: datetime.now(UTC)))
     assert client is not None
     return client
 
 
-def botocores(url: str) -> Any:
+def botocores(url: str, read_seconds: float = READ_SECONDS) -> Any:
     """botocore's client for `url`, as the runtime makes it."""
     return boto3.client(
         "dynamodb",
@@ -54,7 +59,7 @@ def botocores(url: str) -> Any:
         aws_session_token=TOKEN,
         config=Config(
             connect_timeout=5,
-            read_timeout=READ_SECONDS,
+            read_timeout=read_seconds,
             retries={"total_max_attempts": 1, "mode": "standard"},
             parameter_validation=False,
             proxies={},
