@@ -8,6 +8,7 @@ from typing import Final
 from benchmarks import (
     bytecode,
     card_scan,
+    client,
     encryption,
     export,
     payout,
@@ -23,6 +24,7 @@ from benchmarks.setting import Benchmark
 BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "transfer": transfer.run,
     "cpu": request_cpu.run,
+    "client": client.run,
     "sale": sale.run,
     "price": sale_bill.run,
     "payout": payout.run,

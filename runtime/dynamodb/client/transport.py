@@ -138,8 +138,8 @@ class Transport:
             response = self._pool.urlopen(
                 "POST",
                 "/",
-                body,
-                headers,
+                body=body,
+                headers=headers,
                 retries=_NO_RETRIES,
                 redirect=False,
                 assert_same_host=False,

@@ -37,6 +37,7 @@ class Expected:
 EXPECTED = {
     "transfer": Expected(REAL, ("a transfer, on dynamodb-local", "attempts per success")),
     "cpu": Expected(REAL, ("CPU of a request", "repeated sale")),
+    "client": Expected(REAL, ("CPU of a call to DynamoDB", "Query of 20")),
     "sale": Expected(IN_MEMORY, ("ours, on in-memory", "refund of a sale", "Go example")),
     "price": Expected(NONE, ("a sale, quiet stage", "$ per million sales", "A million sales of")),
     "payout": Expected(IN_MEMORY, ("write units of a payout", "locks of 5 ms")),
@@ -102,7 +103,7 @@ def test_an_unknown_name_fails_with_a_list_of_known_names(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "Unknown benchmark transfers." in captured.err
-    assert "transfer, cpu, sale" in captured.err
+    assert "transfer, cpu, client, sale" in captured.err
 
 
 def test_help_names_every_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
