@@ -1,7 +1,7 @@
 """A DynamoDB that answers at once: with recorded answers of an engine, from memory.
 
-Every client of the runtime sends through urllib3's connection pools, so one function in their
-place serves each of them, and costs each of them the same few microseconds.
+botocore's clients send through urllib3's connection pools, the lean client through its transport.
+Both are replaced where the network begins, at a cost of a few microseconds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.response import HTTPResponse
+
+from runtime.dynamodb.client.transport import Response, Transport
 
 _READS: Final = frozenset({"GetItem", "Query", "BatchGetItem", "TransactGetItems"})
 
@@ -70,7 +72,7 @@ class Recording:
 def recorded() -> Iterator[Recording]:
     """Record DynamoDB's answers while the block runs."""
     recording = Recording()
-    send = HTTPConnectionPool.urlopen
+    send, send_lean = HTTPConnectionPool.urlopen, Transport.send
 
     def urlopen(
         pool: HTTPConnectionPool,
@@ -87,7 +89,13 @@ def recorded() -> Iterator[Recording]:
         recording.add(exchange)
         return exchange.response()
 
-    with _in_place_of_the_network(urlopen):
+    def post(transport: Transport, headers: Mapping[str, str], body: bytes) -> Response:
+        response = send_lean(transport, headers, body)
+        operation, text = _asked(body, headers)
+        recording.add(Exchange(operation, text, *response))
+        return response
+
+    with _in_place_of_the_network(urlopen, post):
         yield recording
 
 
@@ -106,7 +114,11 @@ def replayed(recording: Recording) -> Iterator[None]:
         del method, url, request
         return recording.answer(*_asked(body, headers)).response()
 
-    with _in_place_of_the_network(urlopen):
+    def post(_: Transport, headers: Mapping[str, str], body: bytes) -> Response:
+        exchange = recording.answer(*_asked(body, headers))
+        return Response(exchange.status, exchange.headers, exchange.content)
+
+    with _in_place_of_the_network(urlopen, post):
         yield
 
 
@@ -121,10 +133,14 @@ def _text(value: bytes | str) -> str:
 
 
 @contextmanager
-def _in_place_of_the_network(urlopen: Callable[..., HTTPResponse]) -> Iterator[None]:
-    send = HTTPConnectionPool.urlopen
+def _in_place_of_the_network(
+    urlopen: Callable[..., HTTPResponse], post: Callable[..., Response]
+) -> Iterator[None]:
+    send, send_lean = HTTPConnectionPool.urlopen, Transport.send
     HTTPConnectionPool.urlopen = urlopen  # type: ignore[method-assign]
+    Transport.send = post  # type: ignore[method-assign]
     try:
         yield
     finally:
         HTTPConnectionPool.urlopen = send  # type: ignore[method-assign]
+        Transport.send = send_lean  # type: ignore[method-assign]

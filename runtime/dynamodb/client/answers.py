@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from runtime.dynamodb.client.transport import HttpResponse
+from runtime.dynamodb.client.transport import Response
 
 REQUEST_ID: Final = "x-amzn-requestid"
 
@@ -96,7 +96,7 @@ def _typed(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def answer_of(response: HttpResponse, repeated: int) -> dict[str, Any]:
+def answer_of(response: Response, repeated: int) -> dict[str, Any]:
     """The answer of a successful operation. Raises ValueError if it is not a JSON object."""
     answer = parsed(response.body)
     if type(answer) is not dict:
@@ -105,9 +105,7 @@ def answer_of(response: HttpResponse, repeated: int) -> dict[str, Any]:
     return answer
 
 
-def error_of(
-    response: HttpResponse, operation: str, repeated: int, secret: str | None
-) -> ClientError:
+def error_of(response: Response, operation: str, repeated: int, secret: str | None) -> ClientError:
     """The exception for an error that DynamoDB answered, without `secret`.
 
     A rejected signature is answered with all that was signed, the session token included.
@@ -144,7 +142,7 @@ def _is_generic(document: bytes) -> bool:
     return not text or text.startswith(b"<html>")
 
 
-def _metadata(response: HttpResponse, repeated: int) -> dict[str, Any]:
+def _metadata(response: Response, repeated: int) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "HTTPStatusCode": response.status,
         "HTTPHeaders": response.headers,

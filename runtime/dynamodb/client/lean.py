@@ -16,7 +16,7 @@ from runtime.dynamodb.client.answers import (
 )
 from runtime.dynamodb.client.port import DynamoDbExceptions
 from runtime.dynamodb.client.signing import Credentials, Signer
-from runtime.dynamodb.client.transport import HttpResponse, Transport, UnusableResponse
+from runtime.dynamodb.client.transport import Response, Transport, UnusableResponse
 
 SERVICE: Final = "dynamodb"
 TARGET_PREFIX: Final = "DynamoDB_20120810"
@@ -106,7 +106,7 @@ class LeanClient:
 
     def _send(
         self, operation: str, body: bytes, credentials: Credentials, signed_at: datetime
-    ) -> HttpResponse:
+    ) -> Response:
         timestamp = signed_at.strftime("%Y%m%dT%H%M%SZ")
         headers = {
             "content-type": CONTENT_TYPE,
@@ -121,7 +121,7 @@ class LeanClient:
         headers["user-agent"] = USER_AGENT
         return self._transport.send(headers, body)
 
-    def _answer(self, response: HttpResponse, repeated: int) -> Answer:
+    def _answer(self, response: Response, repeated: int) -> Answer:
         try:
             return answer_of(response, repeated)
         except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from urllib3 import exceptions as urllib3_errors
 
 from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.client.lean import LeanClient
@@ -137,13 +137,13 @@ def test_a_lost_answer_does_not_carry_the_request(
 @pytest.mark.parametrize(
     ("raised", "expected"),
     [
-        (urllib3_errors.ConnectTimeoutError(), botocore_errors.ConnectTimeoutError),
-        (urllib3_errors.SSLError(), botocore_errors.SSLError),
-        (urllib3_errors.EmptyPoolError(None, ""), botocore_errors.HTTPClientError),  # type: ignore[arg-type]
-        (OSError("no descriptor is left"), botocore_errors.HTTPClientError),
+        (TimeoutError(), botocore_errors.ConnectTimeoutError),
+        (ssl.SSLEOFError(), botocore_errors.SSLError),
+        (socket.gaierror(), botocore_errors.EndpointConnectionError),
+        (OSError("no descriptor is left"), botocore_errors.EndpointConnectionError),
     ],
 )
-def test_every_failure_is_an_error_that_the_store_retries(
+def test_every_failure_to_connect_is_an_error_that_the_store_retries(
     raised: Exception,
     expected: type[Exception],
     client: LeanClient,
@@ -152,7 +152,7 @@ def test_every_failure_is_an_error_that_the_store_retries(
     def fail(*_: object, **__: object) -> None:
         raise raised
 
-    monkeypatch.setattr(client._transport._pool, "urlopen", fail)
+    monkeypatch.setattr(socket, "create_connection", fail)
     with pytest.raises(expected) as lost:
         client.get_item(**GET)
     assert type(lost.value) is expected

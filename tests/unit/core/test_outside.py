@@ -60,6 +60,9 @@ ALLOWED: Final = {
     "payments/processors/stripe/client.py": allowed(
         "what Stripe's library sends with; PaymentPartners can name another", "requests"
     ),
+    "dynamodb/client/transport.py": allowed(
+        "real sockets, below the client that an Outside makes", "http.client", "ssl"
+    ),
     "webhooks/http_sender.py": allowed(
         "real sockets with a real deadline; DeliverServices can be given another sender",
         "concurrent.futures",
