@@ -9,6 +9,7 @@ _LEDGER: Final = (
     "unit/ledger/test_rules.py",
     "integration/ledger/test_decisions_between_commits.py",
     "integration/ledger/test_transfer_answers.py",
+    "integration/ledger/test_account_answers.py",
     "integration/dynamodb/test_mixed_errors.py",
     "integration/payments/test_crashes.py",
     "integration/ledger/test_races.py",
@@ -29,6 +30,7 @@ _IDEMPOTENCY: Final = (
     "unit/idempotency/test_rules.py",
     "integration/payments/test_idempotency.py",
     "integration/ledger/test_transfer_answers.py",
+    "integration/ledger/test_account_answers.py",
     "integration/customers/test_customers.py",
     "integration/dynamodb/test_mixed_errors.py",
     "integration/payments/test_crashes.py",
@@ -43,6 +45,7 @@ _STORE: Final = (
     "integration/functions/test_look_ups.py",
     "integration/merchants/test_merchants.py",
     "integration/audit/test_projection.py",
+    "integration/audit/test_balance_changes.py",
     "integration/webhooks/test_projection.py",
     "integration/streams/test_projector.py",
     "integration/dynamodb/test_capacity.py",
@@ -60,6 +63,7 @@ _PAYMENTS: Final = (
     "unit/payments/test_states.py",
     "unit/ledger/test_rules.py",
     "integration/payments/test_operations.py",
+    "integration/payments/test_operation_answers.py",
     "integration/payments/test_crashes.py",
     "integration/payments/test_operation_crashes.py",
     "integration/payments/test_operation_races.py",
@@ -105,6 +109,7 @@ _AUDIT: Final = (
     "unit/audit/test_chain.py",
     "unit/audit/test_out_of_band_changes.py",
     "integration/audit/test_projection.py",
+    "integration/audit/test_balance_changes.py",
     "integration/audit/test_disorder.py",
     "integration/operations/test_audit_verification.py",
 )
@@ -113,6 +118,7 @@ _WEBHOOKS: Final = (
     "unit/webhooks/test_schedule.py",
     "integration/webhooks/test_projection.py",
     "integration/webhooks/test_delivery.py",
+    "integration/webhooks/test_endpoints.py",
     "integration/webhooks/test_api.py",
 )
 _RECONCILIATION: Final = (

@@ -30,6 +30,9 @@ from tests.support.outside import new_id
 from tests.support.platform import SETUP, Platform
 
 _numbers = itertools.count(1)
+DONE: frozenset[str] = frozenset()
+"""The answer of a projection that has processed every record."""
+
 _images: dict[int, tuple[Row, Item]] = {}
 """Of each row as it was first stored: encrypting it again would give another image."""
 
