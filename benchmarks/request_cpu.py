@@ -151,14 +151,14 @@ def run(bench: BenchmarkDependencies) -> None:
         )
         with bench.progress.step("Measure the CPU of requests"):
             for scenario in Shop().scenarios():
-                recording = _record(scenario)
-                best = min(_cpu_us(scenario, recording, size) for _ in range(ROUNDS))
+                recording = record(scenario)
+                best = min(cpu_us(scenario, recording, size) for _ in range(ROUNDS))
                 calls = str(len(recording.exchanges))
                 table.add_row(scenario.name, calls, f"{best:.0f}", f"<= {scenario.most_us:.0f}")
     bench.console.print(table)
 
 
-def _record(scenario: Scenario) -> Recording:
+def record(scenario: Scenario) -> Recording:
     """The second of two requests: the first fills the function's caches."""
     _expect(scenario, answer_to(scenario.make(uuid.uuid4().hex)))
     with recorded() as recording:
@@ -166,7 +166,7 @@ def _record(scenario: Scenario) -> Recording:
     return recording
 
 
-def _cpu_us(scenario: Scenario, recording: Recording, requests: int) -> float:
+def cpu_us(scenario: Scenario, recording: Recording, requests: int) -> float:
     """CPU microseconds of a request, of all threads of this process."""
     with replayed(recording):
         for _ in range(min(WARM_REQUESTS, requests)):

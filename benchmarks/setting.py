@@ -27,6 +27,8 @@ class Size:
     cpu_requests: int
     client_calls: int
     priced_sales: int
+    queried_operations: int
+    query_requests: int
     transfer_accounts: int
     transfer_seconds: float
     transfer_clients: tuple[int, ...]
@@ -52,6 +54,8 @@ FULL: Final = Size(
     cpu_requests=400,
     client_calls=500,
     priced_sales=100,
+    queried_operations=40,
+    query_requests=80,
     transfer_accounts=200,
     transfer_seconds=3.0,
     transfer_clients=(1, 16),
@@ -76,6 +80,8 @@ TINY: Final = Size(
     cpu_requests=2,
     client_calls=2,
     priced_sales=2,
+    queried_operations=3,
+    query_requests=2,
     transfer_accounts=4,
     transfer_seconds=0.02,
     transfer_clients=(1, 2),

@@ -38,6 +38,7 @@ EXPECTED = {
     "transfer": Expected(REAL, ("a transfer, on dynamodb-local", "attempts per success")),
     "cpu": Expected(REAL, ("CPU of a request", "repeated sale")),
     "client": Expected(REAL, ("CPU of a call to DynamoDB", "Query of 20")),
+    "queries": Expected(REAL, ("a query", "summary of 30 days", "verification of its chain")),
     "sale": Expected(IN_MEMORY, ("ours, on in-memory", "refund of a sale", "Go example")),
     "price": Expected(NONE, ("a sale, quiet stage", "$ per million sales", "A million sales of")),
     "payout": Expected(IN_MEMORY, ("write units of a payout", "locks of 5 ms")),
