@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from random import Random
@@ -67,6 +68,22 @@ def test_held_amounts_without_a_hold_are_reported(
     assert sorted(found_by(ledger)["open_holds"]) == sorted(
         [(f"{payer}#00 held_out", 300, 4_300), (f"{payee}#00 held_in", 300, 4_300)]
     )
+
+
+def test_a_hold_with_several_legs_that_is_posted_in_part_is_reported(
+    ledger: LedgerPlatform,
+) -> None:
+    payer, first, second = ledger.open(opening=100), ledger.open(), ledger.open()
+    legs = [
+        {"from_account_id": payer, "to_account_id": first, "amount": 30},
+        {"from_account_id": payer, "to_account_id": second, "amount": 20},
+    ]
+    answer = ledger.calm.send(ledger.order(legs=legs, hold=True))
+    hold_id = json.loads(answer.body)["id"]
+    assert ledger.calm.send(ledger.post_order(hold_id)).status == 200
+    ledger.platform.put(row_of(ledger, hold_id).model_copy(update={"posted_amount": 49}))
+    found = found_by(ledger)["transfer_entries"]
+    assert (hold_id, "legs that agree with the posted amount", "49") in found
 
 
 def test_a_hold_missing_in_its_accounts_is_reported(ledger: LedgerPlatform) -> None:

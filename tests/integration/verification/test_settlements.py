@@ -305,6 +305,17 @@ def test_a_line_of_a_nonexistent_payment_is_reported(shop: Shop) -> None:
     assert f"{paid} settled" in named
 
 
+def test_a_line_of_another_payments_transaction_is_reported(shop: Shop) -> None:
+    settle_three(shop)
+    first, second = line(shop, LINES[0]), line(shop, LINES[1])
+    assert first.payment_id != second.payment_id
+    change_line(shop, payment_id=second.payment_id)
+    expected = f"a transaction of {second.payment_id}"
+    named = found_by(shop)
+    assert named[f"{SETTLEMENT} line {LINES[0]}"] == [(expected, first.transaction_id)]
+    assert f"{first.payment_id} settled" in named
+
+
 def test_a_fee_line_with_a_remainder_on_fees_is_reported(shop: Shop) -> None:
     settle_three(shop)
     fee = {"type": LineType.FEE, "payment_id": None, "transaction_id": None, "amount": -50}

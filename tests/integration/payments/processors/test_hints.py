@@ -23,6 +23,7 @@ from runtime.payments.disputes.models import KeptEvent, ProcessorEventStatus
 from runtime.payments.disputes.poll import PollDependencies, PollReport, poll
 from runtime.payments.disputes.processor_webhooks import Notification, receive_event
 from runtime.payments.models import DisputeStatus
+from runtime.payments.processors.connectors import Connectors
 from runtime.payments.processors.events import (
     DisputeState,
     EventKind,
@@ -31,6 +32,7 @@ from runtime.payments.processors.events import (
     RefundState,
     Unapplied,
 )
+from runtime.payments.processors.port import Processor
 from runtime.payments.repository import PaymentRepository
 from runtime.payments.transaction_models import Transaction, TransactionStatus
 from tests.support.engines.faults import COMMIT, Fault, Faults
@@ -367,6 +369,28 @@ def test_a_processor_cannot_dispute_another_processors_payment(simulation: Event
     old = simulation.platform.clock() - OLD
     assert simulation.hear_of_dispute(at=old) is EventResult.KEPT
     assert simulation.receivable() == before
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_dispute_of_a_payment_of_a_removed_account_asks_the_account_that_sent_it(
+    simulation: EventWorld, known: bool
+) -> None:
+    platform, before = simulation.platform, simulation.receivable()
+
+    def factory(_merchant_id: str, config: Callable[[], object]) -> Processor:
+        config()
+        return simulation.processor  # type: ignore[return-value]
+
+    merchants = MerchantRepository(platform.store)
+    connectors = Connectors(merchants, {"sandbox": factory}, 0, platform.outside)
+    simulation.deps = replace(simulation.deps, connectors=connectors)
+    platform.put(platform.payment().model_copy(update={"processor_account": "acct_gone"}))
+    if known:
+        simulation.dispute()
+    result = simulation.hear_of_dispute()
+    assert result is (EventResult.APPLIED if known else EventResult.IGNORED)
+    assert simulation.processor.asked == 1
+    assert simulation.receivable() == before - (615 if known else 0)
 
 
 def test_a_dispute_whose_reference_and_charge_differ_is_kept(simulation: EventWorld) -> None:
