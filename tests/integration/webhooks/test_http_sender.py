@@ -50,7 +50,9 @@ class Network:
         self.connected.append(f"{address}:{port}")
         if str(address) in self.unreachable:
             raise TimeoutError
-        return socket.create_connection(("127.0.0.1", self._port), timeout=seconds)
+        connection = socket.create_connection(("127.0.0.1", self._port), timeout=seconds)
+        connection.settimeout(None)  # as the real one: otherwise it competes with the deadline
+        return connection
 
 
 def over(network: Network, **more: object) -> WebhookHttp:

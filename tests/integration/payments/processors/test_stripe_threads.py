@@ -52,10 +52,15 @@ class Stripe(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = ASKED
+    """Connections of all threads wait here on a busy machine; a full queue drops them."""
+
+
 @pytest.fixture
 def api_base() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Stripe)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Stripe)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
