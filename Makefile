@@ -139,6 +139,12 @@ test-infrastructure: venv node ## synthesized templates: rules, schema, packagin
 test-integration: venv ## repositories and handlers against table engines
 	$(PY) -m pytest tests/integration --numprocesses 2 $(QUICK) $(ARGS)
 
+.PHONY: coverage
+coverage: venv ## lines and branches of runtime that the unit and integration tests run
+	@mkdir -p .local/coverage
+	$(PY) -m pytest tests/unit tests/simulation tests/integration --numprocesses 2 $(QUICK) \
+		--cov --cov-report=term $(ARGS)
+
 .PHONY: test-faults
 test-faults: venv ## payments, the ledger and all that is derived, under faults; a failure prints its seed  [SEED= OPERATIONS=]
 	$(if $(SEED),TEST_SEED=$(SEED)) $(if $(OPERATIONS),OPERATIONS=$(OPERATIONS)) $(PY) -m pytest \
