@@ -20,6 +20,7 @@ _HOT_ACCOUNTS: Final = (
     "unit/ledger/test_hot_accounts.py",
     "unit/ledger/test_known_hot_accounts.py",
     "integration/ledger/test_hot_accounts.py",
+    "integration/ledger/test_hot_account_reads.py",
     "integration/streams/test_projector.py",
     "integration/verification/test_floors.py",
     "integration/verification/test_holds.py",
@@ -56,6 +57,7 @@ _CUSTOMERS: Final = (
     "integration/ledger/test_decisions_between_commits.py",
     "integration/customers/test_customers.py",
     "integration/customers/test_lockout.py",
+    "integration/customers/test_lockout_faults.py",
     "integration/ledger/test_transfer_lockout.py",
 )
 _PAYMENTS: Final = (
@@ -160,6 +162,7 @@ RELATED: Final[Mapping[str, tuple[str, ...]]] = {
     "payments/rate_limits/repository.py": (
         "unit/payments/test_rate_limits.py",
         "integration/payments/test_rate_limits.py",
+        "integration/payments/test_rate_limit_leases.py",
     ),
     "ledger/movements.py": (*_LEDGER, *_HOT_ACCOUNTS, *_CUSTOMERS),
     "payments/resolution/open_queue.py": _RESOLVER,
@@ -214,7 +217,9 @@ _STAGED: Final = frozenset(
         "tests/integration/customers/test_customers.py",
         "tests/integration/functions/test_functions.py",
         "tests/integration/payments/test_rate_limits.py",
+        "tests/integration/payments/test_rate_limit_leases.py",
         "tests/integration/customers/test_lockout.py",
+        "tests/integration/customers/test_lockout_faults.py",
         "tests/integration/merchants/test_merchants.py",
         "tests/integration/streams/test_poison_records.py",
         "tests/integration/payments/processors/test_events.py",
