@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
-import boto3
-from botocore.config import Config
+from typing import TYPE_CHECKING, Any, cast
 
 from runtime.dynamodb.client.port import DynamoDbClient
 from runtime.dynamodb.client.transport import Limits
@@ -31,13 +30,25 @@ MAX_CONNECTIONS = MAX_RESOLVER_WORKERS + MAX_PARALLEL_BUCKETS
 """One connection per resolver worker, plus the parallel reads of index buckets. Connections are
 opened on demand."""
 
-_CONFIG = Config(
-    max_pool_connections=MAX_CONNECTIONS,
-    connect_timeout=CONNECT_TIMEOUT_SECONDS,
-    read_timeout=READ_TIMEOUT_SECONDS,
-    retries={"total_max_attempts": MAX_ATTEMPTS, "mode": "standard"},
-    parameter_validation=False,
-)
+
+class _OnFirstUse:
+    """A client that is built when it is first used.
+
+    Most requests need DynamoDB alone. Loading boto3 and a service's model takes a cold start longer
+    than all of the platform's own code. Threads may share it, as they share a client.
+    """
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._build = build
+        self._building = threading.Lock()  # boto3's default session is not safe to share
+
+    def __getattr__(self, name: str) -> Any:
+        """What the client has; only called for what is not an attribute of this object."""
+        with self._building:
+            client = self.__dict__.get("_client")
+            if client is None:
+                client = self.__dict__["_client"] = self._build()
+        return getattr(client, name)
 
 
 def dynamodb(*, lean: bool) -> DynamoDbClient:
@@ -55,23 +66,23 @@ def dynamodb(*, lean: bool) -> DynamoDbClient:
 
 def botocore_dynamodb() -> DynamoDBClient:
     """DynamoDB by botocore, with every operation that it has."""
-    once = _CONFIG.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"}))
-    return boto3.client("dynamodb", config=once)
+    client: DynamoDBClient = _built("dynamodb", attempts=1)
+    return client
 
 
 def kms() -> KMSClient:
     """KMS."""
-    return boto3.client("kms", config=_CONFIG)
+    return cast("KMSClient", _on_first_use("kms"))
 
 
 def events() -> EventBridgeClient:
     """EventBridge."""
-    return boto3.client("events", config=_CONFIG)
+    return cast("EventBridgeClient", _on_first_use("events"))
 
 
 def s3() -> S3Client:
     """S3."""
-    return boto3.client("s3", config=_CONFIG)
+    return cast("S3Client", _on_first_use("s3"))
 
 
 def signing_s3() -> S3Client:
@@ -79,15 +90,35 @@ def signing_s3() -> S3Client:
 
     The bucket is in the path, so that AWS and the local stage each use a single host.
     """
-    signing = Config(signature_version="s3v4", s3={"addressing_style": "path"})
-    return boto3.client("s3", config=_CONFIG.merge(signing))
+    return cast(
+        "S3Client", _on_first_use("s3", signature_version="s3v4", s3={"addressing_style": "path"})
+    )
 
 
 def sqs() -> SQSClient:
     """SQS."""
-    return boto3.client("sqs", config=_CONFIG)
+    return cast("SQSClient", _on_first_use("sqs"))
 
 
 def secrets_manager() -> SecretsManagerClient:
     """Secrets Manager."""
-    return boto3.client("secretsmanager", config=_CONFIG)
+    return cast("SecretsManagerClient", _on_first_use("secretsmanager"))
+
+
+def _on_first_use(service: str, **options: Any) -> Any:
+    return _OnFirstUse(lambda: _built(service, **options))
+
+
+def _built(service: str, *, attempts: int = MAX_ATTEMPTS, **options: Any) -> Any:
+    import boto3  # noqa: PLC0415 - see _OnFirstUse
+    from botocore.config import Config  # noqa: PLC0415
+
+    config = Config(
+        max_pool_connections=MAX_CONNECTIONS,
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+        parameter_validation=False,
+        **options,
+    )
+    return boto3.client(service, config=config)  # type: ignore[call-overload]

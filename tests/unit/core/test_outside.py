@@ -44,9 +44,10 @@ ALLOWED: Final = {
         "time",
     ),
     "functions/composition/aws_clients.py": allowed(
-        "the real clients, which sign with the machine's clock",
+        "the real clients, which sign with the machine's clock and are built once",
         "boto3.client",
         "datetime.datetime.now",
+        "threading",
     ),
     "functions/composition/lean_dynamodb.py": allowed(
         "botocore's own credentials, where Lambda has none in its environment", "botocore.session"
