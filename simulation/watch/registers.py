@@ -91,7 +91,11 @@ def _faults(history: list[KeyedCall]) -> list[str]:
 
 
 def _after(call: KeyedCall, first: KeyedCall) -> list[str]:
-    """A request that began when the key had a value is answered with it, or with an error."""
+    """A request that began when the key had a value is answered with it, or with a 5xx.
+
+    Not with a refusal that a new request would get: what it asks for was done. But a customer who
+    was erased since is not found any more, and the answer cannot be decrypted.
+    """
     if not first.ended < call.began < first.ended + KEPT_SECONDS / 2 or call.status is None:
         return []
     if call.payload != first.payload:
@@ -99,6 +103,6 @@ def _after(call: KeyedCall, first: KeyedCall) -> list[str]:
         return [f"another payload was accepted: {first}; {call}"] if wrong else []
     if call.is_final:
         return [] if call.replayed else [f"not marked as replayed: {first}; {call}"]
-    if call.status < 400 or call.code == "idempotency_in_flight":
+    if call.status < 500 and call.code != "not_found":
         return [f"the answer was forgotten: {first}; {call}"]
     return []

@@ -68,6 +68,7 @@ BAD = {
     "not marked": [call(0, 9), call(1, 2, 201, "one", replayed=True), call(3, 4, 201, "one")],
     "two payloads": [first(), call(1.5, 4, 201, "two", payload="b")],
     "forgotten": [first(), call(3, 4, 409, code="idempotency_in_flight")],
+    "refused like a new request": [first(), call(3, 4, 409, code="invalid_state")],
     "a decided payment becomes unknown": [
         call(1, 2, 201, "one", key=PAYMENT),
         call(3, 4, 202, "unknown", key=PAYMENT),
