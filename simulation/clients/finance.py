@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from simulation.clients.client import Client, Latest
 from simulation.partners.acquirer import Payout
@@ -19,6 +19,8 @@ KINDS: tuple[str, ...] = (
     "audit",
     "settlement_lines",
 )
+_WRONG_AGAIN: Final = 0.3
+"""How many corrected reports have errors of their own: a line that was right is not any more."""
 
 
 class FinanceClient(Client):
@@ -57,10 +59,11 @@ class FinanceClient(Client):
             self._put(payout, self.platform.acquirer.report(payout, dice), dice)
 
     def correct(self, dice: Random) -> None:
-        """A report once more, right this time, or the very same again."""
+        """A report once more: right this time, or the very same again, or with other errors."""
         if self.payouts:
             payout = dice.choice(self.payouts)
-            self._put(payout, self.platform.acquirer.report(payout), dice)
+            errors = dice if dice.random() < _WRONG_AGAIN else None
+            self._put(payout, self.platform.acquirer.report(payout, errors), dice)
 
     def _put(self, payout: Payout, body: bytes, dice: Random) -> None:
         request: dict[str, Any] = {"name": payout.file_name}

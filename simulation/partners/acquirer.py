@@ -143,7 +143,10 @@ def _category(payout: Payout, kind: LineType) -> str:
 
 
 def _damaged(rows: Sequence[Row], dice: Random) -> list[Row]:
-    """A report with errors: lines left out, doubled, of other amounts, unreadable."""
+    """A report with errors: lines left out, of other amounts, doubled, unreadable.
+
+    Of a line that is doubled the second may have another id, where lines have ids of their own.
+    """
     found: list[Row] = []
     for row in rows:
         throw = dice.random()
@@ -153,7 +156,9 @@ def _damaged(rows: Sequence[Row], dice: Random) -> list[Row]:
             row = _other_amount(row)  # noqa: PLW2901 - the line as the report has it
         elif throw < 0.15:
             found.append(row)
-        elif throw < 0.18:
+        elif throw < 0.21:
+            found.append(_again(row))
+        elif throw < 0.24:
             row = {**row, "net": "many"}  # noqa: PLW2901
         found.append(row)
     dice.shuffle(found)
@@ -166,6 +171,13 @@ def _other_amount(row: Row) -> Row:
     amount, net = Decimal(row[gross]), Decimal(row["net"])
     more = Decimal(1).scaleb(int(amount.as_tuple().exponent))
     return {**row, gross: f"{amount + more:f}", "net": f"{net + more:f}"}
+
+
+def _again(row: Row) -> Row:
+    """Another line about the same sale."""
+    if row.get("reporting_category") != CATEGORIES[LineType.CAPTURE]:
+        return row
+    return {**row, "balance_transaction_id": f"{row['balance_transaction_id']}_again"}
 
 
 def _day(at: float) -> str:
