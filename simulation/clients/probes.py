@@ -138,7 +138,7 @@ class ProbesClient(Client):
             self._at_once(dice, capture, cancel)
 
     def pay_out_too_much(self, dice: Random) -> None:
-        """More than a receivable has, or all of it twice while its sales are refunded."""
+        """More than a receivable has, or nearly all of it twice while its sales are refunded."""
         sales = [self._pay(dice, "automatic", "KWD") for _ in range(2)]
         self.platform.sleep(_FOLDED_AFTER)
         source = f"acc_receivable_{self.shop.id}_KWD"
@@ -151,12 +151,16 @@ class ProbesClient(Client):
             more = {**body, "amount": body["amount"] + dice.randrange(1, 1_000)}
             self.operate(dice, "POST", "/v1/transfers", more)
             return
+        paths = [f"/v1/payments/{sale['id']}/refund" for sale in sales if sale is not None]
+        refunds = [partial(self.ask, method="POST", path=path, body={}) for path in paths]
+        throw = dice.random()
+        if throw < 0.7:
+            # Each of the two fits, and both with nothing else; or each leaves one unit to refunds.
+            amount = body["amount"]
+            body["amount"] = amount - 1 if throw < 0.35 else amount // 2
+            one = {"amount": 1}
+            refunds = [partial(self.ask, method="POST", path=path, body=one) for path in paths * 2]
         pay_out = partial(self.operate, method="POST", path="/v1/transfers", body=body)
-        refunds = (
-            partial(self.ask, method="POST", path=f"/v1/payments/{sale['id']}/refund", body={})
-            for sale in sales
-            if sale is not None
-        )
         self._at_once(dice, pay_out, *refunds, pay_out)
 
     def _pay(

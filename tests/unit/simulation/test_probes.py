@@ -14,7 +14,7 @@ from simulation.watch.settled.check import check_settled
 @pytest.fixture(scope="module")
 def probed() -> Platform:
     """A calm world with one probe."""
-    platform = Platform("1", Plan.drawn("1", 150, parts=(), kinds=[ClientKind.PROBES]))
+    platform = Platform("2", Plan.drawn("2", 150, parts=(), kinds=[ClientKind.PROBES]))
     platform.run()
     platform.settle()
     return platform
