@@ -34,6 +34,8 @@ HOT_ACCOUNTS: Final[tuple[Mutation, ...]] = (
         "shard: seen - part",
         "shard: seen - slack",
         why="refunds on two shards during a payout overdraw the receivable",
+        unseen="two refunds on different shards have to be committed in the milliseconds between a "
+        "payout's read and its commit",
     ),
     fault(
         "debits-counted-as-credits",

@@ -84,6 +84,8 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
         "if failed and (not transient or not failed.keys().isdisjoint(decisive)):",
         "if failed:",
         why="a repeated request hears 'insufficient funds' and not its first answer",
+        unseen="the engine locks the rows of a request together and an injected conflict comes "
+        "alone, so no key is in conflict while its account is judged",
     ),
     fault(
         "stale-read-decides",

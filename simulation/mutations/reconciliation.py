@@ -18,6 +18,7 @@ RECONCILIATION: Final[tuple[Mutation, ...]] = (
         'writes.append(change(before, after).when(equals("version", before.version)))',
         "writes.append(change(before, after))",
         why="two files at once settle one capture twice, and the merchant pays for it",
+        unseen="each movement is paid out once, so no two payouts' files name the same capture",
     ),
     fault(
         "settlement-sums-twice",
