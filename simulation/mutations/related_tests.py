@@ -14,6 +14,7 @@ _LEDGER: Final = (
     "integration/payments/test_crashes.py",
     "integration/ledger/test_races.py",
     "integration/dynamodb/test_expressions.py",
+    "integration/dynamodb/test_repositories.py",
     "integration/verification/test_verification.py",
 )
 _HOT_ACCOUNTS: Final = (
@@ -40,6 +41,7 @@ _IDEMPOTENCY: Final = (
 _STORE: Final = (
     "unit/dynamodb/test_store_retries.py",
     "integration/dynamodb/test_expressions.py",
+    "integration/dynamodb/test_repositories.py",
     "integration/dynamodb/test_fault_layer.py",
     "integration/dynamodb/test_mixed_errors.py",
     "integration/payments/test_lists.py",
