@@ -62,7 +62,7 @@ def run(bench: BenchmarkDependencies) -> None:
     with (
         bench.progress.step("Measure the DynamoDB clients"),
         instant_server(answers) as url,
-        _lambda_environment(url),
+        lambda_environment(url),
     ):
         botocore, lean = aws_clients.botocore_dynamodb(), aws_clients.dynamodb(lean=True)
         assert type(botocore) is not type(lean)  # noqa: S101 - else botocore was measured twice
@@ -118,7 +118,7 @@ def _cpu_us(method: Callable[..., object], call: Call, calls: int) -> float:
 
 
 @contextmanager
-def _lambda_environment(url: str) -> Iterator[None]:
+def lambda_environment(url: str) -> Iterator[None]:
     """Keys as a function has them, and DynamoDB at `url`, while the block runs."""
     before = dict(os.environ)
     os.environ |= ENVIRONMENT | {"AWS_SESSION_TOKEN": SESSION_TOKEN}
