@@ -26,18 +26,20 @@ def print_report(console: Console, pace: Pace, result: Result) -> None:
     done = result.paced
     console.print(
         f"  {done.started} requests in {done.seconds:.1f} s: {done.rate:.1f}/s, wanted "
-        f"{pace.rate:g}/s by up to {pace.clients} clients at once."
+        f"{pace.rate:g}/s by up to {pace.clients} clients at once.",
+        soft_wrap=True,
     )
     if done.late:
         console.print(
             f"  {done.late} of them began more than {LATE_SECONDS:g} s late: all clients were "
-            "waiting for answers, or this machine was busy."
+            "waiting for answers, or this machine was busy.",
+            soft_wrap=True,
         )
     _print_errors(console, result.measured)
     if result.unknown:
         console.print(f"  Unknown outcomes: {len(result.unknown)}")
         for request in result.unknown[:SHOWN]:
-            console.print(f"    {escape(str(request))}")
+            console.print(f"    {escape(str(request))}", soft_wrap=True)
     _print_checks(console, result)
 
 
