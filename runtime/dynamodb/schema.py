@@ -61,7 +61,7 @@ __all__ = [
 ]
 
 
-class Row(BaseModel, frozen=True, extra="ignore", hide_input_in_errors=True):
+class Row(BaseModel, frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True):
     """Base of all stored models. `table=` names the table; `stream=` enables its change stream.
 
     Unknown attributes are ignored on read, so that an older runtime can read a newer row.
