@@ -92,17 +92,20 @@ class AnswersDifferently(FakeApi):
         return answer
 
 
-class ForgetsARefund(FakeApi):
-    """The answer says that it was refunded, the row does not."""
+class HidesRefunds(FakeApi):
+    """The answers to refunds are right; whoever reads a payment sees none of them."""
 
-    def operate(
-        self, row: dict[str, Any], verb: str, body: dict[str, Any]
+    def found(self, row: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
+        return super().found(row and _without_refunds(row))
+
+    def page(
+        self, request: httpx.Request, rows: list[dict[str, Any]]
     ) -> tuple[int, dict[str, Any]]:
-        before = dict(row)
-        answer = super().operate(row, verb, body)
-        if verb == "refund":
-            row.update(before)
-        return answer
+        return super().page(request, [_without_refunds(row) for row in rows])
+
+
+def _without_refunds(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "amount_refunded": 0} if "amount_refunded" in row else row
 
 
 class CapturesLess(FakeApi):
@@ -162,7 +165,7 @@ class ForbidsRefunds(FakeApi):
         (LosesPayments, {PAYMENTS}),
         (ChargesTwice, {PAYMENTS}),
         (AnswersDifferently, {REPEATED}),
-        (ForgetsARefund, {PAYMENTS, KINDS}),
+        (HidesRefunds, {PAYMENTS, TOTALS}),
         (CapturesLess, {PAYMENTS, KINDS}),
         (MovesOnlyTheDebit, {BALANCES, STATEMENTS}),
         (LosesAnEntry, {STATEMENTS}),
