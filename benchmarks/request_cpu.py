@@ -192,6 +192,7 @@ def stage(engine: Engine) -> Iterator[None]:
     log: Any = logger.registered_handler
     stream = log.stream
     os.environ |= ENVIRONMENT
+    del os.environ["DYNAMODB_CLIENT"]  # the runtime's default, not that of tests on moto
     if engine.endpoint_url is not None:
         os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = engine.endpoint_url
     os.environ |= environment(tables, key_arn="arn:aws:kms:eu-west-1:1:key/bench")

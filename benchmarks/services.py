@@ -35,6 +35,7 @@ def services_of() -> tuple[ProcessServices, str]:
             "settlement_bucket": "settlements",
             "delivery_queue_url": "https://sqs.invalid/bench/deliveries",
             "merchant_cache_seconds": 300,
+            "dynamodb_client": "botocore",  # tests put moto in the place of the emulator
         }
     )
     services = ProcessServices(settings)

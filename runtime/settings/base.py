@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, field_validator
 from runtime.settings.table_uses import TableUses
 
 _LEAN: Final = "lean"
-_DEFAULT_CLIENT: Final = "botocore"
+_DEFAULT_CLIENT: Final = _LEAN
 
 
 def _parsed(value: Any) -> Any:
@@ -31,7 +31,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     """Physical names by schema name, of the tables in `TABLE_USES` and of no others."""
 
     dynamodb_client: str | None = None
-    """`lean` or `botocore` (decision 0075); anything else means botocore."""
+    """`lean` (the default) or `botocore` (decision 0075); anything else means botocore."""
 
     @field_validator("tables")
     @classmethod

@@ -219,7 +219,7 @@ def test_botocores_session_is_not_loaded_where_lambda_has_keys() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "lean"),
-    [(None, False), ("lean", True), ("botocore", False), ("LEAN", False), ("", False)],
+    [(None, True), ("", True), ("lean", True), ("botocore", False), ("LEAN", False)],
 )
 def test_the_setting_chooses_the_client(setting: str | None, lean: bool) -> None:
     environment = {"STAGE": "dev", "SERVICE": "retries", "DYNAMODB_CLIENT": setting}
