@@ -6,6 +6,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,13 @@ from runtime.dynamodb.codec import Codec, NoCipher
 from runtime.dynamodb.expressions import absent, put
 from runtime.dynamodb.store import Store
 from runtime.reporting.totals.models import TotalsMark
-from tests.support.engines.both_clients import SECRET, TOKEN, document, lean
+from tests.support.engines.both_clients import (
+    SECRET,
+    TOKEN,
+    document,
+    lean,
+    signature_by_botocore,
+)
 from tests.support.engines.scripted_server import Reply, ScriptedServer, http, scripted_server
 from tests.support.outside import outside
 
@@ -159,6 +166,31 @@ def test_every_failure_to_connect_is_an_error_that_the_store_retries(
     assert isinstance(
         lost.value, (botocore_errors.ConnectionError, botocore_errors.HTTPClientError)
     )
+
+
+# ---------------------------------------------------------------- threads
+
+
+def test_threads_share_a_client_and_a_limited_number_of_connections_is_kept(
+    server: ScriptedServer, client: LeanClient
+) -> None:
+    keys = [f"pay_{n}" for n in range(200)]
+
+    def read(key: str) -> int:
+        answer = client.get_item(TableName="payments", Key={"id": {"S": key}})
+        status: int = answer["ResponseMetadata"]["HTTPStatusCode"]
+        return status
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(read, keys)) == {200}
+    assert sorted(document(each)["Key"]["id"]["S"] for each in server.requests) == sorted(keys)
+    for each in server.requests:
+        assert each.headers["authorization"] == signature_by_botocore(each)
+    before = server.connections
+    with ThreadPoolExecutor(1) as pool:
+        list(pool.map(read, keys[:10]))
+    assert server.connections == before
+    assert len(client._transport._idle) <= 4
 
 
 # ---------------------------------------------------------------- under the store
