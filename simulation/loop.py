@@ -161,9 +161,12 @@ class Loop:
         if self._discarding:
             raise Discarded
         value, error = self._hub.switch()
-        if error is not None:
+        if error is None:
+            return value
+        try:
             raise error
-        return value
+        finally:
+            del error  # its traceback has this frame: a cycle that only the collector would free
 
     def park_for(self, wanted: Waits, seconds: float | None = None) -> Any:
         """Give way until another task of this environment gives `wanted`.

@@ -164,7 +164,6 @@ class Scheduler(Loop):
 
     def _arrive(self, call: _Call) -> None:
         """At DynamoDB. What is done here is done."""
-        value, error = None, None
         try:
             if call.operation == "transact_write_items":
                 arguments = call.arguments
@@ -179,11 +178,11 @@ class Scheduler(Loop):
             else:
                 value = getattr(call.database, call.operation)(**call.arguments)
         except ClientError as refused:
-            error = refused
+            self._answer(call, None, refused)
         except BaseException as defect:  # noqa: BLE001 - of the engine, or of who watches commits
             self.break_off(defect)
-            return
-        self._answer(call, value, error)
+        else:
+            self._answer(call, value, None)
 
     def _commit_later(self, call: _Call, transaction: Any) -> None:
         """Others see the transaction under way, and conflict with it, until it is committed."""
@@ -287,14 +286,24 @@ class Scheduler(Loop):
         expected: type[BaseException],
         fault: str | None,
     ) -> None:
-        value, error = None, None
         try:
             value = act()
         except BaseException as raised:  # noqa: BLE001 - passed to the caller, or ends the run
             if not isinstance(raised, expected) or isinstance(raised, AssertionError):
                 self.break_off(raised)
-                return
-            error = raised
+            else:
+                self._acted(task, wait, fault, error=raised)
+        else:
+            self._acted(task, wait, fault, value)
+
+    def _acted(
+        self,
+        task: Task | None,
+        wait: int,
+        fault: str | None,
+        value: Any = None,
+        error: BaseException | None = None,
+    ) -> None:
         if task is None:
             return
         if fault == "kill_after":
