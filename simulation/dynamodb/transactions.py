@@ -95,9 +95,10 @@ class Transactions:
                 "1 validation error detected: Value at 'clientRequestToken' failed to satisfy "
                 "constraint: Member must have length less than or equal to 36"
             )
-        asked = _read(actions)
+        # The token first, even of a request that is malformed, as AWS's engine has it.
         if token is not None and self._was_done(token, actions):
             return None
+        asked = _read(actions)
         for action, name in asked:
             action.find(self._catalog, name)
         writes = [action for action, _ in asked]
