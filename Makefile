@@ -33,7 +33,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-22s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: venv ## the whole system in one story: deploy locally, pay, list, reconcile
+demo: venv ## show the whole system: deploy locally, pay, list, reconcile
 	@$(PY) -m local demo $(ARGS)
 
 .PHONY: up
@@ -53,7 +53,7 @@ seed: venv ## create a merchant, customers and accounts in the local stage, star
 	@$(PY) -m local seed $(ARGS)
 
 .PHONY: upload-settlement
-upload-settlement: venv ## upload a settlement file, show what it came to  [FILE=… MERCHANT=mer_… ARGS="--stage prod"]
+upload-settlement: venv ## upload a settlement file, show its result  [FILE=… MERCHANT=mer_… ARGS="--stage prod"]
 	@$(PY) -m operations upload-settlement --file "$$FILE" --merchant "$$MERCHANT" $(ARGS)
 
 .PHONY: tick
@@ -95,7 +95,7 @@ logs: venv ## print the recent log of a function  [ARGS="process --since 5"]
 # -------------------------------------------------------------------- checks
 
 .PHONY: test
-test: node ## everything that must hold before a merge
+test: node ## all checks that must pass before a merge
 	@# Two halves side by side, one for each processor; what the second prints is shown at the end.
 	@rm -rf $(CHECKS) && mkdir -p $(CHECKS)
 	@export DURATIONS=$(CHECKS); \
@@ -110,7 +110,7 @@ test: node ## everything that must hold before a merge
 	@echo 'All checks passed.'
 
 .PHONY: test-deep
-test-deep: node ## what takes long and rarely finds what `make test` does not  [TEST_SEED= OPERATIONS=20000]
+test-deep: node ## slow tests that rarely find what `make test` does not  [TEST_SEED= OPERATIONS=20000]
 	@failed=; \
 		$(MAKE) --no-print-directory simulate-faults SEED='$(TEST_SEED)' \
 			OPERATIONS=$(or $(OPERATIONS),20000) ARGS='--processes 2' || failed="$$failed simulate-faults"; \
@@ -172,15 +172,15 @@ differential: venv ## random requests to the engine in memory and to AWS's own, 
 	@$(PY) -m tests.support.differential $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: fuzz
-fuzz: venv node ## many requests made up from the OpenAPI document, to a stack of its own  [EXAMPLES=]
+fuzz: venv node ## send many requests generated from the OpenAPI document to a stack of its own  [EXAMPLES=]
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(PY) -m pytest tests/e2e/test_fuzz.py $(ARGS)
 
 .PHONY: bench
-bench: venv ## measure, beside the alternatives  [ARGS="transfer sale", ARGS=--help]
+bench: venv ## run benchmarks, compared with alternatives  [ARGS="transfer sale", ARGS=--help]
 	@$(PY) -m benchmarks $(ARGS)
 
 .PHONY: load
-load: venv ## real clients against a stage, every answer checked  [STAGE= RATE=10 SECONDS=30 TOKEN= MERCHANT= ARGS=--help]
+load: venv ## load test of a stage, every answer checked  [STAGE= RATE=10 SECONDS=30 TOKEN= MERCHANT= ARGS=--help]
 	@# STAGE has a default for `make synth`: only one that was asked for is meant here.
 	@PAYMENTS_TOKEN="$${TOKEN:-$$PAYMENTS_TOKEN}" $(PY) -m operations load \
 		$(if $(filter command environment,$(origin STAGE)),--stage '$(STAGE)') \
@@ -188,7 +188,7 @@ load: venv ## real clients against a stage, every answer checked  [STAGE= RATE=1
 		$(if $(MERCHANT),--merchant '$(MERCHANT)') $(ARGS)
 
 .PHONY: simulate
-simulate: venv ## capacity: what a rate of payments asks of each key and stream, beside AWS's limits  [RATE=20000 MERCHANTS=1 SEED=]
+simulate: venv ## capacity: the load of a rate of payments on each key and stream, compared with AWS's limits  [RATE=20000 MERCHANTS=1 SEED=]
 	@$(PY) -m benchmarks.capacity $(if $(RATE),--rate '$(RATE)') $(if $(MERCHANTS),--merchants '$(MERCHANTS)') \
 		$(if $(SEED),--seed '$(SEED)') $(ARGS)
 
@@ -217,7 +217,7 @@ docs: venv ## regenerate the generated pages under docs/
 	@$(PY) -m local.docs $(ARGS)
 
 .PHONY: format
-format: venv ## let ruff order imports and lay out the code
+format: venv ## sort imports and format the code with ruff
 	$(PY) -m ruff check --fix --quiet .
 	$(PY) -m ruff format .
 
