@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from runtime.dynamodb.expressions import above, at_most, put
+from runtime.functions import query
+from runtime.functions.http.request import Request
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency import repository as claims
 from runtime.ledger import movements
 from runtime.ledger import rules as ledger
-from runtime.ledger.accounts import queries as account_queries
 from runtime.ledger.holds import holds
 from runtime.ledger.hot_accounts import projection as folding_projection
 from runtime.payments import writes
@@ -115,15 +116,16 @@ def test_a_capture_that_books_too_little(sabotage: Any) -> None:
     assert "posting" in violated(ClientKind.CARDS)
 
 
-def test_a_balance_from_a_cache(sabotage: Any) -> None:
-    read, cache = account_queries.get_account, dict[str, Any]()
+def test_a_balance_from_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    operations = query.ROUTES.operations
+    read, cache = operations["getAccount"], dict[str, Any]()
 
-    def stale(account_id: str, call: Any, archive: Any) -> Any:
-        if account_id not in cache:
-            cache[account_id] = read(account_id, call, archive)
-        return cache[account_id]
+    def stale(request: Request, services: Any) -> Any:
+        if request.path_id not in cache:
+            cache[request.path_id] = read(request, services)
+        return cache[request.path_id]
 
-    sabotage(account_queries, "get_account", stale)
+    monkeypatch.setitem(operations, "getAccount", stale)
     faults = linearizable(played(ClientKind.POWERS).history)
     assert faults
     assert "no order explains" in faults[0]
