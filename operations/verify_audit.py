@@ -75,7 +75,7 @@ def verify_audit(workspace: Workspace, progress: Progress, *, entity: str | None
     print_report(report)
     if not report.holds:
         raise AuditDoesNotHold(
-            f"The audit log is not valid: {len(report.findings)} findings.",
+            f"The audit log is not valid (findings: {len(report.findings)}).",
             hint='What each means: docs/operations.md, "Alarm: the audit log was tampered with".',
         )
 

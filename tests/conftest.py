@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
+from runtime.core.observability import logger
 from tests.support import slowest
 from tests.support.engines import dynamodb_local
 from tests.support.engines.engine import ENVIRONMENT
@@ -48,6 +50,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             red=True,
             bold=True,
         )
+
+
+def _log_as_before() -> Iterator[None]:
+    """Undo what a simulated world does to the log: it takes the place of all that hears it."""
+    handlers, level = list(logger.handlers), logger.log_level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+_restore_after_a_module = pytest.fixture(scope="module", autouse=True)(_log_as_before)
+_restore_after_a_test = pytest.fixture(autouse=True)(_log_as_before)
 
 
 @pytest.fixture(scope="session")

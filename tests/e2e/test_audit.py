@@ -208,7 +208,7 @@ def test_the_command_reports_an_edit_and_fails_and_an_alert_is_raised(
     assert main(one) == 1
     reported = capsys.readouterr()
     assert f"{payment_id}, position 1 (row {first.sequence})" in reported.out
-    assert "does not hold" in reported.err
+    assert "The audit log is not valid" in reported.err
 
     def alerted() -> bool:
         alerts = shop.client.get("/v1/alerts").require(200)["data"]
