@@ -29,6 +29,7 @@ from simulation.dynamodb.errors import (
     refusal,
     validation_error,
 )
+from simulation.dynamodb.expressions.compiled import is_unused
 from simulation.dynamodb.requests import Answer, Request, answer, judge_length, only
 from simulation.dynamodb.sizes import MAX_ITEM_BYTES, MAX_TRANSACTION_BYTES, size_of
 from simulation.dynamodb.tables import Change
@@ -95,10 +96,14 @@ class Transactions:
                 "1 validation error detected: Value at 'clientRequestToken' failed to satisfy "
                 "constraint: Member must have length less than or equal to 36"
             )
-        # The token first, even of a request that is malformed, as AWS's engine has it.
+        try:
+            asked = _read(actions)
+        except ClientError as malformed:
+            if token is not None and is_unused(malformed):
+                self._was_done(token, actions)  # AWS's engine looks for unused values after it
+            raise
         if token is not None and self._was_done(token, actions):
             return None
-        asked = _read(actions)
         for action, name in asked:
             action.find(self._catalog, name)
         writes = [action for action, _ in asked]

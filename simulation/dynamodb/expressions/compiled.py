@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from botocore.exceptions import ClientError
+
 from simulation.dynamodb.errors import invalid
 from simulation.dynamodb.expressions.conditions import Condition, read_condition
 from simulation.dynamodb.expressions.ranges import Term, read_terms
@@ -17,6 +19,8 @@ from simulation.dynamodb.values import canonical_item
 Names = tuple[tuple[str, str], ...]
 
 _REMEMBERED: Final = 8192
+_GIVEN: Final = "Value provided in ExpressionAttribute"
+_UNUSED: Final = " unused in expressions"
 _KINDS: Final = {
     "update": "UpdateExpression",
     "condition": "ConditionExpression",
@@ -130,7 +134,10 @@ def _other_values(unused: Set[str], missing: Set[str]) -> Exception:
 
 
 def _unused(what: str, keys: Any) -> Exception:
-    return invalid(
-        f"Value provided in ExpressionAttribute{what} unused in expressions: keys: "
-        f"{{{', '.join(sorted(keys))}}}"
-    )
+    return invalid(f"{_GIVEN}{what}{_UNUSED}: keys: {{{', '.join(sorted(keys))}}}")
+
+
+def is_unused(error: ClientError) -> bool:
+    """Whether a request was refused for a name or a value that no expression uses."""
+    said = error.response["Error"]["Message"]
+    return said.startswith(_GIVEN) and _UNUSED in said
