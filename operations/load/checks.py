@@ -62,6 +62,7 @@ class Checks:
                 journal.repetitions,
                 tuple(journal.differing),
             ),
+            self._answered(),
             payments,
         ]
         if self.target.wallets:
@@ -70,6 +71,16 @@ class Checks:
         if self.target.is_own_merchant:
             checks += self._totals(rows)
         return checks
+
+    def _answered(self) -> Check:
+        """A stage that answers next to nothing would fulfil every other check."""
+        answered, open_requests = self.journal.answers, len(self.journal.open_requests)
+        problems = (
+            (f"{answered} requests were answered, and {open_requests} never",)
+            if open_requests >= answered
+            else ()
+        )
+        return Check("most requests got an answer", answered + open_requests, problems)
 
     # ------------------------------------------------------------ payments
 

@@ -90,8 +90,12 @@ class LoadClient:
 def http_client(
     api_url: str, bearer: str, connections: int, transport: httpx.BaseTransport | None = None
 ) -> httpx.Client:
-    """Keeps up to `connections` connections. Proxies and trust come from the environment."""
+    """Keeps up to `connections` connections.
+
+    Nothing comes from the environment, as in ApiClient: a proxy must not see calls to this machine.
+    """
     return httpx.Client(
+        trust_env=False,
         base_url=api_url,
         headers={"Authorization": f"Bearer {bearer}"},
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),

@@ -86,9 +86,9 @@ def load(plan: Plan, wanted: Wanted, workspace: Workspace, progress: Progress) -
         progress.note("A merchant's token: no transfers, and its totals are not compared.")
     try:
         result = run(plan, target, progress)
+        print_report(Console(highlight=False), plan.pace, result)
     finally:
         release(client, target)
-    print_report(Console(highlight=False), plan.pace, result)
     failed = [check.name for check in result.checks if not check.holds]
     if failed:
         raise LoadTestFailed(

@@ -122,9 +122,9 @@ def prepare(client: ApiClient, wanted: Wanted, wallets: int) -> Target:
         assert client.bearer is not None
         _require_readable(client)
         return Target(client.api_url, client.bearer, run_id, None, {}, False, wanted.payment_method)
-    made = _api_key(client, merchant_id, run_id)
     with ThreadPoolExecutor(SETUP_THREADS) as pool:
         opened = list(pool.map(partial(_wallet, client, merchant_id, run_id), range(wallets)))
+    made = _api_key(client, merchant_id, run_id)  # last: whoever has it must revoke it
     return Target(
         client.api_url,
         made["secret"],

@@ -30,6 +30,7 @@ TOTALS = "totals add up the payments"
 RECEIVABLE = "the merchant's account has what is left"
 REPEATED = "repeated requests got the same answer"
 PAYMENTS = "payments exist as answered"
+ANSWERED = "most requests got an answer"
 KINDS = "answers are of the expected kind"
 BALANCES = "balances moved by the answers"
 STATEMENTS = "statements add up to balances"
@@ -240,6 +241,17 @@ def test_outcomes_that_stay_unknown_are_listed_and_not_taken_for_faults() -> Non
     assert f"Unknown outcomes: {len(result.unknown)}" in printed(result)
 
 
+def test_a_stage_that_answers_next_to_nothing_fails() -> None:
+    class AnswersNoPost(FakeApi):
+        def handle(self, request: httpx.Request) -> httpx.Response:
+            if request.method == "POST":
+                return httpx.Response(503, json={"code": "unavailable"})
+            return super().handle(request)
+
+    result = loaded(AnswersNoPost())
+    assert set(failed(result)) == {ANSWERED}
+
+
 def test_an_api_that_cannot_be_read_afterwards_is_an_error_and_not_a_pass() -> None:
     class Gone(FakeApi):
         def handle(self, request: httpx.Request) -> httpx.Response:
@@ -254,7 +266,7 @@ def test_a_merchants_token_makes_no_transfers() -> None:
     target = replace(api.target(), merchant_id=None, is_own_merchant=False)
     result = run(PLAN, target, Progress(Console(file=io.StringIO())))
     assert failed(result) == {}
-    assert {check.name for check in result.checks} == {KINDS, REPEATED, PAYMENTS}
+    assert {check.name for check in result.checks} == {KINDS, REPEATED, ANSWERED, PAYMENTS}
     assert {each.url.path.split("/")[2] for each in api.seen} == {"payments"}
 
 
