@@ -37,7 +37,7 @@ class EntityType(StrEnum):
 
 
 def _plain(value: Any) -> Any:
-    """Stored numbers are read as Decimal; whole ones become int."""
+    """Numbers that are not whole are read as Decimal, which JSON does not have."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else str(value)
     if isinstance(value, dict):

@@ -27,7 +27,7 @@ from runtime.audit.chain import (
     version_in,
     version_key,
 )
-from runtime.audit.models import AuditRow
+from runtime.audit.models import AuditRow, EntityType
 from runtime.audit.projection.balance_attribution import BalanceAttribution
 from runtime.audit.projection.rows import (
     AUDITED,
@@ -48,6 +48,9 @@ from runtime.streams.records import INVALID, Failed, Kind, Parking, StreamRecord
 
 PARALLEL_ENTITIES: Final = 8
 """Chains written in parallel: they are independent, and a Lambda has little CPU."""
+UNPREDICTABLE: Final = frozenset({EntityType.CUSTOMER, EntityType.MERCHANT, EntityType.PAYMENT})
+"""Entities whose ids have random parts and are made with their first version: nothing can have
+changed the row before. Ids of accounts and of postings can be known in advance."""
 RECENT_ROWS: Final = 10
 """How many rows back to look for a record's old image if it precedes that image's version: only
 late records of out-of-band changes can come after it."""
@@ -216,11 +219,12 @@ class _Chain:
         """Write the first row of a new entity without reading the chain; False if it is not new.
 
         DynamoDB refuses the write where that row exists: a first version's record is seldom
-        redelivered. Rows before it could only be of out-of-band changes to an id that nothing had
-        yet; such a chain does not verify, and those changes have their alerts.
+        redelivered.
         """
         new = change.record.kind is Kind.INSERT and self._recent is None
-        if not new or change.record.sequence_number in self.unexplained:
+        if not new or change.entity_type not in UNPREDICTABLE:
+            return False
+        if change.record.sequence_number in self.unexplained:
             return False
         with _making_a_row():
             row = self.projection.rows.of_version(change, version_key(change.new_version), GENESIS)

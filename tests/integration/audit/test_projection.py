@@ -13,6 +13,7 @@ from runtime.audit.models import AuditRow, EntityType
 from runtime.audit.projection.rows import AuditableChange, AuditRows
 from runtime.core.timestamps import to_timestamp
 from runtime.customers.models import Customer
+from runtime.merchants.models import Merchant
 from runtime.streams.records import StreamRecord
 from tests.support.audit.rows import (
     DONE,
@@ -108,13 +109,38 @@ def test_balance_shards_have_their_own_chains(platform: Platform) -> None:
 
 def test_a_new_entity_takes_one_call_and_its_next_version_two(either_world: Platform) -> None:
     platform = either_world
-    states, records = history(platform, account(platform), {"held_in": 1})
+    platform.merchant()
+    (merchant,) = platform.rows(Merchant)
     usage = platform.store.usage
-    for record, calls in zip(records, (1, 2), strict=True):
+    for record, calls in zip(
+        [reported(platform, None, merchant), reported(platform, merchant, next_version(merchant))],
+        (1, 2),
+        strict=True,
+    ):
         usage.restart()
         assert audit_projection(platform)([record]) == DONE
         assert usage.counts()["round_trips"] == calls
-    must_tell(platform, states)
+    assert versions_of(chain_of(platform, merchant.id)) == [1, 2]
+
+
+def test_an_account_that_an_insider_made_and_deleted_before_keeps_a_valid_chain(
+    either_world: Platform,
+) -> None:
+    platform = either_world
+    first = account(platform)
+    by_hand = first.model_copy(update={"version": 7, "balance": 5})
+    second = next_version(first, held_in=1)
+    steps = [(None, by_hand), (by_hand, None), (None, first), (first, second)]
+    for old, new in steps:
+        assert audit_projection(platform)([reported(platform, old, new)]) == DONE
+    rows = chain_of(platform, first.id)  # its chain must be valid
+    assert [row.action for row in rows] == [
+        "out_of_band",
+        "out_of_band",
+        "account_opened",
+        "incoming_funds_held",
+    ]
+    assert len(outside_alerts(platform)) == 2
 
 
 # ------------------------------------------------------------ repeated, late, concurrent, partial
