@@ -1,7 +1,6 @@
 """Plain values as DynamoDB's typed JSON, and back (API reference, AttributeValue).
 
-boto3's serializers do the same for more types, ten times slower; importing them imports boto3 and
-its S3 transfer manager, a fifth of a cold start's CPU. A test compares both.
+boto3's serializers do the same for more types, ten times slower. A test compares both.
 """
 
 from __future__ import annotations

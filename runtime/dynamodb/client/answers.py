@@ -127,7 +127,7 @@ def _code_and_message(status: int, document: bytes) -> tuple[str, str, Mapping[s
         return str(status), _PHRASES.get(status, ""), {}
     try:
         body = parsed(document) if document else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         body = {"message": document.decode(errors="replace")}
     if type(body) is not dict:
         body = {}

@@ -124,6 +124,6 @@ class LeanClient:
     def _answer(self, response: Response, repeated: int) -> Answer:
         try:
             return answer_of(response, repeated)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             url = self._transport.endpoint.url
             raise UnusableResponse(endpoint_url=url, error="it is not JSON") from error

@@ -20,6 +20,12 @@ class Credentials:
     secret_key: str = field(repr=False)
     token: str | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        """Raises ValueError, without the value, for what HTTP cannot send in a header."""
+        for value in (self.access_key_id, self.token or ""):
+            if not (value.isascii() and value.isprintable()):
+                raise ValueError("AWS credentials have characters that a header cannot have")
+
 
 @dataclass(frozen=True, slots=True)
 class _SigningKey:

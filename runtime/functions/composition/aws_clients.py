@@ -8,6 +8,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+import boto3
+from botocore.config import Config
+
 from runtime.dynamodb.client.port import DynamoDbClient
 from runtime.dynamodb.client.transport import Limits
 from runtime.dynamodb.index_merge import MAX_PARALLEL_BUCKETS
@@ -31,20 +34,23 @@ MAX_CONNECTIONS = MAX_RESOLVER_WORKERS + MAX_PARALLEL_BUCKETS
 opened on demand."""
 
 
-class _OnFirstUse:
-    """A client that is built when it is first used.
+_building = threading.Lock()
+"""boto3's default session, of which all clients are made, is not safe to share."""
 
-    Most requests need DynamoDB alone. Loading boto3 and a service's model takes a cold start longer
-    than all of the platform's own code. Threads may share it, as they share a client.
+
+class _OnFirstUse:
+    """A client that is built when it is first used: loading a service's model takes some 60 ms.
+
+    Most requests need one or two of a function's clients. Threads may share it, as they share a
+    client.
     """
 
     def __init__(self, build: Callable[[], Any]) -> None:
         self._build = build
-        self._building = threading.Lock()  # boto3's default session is not safe to share
 
     def __getattr__(self, name: str) -> Any:
         """What the client has; only called for what is not an attribute of this object."""
-        with self._building:
+        with _building:
             client = self.__dict__.get("_client")
             if client is None:
                 client = self.__dict__["_client"] = self._build()
@@ -110,9 +116,6 @@ def _on_first_use(service: str, **options: Any) -> Any:
 
 
 def _built(service: str, *, attempts: int = MAX_ATTEMPTS, **options: Any) -> Any:
-    import boto3  # noqa: PLC0415 - see _OnFirstUse
-    from botocore.config import Config  # noqa: PLC0415
-
     config = Config(
         max_pool_connections=MAX_CONNECTIONS,
         connect_timeout=CONNECT_TIMEOUT_SECONDS,

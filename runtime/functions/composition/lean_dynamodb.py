@@ -6,10 +6,10 @@ FIPS or account endpoints.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -79,7 +79,7 @@ def endpoint_of(environment: Mapping[str, str]) -> Endpoint | None:
     if any(value and name.upper() in CHANGES_CONNECTIONS for name, value in environment.items()):
         return None
     if any(
-        Path(environment.get(name, usual)).expanduser().is_file()
+        os.path.isfile(os.path.expanduser(environment.get(name, usual)))  # noqa: PTH111, PTH113 - without a home directory, Path's raises
         for name, usual in CONFIGURATION_FILES.items()
     ):
         return None

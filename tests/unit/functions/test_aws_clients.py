@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
@@ -60,12 +58,3 @@ def test_a_client_that_could_not_be_built_is_tried_again(monkeypatch: pytest.Mon
     with pytest.raises(OSError, match="no credentials yet"):
         _ = sqs.__version__
     assert sqs.__version__ == boto3.__version__
-
-
-@pytest.mark.parametrize("function", ["process", "query", "authorize"])
-def test_functions_of_the_api_are_imported_without_boto3(function: str) -> None:
-    script = f"import sys, runtime.functions.{function}; print('boto3' in sys.modules)"
-    said = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert said.stdout.strip() == "False"

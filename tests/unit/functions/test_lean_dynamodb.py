@@ -236,3 +236,10 @@ def test_the_lean_client_is_made_when_it_is_asked_for_and_can_be(
     assert not isinstance(aws_clients.dynamodb(lean=False), LeanClient)
     monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
     assert not isinstance(aws_clients.dynamodb(lean=True), LeanClient)
+
+
+def test_a_process_without_a_home_directory_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one of a user id without an entry in /etc/passwd, in a container."""
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.setattr(Path, "home", lambda: pytest.fail("pathlib raises there"))
+    assert endpoint_of({"AWS_DEFAULT_REGION": "eu-west-1"}) is not None

@@ -126,3 +126,14 @@ def test_secrets_are_in_no_repr() -> None:
     assert "AKIDEXAMPLE" in shown
     assert "the secret" not in shown
     assert "the token" not in shown
+
+
+@pytest.mark.parametrize(
+    "given", [("AKIA\nEXAMPLE", None), ("AKIAEXAMPLE", "to\nken"), ("AKIAEXAMPLE", "t\u00f6ken")]
+)
+def test_credentials_that_a_header_cannot_have_are_refused_without_their_text(
+    given: tuple[str, str | None],
+) -> None:
+    with pytest.raises(ValueError, match="that a header cannot have") as refused:
+        Credentials(given[0], "secret", given[1])
+    assert "ken" not in str(refused.value)
