@@ -39,7 +39,7 @@ from tests.support.http import OPERATOR, Context, environment, http_event, make_
 ROUNDS: Final = 5
 """The best of this many rounds counts: other processes can only make a round slower."""
 WARM_REQUESTS: Final = 20
-_HINT: Final = "The benchmark's requests no longer fit the API: mend benchmarks/request_cpu.py."
+_HINT: Final = "The benchmark's requests no longer fit the API: update benchmarks/request_cpu.py."
 PAYMENTS_OF_A_LIST: Final = 20
 
 HEADERS: Final = {

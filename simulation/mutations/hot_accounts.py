@@ -29,7 +29,7 @@ HOT_ACCOUNTS: Final[tuple[Mutation, ...]] = (
     ),
     fault(
         "slack-given-to-each-shard",
-        "every debit shard may mark_unknown all of the slack, and not its part of it",
+        "every debit shard may use all of the slack, and not its part of it",
         _HOT,
         "shard: seen - part",
         "shard: seen - slack",

@@ -55,6 +55,8 @@ class Routes(Generic[ServicesT]):
 class UseCases(Generic[ServicesT, DepsT]):
     """Registers operations that only call one use case with their validated parameters.
 
+    An operation whose endpoint is declared with other parameters is refused at once.
+
     The use case takes them in this order: {id}, the body or query, the call, the dependencies.
     """
 
@@ -62,7 +64,8 @@ class UseCases(Generic[ServicesT, DepsT]):
     dependencies: Callable[[ServicesT], DepsT]
 
     def with_id(self, operation: str, use_case: Callable[[str, Call, DepsT], Answer]) -> None:
-        """An operation on the resource {id}, without a body or query."""
+        """An operation on the resource {id}; of a body or query nothing is used but its checks."""
+        self._require(operation, has_id=True)
 
         @self.routes.handles(operation)
         def handle(request: Request, services: ServicesT) -> Answer:
@@ -75,6 +78,7 @@ class UseCases(Generic[ServicesT, DepsT]):
         shape: type[ShapeT],
     ) -> None:
         """An operation with a body."""
+        self._require(operation, body=shape)
 
         @self.routes.handles(operation)
         def handle(request: Request, services: ServicesT) -> Answer:
@@ -88,6 +92,7 @@ class UseCases(Generic[ServicesT, DepsT]):
         shape: type[ShapeT],
     ) -> None:
         """An operation on the resource {id} with a body."""
+        self._require(operation, has_id=True, body=shape)
 
         @self.routes.handles(operation)
         def handle(request: Request, services: ServicesT) -> Answer:
@@ -101,6 +106,7 @@ class UseCases(Generic[ServicesT, DepsT]):
         shape: type[ShapeT],
     ) -> None:
         """An operation with a query string."""
+        self._require(operation, query=shape)
 
         @self.routes.handles(operation)
         def handle(request: Request, services: ServicesT) -> Answer:
@@ -114,8 +120,22 @@ class UseCases(Generic[ServicesT, DepsT]):
         shape: type[ShapeT],
     ) -> None:
         """An operation on the resource {id} with a query string."""
+        self._require(operation, has_id=True, query=shape)
 
         @self.routes.handles(operation)
         def handle(request: Request, services: ServicesT) -> Answer:
             deps = self.dependencies(services)
             return use_case(request.path_id, request.query(shape), request.authenticated, deps)
+
+    def _require(
+        self,
+        operation: str,
+        *,
+        has_id: bool = False,
+        body: type[BaseModel] | None = None,
+        query: type[BaseModel] | None = None,
+    ) -> None:
+        endpoint = self.routes.endpoints[operation]
+        assert ("{id}" in endpoint.path) == has_id, f"{operation}: its path is {endpoint.path}"
+        assert body in (None, endpoint.body), f"{operation} has the body {endpoint.body}"
+        assert query in (None, endpoint.query), f"{operation} has the query {endpoint.query}"

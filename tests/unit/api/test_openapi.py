@@ -19,6 +19,9 @@ from runtime.functions.composition.query_services import QueryServices, query_se
 from runtime.functions.http.function import HttpFunction
 from runtime.functions.http.routes import Routes
 from runtime.http.endpoint import Endpoint
+from runtime.http.problem import Health
+from runtime.ledger.accounts.api import AccountQuery
+from runtime.payments.api import PaymentRequest
 
 PINNED = Path(__file__).resolve().parents[3] / "docs" / "openapi.json"
 
@@ -119,3 +122,14 @@ def test_the_documents_text_cannot_close_the_pages_script() -> None:
     page = DOCS_PAGE.answer({"accept-encoding": "gzip"})
     body = gzip.decompress(base64.b64decode(page.body or "")).decode()
     assert body.count("</script>") == 2
+
+
+def test_an_operation_with_other_parameters_than_its_endpoint_cannot_be_declared() -> None:
+    routes: Routes[QueryServices] = Routes("query")
+    use_cases = routes.using(lambda services: services)
+    with pytest.raises(AssertionError, match="listPayments: its path is /v1/payments"):
+        use_cases.with_id("listPayments", lambda *_: Health(stage="test"))
+    with pytest.raises(AssertionError, match="listPayments has the query"):
+        use_cases.with_query("listPayments", lambda *_: Health(stage="test"), AccountQuery)
+    with pytest.raises(AssertionError, match="getPayment has the body None"):
+        use_cases.with_id_and_body("getPayment", lambda *_: Health(stage="test"), PaymentRequest)
