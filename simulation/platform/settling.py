@@ -58,6 +58,7 @@ def settle(platform: Platform) -> None:
         _finish(platform)
     _come_back(platform)
     _run(platform, "poll")
+    platform.scheduler.sleep(ROUND_SECONDS)  # what it found becomes webhooks, which may fail
     _redeliver(platform)
     platform.acquirer.correct_all()
     platform.scheduler.sleep(ROUND_SECONDS)
