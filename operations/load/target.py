@@ -89,7 +89,7 @@ def connect(wanted: Wanted, seconds: float, workspace: Workspace, progress: Prog
     """A client with the token that the run starts from: an operator's, or a merchant's.
 
     Raises:
-        LocalError: the stage cannot be reached, or there is no token for it.
+        LocalError: the stage cannot be reached, or its token is missing.
     """
     if wanted.stage in (None, LOCAL):
         port = os.environ.get("PORT") or None

@@ -65,7 +65,7 @@ class _CachedValue(Generic[Known]):
     def value(self, suffices: Callable[[Known], bool] = lambda _: True) -> Known:
         """The value, refreshed if it is stale or does not suffice.
 
-        Raises TokenRefused if there is no value, or only one older than `max_stale_seconds`.
+        Raises TokenRefused without a value, or with one older than `max_stale_seconds`.
         """
         now = self._times.monotonic()
         stale = now - self._read_at >= self._times.keep_seconds

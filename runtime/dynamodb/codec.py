@@ -66,15 +66,15 @@ class NoCipher:
 
     def encrypt(self, place: FieldLocation, plaintext: bytes) -> NoReturn:
         """Always fails."""
-        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; there is no key")
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; the key is missing")
 
     def decrypt(self, place: FieldLocation, ciphertext: bytes) -> NoReturn:
         """Always fails."""
-        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; there is no key")
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; the key is missing")
 
     def is_current(self, place: FieldLocation, ciphertext: bytes) -> NoReturn:
         """Always fails."""
-        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; there is no key")
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; the key is missing")
 
 
 def serialize(value: Any) -> Any:

@@ -39,7 +39,7 @@ class StoredAnswer:
 class HttpResponse:
     """A response in full. `base64_encoded`: the body is base64 text, and the gateway decodes it.
 
-    Without a `content_type` there is no body, as in a 304.
+    Without a `content_type` the body is empty, as in a 304.
     """
 
     status: int

@@ -14,7 +14,7 @@ Operation = Callable[..., Mapping[str, Any]]
 """One operation: keyword arguments are the members of its request in DynamoDB's typed JSON.
 
 Raises ClientError for an error that DynamoDB answers, botocore's ConnectionError or HTTPClientError
-if there is no usable answer: the operation may then have been executed.
+if no usable answer arrives: the operation may then have been executed.
 """
 
 
