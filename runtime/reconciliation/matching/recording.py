@@ -169,8 +169,14 @@ def _seen(line: ImportedLine | UnreadableLine, place: LinePlacement, draft: Draf
 
 
 def _known(identity: str, draft: Draft) -> tuple[SettlementIdentity | None, SettlementLine | None]:
+    """What is stored for an identity, and its line unless that was superseded.
+
+    An unreadable line may be corrected by one file and unreadable again in the next: that is
+    another line, because a superseded one stays as it is.
+    """
     known = draft.identity(identity)
-    return known, None if known is None else draft.line((known.settlement_id, known.line))
+    row = None if known is None else draft.line((known.settlement_id, known.line))
+    return known, None if row is not None and row.status is LineStatus.SUPERSEDED else row
 
 
 def _is_done(line: SettlementLine) -> bool:

@@ -187,6 +187,20 @@ def test_an_unreadable_line_of_a_file_in_progress_is_superseded_by_a_later_file(
     assert found[LineStatus.SUPERSEDED].exception_key is None
 
 
+def test_a_corrected_line_that_is_unreadable_again_becomes_another_row(
+    platform: Platform, shop: Shop
+) -> None:
+    shop.paid(amount=1000)
+    (capture,) = shop.transactions("capture")
+    unreadable = UnreadableLine(2, "fee '1,0O' is not a number")
+    for line in (unreadable, line_of(2, capture), unreadable):
+        settle(platform, shop.merchant, file_of(platform, shop.merchant), [line])
+    found = sorted(platform.rows(SettlementLine), key=lambda row: row.line)
+    statuses = [row.status for row in found]
+    assert statuses == [LineStatus.SUPERSEDED, LineStatus.MATCHED, LineStatus.INVALID]
+    assert [row.exception_key is None for row in found] == [True, True, False]
+
+
 def test_of_two_workers_on_one_chunk_one_settles_it(platform: Platform, shop: Shop) -> None:
     lines = sales(platform, shop, 30)
     file = file_of(platform, shop.merchant)

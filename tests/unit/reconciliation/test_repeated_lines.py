@@ -77,6 +77,21 @@ def test_an_unreadable_line_is_superseded_once_it_can_be_read() -> None:
     books.deltas_must_add_up()
 
 
+def test_a_corrected_line_that_is_unreadable_again_is_another_exception() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    books.settle("fil_1", [UnreadableLine(2, "net is not amount less fee")])
+    books.settle("fil_2", [capture(payment_id)])
+    (superseded,) = [row for row in books.lines() if row.status is LineStatus.SUPERSEDED]
+    books.settle("fil_3", [UnreadableLine(2, "net is not amount less fee")])
+    assert sorted(each.status for each in books.lines()) == ["invalid", "matched", "superseded"]
+    assert superseded in books.lines()
+    books.settle("fil_4", [capture(payment_id)])
+    statuses = sorted(each.status for each in books.lines())
+    assert statuses == ["matched", "superseded", "superseded"]
+    books.deltas_must_add_up()
+
+
 def test_a_line_without_a_counterpart_books_itself() -> None:
     books = SettlementBooks()
     judged(books, read_line(2, type=LineType.FEE, amount=-50))
