@@ -5,21 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from benchmarks import (
-    bytecode,
-    card_scan,
-    client,
-    encryption,
-    export,
-    payout,
-    queries,
-    reconcile,
-    request_cpu,
-    resolver,
-    sale,
-    sale_bill,
-    transfer,
-)
+from benchmarks.batches import export, payout, reconcile, resolver
+from benchmarks.bill import sale_bill
+from benchmarks.requests import bytecode, card_scan, client, encryption, queries, request_cpu
+from benchmarks.rivals import sale, transfer
 from benchmarks.setting import Benchmark
 
 BENCHMARKS: Final[Mapping[str, Benchmark]] = {

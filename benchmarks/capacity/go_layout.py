@@ -9,10 +9,10 @@ from datetime import datetime
 from random import Random
 from typing import Any, Final
 
-from benchmarks.baseline_tables import create_tables
 from benchmarks.capacity.footprint import Footprint, Touch
 from benchmarks.capacity.keys import Place, Templates
-from benchmarks.sale_baselines import TABLES, GoSales
+from benchmarks.rivals.baseline_tables import create_tables
+from benchmarks.rivals.sale_baselines import TABLES, GoSales
 from runtime.core.ids import RANDOM_BYTES, id_at
 from runtime.dynamodb.capacity import Consistency, TableLayout, read_units, write_units
 from runtime.payments.processors.port import ChargeRequest

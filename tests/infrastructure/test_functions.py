@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.sale_bill import MEMORY_MEGABYTES
+from benchmarks.bill.sale_bill import MEMORY_MEGABYTES
 from operations.redrive import LIVE
 from runtime.core.errors import IntegrityError, KeyForgotten
 from runtime.settings import PaymentTiming, ProcessSettings, Settings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.counted_stage import ARCHIVE, DELIVER, PROCESS, PROJECT, Clock, VirtualThreads
-from benchmarks.sale_bill import MEMORY_MEGABYTES, SERVICES, Shop
-from benchmarks.sale_report import MOST_TRIPS, MOST_UNITS
+from benchmarks.bill.counted_stage import ARCHIVE, DELIVER, PROCESS, PROJECT, Clock, VirtualThreads
+from benchmarks.bill.sale_bill import MEMORY_MEGABYTES, SERVICES, Shop
+from benchmarks.rivals.sale_report import MOST_TRIPS, MOST_UNITS
 
 
 def test_work_on_threads_takes_as_long_as_the_busiest_of_them() -> None:

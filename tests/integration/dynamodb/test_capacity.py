@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.meter import Meter, NotMetered, Traffic
+from benchmarks.bill.meter import Meter, NotMetered, Traffic
 from tests.support.engines.engine import Engine
 from tests.support.engines.faults import Fault, Faults, at_commit
 from tests.support.platform import Platform

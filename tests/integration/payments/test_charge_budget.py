@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.charge_workload import (
+from benchmarks.rivals.charge_workload import (
     ChargeWorkload,
     SalePrice,
     price_of_sale,

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from benchmarks.prices import price_of
+from benchmarks.bill.prices import price_of
 from runtime.core.errors import Unavailable
 from runtime.core.timestamps import to_epoch_seconds
 from runtime.dynamodb.index_shards import bucket_for, rest_bucket, retry_bucket

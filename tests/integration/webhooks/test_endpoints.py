@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from benchmarks.prices import price_of
+from benchmarks.bill.prices import price_of
 from runtime.core.errors import Unavailable
 from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_datetime, to_timestamp

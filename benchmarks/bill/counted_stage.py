@@ -20,7 +20,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from benchmarks.meter import Meter
+from benchmarks.bill.meter import Meter
 from runtime.core.observability import logger
 from runtime.core.outside import Outside
 from runtime.dynamodb.codec import Codec, NoCipher

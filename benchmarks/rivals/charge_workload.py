@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.prices import Price, derived_units, price_of, stored
+from benchmarks.bill.prices import Price, derived_units, price_of, stored
 from runtime.customers.api import MethodRequest
 from runtime.customers.models import MethodType
 from runtime.customers.payment_methods import add_method

@@ -1,7 +1,7 @@
 """A DynamoDB in a process of its own that answers each operation at once, with one answer.
 
-`python -m benchmarks.instant_server` reads the answers from its input, a JSON object of operations
-and their base64 bodies, prints its port, and serves until its input is closed.
+`python -m benchmarks.requests.instant_server` reads the answers from its input, a JSON object of
+operations and their base64 bodies, prints its port, and serves until its input is closed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def instant_server(answers: Mapping[str, bytes]) -> Iterator[str]:
     """The URL of a server that answers while the block runs."""
     encoded = {name: base64.b64encode(body).decode() for name, body in answers.items()}
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.instant_server"],
+        [sys.executable, "-m", "benchmarks.requests.instant_server"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from benchmarks.client import lambda_environment
-from benchmarks.instant_server import instant_server
+from benchmarks.requests.client import lambda_environment
+from benchmarks.requests.instant_server import instant_server
 from runtime.functions.composition import aws_clients
 
 ITEM: Final[dict[str, Any]] = {

@@ -23,8 +23,8 @@ from aws_lambda_powertools.utilities.idempotency import (
     idempotent_function,
 )
 
-from benchmarks.baseline_tables import Layout
-from benchmarks.charge_workload import SALE, USER_AGENT, ChargeWorkload
+from benchmarks.rivals.baseline_tables import Layout
+from benchmarks.rivals.charge_workload import SALE, USER_AGENT, ChargeWorkload
 from runtime.core.timestamps import to_epoch_seconds, to_timestamp
 from runtime.dynamodb.codec import serialize
 from runtime.dynamodb.expressions import Put, Write

@@ -17,7 +17,7 @@ from jwt.algorithms import RSAAlgorithm
 from rich.box import SIMPLE
 from rich.table import Table
 
-from benchmarks.services import SALE, a_call, services_of
+from benchmarks.requests.services import SALE, a_call, services_of
 from benchmarks.setting import BenchmarkDependencies
 from runtime.access.token_keys import PublicKeys
 from runtime.access.tokens import TokenKeys, verify_token

@@ -18,9 +18,9 @@ from typing import Any, Final
 from rich.box import SIMPLE
 from rich.table import Table
 
-from benchmarks.instant_server import instant_server
-from benchmarks.replay import Exchange, recorded
-from benchmarks.request_cpu import (
+from benchmarks.requests.instant_server import instant_server
+from benchmarks.requests.replay import Exchange, recorded
+from benchmarks.requests.request_cpu import (
     PAYMENTS_OF_A_LIST,
     Scenario,
     Shop,

@@ -14,9 +14,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmarks import list_prices as prices
-from benchmarks.client_cpu import client_cpu_seconds
-from benchmarks.counted_stage import (
+from benchmarks.bill import list_prices as prices
+from benchmarks.bill.counted_stage import (
     ARCHIVE,
     DELIVER,
     PARTNER_SECONDS,
@@ -27,8 +26,9 @@ from benchmarks.counted_stage import (
     CountedStage,
     Use,
 )
-from benchmarks.prices import by_place
-from benchmarks.request_cpu import SALE
+from benchmarks.bill.prices import by_place
+from benchmarks.requests.client_cpu import client_cpu_seconds
+from benchmarks.requests.request_cpu import SALE
 from benchmarks.setting import BenchmarkDependencies
 from simulation.partners.receivers import Endpoints
 from simulation.platform.http import EVERYTHING, OPERATOR, HttpRequest, token

@@ -17,11 +17,16 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final
 
-from benchmarks import sale_baselines as rivals
-from benchmarks.baseline_tables import create_tables
-from benchmarks.charge_workload import ChargeWorkload, price_of_sale, price_of_variant, variants
-from benchmarks.prices import price_of
-from benchmarks.sale_report import (
+from benchmarks.bill.prices import price_of
+from benchmarks.rivals import sale_baselines as rivals
+from benchmarks.rivals.baseline_tables import create_tables
+from benchmarks.rivals.charge_workload import (
+    ChargeWorkload,
+    price_of_sale,
+    price_of_variant,
+    variants,
+)
+from benchmarks.rivals.sale_report import (
     Way,
     print_comparison,
     print_deaths,

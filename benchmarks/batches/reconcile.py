@@ -22,8 +22,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmarks.prices import Price, by_place, price_of
-from benchmarks.reconcile_worker import MemoryQueue, Order, Report, dependencies_on
+from benchmarks.batches.reconcile_worker import MemoryQueue, Order, Report, dependencies_on
+from benchmarks.bill.prices import Price, by_place, price_of
 from benchmarks.setting import BenchmarkDependencies, quiet
 from local.errors import LocalError
 from runtime.dynamodb.index_shards import LEAST_UNSETTLED_BUCKETS
@@ -196,7 +196,7 @@ def _worker(platform: Platform, path: Path, messages: list[str]) -> Report:
         messages=tuple(messages),
     )
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.reconcile_worker"],
+        [sys.executable, "-m", "benchmarks.batches.reconcile_worker"],
         input=order.model_dump_json(),
         capture_output=True,
         check=False,

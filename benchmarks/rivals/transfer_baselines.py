@@ -21,7 +21,7 @@ from pynamodb.exceptions import PynamoDBException
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from benchmarks.baseline_tables import Layout
+from benchmarks.rivals.baseline_tables import Layout
 
 BACKOFF_SECONDS: Final = 0.025
 ACCOUNTS, PAYMENTS, AUDIT = "rival-accounts", "rival-payments", "rival-audit"

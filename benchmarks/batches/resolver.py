@@ -16,7 +16,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.prices import price_of
+from benchmarks.bill.prices import price_of
 from benchmarks.setting import BenchmarkDependencies, quiet
 from runtime.core.fair_run import RunLimits
 from runtime.settings import (

@@ -23,7 +23,7 @@ import boto3
 from rich.box import SIMPLE
 from rich.table import Table
 
-from benchmarks.replay import Recording, recorded, replayed
+from benchmarks.requests.replay import Recording, recorded, replayed
 from benchmarks.setting import BenchmarkDependencies
 from local.errors import LocalError
 from runtime.core.observability import logger
@@ -39,7 +39,9 @@ from tests.support.http import OPERATOR, Context, environment, http_event, make_
 ROUNDS: Final = 5
 """The best of this many rounds counts: other processes can only make a round slower."""
 WARM_REQUESTS: Final = 20
-_HINT: Final = "The benchmark's requests no longer fit the API: update benchmarks/request_cpu.py."
+_HINT: Final = (
+    "The benchmark's requests no longer fit the API: update benchmarks/requests/request_cpu.py."
+)
 PAYMENTS_OF_A_LIST: Final = 20
 
 HEADERS: Final = {

@@ -1,6 +1,6 @@
 """One worker of an export, in a process of its own, so that its memory can be measured.
 
-`python -m benchmarks.export_worker FILE.json`: a `Job`; leaves a `Done` in FILE.done.
+`python -m benchmarks.batches.export_worker FILE.json`: a `Job`; leaves a `Done` in FILE.done.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import IO, Any, Final
 
 from pydantic import BaseModel
 
-from benchmarks.meter import Traffic
+from benchmarks.bill.meter import Traffic
 from runtime.dynamodb.codec import Codec, NoCipher
 from runtime.dynamodb.store import Store
 from runtime.functions.composition.real_outside import real_outside

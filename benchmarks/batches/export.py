@@ -15,8 +15,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.export_worker import Done, Job, export_reads
-from benchmarks.meter import Meter
+from benchmarks.batches.export_worker import Done, Job, export_reads
+from benchmarks.bill.meter import Meter
 from benchmarks.setting import BenchmarkDependencies, quiet
 from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_timestamp
@@ -131,7 +131,9 @@ def _measured(
             directory=directory,
         )
         file.write_text(job.model_dump_json())
-        subprocess.run([sys.executable, "-m", "benchmarks.export_worker", str(file)], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.batches.export_worker", str(file)], check=True
+        )
         done = Done.model_validate_json(file.with_suffix(".done").read_text())
         export = ExportRepository(platform.store).get(export_id, UNRESTRICTED)
         assert export is not None  # noqa: S101 - it was just asked for

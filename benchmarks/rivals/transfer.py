@@ -20,9 +20,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmarks import transfer_baselines as rivals
-from benchmarks.baseline_tables import create_tables
-from benchmarks.prices import Price, by_place, price_of, price_of_ours
+from benchmarks.bill.prices import Price, by_place, price_of, price_of_ours
+from benchmarks.rivals import transfer_baselines as rivals
+from benchmarks.rivals.baseline_tables import create_tables
 from benchmarks.setting import BenchmarkDependencies, Size
 from local.errors import LocalError
 from runtime.core.scope import UNRESTRICTED

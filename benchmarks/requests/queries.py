@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 from rich.box import SIMPLE
 from rich.table import Column, Table
 
-from benchmarks.counted_stage import PLAIN_SECONDS, CountedStage
-from benchmarks.list_prices import MILLION, READ_UNIT
-from benchmarks.request_cpu import HEADERS, SALE, Scenario, cpu_us, record, stage
+from benchmarks.bill.counted_stage import PLAIN_SECONDS, CountedStage
+from benchmarks.bill.list_prices import MILLION, READ_UNIT
+from benchmarks.requests.request_cpu import HEADERS, SALE, Scenario, cpu_us, record, stage
 from benchmarks.setting import BenchmarkDependencies
 from runtime.encryption.models import DataKey
 from runtime.functions.composition.query_services import query_services

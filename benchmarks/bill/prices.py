@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.meter import ItemWrite, Meter
+from benchmarks.bill.meter import ItemWrite, Meter
 from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.store import Store
 from runtime.functions.composition.projector import Projector

@@ -18,7 +18,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmarks.prices import Price, by_place, price_of
+from benchmarks.bill.prices import Price, by_place, price_of
 from benchmarks.setting import BenchmarkDependencies
 from runtime.dynamodb.store import BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS
 from runtime.ledger.hot_accounts.rules import DEBIT_SHARDS

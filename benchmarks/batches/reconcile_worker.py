@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from benchmarks.meter import Traffic
+from benchmarks.bill.meter import Traffic
 from runtime.alerts.repository import AlertRepository
 from runtime.core.observability import logger
 from runtime.dynamodb.codec import Codec, NoCipher

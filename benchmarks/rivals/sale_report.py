@@ -10,10 +10,10 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmarks.charge_workload import SalePrice, Variant
-from benchmarks.list_prices import MILLION, READ_UNIT, WRITE_UNIT
-from benchmarks.prices import Price, by_place
-from benchmarks.sale_baselines import AUDIT, Sell
+from benchmarks.bill.list_prices import MILLION, READ_UNIT, WRITE_UNIT
+from benchmarks.bill.prices import Price, by_place
+from benchmarks.rivals.charge_workload import SalePrice, Variant
+from benchmarks.rivals.sale_baselines import AUDIT, Sell
 from runtime.ledger.hot_accounts.repository import MAX_SHARD_CREDITS
 
 MOST_TRIPS, MOST_UNITS, MOST_UNITS_OF_CUSTOMER = 2, 26, 30

@@ -1,0 +1,1 @@
+"""Work in bulk: exports, settlement files, payouts, the resolver."""

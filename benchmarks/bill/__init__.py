@@ -1,0 +1,1 @@
+"""Units, calls and dollars of an operation."""

@@ -1,0 +1,1 @@
+"""CPU time of single requests, and of the parts that they consist of."""

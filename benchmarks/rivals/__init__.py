@@ -1,0 +1,1 @@
+"""The platform compared with other ways to do the same."""
