@@ -12,13 +12,15 @@ OPEN_QUEUE = "open"
 """The platform's queues of open payments and operations (`gsi-open`); the stage sets their number
 of buckets (`open_buckets` in runtime/settings/payments.py)."""
 HOLD_QUEUE = "hold"
-HOLD_BUCKETS = 8
-"""Buckets of the platform's queue of open holds (`expiry-index`)."""
+HOLD_BUCKETS = 64
+"""Buckets of the platform's queue of open holds (`expiry-index`).
+
+A hold writes there twice: 64 x 1,000 units support 32,000 a second."""
 RETRY_QUEUE = "retry"
-RETRY_BUCKETS = 64
+RETRY_BUCKETS = 256
 """Buckets of the platform's queue of undelivered webhooks (`gsi-retry`).
 
-A delivery that succeeds at once writes there four times: 64 x 1,000 units support 16,000 a second.
+A delivery that succeeds at once writes there four times: 256 x 1,000 units support 64,000 a second.
 """
 REST_QUEUE = "rest"
 REST_BUCKETS = 64
@@ -76,9 +78,12 @@ def rest_bucket(merchant_bucket: str) -> str:
     """The bucket of a delivery whose endpoint is resting, from its merchant's bucket.
 
     All resting deliveries of an ordinary merchant are in one bucket, where they delay few others; a
-    merchant with several buckets, because it has many events, uses as many.
+    merchant with several buckets, because it has many events, uses as many, evenly.
     """
-    return bucket_for(REST_QUEUE, merchant_bucket, REST_BUCKETS)
+    merchant_id, _, number = merchant_bucket.rpartition("#")
+    return _in_a_row(
+        REST_QUEUE, REST_BUCKETS, merchant_id, int(number) if number.isdecimal() else 0
+    )
 
 
 def merchant_list_bucket(merchant_id: str) -> str:
@@ -89,3 +94,12 @@ def merchant_list_bucket(merchant_id: str) -> str:
 def account_status_bucket(owner: str, status: str, account_id: str, buckets: int) -> str:
     """The bucket of an account in `status-index`, among the owner's accounts of that status."""
     return bucket_for(f"{owner}#{status}", account_id, buckets)
+
+
+def _in_a_row(queue: str, buckets: int, owner: str, number: int) -> str:
+    """The owner's bucket `number` among the `buckets` of a queue.
+
+    An owner's buckets are neighbors: as many different ones as there are numbers. If each were
+    hashed on its own, several would coincide, and be hot.
+    """
+    return bucket_key(queue, (crc32(owner.encode()) + number) % buckets)

@@ -24,12 +24,8 @@ from runtime.webhooks.repository import DueWebhook, WebhookRepository
 
 DUE_PAGE: Final = 50
 """Deliveries of one bucket to queue before moving on to the next bucket."""
-MAX_ORDINARY: Final = 10_000
-"""Deliveries queued per run; the next run takes the rest."""
-MAX_RESTED: Final = 5_000
-"""Deliveries of resting endpoints queued per run; a separate limit, so they displace no others."""
 STRIDE: Final = 79
-"""Distance between the first buckets of consecutive runs; visits all 128, neighbors far apart."""
+"""Distance between the first buckets of consecutive runs; visits all 320, neighbors far apart."""
 PARALLEL_WRITES: Final = 8
 QUEUED_GRACE: Final = timedelta(minutes=5)
 """Time to process a message before its delivery is queued again."""
@@ -56,43 +52,36 @@ class RetriesReport:
     finished: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Lane:
-    """The due deliveries of one bucket."""
-
-    queue: str
-    due: Iterator[DueWebhook]
-
-
 def queue_due(deps: DueDeliveriesDependencies) -> RetriesReport:
-    """Queue what is due, oldest first in each bucket. A failure does not stop the others.
+    """Queue what is due until `must_stop`, oldest first in each bucket.
 
-    Buckets take turns, one page each, so that a full bucket does not delay the others.
+    Buckets take turns, one page each, so that a full bucket does not delay the others: neither one
+    of a resting endpoint, nor an ordinary one. A failure does not stop the others.
     """
     report = RetriesReport()
     lanes = _lanes(deps)
-    left = {RETRY_QUEUE: MAX_ORDINARY, REST_QUEUE: MAX_RESTED}
     while lanes:
         lane = lanes.popleft()
-        page = list(islice(lane.due, min(DUE_PAGE, left[lane.queue])))
+        page = list(islice(lane, DUE_PAGE))
         if not page:
-            report.finished = report.finished and left[lane.queue] > 0
             continue
         if deps.must_stop():
             report.finished = False
             break
-        left[lane.queue] -= len(page)
         report.due += len(page)
         _queue(page, deps, report)
         lanes.append(lane)
     return report
 
 
-def _lanes(deps: DueDeliveriesDependencies) -> deque[_Lane]:
-    """All buckets, starting with a different one each minute in case runs end early."""
+def _lanes(deps: DueDeliveriesDependencies) -> deque[Iterator[DueWebhook]]:
+    """The due deliveries of each bucket.
+
+    Each minute another bucket is the first one, in case runs end early.
+    """
     now = deps.outside.now()
     lanes = deque(
-        _Lane(queue, deps.webhooks.due(bucket, to_timestamp(now), page_size=DUE_PAGE))
+        deps.webhooks.due(bucket, to_timestamp(now), page_size=DUE_PAGE)
         for queue, buckets in ((RETRY_QUEUE, RETRY_BUCKETS), (REST_QUEUE, REST_BUCKETS))
         for bucket in all_buckets(queue, buckets)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -120,6 +121,21 @@ def test_a_run_without_time_releases_nothing_and_the_next_run_does(
     assert held_out(ledger, payer) == 40
     assert expire(ledger, lambda: False) == ExpiryReport(due=1, expired=1)
     assert held_out(ledger, payer) == 0
+
+
+def test_a_run_releases_what_is_due_until_its_time_ends(ledger: LedgerPlatform) -> None:
+    payer, payee = ledger.open(opening=100), ledger.open()
+    for _ in range(5):
+        ledger.hold(payer, payee, 10)
+    ledger.platform.clock.advance(400 * DAY_SECONDS)
+    asked = count(1)
+    report = expire(ledger, lambda: next(asked) > 3)
+    assert report == ExpiryReport(due=3, expired=3, finished=False)
+    assert held_out(ledger, payer) == 20
+    assert expire(ledger, lambda: False) == ExpiryReport(due=2, expired=2)
+    assert held_out(ledger, payer) == 0
+    ledger.poller.drain()
+    ledger.must_be_verified()
 
 
 def test_a_hold_canceled_after_the_run_has_found_it_is_released_once(

@@ -13,7 +13,6 @@ from runtime.core.errors import Unavailable
 from runtime.core.timestamps import to_epoch_seconds
 from runtime.dynamodb.index_shards import bucket_for, rest_bucket, retry_bucket
 from runtime.merchants.models import MerchantProfile
-from runtime.webhooks import due_deliveries
 from runtime.webhooks.api import WebhookBody
 from runtime.webhooks.delivery import (
     ATTEMPT_LEASE,
@@ -335,24 +334,34 @@ def test_postponed_deliveries_have_their_own_index_shards_until_queued_again(
     assert len([row for row in after if row.retry_bucket == retry_bucket(row.id)]) == 1
 
 
-def test_a_dead_endpoint_with_many_deliveries_delays_no_ordinary_retry(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(due_deliveries, "MAX_RESTED", 60)
+def test_a_dead_endpoint_with_many_deliveries_delays_no_ordinary_retry(platform: Platform) -> None:
     post = Post(platform, FakeHttp())
     dead, well = platform.merchant(webhook_url=DEAD), platform.merchant(webhook_url=URL)
-    mountain = resting(post, dead, 160)
+    mountain = resting(post, dead, DUE_PAGE * 3 + 10)
     platform.clock.advance(1)
-    ordinary = [post.placed(well) for _ in range(20)]
+    ordinary = {post.placed(well).id for _ in range(20)}
     post.queue.waiting.clear()
     platform.clock.advance(60)
     report = post.sweep()
-    assert (report.queued, report.finished) == (80, False)
-    ids = {order.id for order in post.queue.history[-80:]}
-    assert {row.id for row in ordinary} < ids
-    assert len(ids & {row.id for row in mountain}) == 60
-    platform.clock.advance(60)
-    assert post.sweep().queued == 60  # the backlog shrinks with every run
+    assert (report.queued, report.finished) == (len(mountain) + 20, True)
+    queued = [order.id for order in post.queue.history[-report.queued :]]
+    assert ordinary <= set(queued[: DUE_PAGE + 20]), "behind at most one page of the mountain"
+
+
+def test_a_run_queues_what_is_due_until_its_time_ends(platform: Platform) -> None:
+    post = Post(platform, FakeHttp())
+    mountain = resting(post, platform.merchant(webhook_url=DEAD), DUE_PAGE * 4)
+    platform.clock.advance(61)
+    ends = platform.clock() + timedelta(seconds=35)
+
+    def must_stop() -> bool:
+        platform.clock.advance(10)  # one page takes ten seconds
+        return platform.clock() > ends
+
+    report = post.sweep(must_stop=must_stop)
+    assert (report.queued, report.finished) == (DUE_PAGE * 3, False)
+    report = post.sweep()
+    assert (report.queued, report.finished) == (len(mountain) - DUE_PAGE * 3, True)
 
 
 @pytest.mark.parametrize("minute", range(3))
