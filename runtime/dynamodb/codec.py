@@ -133,7 +133,8 @@ class Codec:
 
     def _seal(self, schema: TableSchema, name: str, row: BaseModel) -> bytes:
         document = json.dumps(_plain(getattr(row, name)), separators=(",", ":")).encode()
-        return self._cipher.encrypt(_place(schema, name, row.__dict__), _packed(document))
+        packed = _packed(document, schema.encrypted[name].words)
+        return self._cipher.encrypt(_place(schema, name, row.__dict__), packed)
 
     def to_row(self, schema: TableSchema, item: Item, view: type[RowT]) -> RowT:
         """`item` as `view`: the table's model, or a model with fewer of its fields.
@@ -155,7 +156,8 @@ class Codec:
     def _open(self, schema: TableSchema, name: str, values: Mapping[str, Any]) -> bytes:
         if not isinstance(values[name], bytes):
             raise IntegrityError(f"{schema.name}.{name} is stored in plain text")
-        return _unpacked(self._cipher.decrypt(_place(schema, name, values), values[name]))
+        packed = self._cipher.decrypt(_place(schema, name, values), values[name])
+        return _unpacked(packed, schema.encrypted[name].words)
 
 
 def _place(schema: TableSchema, attribute: str, values: Mapping[str, Any]) -> FieldLocation:
@@ -189,19 +191,20 @@ def _reader(view: type[BaseModel], name: str) -> TypeAdapter[Any]:
     return TypeAdapter(annotation)
 
 
-def _packed(document: bytes) -> bytes:
+def _packed(document: bytes, words: bytes) -> bytes:
     """The document, compressed if that is shorter: a stored response keeps its row below 1 KB.
 
     A zlib stream begins with 0x78 (RFC 1950), an `x`; a JSON document never does.
     """
-    deflated = zlib.compress(document)
+    deflater = zlib.compressobj(zdict=words)
+    deflated = deflater.compress(document) + deflater.flush()
     return deflated if len(deflated) < len(document) else document
 
 
-def _unpacked(document: bytes) -> bytes:
+def _unpacked(document: bytes, words: bytes) -> bytes:
     if document[:1] != _ZLIB_FIRST_BYTE:
         return document
-    inflater = zlib.decompressobj()
+    inflater = zlib.decompressobj(zdict=words)  # used only if the stream was made with it
     inflated = inflater.decompress(document, MAX_DOCUMENT_BYTES)
     if not inflater.eof:
         raise IntegrityError(f"an encrypted document has more than {MAX_DOCUMENT_BYTES} bytes")

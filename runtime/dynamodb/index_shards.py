@@ -20,7 +20,7 @@ RETRY_QUEUE = "retry"
 RETRY_BUCKETS = 256
 """Buckets of the platform's queue of undelivered webhooks (`gsi-retry`).
 
-A delivery that succeeds at once writes there four times: 256 x 1,000 units support 64,000 a second.
+A delivery that succeeds at once writes there twice: 256 x 1,000 units support 128,000 a second.
 """
 REST_QUEUE = "rest"
 REST_BUCKETS = 64

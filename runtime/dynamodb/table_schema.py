@@ -40,10 +40,13 @@ class Encrypted:
     """The field is encrypted with the data key of `subject`, wrapped by the KMS key for `purpose`.
 
     `subject` names the field whose value owns the data key; deleting that key destroys the value.
+    `words`: text that values have in common, for compressing them (RFC 1950, preset dictionary).
+    Stored values cannot be read without it, so it never changes.
     """
 
     purpose: Purpose
     subject: str = "id"
+    words: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,15 @@ ENDPOINT_ATTRIBUTES: Final = (
 """Attributes of a merchant with which webhooks are sent; the processor's keys are not among them.
 """
 
+DUE_ATTRIBUTES: Final = (
+    "id",
+    "version",
+    "merchant_id",
+    "status",
+    "next_retry",
+)
+"""Attributes of a webhook with which it is queued; its payload is not among them."""
+
 
 class ProjectSettings(Settings, frozen=True):
     """The function behind the tables' change streams."""
@@ -122,7 +131,9 @@ class RetriesSettings(Settings, frozen=True):
     """The scheduled function that queues webhooks that are due."""
 
     TABLE_USES: ClassVar[TableUses] = {
-        "webhooks": allow("UpdateItem", query=("gsi-retry",)),
+        "webhooks": allow(
+            "BatchGetItem", only=DUE_ATTRIBUTES, query=("gsi-retry",), update=("whk_*",)
+        ),
     }
 
     delivery_queue_url: str

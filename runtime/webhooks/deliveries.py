@@ -13,7 +13,7 @@ from runtime.core.scope import Scope
 from runtime.core.timestamps import to_epoch_seconds, to_timestamp
 from runtime.dynamodb.index_shards import all_buckets, retry_bucket
 from runtime.http.caller import require_found
-from runtime.http.pagination import Cursors, take_page
+from runtime.http.pagination import Cursors, read_in_batches, take_page
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import ClaimReader, create_once
@@ -22,9 +22,10 @@ from runtime.merchants.profiles import MerchantProfiles
 from runtime.webhooks.api import WebhookAnswer, WebhookList, WebhookQuery
 from runtime.webhooks.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.webhooks.models import EventType, WebhookState, WebhookStatus
-from runtime.webhooks.repository import WebhookEntry, WebhookRepository
+from runtime.webhooks.repository import WebhookRepository
 
 FILTERED_PAGE: Final = 100
+"""Deliveries read at once to find those of one status, and at most otherwise."""
 MAX_ATTEMPTS: Final = 10
 """Attempts when a delivery changes concurrently."""
 
@@ -64,21 +65,27 @@ def list_webhooks(query: WebhookQuery, call: Call, reads: WebhookReads) -> Webho
     """A page of the merchant's deliveries, newest first. Raises BadCursor, NotFound."""
     merchant = reads.merchants.require(call.caller.merchant(call.acting_for))
     cursor = reads.cursors.of(query, "webhooks", merchant.id)
+    size = FILTERED_PAGE if query.status is not None else min(query.limit + 1, FILTERED_PAGE)
     entries = reads.webhooks.newest_first(
         all_buckets(merchant.id, merchant.index_buckets),
         (query.event_type,) if query.event_type is not None else tuple(EventType),
         after_id=cursor.position,
-        page_size=FILTERED_PAGE if query.status is not None else query.limit + 1,
+        page_size=size,
+    )
+    rows = read_in_batches(
+        (entry.id for entry in entries),
+        lambda ids: reads.webhooks.states(ids, Scope(merchant.id)),
+        size=size,
     )
     page = take_page(
-        entries,
+        rows,
         limit=query.limit,
-        position=lambda entry: entry.id,
-        matches=lambda entry: _matches(entry, query),
+        position=lambda row: row.id,
+        matches=lambda row: query.status in (None, row.status) and not _is_over(row, call),
     )
-    rows = reads.webhooks.states([entry.id for entry in page.entries], Scope(merchant.id))
-    shown = (row for row in rows if query.status in (None, row.status) and not _is_over(row, call))
-    return WebhookList.from_items(map(webhook_answer, shown), cursor.after(page.next_position))
+    return WebhookList.from_items(
+        map(webhook_answer, page.entries), cursor.after(page.next_position)
+    )
 
 
 def redeliver(webhook_id: str, call: Call, deps: WebhookDependencies) -> StoredAnswer:
@@ -136,7 +143,3 @@ def _kept(webhook_id: str, call: Call, webhooks: WebhookRepository) -> WebhookSt
 def _is_over(row: WebhookState, call: Call) -> bool:
     is_final = row.status is not WebhookStatus.PENDING
     return is_final and row.expires_at <= to_epoch_seconds(call.now)
-
-
-def _matches(entry: WebhookEntry, query: WebhookQuery) -> bool:
-    return query.status in (None, entry.status)

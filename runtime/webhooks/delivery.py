@@ -186,15 +186,25 @@ def _claimed(row: Webhook, endpoint: Endpoint, deps: DeliveryDependencies) -> We
         attempts=row.attempts + 1,
         url=endpoint.url,
         last_attempt=to_timestamp(began),
-        retry_bucket=retry_bucket(row.id),
-        next_retry=to_timestamp(began + ATTEMPT_LEASE),
         cause=deps.outside.new_id("att", began),
+        **_lease(row, began),
     )
     try:
         deps.webhooks.move(row, claimed)
     except StaleWrite:
         return None
     return claimed
+
+
+def _lease(row: Webhook, began: datetime) -> dict[str, Any]:
+    """When the delivery is due again if this worker dies.
+
+    If it is due late enough anyway, it stays so: to move it within `gsi-retry` costs two writes.
+    """
+    ends, bucket = to_timestamp(began + ATTEMPT_LEASE), retry_bucket(row.id)
+    if row.retry_bucket == bucket and (row.next_retry or "") >= ends:
+        return {}
+    return {"retry_bucket": bucket, "next_retry": ends}
 
 
 def _attempt(claimed: Webhook, endpoint: Endpoint, deps: DeliveryDependencies) -> DeliveryOutcome:

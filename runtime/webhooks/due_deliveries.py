@@ -20,7 +20,7 @@ from runtime.dynamodb.index_shards import (
     all_buckets,
 )
 from runtime.webhooks.delivery_queue import DeliveryOrder, DeliveryQueue
-from runtime.webhooks.repository import DueWebhook, WebhookRepository
+from runtime.webhooks.repository import DueWebhook, WebhookEntry, WebhookRepository
 
 DUE_PAGE: Final = 50
 """Deliveries of one bucket to queue before moving on to the next bucket."""
@@ -74,7 +74,7 @@ def queue_due(deps: DueDeliveriesDependencies) -> RetriesReport:
     return report
 
 
-def _lanes(deps: DueDeliveriesDependencies) -> deque[Iterator[DueWebhook]]:
+def _lanes(deps: DueDeliveriesDependencies) -> deque[Iterator[WebhookEntry]]:
     """The due deliveries of each bucket.
 
     Each minute another bucket is the first one, in case runs end early.
@@ -90,16 +90,18 @@ def _lanes(deps: DueDeliveriesDependencies) -> deque[Iterator[DueWebhook]]:
 
 
 def _queue(
-    page: Sequence[DueWebhook], deps: DueDeliveriesDependencies, report: RetriesReport
+    page: Sequence[WebhookEntry], deps: DueDeliveriesDependencies, report: RetriesReport
 ) -> None:
     """Postpone the deliveries, then send: those not sent become due again later."""
+    rows = deps.webhooks.still_due(page, to_timestamp(deps.outside.now()))
+    report.gone_on += len(page) - len(rows)
     with deps.outside.threads(PARALLEL_WRITES) as pool:
-        taken = list(pool.map(lambda due: _put_off(due, deps), page))
+        taken = list(pool.map(lambda due: _put_off(due, deps), rows))
     report.failed += taken.count(None)
     report.gone_on += taken.count(False)
     orders = [
         DeliveryOrder(id=due.id, version=due.version + 1, merchant_id=due.merchant_id)
-        for due, is_ours in zip(page, taken, strict=True)
+        for due, is_ours in zip(rows, taken, strict=True)
         if is_ours
     ]
     unsent = len(deps.queue.send_all(orders))  # due again after QUEUED_GRACE

@@ -4,15 +4,40 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from runtime.core.fields import EpochSeconds, Timestamp
 from runtime.dynamodb.record import Record
-from runtime.dynamodb.schema import Encrypted, Row, Ttl, partition, shown_in, sort
+from runtime.dynamodb.schema import Encrypted, Row, Ttl, UnlessDefault, partition, sort
 
 _URL_HASH_CHARACTERS = 32
+
+_PAYLOAD_WORDS: Final = (
+    rb"\"rows\":null,\"sha256\":null,\"kind\":\"payments\",\"format\":\"csv\",\"completed_at\":null"
+    rb",\"locked_until\":null,\"detail\":{\"entity_id\":\"account_number\":null,\"account_type\":\""
+    rb"wallet\",\"posting\":\"immediate\",\"balance\":0,\"held_out\":0,\"held_in\":0,\"available\":"
+    rb"0,\"credit_limit\":0,\"formatted_balance\":\"0.00 USD\",\"as_of\":\"type\":\"settlement.comp"
+    rb"leted\",\"date\":\"2026-\",\"payout_reference\":null,\"source\":\"rejection_reason\":null,\""
+    rb"file_ids\":[],\"counts\":{},\"open_exceptions\":0,\"totals\":{},\"by_type\":{},\"payout\":nu"
+    rb"ll,\"remainder\":null\"type\":\"transfer.processed\",\"legs\":[{\"from_account_id\":\"acc_\""
+    rb",\"to_account_id\":\"acc_\",\"amount\":],\"status\":\"processed\",\"posted_amount\":null,\"e"
+    rb"xpires_at\":null,\"processed_at\":null,\"balances_after\":{}\"type\":\"refund.succeeded\",\""
+    rb"payment_id\":\"pay_\",\"type\":\"refund\",\"fee\":0,\"processor_id\":\"\",\"response_code\":"
+    rb"\"approved\",\"response_text\":\"Approved\",\"reason\":null,\"settlement_id\":null,\"audit_t"
+    rb"rail\":[{\"status\":\"failed\",\"at\":\"2026-\",\"by\":\"{\"id\":\"whk_01K\",\"type\":\"paym"
+    rb"ent.succeeded\",\"created\":\"2026-03-14T00:00:00.000Z\",\"sequence\":2,\"data\":{\"id\":\"p"
+    rb"ay_01K\",\"merchant_id\":\"mer_01K\",\"amount\":0,\"currency\":\"EUR\",\"currency\":\"USD\","
+    rb"\"status\":\"succeeded\",\"capture_method\":\"automatic\",\"amount_capturable\":0,\"amount_c"
+    rb"aptured\":0,\"amount_refunded\":0,\"payment_method\":\"tok_\",\"customer_id\":null,\"descrip"
+    rb"tion\":null,\"statement_descriptor\":null,\"metadata\":{\"order_id\":\"\"},\"failure_code\":"
+    rb"null,\"failure_reason\":null,\"dispute_status\":null,\"version\":2,\"created_at\":\"2026-03-"
+    rb"14T00:00:00.000Z\",\"updated_at\":\"2026-03-14T00:00:00.000Z\"}}"
+)
+"""What payloads have in common, as stored (a JSON string): the payment of a sale, the most frequent
+one, comes last. With it a payload takes 181 bytes instead of 407, and its row stays below 1 KB.
+Never change it: stored payloads cannot be read without it."""
 
 
 class WebhookStatus(StrEnum):
@@ -49,14 +74,14 @@ class WebhookState(Record, frozen=True):
     """A delivery without its payload; reading it needs no encryption key.
 
     Every change increments `version`, and writers name the version they read, so that of two
-    concurrent writers one fails. `url` is the target of the last attempt, or of the first.
+    concurrent writers one fails. The indexes contain keys alone, so an attempt changes no entry
+    unless it changes `next_retry`. `url` is the target of the last attempt, or of the first.
     `attempts_before`: attempts before the last manual redelivery, from which the retry schedule
     counts. `by_hand`: redelivered manually, so it is sent even to an endpoint that is gone.
     """
 
     id: Annotated[str, partition()]
-    version: Annotated[int, shown_in("gsi-retry")] = 1
-    merchant_id: Annotated[str, shown_in("gsi-retry")]
+    merchant_id: str
     merchant_bucket: Annotated[str, partition("gsi-merchant")]
     event_key: Annotated[str, sort("gsi-merchant")]
     retry_bucket: Annotated[str | None, partition("gsi-retry")] = None
@@ -65,9 +90,9 @@ class WebhookState(Record, frozen=True):
     sequence: int
     payment_id: str | None = None
     url: str
-    status: Annotated[WebhookStatus, shown_in("gsi-merchant")] = WebhookStatus.PENDING
+    status: WebhookStatus = WebhookStatus.PENDING
     attempts: int = 0
-    attempts_before: int = 0
+    attempts_before: Annotated[int, UnlessDefault()] = 0
     by_hand: bool | None = None
     last_attempt: Timestamp | None = None
     response_code: int | None = None
@@ -79,7 +104,9 @@ class WebhookState(Record, frozen=True):
 class Webhook(WebhookState, table="webhooks", frozen=True):
     """One event for one endpoint. `payload` is the exact request body."""
 
-    payload: Annotated[str, Encrypted("pii", subject="merchant_id"), Field(repr=False)]
+    payload: Annotated[
+        str, Encrypted("pii", subject="merchant_id", words=_PAYLOAD_WORDS), Field(repr=False)
+    ]
 
 
 class EndpointHealth(Row, frozen=True):

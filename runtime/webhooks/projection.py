@@ -1,6 +1,6 @@
 """Change streams to webhooks: one delivery per event of a merchant with an endpoint.
 
-A row is written before its message is sent, and is due a minute later, so a message that is lost
+A row is written before its message is sent, and is due two minutes later, so a message that is lost
 or cannot be sent is made up for by the scheduled queue of due deliveries (due_deliveries.py). A
 redelivered record finds its row, and queues it again if it has not been attempted.
 """
@@ -41,14 +41,16 @@ from runtime.reconciliation.settlements.models import Settlement
 from runtime.reporting.exports.models import Export
 from runtime.streams.records import Change, Failed, Parking, park_record
 from runtime.webhooks.api import ExportData, LockedCustomer, WebhookBody
+from runtime.webhooks.delivery import ATTEMPT_LEASE
 from runtime.webhooks.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.webhooks.events import Event, event_of
 from runtime.webhooks.models import Webhook, WebhookStatus, event_key
 
 PARALLEL_WRITES: Final = 8
 """Rows written in parallel: they are independent, and a Lambda has little CPU."""
-MESSAGE_GRACE: Final = timedelta(seconds=60)
-"""Time for the first message to arrive before it is considered lost."""
+MESSAGE_GRACE: Final = 2 * ATTEMPT_LEASE
+"""Time for the first message to arrive before it is considered lost. An attempt that begins within
+the first half needs no later time for its lease, so it leaves `gsi-retry` unchanged."""
 PROJECTED_BY: Final = "system:project"
 
 
@@ -72,8 +74,8 @@ class WebhookProjection:
     def __call__(self, changes: Sequence[Change]) -> Failed:
         """Write and queue new deliveries. Returns the records to retry.
 
-        A delivery that was written but not queued is not retried: it is due in a minute anyway, and
-        an outage of the queue must not block the other projections.
+        A delivery that was written but not queued is not retried: it is due in two minutes anyway,
+        and an outage of the queue must not block the other projections.
         """
         failed: set[str] = set()
         wanted = [

@@ -33,19 +33,19 @@ _AFTER_ALL_IDS = "~"
 
 
 class WebhookEntry(BaseModel, frozen=True, hide_input_in_errors=True):
-    """A delivery as projected into `gsi-merchant`."""
+    """A delivery as projected into an index."""
 
     id: str
-    status: WebhookStatus
 
 
 class DueWebhook(BaseModel, frozen=True, hide_input_in_errors=True):
-    """A delivery as projected into `gsi-retry`."""
+    """A delivery as far as needed to queue it."""
 
     id: str
     version: int
     merchant_id: str
-    next_retry: Timestamp
+    status: WebhookStatus
+    next_retry: Timestamp | None = None
 
 
 class WebhookRepository:
@@ -106,15 +106,27 @@ class WebhookRepository:
         unchanged = (equals("version", due.version), equals("status", WebhookStatus.PENDING))
         return self._store.update_alone(step.when(*unchanged)) is None
 
-    def due(self, bucket: str, at: Timestamp, *, page_size: int) -> Iterator[DueWebhook]:
+    def due(self, bucket: str, at: Timestamp, *, page_size: int) -> Iterator[WebhookEntry]:
         """Deliveries of one bucket that are due at `at`, oldest first."""
         return self._store.query(
             Webhook,
-            DueWebhook,
+            WebhookEntry,
             [equals("retry_bucket", bucket), at_most("next_retry", at)],
             index="gsi-retry",
             page_size=page_size,
         )
+
+    def still_due(self, entries: Sequence[WebhookEntry], at: Timestamp) -> list[DueWebhook]:
+        """Those that are pending and due at `at`: the index may lag behind the rows."""
+        keys = [{"id": entry.id} for entry in entries]
+        rows = self._store.get_many(Webhook, keys, DueWebhook, UNRESTRICTED)
+        return [
+            row
+            for row in rows
+            if row.status is WebhookStatus.PENDING
+            and row.next_retry is not None
+            and row.next_retry <= at
+        ]
 
     def newest_first(
         self,

@@ -110,7 +110,7 @@ DERIVED: Final[tuple[Mutation, ...]] = (
         "crashed-delivery-forgotten",
         "a delivery that is being attempted is not due",
         _DELIVERY,
-        "        retry_bucket=retry_bucket(row.id),\n",
+        "        **_lease(row, began),\n",
         "        retry_bucket=None,\n",
         why="a function that dies during an attempt loses the webhook",
     ),

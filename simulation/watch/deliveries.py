@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Final
 
 from simulation.watch.commits import Commit, RowChange
-from simulation.watch.values import number, text
+from simulation.watch.values import Item, number, text
 
 _DELIVERY: Final = ("event_type", "sequence", "merchant_id", "payment_id", "event_key", "payload")
 _LINE: Final = ("settlement_id", "identity", "merchant_id")
 ATTEMPTS: Final = 1
 """One commit claims one attempt."""
+LEASE: Final = timedelta(seconds=60)
+"""An attempt has this long before another worker may take the delivery."""
 
 
 class DeliveryRule:
-    """A delivery's event never changes, and each attempt is claimed on its own."""
+    """A delivery's event never changes, each attempt is claimed, and what is pending is indexed."""
 
     tables = ("webhooks",)
 
@@ -58,4 +61,18 @@ def _fault(change: RowChange) -> str | None:
     final = text(old, "status") != "pending"
     if final and text(new, "status") == "pending" and "by_hand" not in new:
         return f"was {text(old, 'status')}, and is sent again without anybody asking"
+    return _forgettable(new, more) if text(new, "status") == "pending" else None
+
+
+def _forgettable(pending: Item, attempts: int) -> str | None:
+    """Why a pending delivery could be forgotten, or sent twice at once; None if it cannot."""
+    due = text(pending, "next_retry")
+    if not due or not text(pending, "retry_bucket"):
+        return "is pending, and is not in the index of what is due"
+    if attempts and _moment(due) - _moment(text(pending, "last_attempt")) < LEASE:
+        return f"is being attempted, and due again at {due}"
     return None
+
+
+def _moment(stored: str) -> datetime:
+    return datetime.fromisoformat(stored)

@@ -178,7 +178,7 @@ def test_an_outage_of_the_queue_blocks_no_stream_and_the_sweep_sends_the_rest(
     assert orders(platform) == []
     assert "webhooks are queued again when due" in caplog.messages
     platform.sqs.available = True
-    platform.clock.advance(61)
+    platform.clock.advance(121)
     queue = DeliveryQueue(platform.sqs, "queue")  # type: ignore[arg-type]
     deps = DueDeliveriesDependencies(
         WebhookRepository(platform.store), queue, platform.outside, lambda: False

@@ -23,6 +23,7 @@ from runtime.webhooks.due_deliveries import DueDeliveriesDependencies, RetriesRe
 from runtime.webhooks.endpoint_health import Endpoints
 from runtime.webhooks.http_sender import Reply
 from runtime.webhooks.models import EndpointHealth, Webhook, event_key
+from runtime.webhooks.projection import MESSAGE_GRACE
 from runtime.webhooks.repository import WebhookRepository
 from runtime.webhooks.schedule import RetrySchedule
 from tests.support.platform import SETUP, Platform
@@ -185,7 +186,7 @@ def new_row(platform: Platform, merchant: MerchantProfile, **changes: Any) -> We
         "merchant_bucket": bucket_for(merchant.id, webhook_id, merchant.index_buckets),
         "event_key": event_key(kind, webhook_id),
         "retry_bucket": retry_bucket(webhook_id),
-        "next_retry": to_timestamp(now + timedelta(seconds=60)),
+        "next_retry": to_timestamp(now + MESSAGE_GRACE),
         "event_type": kind,
         "sequence": 2,
         "url": merchant.webhook_url,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import types
+import zlib
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -34,6 +35,7 @@ from runtime.ledger.accounts.models import Account, AccountNumberGuard
 from runtime.merchants.models import Merchant, MerchantProfile
 from runtime.payments.models import Payment
 from runtime.tables import ALL_TABLES
+from runtime.webhooks.models import Webhook
 
 INSTANT = "2026-03-14T09:00:00.000Z"
 
@@ -161,6 +163,23 @@ def test_a_ciphertext_moved_to_another_row_or_attribute_cannot_be_decrypted() ->
     for forged in ({**item, "id": {"S": "cus_other"}}, {**item, "name": item["email"]}):
         with pytest.raises(IntegrityError):
             CODEC.to_row(schema, forged, Customer)
+
+
+def test_payloads_are_compressed_with_their_words_and_read_without_them() -> None:
+    schema = Webhook.table_schema
+    words = schema.encrypted["payload"].words
+    # Stored payloads name the words they were compressed with, and cannot be read without them.
+    assert (len(words), zlib.adler32(words)) == (1_720, 1_100_892_426)
+    row = filled(Webhook, full=True).model_copy(
+        update={"payload": json.loads(f'"{words.decode()}"')}
+    )
+    item = CODEC.to_item(row)
+    assert len(item["payload"]["B"]) < 200
+    assert CODEC.to_row(schema, item, Webhook) == row
+    location, _, _ = item["payload"]["B"].partition(b"|")
+    without_words = zlib.compress(json.dumps(row.payload).encode())
+    before = {**item, "payload": {"B": location + b"|" + without_words[::-1]}}
+    assert CODEC.to_row(schema, before, Webhook) == row
 
 
 def test_plaintext_in_place_of_a_ciphertext_is_refused() -> None:
