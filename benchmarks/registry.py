@@ -7,7 +7,15 @@ from typing import Final
 
 from benchmarks.batches import export, payout, reconcile, resolver
 from benchmarks.bill import sale_bill
-from benchmarks.requests import bytecode, card_scan, client, encryption, queries, request_cpu
+from benchmarks.requests import (
+    bytecode,
+    card_scan,
+    client,
+    cold_start,
+    encryption,
+    queries,
+    request_cpu,
+)
 from benchmarks.rivals import sale, transfer
 from benchmarks.setting import Benchmark
 
@@ -23,6 +31,7 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "reconcile": reconcile.run,
     "export": export.run,
     "encryption": encryption.run,
+    "cold": cold_start.run,
     "bytecode": bytecode.run,
     "card-scan": card_scan.run,
 }

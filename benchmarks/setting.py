@@ -44,6 +44,7 @@ class Size:
     encryption_sales: int
     encryption_reads: int
     encryption_tokens: int
+    cold_starts: int
     bytecode_runs: int
     most_handlers: int
     card_scan_times: int
@@ -71,6 +72,7 @@ FULL: Final = Size(
     encryption_sales=20,
     encryption_reads=2_000,
     encryption_tokens=200,
+    cold_starts=9,
     bytecode_runs=5,
     most_handlers=5,
     card_scan_times=5,
@@ -97,6 +99,7 @@ TINY: Final = Size(
     encryption_sales=1,
     encryption_reads=2,
     encryption_tokens=2,
+    cold_starts=1,
     bytecode_runs=1,
     most_handlers=1,
     card_scan_times=1,

@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
-from rich.table import Table
+
+from stacks.asset_sizes import sizes_of, table_of
 
 Architecture = Literal["arm64", "x86_64"]
 
@@ -53,8 +54,6 @@ PROBE_TIMEOUT_SECONDS = 10
 SCRATCH_PREFIX = ".building-"
 ABANDONED_AFTER_SECONDS = 3600
 KEEP_BUILDS = 3  # of one target: a synthesis that still reads the last one must not lose it
-LARGEST_PACKAGES_SHOWN = 8
-BYTES_PER_MB = 1_000_000
 
 NOT_SHIPPED_DIRS = frozenset({"__pycache__", "bin", "test", "tests"})
 NOT_SHIPPED_SUFFIXES = frozenset({".c", ".h", ".pxd", ".pyi", ".pyx"})
@@ -319,31 +318,6 @@ def _digest(*parts: bytes) -> str:
     return digest.hexdigest()[:16]
 
 
-def _size_bytes(path: Path) -> int:
-    files = [path] if path.is_file() else [entry for entry in path.rglob("*") if entry.is_file()]
-    return sum(file.stat().st_size for file in files)
-
-
-def print_sizes(asset: Path, seconds: float) -> None:
-    """One table: the largest packages, all dependencies, our code, total; unzipped megabytes."""
-    sizes = {entry.name: _size_bytes(entry) for entry in asset.iterdir()}
-    own = sizes.pop("runtime", 0)
-    largest = sorted(sizes.items(), key=lambda item: item[1], reverse=True)
-    table = Table("part", "MB", title=f"{asset.name} ({seconds:.1f} s)")
-    table.columns[1].justify = "right"
-    for name, size in largest[:LARGEST_PACKAGES_SHOWN]:
-        table.add_row(f"  {name}", f"{size / BYTES_PER_MB:.2f}")
-    table.add_section()
-    dependencies = sum(sizes.values())
-    for name, size in [
-        ("dependencies", dependencies),
-        ("runtime", own),
-        ("total", own + dependencies),
-    ]:
-        table.add_row(name, f"{size / BYTES_PER_MB:.2f}")
-    console.print(table)
-
-
 def main() -> int:
     """Build one asset and print its path on standard output, its sizes on standard error."""
     parser = argparse.ArgumentParser(prog="python -m stacks.lambda_asset", description=main.__doc__)
@@ -360,7 +334,8 @@ def main() -> int:
     except AssetBuildError as error:
         console.print(str(error), style="red", markup=False)
         return 1
-    print_sizes(asset, time.monotonic() - started)
+    title = f"{asset.name} ({time.monotonic() - started:.1f} s)"
+    console.print(table_of(sizes_of(asset), title))
     print(asset)
     return 0
 

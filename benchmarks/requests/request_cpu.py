@@ -8,10 +8,8 @@ is not a cost of the platform.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +21,7 @@ import boto3
 from rich.box import SIMPLE
 from rich.table import Table
 
+from benchmarks.requests.recorded_aws import RecordedAws, recorded_aws
 from benchmarks.requests.replay import Recording, recorded, replayed
 from benchmarks.setting import BenchmarkDependencies
 from local.errors import LocalError
@@ -118,6 +117,14 @@ class Shop:
             Scenario("repeated sale", lambda _: self._post("/v1/payments", SALE, again), 201, 620),
         ]
 
+    def api_key(self, scope: Mapping[str, Any]) -> str:
+        """A new API key of the merchant."""
+        headers = {**HEADERS, "idempotency-key": uuid.uuid4().hex}
+        event = http_event("POST", "/v1/api-keys", scope, headers=headers, authorizer=OPERATOR)
+        answer = answer_to(event)
+        key: str = json.loads(answer["body"])["secret"]
+        return key
+
     def _post(self, path: str, body: Mapping[str, Any], key: str) -> dict[str, Any]:
         return http_event(
             "POST", path, body, headers={**HEADERS, "idempotency-key": key}, **self.caller
@@ -162,9 +169,9 @@ def run(bench: BenchmarkDependencies) -> None:
 
 def record(scenario: Scenario) -> Recording:
     """The second of two requests: the first fills the function's caches."""
-    _expect(scenario, answer_to(scenario.make(uuid.uuid4().hex)))
+    expect(scenario, answer_to(scenario.make(uuid.uuid4().hex)))
     with recorded() as recording:
-        _expect(scenario, answer_to(scenario.make(uuid.uuid4().hex)))
+        expect(scenario, answer_to(scenario.make(uuid.uuid4().hex)))
     return recording
 
 
@@ -172,7 +179,7 @@ def cpu_us(scenario: Scenario, recording: Recording, requests: int) -> float:
     """CPU microseconds of a request, of all threads of this process."""
     with replayed(recording):
         for _ in range(min(WARM_REQUESTS, requests)):
-            _expect(scenario, answer_to(scenario.make(uuid.uuid4().hex)))
+            expect(scenario, answer_to(scenario.make(uuid.uuid4().hex)))
         events = [scenario.make(uuid.uuid4().hex) for _ in range(requests)]
         begun = time.process_time()
         for event in events:
@@ -180,15 +187,16 @@ def cpu_us(scenario: Scenario, recording: Recording, requests: int) -> float:
         return (time.process_time() - begun) / requests * 1_000_000
 
 
-def _expect(scenario: Scenario, answer: Mapping[str, Any]) -> None:
+def expect(scenario: Scenario, answer: Mapping[str, Any]) -> None:
+    """Raises LocalError if the answer has another status."""
     if answer["statusCode"] != scenario.status:
         said = f"{scenario.name} was answered {answer['statusCode']}: {answer['body']}"
         raise LocalError(said, hint=_HINT)
 
 
 @contextmanager
-def stage(engine: Engine) -> Iterator[None]:
-    """The functions configured for an engine's tables, with KMS in memory and the log discarded."""
+def stage(engine: Engine) -> Iterator[RecordedAws]:
+    """The functions configured for an engine's tables, with a KMS and the log discarded."""
     tables = make_tables(engine.dynamodb(), f"{uuid.uuid4().hex[:8]}-")
     before, session = dict(os.environ), boto3.DEFAULT_SESSION
     log: Any = logger.registered_handler
@@ -200,16 +208,15 @@ def stage(engine: Engine) -> Iterator[None]:
     os.environ |= environment(tables, key_arn="arn:aws:kms:eu-west-1:1:key/bench")
     os.environ["MERCHANT_CACHE_SECONDS"] = "300"
     boto3.DEFAULT_SESSION = boto3.Session()
-    answer_instead: Any = KeysInMemory().answer  # botocore takes what such a handler returns
-    boto3.DEFAULT_SESSION.events.register("before-call.kms", answer_instead)
-    _forget_services()
+    forget_services()
     try:
-        with open(os.devnull, "w") as discarded:  # noqa: PTH123 - a device
+        with open(os.devnull, "w") as discarded, recorded_aws() as aws:  # noqa: PTH123 - a device
             log.stream = discarded
-            yield
+            os.environ["AWS_ENDPOINT_URL_KMS"] = aws.url
+            yield aws
     finally:
         log.stream = stream
-        _forget_services()
+        forget_services()
         boto3.DEFAULT_SESSION = session
         os.environ.clear()
         os.environ.update(before)
@@ -233,27 +240,7 @@ def instant_processor() -> Iterator[None]:
         SandboxProcessor.charge = charge  # type: ignore[method-assign]
 
 
-def _forget_services() -> None:
+def forget_services() -> None:
+    """The next request of each function is answered without cached data."""
     process_services.cache_clear()
     query_services.cache_clear()
-
-
-class KeysInMemory:
-    """KMS within this process: data keys by what stands for their ciphertext."""
-
-    def __init__(self) -> None:
-        self._keys: dict[bytes, bytes] = {}
-
-    def answer(self, model: Any, params: Mapping[str, Any], **_: Any) -> tuple[Any, Any]:
-        """The response to a call, instead of sending it."""
-        wrapped = secrets.token_bytes(48)
-        if model.name == "GenerateDataKey":
-            self._keys[wrapped] = secrets.token_bytes(32)
-        else:
-            wrapped = _blob(params)
-        answer = {"CiphertextBlob": wrapped, "Plaintext": self._keys[wrapped], "KeyId": "bench"}
-        return type("Answered", (), {"status_code": 200}), answer
-
-
-def _blob(params: Mapping[str, Any]) -> bytes:
-    return base64.b64decode(json.loads(params["body"])["CiphertextBlob"])
