@@ -17,7 +17,6 @@ from typing import Any, Final
 
 from rich.box import SIMPLE
 from rich.table import Table
-from runtime.aws.answers import parsed
 
 from benchmarks.requests.instant_server import instant_server
 from benchmarks.requests.replay import Exchange, recorded
@@ -30,6 +29,7 @@ from benchmarks.requests.request_cpu import (
     stage,
 )
 from benchmarks.setting import BenchmarkDependencies
+from runtime.aws.answers import parsed
 from runtime.functions.composition import aws_clients
 from tests.support.engines.engine import ENVIRONMENT
 

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from runtime.aws.transport import Response, Transport
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.response import HTTPResponse
+
+from runtime.aws.transport import Response, Transport
 
 _READS: Final = frozenset({"GetItem", "Query", "BatchGetItem", "TransactGetItems"})
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from runtime.dynamodb.client.port import DynamoDbClient
+    from runtime.encryption.kms_port import DataKeyKms
 
 Result = TypeVar("Result")
 
@@ -68,6 +69,7 @@ class Threads(Protocol):
 class AwsClients(Protocol):
     """AWS clients, each created on demand with explicit timeouts."""
 
+    def data_key_kms(self, *, lean: bool) -> DataKeyKms: ...  # noqa: D102
     def dynamodb(self, *, lean: bool) -> DynamoDbClient: ...  # noqa: D102
     def events(self) -> EventBridgeClient: ...  # noqa: D102
     def kms(self) -> KMSClient: ...  # noqa: D102

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -18,10 +18,8 @@ from runtime.core.errors import IntegrityError, KeyForgotten, KeysUnavailable
 from runtime.core.fields import Timestamp
 from runtime.core.outside import Outside
 from runtime.core.timestamps import to_datetime, to_timestamp
+from runtime.encryption.kms_port import DataKeyKms
 from runtime.encryption.models import DataKey, key_owner
-
-if TYPE_CHECKING:
-    from mypy_boto3_kms import KMSClient
 
 KeyPurpose = Literal["pii", "pci", "index"]
 
@@ -65,7 +63,7 @@ class KeyRing:
 
     def __init__(
         self,
-        kms: KMSClient,
+        kms: DataKeyKms,
         store: KeyStore,
         key_arns: Mapping[KeyPurpose, str],
         outside: Outside,

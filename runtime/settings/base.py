@@ -56,7 +56,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def uses_lean_client(self) -> bool:
-        """Whether DynamoDB is called by the lean client."""
+        """Whether DynamoDB, and KMS for data keys, are called by the lean clients."""
         return (self.dynamodb_client or _DEFAULT_CLIENT) == _LEAN
 
 

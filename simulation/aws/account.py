@@ -80,6 +80,10 @@ class SimulatedAws:
         self._now = clock(account.scheduler, skew)
         self._made: dict[str, Any] = {}
 
+    def data_key_kms(self, *, lean: bool = False) -> Any:
+        """KMS; one client stands for both."""
+        return self.kms()
+
     def dynamodb(self, *, lean: bool = False) -> Any:
         """DynamoDB, without retries; one client stands for both."""
         account = self._account

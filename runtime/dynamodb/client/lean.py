@@ -1,52 +1,40 @@
-"""The lean client: one JSON document, one signature and one HTTP request per operation."""
+"""DynamoDB by the lean client: what the store calls, at a fifth of botocore's CPU (0075)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
-from http import HTTPStatus
 from typing import Any, Final
 
-from runtime.dynamodb.client.answers import (
-    EXCEPTIONS,
-    answer_of,
-    clock_skew,
-    error_of,
-    request_body,
-)
+from runtime.aws.answers import DeclaredErrors
+from runtime.aws.json_client import Access, Answer, JsonApi, JsonClient
 from runtime.dynamodb.client.port import DynamoDbExceptions
-from runtime.dynamodb.client.signing import Credentials, Signer
-from runtime.dynamodb.client.transport import Response, Transport, UnusableResponse
 
-SERVICE: Final = "dynamodb"
-TARGET_PREFIX: Final = "DynamoDB_20120810"
-CONTENT_TYPE: Final = "application/x-amz-json-1.0"
-USER_AGENT: Final = "payment-platform"
-
-Answer = dict[str, Any]
+ERRORS: Final = DeclaredErrors(
+    {
+        "ConditionalCheckFailedException": ("message", "Item"),
+        "IdempotentParameterMismatchException": ("Message",),
+        "InternalServerError": ("message",),
+        "ItemCollectionSizeLimitExceededException": ("message",),
+        "ProvisionedThroughputExceededException": ("message", "ThrottlingReasons"),
+        "ReplicatedWriteConflictException": ("message",),
+        "RequestLimitExceeded": ("message", "ThrottlingReasons"),
+        "ResourceNotFoundException": ("message",),
+        "ThrottlingException": ("message", "throttlingReasons"),
+        "TransactionCanceledException": ("Message", "CancellationReasons"),
+        "TransactionConflictException": ("message",),
+        "TransactionInProgressException": ("Message",),
+    }
+)
+DYNAMODB: Final = JsonApi("dynamodb", "DynamoDB_20120810", "application/x-amz-json-1.0", ERRORS)
 
 
 class LeanClient:
-    """DynamoDB's operations with botocore's requests, answers and errors. Threads may share it.
+    """DynamoDB's operations, as botocore's client has them. Threads may share it."""
 
-    Like botocore's client without retries, with two differences that the store relies on nowhere:
-    a response that is damaged (checksum, length, not JSON) is an HTTPClientError, which the store
-    retries, and a request rejected for a wrong clock is repeated once with AWS's time.
-    """
+    exceptions: DynamoDbExceptions = ERRORS.exceptions
 
-    exceptions: DynamoDbExceptions = EXCEPTIONS
-
-    def __init__(
-        self,
-        transport: Transport,
-        signer: Signer,
-        credentials: Callable[[], Credentials],
-        now: Callable[[], datetime],
-    ) -> None:
-        """`credentials` is called for each request; `now` is the machine's clock in UTC."""
-        self._transport, self._signer = transport, signer
-        self._credentials, self._now = credentials, now
-        self._clock_offset = timedelta(0)
+    def __init__(self, access: Access) -> None:
+        self._client = JsonClient(DYNAMODB, access)
+        self._call = self._client.call
 
     def batch_get_item(self, **request: Any) -> Answer:
         """BatchGetItem."""
@@ -86,44 +74,4 @@ class LeanClient:
 
     def close(self) -> None:
         """Close the idle connections."""
-        self._transport.close()
-
-    def _call(self, operation: str, request: Mapping[str, Any]) -> Answer:
-        body, credentials = request_body(request), self._credentials()
-        repeated = 0
-        while True:
-            offset = self._clock_offset
-            signed_at = self._now() + offset
-            response = self._send(operation, body, credentials, signed_at)
-            if response.status < HTTPStatus.MULTIPLE_CHOICES:
-                return self._answer(response, repeated)
-            error = error_of(response, operation, repeated, credentials.token)
-            skew = clock_skew(error, signed_at)
-            if repeated or skew is None:
-                raise error
-            self._clock_offset = offset + skew
-            repeated += 1
-
-    def _send(
-        self, operation: str, body: bytes, credentials: Credentials, signed_at: datetime
-    ) -> Response:
-        timestamp = signed_at.strftime("%Y%m%dT%H%M%SZ")
-        headers = {
-            "content-type": CONTENT_TYPE,
-            "host": self._transport.endpoint.authority,
-            "x-amz-date": timestamp,
-        }
-        if credentials.token is not None:
-            headers["x-amz-security-token"] = credentials.token
-        headers["x-amz-target"] = f"{TARGET_PREFIX}.{operation}"
-        authorization = self._signer.authorization(credentials, headers, body, timestamp)
-        headers["authorization"] = authorization
-        headers["user-agent"] = USER_AGENT
-        return self._transport.send(headers, body)
-
-    def _answer(self, response: Response, repeated: int) -> Answer:
-        try:
-            return answer_of(response, repeated)
-        except (ValueError, RecursionError) as error:
-            url = self._transport.endpoint.url
-            raise UnusableResponse(endpoint_url=url, error="it is not JSON") from error
+        self._client.close()

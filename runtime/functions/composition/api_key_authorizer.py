@@ -38,10 +38,11 @@ class ApiKeyAuthorizer:
         )
         # Recording the use of a key must not retry: the caller is waiting.
         at_once = replace(self.store, remaining_seconds=lambda: 0.0)
+        kms = outside.aws.data_key_kms(lean=settings.uses_lean_client)
         arns: dict[KeyPurpose, str] = {"index": settings.index_key_arn}
         self._gate = ApiKeyGate(
             reader=ApiKeyRepository(self.store),
-            hash_keys=KeyRing(outside.aws.kms(), DataKeyRepository(self.store), arns, outside),
+            hash_keys=KeyRing(kms, DataKeyRepository(self.store), arns, outside),
             uses=ApiKeyRepository(at_once),
             outside=outside,
         )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-import boto3
-from botocore.config import Config
-
+from runtime.aws.json_client import Access
+from runtime.aws.transport import Limits
+from runtime.dynamodb.client.lean import DYNAMODB, LeanClient
 from runtime.dynamodb.client.port import DynamoDbClient
-from runtime.dynamodb.client.transport import Limits
 from runtime.dynamodb.index_merge import MAX_PARALLEL_BUCKETS
-from runtime.functions.composition.lean_dynamodb import lean_client
+from runtime.encryption.kms_port import DataKeyKms
+from runtime.encryption.lean_kms import KMS, LeanKms
+from runtime.functions.composition.lean_clients import access_to
 from runtime.settings import MAX_RESOLVER_WORKERS
 
 if TYPE_CHECKING:
@@ -39,10 +42,10 @@ _building = threading.Lock()
 
 
 class _OnFirstUse:
-    """A client that is built when it is first used: loading a service's model takes some 60 ms.
+    """A client that is built when it is first used, and boto3 loaded with the first of them.
 
-    Most requests need one or two of a function's clients. Threads may share it, as they share a
-    client.
+    Few requests of the API need one: those for files and exports, and redeliveries of webhooks.
+    Loading boto3 takes a third of the CPU of a cold start. Threads may share a client.
     """
 
     def __init__(self, build: Callable[[], Any]) -> None:
@@ -62,11 +65,9 @@ def dynamodb(*, lean: bool) -> DynamoDbClient:
 
     The `lean` client (decision 0075) where it can connect as botocore does.
     """
-    if lean:
-        limits = Limits(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, MAX_CONNECTIONS)
-        client = lean_client(os.environ, limits, now=lambda: datetime.now(UTC))
-        if client is not None:
-            return client
+    access = _access_to(DYNAMODB.name) if lean else None
+    if access is not None:
+        return LeanClient(access)
     return botocore_dynamodb()
 
 
@@ -79,6 +80,14 @@ def botocore_dynamodb() -> DynamoDBClient:
 def kms() -> KMSClient:
     """KMS."""
     return cast("KMSClient", _on_first_use("kms"))
+
+
+def data_key_kms(*, lean: bool) -> DataKeyKms:
+    """KMS for data keys, by the `lean` client where it can connect as botocore does (0077)."""
+    access = _access_to(KMS.name) if lean else None
+    if access is not None:
+        return LeanKms(access, MAX_ATTEMPTS, _pause)
+    return cast("DataKeyKms", kms())
 
 
 def events() -> EventBridgeClient:
@@ -111,11 +120,23 @@ def secrets_manager() -> SecretsManagerClient:
     return cast("SecretsManagerClient", _on_first_use("secretsmanager"))
 
 
+def _access_to(service: str) -> Access | None:
+    limits = Limits(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, MAX_CONNECTIONS)
+    return access_to(service, os.environ, limits, now=lambda: datetime.now(UTC))
+
+
+def _pause(most_seconds: float) -> None:
+    time.sleep(random.uniform(0, most_seconds))  # noqa: S311 - jitter
+
+
 def _on_first_use(service: str, **options: Any) -> Any:
     return _OnFirstUse(lambda: _built(service, **options))
 
 
 def _built(service: str, *, attempts: int = MAX_ATTEMPTS, **options: Any) -> Any:
+    import boto3  # noqa: PLC0415 - see _OnFirstUse
+    from botocore.config import Config  # noqa: PLC0415
+
     config = Config(
         max_pool_connections=MAX_CONNECTIONS,
         connect_timeout=CONNECT_TIMEOUT_SECONDS,

@@ -89,14 +89,15 @@ class FunctionServices:
 
     @cached_property
     def kms(self) -> KMSClient:
-        """The KMS client."""
+        """The KMS client, with every operation."""
         return self.outside.aws.kms()
 
     @cached_property
     def key_ring(self) -> KeyRing:
         """Data keys; the keys table itself has no encrypted fields."""
         plain = self._store_of(Codec(NoCipher()), self.invocation.remaining_seconds)
-        return KeyRing(self.kms, DataKeyRepository(plain), self._key_arns, self.outside)
+        kms = self.outside.aws.data_key_kms(lean=self._lean_client)
+        return KeyRing(kms, DataKeyRepository(plain), self._key_arns, self.outside)
 
     @cached_property
     def encryption(self) -> FieldEncryption:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError, HTTPClientError
 
-from runtime.dynamodb.client import transport
-from runtime.dynamodb.client.answers import ERROR_MEMBERS
-from runtime.dynamodb.client.transport import UnusableResponse
+from runtime.aws import transport
+from runtime.aws.transport import UnusableResponse
+from runtime.dynamodb.client.lean import DYNAMODB
 from tests.support.engines.both_clients import (
     botocores,
     document,
@@ -147,7 +147,7 @@ EVERY_MEMBER = {
 }
 BY_A_PROXY: dict[str, None] = {"x_amzn_RequestId": None, "x_amz_crc32": None}
 ERRORS: dict[str, Reply] = {
-    **{code: http(400, error(code, **EVERY_MEMBER)) for code in ERROR_MEMBERS},
+    **{code: http(400, error(code, **EVERY_MEMBER)) for code in DYNAMODB.errors.members},
     "the other message": http(
         400, {"__type": "TransactionCanceledException", "Message": "M", "CancellationReasons": []}
     ),
@@ -201,12 +201,12 @@ def test_errors_have_the_members_of_botocores_model(clients: list[Any]) -> None:
     for method in REQUESTS:
         operation = model.operation_model(clients[1].meta.method_to_api_mapping[method])
         declared |= {shape.error_code: tuple(shape.members) for shape in operation.error_shapes}
-    assert declared == ERROR_MEMBERS
+    assert declared == DYNAMODB.errors.members
 
 
 def test_exceptions_are_found_by_their_names(clients: list[Any]) -> None:
     ours, theirs = (client.exceptions for client in clients)
-    for name in ("ClientError", *ERROR_MEMBERS):
+    for name in ("ClientError", *DYNAMODB.errors.members):
         assert getattr(ours, name).__name__ == getattr(theirs, name).__name__
         assert issubclass(getattr(ours, name), ours.ClientError)
 

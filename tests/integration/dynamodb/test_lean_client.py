@@ -190,7 +190,7 @@ def test_threads_share_a_client_and_a_limited_number_of_connections_is_kept(
     with ThreadPoolExecutor(1) as pool:
         list(pool.map(read, keys[:10]))
     assert server.connections == before
-    assert len(client._transport._idle) <= 4
+    assert len(client._client._transport._idle) <= 4
 
 
 # ---------------------------------------------------------------- under the store

@@ -1,9 +1,9 @@
-"""The lean client and botocore's, which judges it, against one endpoint."""
+"""The lean clients and botocore's, which judges them, against one endpoint."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -14,9 +14,11 @@ from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 
+from runtime.aws.json_client import Access
+from runtime.aws.transport import Limits
 from runtime.dynamodb.client.lean import LeanClient
-from runtime.dynamodb.client.transport import Limits
-from runtime.functions.composition.lean_dynamodb import lean_client
+from runtime.encryption.lean_kms import LeanKms
+from runtime.functions.composition.lean_clients import access_to
 from tests.support.engines.engine import REGION
 from tests.support.engines.scripted_server import Request
 
@@ -32,6 +34,23 @@ def lean(
     **variables: str,
 ) -> LeanClient:
     """The lean client for `url`, with temporary credentials as Lambda has them."""
+    return LeanClient(_access("dynamodb", url, now, read_seconds, variables))
+
+
+def lean_kms(
+    url: str, attempts: int = 1, pause: Callable[[float], None] = lambda _: None
+) -> LeanKms:
+    """The same for KMS, without pauses."""
+    return LeanKms(_access("kms", url, None, READ_SECONDS, {}), attempts, pause)
+
+
+def _access(
+    service: str,
+    url: str,
+    now: Callable[[], datetime] | None,
+    read_seconds: float,
+    variables: Mapping[str, str],
+) -> Access:
     environment = {
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": KEY_ID,
@@ -43,15 +62,18 @@ def lean(
         **variables,
     }
     limits = Limits(connect_seconds=5, read_seconds=read_seconds, connections=4)
-    client = lean_client(environment, limits, now or (lambda: datetime.now(UTC)))
-    assert client is not None
-    return client
+    access = access_to(service, environment, limits, now or (lambda: datetime.now(UTC)))
+    assert access is not None
+    return access
 
 
-def botocores(url: str, read_seconds: float = READ_SECONDS) -> Any:
+def botocores(
+    url: str, read_seconds: float = READ_SECONDS, service: str = "dynamodb", attempts: int = 1
+) -> Any:
     """botocore's client for `url`, as the runtime makes it."""
-    return boto3.client(
-        "dynamodb",
+    make: Any = boto3.client
+    return make(
+        service,
         region_name=REGION,
         endpoint_url=url,
         aws_access_key_id=KEY_ID,
@@ -60,7 +82,7 @@ def botocores(url: str, read_seconds: float = READ_SECONDS) -> Any:
         config=Config(
             connect_timeout=5,
             read_timeout=read_seconds,
-            retries={"total_max_attempts": 1, "mode": "standard"},
+            retries={"total_max_attempts": attempts, "mode": "standard"},
             parameter_validation=False,
             proxies={},
         ),
@@ -92,9 +114,9 @@ def outcome(client: Any, method: str, request: dict[str, Any]) -> Outcome:
         return Outcome(type(error).__name__, [base.__name__ for base in type(error).__mro__])
 
 
-def signature_by_botocore(request: Request) -> str:
+def signature_by_botocore(request: Request, service: str = "dynamodb") -> str:
     """The Authorization header that botocore gives this request at the instant of its own."""
-    signer = SigV4Auth(ReadOnlyCredentials(KEY_ID, SECRET, TOKEN), "dynamodb", REGION)
+    signer = SigV4Auth(ReadOnlyCredentials(KEY_ID, SECRET, TOKEN), service, REGION)
     given = request.headers["authorization"]
     names = given.partition("SignedHeaders=")[2].partition(",")[0].split(";")
     headers = {name: request.headers[name] for name in names}

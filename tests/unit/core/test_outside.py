@@ -47,9 +47,11 @@ ALLOWED: Final = {
         "the real clients, which sign with the machine's clock and are built once",
         "boto3.client",
         "datetime.datetime.now",
+        "random",
         "threading",
+        "time",
     ),
-    "functions/composition/lean_dynamodb.py": allowed(
+    "functions/composition/lean_clients.py": allowed(
         "botocore's own credentials, where Lambda has none in its environment", "botocore.session"
     ),
     "access/jwks_http.py": allowed(
@@ -61,7 +63,7 @@ ALLOWED: Final = {
     "payments/processors/stripe/client.py": allowed(
         "what Stripe's library sends with; PaymentPartners can name another", "requests"
     ),
-    "dynamodb/client/transport.py": allowed(
+    "aws/transport.py": allowed(
         "real sockets, below the client that an Outside makes", "http.client", "ssl"
     ),
     "webhooks/http_sender.py": allowed(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
@@ -58,3 +60,16 @@ def test_a_client_that_could_not_be_built_is_tried_again(monkeypatch: pytest.Mon
     with pytest.raises(OSError, match="no credentials yet"):
         _ = sqs.__version__
     assert sqs.__version__ == boto3.__version__
+
+
+@pytest.mark.parametrize("function", ["process", "query", "authorize"])
+def test_functions_of_the_api_are_imported_without_boto3(function: str) -> None:
+    script = (
+        f"import sys, runtime.functions.{function}\n"
+        "print([n for n in ('boto3', 'botocore.session', 'urllib3', 'requests') "
+        "if n in sys.modules])"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == "[]"

@@ -1,7 +1,7 @@
-"""HTTP to one DynamoDB endpoint over kept connections, with botocore's exceptions.
+"""HTTP to one endpoint of AWS over kept connections, with botocore's exceptions.
 
 Any failure to get a whole, intact response is a ConnectionError or HTTPClientError of botocore,
-which the store retries. Python's http.client does half of urllib3's work for a request (85 against
+which the callers retry. Python's http.client does half of urllib3's work for a request (85 against
 170 µs), and redirects, retries and reads compressed bodies as little as this client wants.
 """
 
@@ -11,7 +11,10 @@ import ssl
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from select import POLLIN, poll
+from socket import socket
 from typing import Any, Final, Literal, NamedTuple
 from weakref import finalize
 from zlib import crc32
@@ -24,7 +27,6 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
-from urllib3.util.wait import wait_for_read
 
 MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
 """Four times the largest answer in DynamoDB's own count (16 MB, BatchGetItem)."""
@@ -47,7 +49,7 @@ class Response(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where DynamoDB is; `port` is None for the scheme's default."""
+    """Where an AWS API is; `port` is None for the scheme's default."""
 
     scheme: Literal["http", "https"]
     host: str
@@ -104,7 +106,7 @@ class Transport:
     """Sends `POST /` to an endpoint; never redirects, never retries. Threads may share it."""
 
     def __init__(self, endpoint: Endpoint, limits: Limits, ca_bundle: str) -> None:
-        """`ca_bundle` is the file of trusted certificates, read once, for https."""
+        """`ca_bundle` is the file of trusted certificates, for https. A process reads it once."""
         self.endpoint, self._limits = endpoint, limits
         self._tls = _tls_context(ca_bundle) if endpoint.scheme == "https" else None
         # A deque's append and pop are atomic. The last connection used is the first used again.
@@ -148,7 +150,7 @@ class Transport:
                 connection = self._idle.pop()
             except IndexError:
                 return None
-            if not wait_for_read(connection.sock, timeout=0.0):
+            if not _is_readable(connection.sock):
                 return connection
             connection.close()
 
@@ -199,6 +201,14 @@ def _close(connections: deque[_OneWrite]) -> None:
         connections.pop().close()
 
 
+def _is_readable(connection: socket) -> bool:
+    """Whether data or the end of the connection has arrived."""
+    poller = poll()  # select() fails for descriptors above 1,023
+    poller.register(connection, POLLIN)
+    return bool(poller.poll(0))
+
+
+@cache
 def _tls_context(ca_bundle: str) -> ssl.SSLContext:
     """As botocore's: TLS 1.2 or later, certificate and host name verified."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

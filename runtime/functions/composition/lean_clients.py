@@ -1,4 +1,4 @@
-"""Builds the lean DynamoDB client from the environment, where it connects exactly as botocore does.
+"""Connects the lean clients by the environment, where they connect exactly as botocore does.
 
 Whatever it does not understand means botocore: another partition, a proxy, a configuration file,
 FIPS or account endpoints.
@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import certifi
 from botocore.exceptions import NoCredentialsError
 
-from runtime.dynamodb.client.lean import SERVICE, LeanClient
-from runtime.dynamodb.client.signing import Credentials, Signer
-from runtime.dynamodb.client.transport import Endpoint, Limits, Transport
+from runtime.aws.json_client import Access
+from runtime.aws.signing import Credentials, Signer
+from runtime.aws.transport import Endpoint, Limits, Transport
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials as BotocoreCredentials
@@ -59,11 +59,11 @@ _STATIC_KEYS_MAY_NOT_HAVE: Final = ("AWS_CREDENTIAL_EXPIRATION", "AWS_SECURITY_T
 CredentialsSource = Callable[[], Credentials]
 
 
-def lean_client(
-    environment: Mapping[str, str], limits: Limits, now: Callable[[], datetime]
-) -> LeanClient | None:
-    """A client for the DynamoDB of this environment, or None if botocore has to connect."""
-    region, endpoint = environment.get("AWS_DEFAULT_REGION", ""), endpoint_of(environment)
+def access_to(
+    service: str, environment: Mapping[str, str], limits: Limits, now: Callable[[], datetime]
+) -> Access | None:
+    """Access to an API (`dynamodb`, `kms`), or None if botocore has to connect."""
+    region, endpoint = environment.get("AWS_DEFAULT_REGION", ""), endpoint_of(service, environment)
     if endpoint is None:
         return None
     credentials = _static_credentials(environment) or _provided_credentials()
@@ -71,10 +71,10 @@ def lean_client(
         return None
     bundle = environment.get("AWS_CA_BUNDLE") or environment.get("REQUESTS_CA_BUNDLE")
     transport = Transport(endpoint, limits, bundle or certifi.where())
-    return LeanClient(transport, Signer(region, SERVICE), credentials, now)
+    return Access(transport, Signer(region, service), credentials, now)
 
 
-def endpoint_of(environment: Mapping[str, str]) -> Endpoint | None:
+def endpoint_of(service: str, environment: Mapping[str, str]) -> Endpoint | None:
     """The endpoint that botocore uses in this environment; None if that takes more to know."""
     if any(value and name.upper() in CHANGES_CONNECTIONS for name, value in environment.items()):
         return None
@@ -86,8 +86,9 @@ def endpoint_of(environment: Mapping[str, str]) -> Endpoint | None:
     region = environment.get("AWS_DEFAULT_REGION", "")
     if _COMMERCIAL_REGION.fullmatch(region) is None:
         return None
-    url = environment.get("AWS_ENDPOINT_URL_DYNAMODB") or environment.get("AWS_ENDPOINT_URL")
-    return _parsed(url) if url else Endpoint("https", f"{SERVICE}.{region}.amazonaws.com")
+    own = environment.get(f"AWS_ENDPOINT_URL_{service.upper()}")
+    url = own or environment.get("AWS_ENDPOINT_URL")
+    return _parsed(url) if url else Endpoint("https", f"{service}.{region}.amazonaws.com")
 
 
 def _parsed(url: str) -> Endpoint | None:

@@ -1,4 +1,4 @@
-"""Requests to DynamoDB as JSON, and its answers as botocore returns and raises them."""
+"""Requests as JSON, and their answers as botocore returns and raises them."""
 
 from __future__ import annotations
 
@@ -13,31 +13,25 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from runtime.dynamodb.client.transport import Response
+from runtime.aws.transport import Response
 
 REQUEST_ID: Final = "x-amzn-requestid"
 
-ERROR_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "ConditionalCheckFailedException": ("message", "Item"),
-    "IdempotentParameterMismatchException": ("Message",),
-    "InternalServerError": ("message",),
-    "ItemCollectionSizeLimitExceededException": ("message",),
-    "ProvisionedThroughputExceededException": ("message", "ThrottlingReasons"),
-    "ReplicatedWriteConflictException": ("message",),
-    "RequestLimitExceeded": ("message", "ThrottlingReasons"),
-    "ResourceNotFoundException": ("message",),
-    "ThrottlingException": ("message", "throttlingReasons"),
-    "TransactionCanceledException": ("Message", "CancellationReasons"),
-    "TransactionConflictException": ("message",),
-    "TransactionInProgressException": ("Message",),
-}
-"""Errors that the operations declare, with the members that botocore puts into the response."""
 
-EXCEPTION_TYPES: Final[Mapping[str, type[ClientError]]] = {
-    code: type(code, (ClientError,), {}) for code in ERROR_MEMBERS
-}
-EXCEPTIONS: Final[Any] = SimpleNamespace(ClientError=ClientError, **EXCEPTION_TYPES)
-"""What a botocore client has as `.exceptions`."""
+class DeclaredErrors:
+    """The errors that an API's operations declare.
+
+    `members` are those that botocore puts into an error's response, by its code. `exceptions` is
+    what a botocore client has under that name.
+    """
+
+    def __init__(self, members: Mapping[str, tuple[str, ...]]) -> None:
+        self.members = members
+        self.types: Mapping[str, type[ClientError]] = {
+            code: type(code, (ClientError,), {}) for code in members
+        }
+        self.exceptions: Any = SimpleNamespace(ClientError=ClientError, **self.types)
+
 
 _PHRASES: Final[Mapping[int, str]] = {int(status): status.phrase for status in HTTPStatus}
 
@@ -59,7 +53,7 @@ _MIN_SKEW: Final = timedelta(minutes=4)
 def _as_base64(value: object) -> str:
     if isinstance(value, bytes | bytearray):
         return b64encode(value).decode("ascii")
-    raise TypeError(f"{type(value).__name__} cannot be sent to DynamoDB")
+    raise TypeError(f"{type(value).__name__} cannot be sent to AWS")
 
 
 _encoder: Final = json.JSONEncoder(
@@ -73,9 +67,9 @@ def request_body(request: Mapping[str, Any]) -> bytes:
 
 
 def parsed(document: bytes) -> Any:
-    """A JSON document with binary values as bytes and without null members, as botocore has it.
+    """A JSON document without null members, and with DynamoDB's binary values as bytes.
 
-    Raises ValueError if it is not JSON.
+    As botocore has it. Raises ValueError if it is not JSON.
     """
     text = document.decode()
     # Most answers need no change; calling a function for each object doubles the time.
@@ -105,21 +99,27 @@ def answer_of(response: Response, repeated: int) -> dict[str, Any]:
     return answer
 
 
-def error_of(response: Response, operation: str, repeated: int, secret: str | None) -> ClientError:
-    """The exception for an error that DynamoDB answered, without `secret`.
+def error_of(
+    response: Response,
+    operation: str,
+    repeated: int,
+    secret: str | None,
+    declared: DeclaredErrors,
+) -> ClientError:
+    """The exception for an error that AWS answered, without `secret`.
 
     A rejected signature is answered with all that was signed, the session token included.
     """
     code, message, body = _code_and_message(response.status, response.body)
     if secret:
         message = message.replace(secret, "***")
-    members = ((name, body.get(name)) for name in ERROR_MEMBERS.get(code, ()))
+    members = ((name, body.get(name)) for name in declared.members.get(code, ()))
     answer: Any = {
         "Error": {"Message": message, "Code": code},
         "ResponseMetadata": _metadata(response, repeated),
         **{name: value for name, value in members if value is not None},
     }
-    return EXCEPTION_TYPES.get(code, ClientError)(answer, operation)
+    return declared.types.get(code, ClientError)(answer, operation)
 
 
 def _code_and_message(status: int, document: bytes) -> tuple[str, str, Mapping[str, Any]]:

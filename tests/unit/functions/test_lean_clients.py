@@ -1,4 +1,4 @@
-"""Where the lean client connects: as botocore does in the same environment, or not at all."""
+"""Where the lean clients connect: as botocore does in the same environment, or not at all."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 from botocore.session import Session
 from botocore.utils import get_environ_proxies
 
+from runtime.aws.json_client import Access
+from runtime.aws.transport import Endpoint, Limits
 from runtime.dynamodb.client.lean import LeanClient
-from runtime.dynamodb.client.transport import Endpoint, Limits
+from runtime.encryption.lean_kms import LeanKms
 from runtime.functions.composition import aws_clients
-from runtime.functions.composition.lean_dynamodb import (
+from runtime.functions.composition.lean_clients import (
     CHANGES_CONNECTIONS,
     CONFIGURATION_FILES,
+    access_to,
     endpoint_of,
-    lean_client,
 )
 from runtime.settings import RetriesSettings
 
@@ -39,8 +40,11 @@ LAMBDA = {
 }
 
 
-def made(environment: dict[str, str]) -> LeanClient | None:
-    return lean_client(environment, LIMITS, lambda: datetime.now(UTC))
+SERVICES = ("dynamodb", "kms")
+
+
+def made(environment: dict[str, str], service: str = "dynamodb") -> Access | None:
+    return access_to(service, environment, LIMITS, lambda: datetime.now(UTC))
 
 
 SESSION = Session()
@@ -52,17 +56,21 @@ OTHERS = {
 } - set(COMMERCIAL)
 
 
+@pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("region", COMMERCIAL)
-def test_the_endpoint_of_a_region_is_botocores(region: str) -> None:
-    endpoint = endpoint_of({**LAMBDA, "AWS_DEFAULT_REGION": region})
+def test_the_endpoint_of_a_region_is_botocores(region: str, service: str) -> None:
+    endpoint = endpoint_of(service, {**LAMBDA, "AWS_DEFAULT_REGION": region})
     assert endpoint is not None
-    botocores = SESSION.create_client("dynamodb", region_name=region).meta.endpoint_url
+    botocores = SESSION.create_client(service, region_name=region).meta.endpoint_url
     assert endpoint.url == f"{botocores}/"
 
 
 @pytest.mark.parametrize("region", sorted(OTHERS))
 def test_other_partitions_and_pseudo_regions_are_left_to_botocore(region: str) -> None:
-    assert endpoint_of({**LAMBDA, "AWS_DEFAULT_REGION": region}) is None
+    assert all(
+        endpoint_of(service, {**LAMBDA, "AWS_DEFAULT_REGION": region}) is None
+        for service in SERVICES
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,7 +92,7 @@ def test_other_partitions_and_pseudo_regions_are_left_to_botocore(region: str) -
 def test_a_configured_endpoint_is_botocores(
     variables: dict[str, str], endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert endpoint_of({**LAMBDA, **variables}) == endpoint
+    assert endpoint_of("dynamodb", {**LAMBDA, **variables}) == endpoint
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     botocores = Session().create_client("dynamodb").meta.endpoint_url
@@ -110,8 +118,20 @@ def test_a_configured_endpoint_is_botocores(
     ],
 )
 def test_what_is_not_understood_is_left_to_botocore(variables: dict[str, str]) -> None:
-    assert made(LAMBDA) is not None
-    assert made({**LAMBDA, **variables}) is None
+    for service in SERVICES:
+        assert made(LAMBDA, service) is not None
+        assert made({**LAMBDA, **variables}, service) is None
+
+
+def test_each_service_may_have_an_endpoint_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {"AWS_ENDPOINT_URL": "http://all.test:1", "AWS_ENDPOINT_URL_KMS": "http://kms.test"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for service, url in [("dynamodb", "http://all.test:1/"), ("kms", "http://kms.test/")]:
+        endpoint = endpoint_of(service, {**LAMBDA, **variables})
+        assert endpoint is not None
+        assert endpoint.url == url
+        assert f"{Session().create_client(service).meta.endpoint_url}/" == url
 
 
 def test_a_configuration_file_in_its_usual_place_is_left_to_botocore(
@@ -163,12 +183,13 @@ def test_a_proxy_that_botocore_would_use_is_not_passed_by(
 ) -> None:
     monkeypatch.setenv(name, "http://proxy.test")
     assert get_environ_proxies("https://dynamodb.eu-west-1.amazonaws.com")
-    assert endpoint_of({**LAMBDA, **os.environ}) is None
+    assert endpoint_of("dynamodb", {**LAMBDA, **os.environ}) is None
 
 
 def test_lambdas_keys_are_taken_from_its_environment() -> None:
-    client: Any = made(LAMBDA)
-    key = client._credentials()
+    access = made(LAMBDA)
+    assert access is not None
+    key = access.credentials()
     assert (key.access_key_id, key.secret_key, key.token) == (
         "ASIAEXAMPLE",
         "the secret",
@@ -186,8 +207,9 @@ def test_other_keys_come_from_botocores_providers_and_are_renewed(
     with pytest.raises(RuntimeError, match="expired"):
         made(expiring)
     monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2999-01-01T00:00:00Z")
-    client: Any = made(expiring)
-    assert client._credentials().access_key_id == "ASIAFIRST"
+    access = made(expiring)
+    assert access is not None
+    assert access.credentials().access_key_id == "ASIAFIRST"
 
 
 def test_keys_with_an_account_are_left_to_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,9 +229,9 @@ def test_botocores_session_is_not_loaded_where_lambda_has_keys() -> None:
     code = (
         "import sys, os\n"
         "from datetime import UTC, datetime\n"
-        "from runtime.dynamodb.client.transport import Limits\n"
-        "from runtime.functions.composition.lean_dynamodb import lean_client\n"
-        "assert lean_client(os.environ, Limits(1, 1, 1), lambda: datetime.now(UTC))\n"
+        "from runtime.aws.transport import Limits\n"
+        "from runtime.functions.composition.lean_clients import access_to\n"
+        "assert access_to('kms', os.environ, Limits(1, 1, 1), lambda: datetime.now(UTC))\n"
         "print([m for m in ('boto3', 'botocore.session', 'botocore.client') if m in sys.modules])"
     )
     python = [sys.executable, "-c", code]
@@ -229,17 +251,20 @@ def test_the_setting_chooses_the_client(setting: str | None, lean: bool) -> None
     assert settings.uses_lean_client is lean
 
 
-def test_the_lean_client_is_made_when_it_is_asked_for_and_can_be(
+def test_a_lean_client_is_made_when_it_is_asked_for_and_can_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert isinstance(aws_clients.dynamodb(lean=True), LeanClient)
+    assert isinstance(aws_clients.data_key_kms(lean=True), LeanKms)
     assert not isinstance(aws_clients.dynamodb(lean=False), LeanClient)
+    assert not isinstance(aws_clients.data_key_kms(lean=False), LeanKms)
     monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
     assert not isinstance(aws_clients.dynamodb(lean=True), LeanClient)
+    assert not isinstance(aws_clients.data_key_kms(lean=True), LeanKms)
 
 
 def test_a_process_without_a_home_directory_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as one of a user id without an entry in /etc/passwd, in a container."""
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     monkeypatch.setattr(Path, "home", lambda: pytest.fail("pathlib raises there"))
-    assert endpoint_of({"AWS_DEFAULT_REGION": "eu-west-1"}) is not None
+    assert endpoint_of("dynamodb", {"AWS_DEFAULT_REGION": "eu-west-1"}) is not None

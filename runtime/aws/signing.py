@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 for requests to DynamoDB (IAM User Guide, "Signing AWS API requests")."""
+"""AWS Signature Version 4 for requests to AWS APIs (IAM User Guide, "Signing AWS API requests")."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.dynamodb.client.signing import Credentials, Signer
+from runtime.aws.signing import Credentials, Signer
 
 KEY = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 TIMESTAMP = "20150830T123600Z"

@@ -1,0 +1,1 @@
+"""Lean AWS clients: signed JSON requests over kept connections, without botocore's client."""
