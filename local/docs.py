@@ -21,7 +21,7 @@ from local.workspace import PROJECT_ROOT
 from runtime.api.endpoints import ENDPOINTS
 from runtime.api.openapi import openapi_document
 from runtime.core.errors import InvalidValue
-from runtime.dynamodb.schema import IndexSchema, KeyAttribute, TableSchema
+from runtime.dynamodb.schema import PACKED, IndexSchema, KeyAttribute, TableSchema
 from runtime.http.endpoint import Endpoint
 from runtime.http.field_errors import flaws_of
 from runtime.http.responses import problem
@@ -194,6 +194,8 @@ def _role(schema: TableSchema, name: str) -> str:
     if name in schema.unless_default:
         default = schema.model.model_fields[name].get_default()
         roles.append(f"absent in a new row means `{default}`")
+    if name in schema.packed:
+        roles.append(f"compressed in `{PACKED}`")
     return "; ".join(roles)
 
 

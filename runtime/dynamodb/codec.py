@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import json
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, NoReturn, Protocol, TypeVar
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from runtime.core.errors import EncryptedField, IntegrityError, KeyForgotten
-from runtime.dynamodb.schema import Purpose, Row, TableSchema
+from runtime.dynamodb.packing import (
+    CorruptDocument,
+    deflated_if_shorter,
+    inflated_if_deflated,
+    pack,
+    unpack,
+)
+from runtime.dynamodb.schema import PACKED, Purpose, Row, TableSchema
 from runtime.dynamodb.typed_json import from_typed, to_typed
 
 Item = Mapping[str, Any]
@@ -21,9 +29,6 @@ RowT = TypeVar("RowT", bound=BaseModel)
 
 OWNER = "merchant_id"
 """The attribute with a row's owner."""
-MAX_DOCUMENT_BYTES = 1024 * 1024
-"""Larger than any document that fits into a DynamoDB item (400 KB), even compressed."""
-_ZLIB_FIRST_BYTE = b"x"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +107,26 @@ class Codec:
     def to_item(self, row: Row) -> dict[str, Any]:
         """The item for `row`, without None and empty sets.
 
-        Fields marked UnlessDefault or Encrypted are omitted while they have their default.
+        Fields marked UnlessDefault, Encrypted or Packed are omitted while they have their default.
         """
         schema = TableSchema.of(type(row))
         item: dict[str, Any] = {}
+        packed: dict[str, Any] = {}
         for name, field in type(row).model_fields.items():
             value = getattr(row, name)
             if value is None or value == frozenset():
                 continue
             encrypted = name in schema.encrypted
-            may_lack = encrypted or name in schema.unless_default
+            is_packed = name in schema.packed
+            may_lack = encrypted or is_packed or name in schema.unless_default
             if may_lack and value == field.get_default(call_default_factory=True):
                 continue
+            if is_packed:
+                packed[name] = _plain(value)
+                continue
             item[name] = {"B": self._seal(schema, name, row)} if encrypted else serialize(value)
+        if packed:
+            item[PACKED] = {"B": pack(packed, schema.packing_dictionary)}
         return item
 
     def seal(self, schema: TableSchema, row: BaseModel, names: Iterable[str]) -> dict[str, bytes]:
@@ -133,16 +145,19 @@ class Codec:
 
     def _seal(self, schema: TableSchema, name: str, row: BaseModel) -> bytes:
         document = json.dumps(_plain(getattr(row, name)), separators=(",", ":")).encode()
-        packed = _packed(document, schema.encrypted[name].words)
+        packed = deflated_if_shorter(document, schema.encrypted[name].words)
         return self._cipher.encrypt(_place(schema, name, row.__dict__), packed)
 
     def to_row(self, schema: TableSchema, item: Item, view: type[RowT]) -> RowT:
         """`item` as `view`: the table's model, or a model with fewer of its fields.
 
-        Raises IntegrityError or KeyForgotten, with the location, if a field cannot be decrypted.
+        Raises IntegrityError or KeyForgotten, with the location, if a field cannot be decrypted,
+        ValidationError if the item is not a row. Packed fields may also be stored unpacked.
         """
         read = _attributes_read(schema.model, view)
         values = {name: from_typed(value) for name, value in item.items() if name in read}
+        if PACKED in item and schema.packed & view.model_fields.keys():
+            values |= _unpacked(schema, item[PACKED], view)
         for name in schema.encrypted:
             if name in view.model_fields and name in values:
                 try:
@@ -156,8 +171,11 @@ class Codec:
     def _open(self, schema: TableSchema, name: str, values: Mapping[str, Any]) -> bytes:
         if not isinstance(values[name], bytes):
             raise IntegrityError(f"{schema.name}.{name} is stored in plain text")
-        packed = self._cipher.decrypt(_place(schema, name, values), values[name])
-        return _unpacked(packed, schema.encrypted[name].words)
+        document = self._cipher.decrypt(_place(schema, name, values), values[name])
+        try:
+            return inflated_if_deflated(document, schema.encrypted[name].words)
+        except CorruptDocument as error:
+            raise IntegrityError(f"an encrypted document is corrupt: {error}") from error
 
 
 def _place(schema: TableSchema, attribute: str, values: Mapping[str, Any]) -> FieldLocation:
@@ -184,31 +202,26 @@ def _attributes_read(model: type[BaseModel], view: type[BaseModel]) -> frozenset
     return frozenset({*view.model_fields, *TableSchema.of(model).key_names})
 
 
+def _unpacked(
+    schema: TableSchema, stored: Mapping[str, Any], view: type[BaseModel]
+) -> dict[str, Any]:
+    """The packed values of an item; in a record of a change stream bytes are base64."""
+    packed = stored.get("B", b"")
+    try:
+        packed = base64.b64decode(packed) if isinstance(packed, str) else packed
+        values = unpack(packed, schema.packing_dictionary)
+    except ValueError as error:
+        corrupt = PydanticCustomError("corrupt", "{reason}", {"reason": str(error)})
+        detail = InitErrorDetails(type=corrupt, loc=(PACKED,), input=None)
+        raise ValidationError.from_exception_data(view.__name__, [detail]) from error
+    return {name: value for name, value in values.items() if name in schema.packed}
+
+
 @cache
 def _reader(view: type[BaseModel], name: str) -> TypeAdapter[Any]:
     """Parses an encrypted field's document; cached, as building it is slower than using it."""
     annotation: Any = view.model_fields[name].annotation
     return TypeAdapter(annotation)
-
-
-def _packed(document: bytes, words: bytes) -> bytes:
-    """The document, compressed if that is shorter: a stored response keeps its row below 1 KB.
-
-    A zlib stream begins with 0x78 (RFC 1950), an `x`; a JSON document never does.
-    """
-    deflater = zlib.compressobj(zdict=words)
-    deflated = deflater.compress(document) + deflater.flush()
-    return deflated if len(deflated) < len(document) else document
-
-
-def _unpacked(document: bytes, words: bytes) -> bytes:
-    if document[:1] != _ZLIB_FIRST_BYTE:
-        return document
-    inflater = zlib.decompressobj(zdict=words)  # used only if the stream was made with it
-    inflated = inflater.decompress(document, MAX_DOCUMENT_BYTES)
-    if not inflater.eof:
-        raise IntegrityError(f"an encrypted document has more than {MAX_DOCUMENT_BYTES} bytes")
-    return inflated
 
 
 def _plain(value: Any) -> Any:

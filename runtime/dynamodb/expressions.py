@@ -235,6 +235,7 @@ def change(before: RowT, after: RowT, model: type[Row] | None = None) -> Update:
     `model` is the table's model, if the states are views with fewer fields.
     """
     schema = TableSchema.of(model or type(before))
+    assert not schema.packed, f"rows of {schema.name} have packed fields and are only put"
     assigned: dict[str, Any] = {}
     removed: list[str] = []
     sealed: list[str] = []

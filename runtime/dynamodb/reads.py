@@ -13,7 +13,7 @@ from runtime.core.scope import Scope
 from runtime.dynamodb.codec import OWNER, Item, deserialize_key, serialize
 from runtime.dynamodb.expressions import Condition, Key, Rendering
 from runtime.dynamodb.retrying_client import RetryingClient
-from runtime.dynamodb.schema import Row, TableSchema
+from runtime.dynamodb.schema import PACKED, Row, TableSchema
 
 View = TypeVar("View", bound=BaseModel)
 
@@ -72,7 +72,9 @@ class StoreReads(RetryingClient):
         schema = TableSchema.of(model)
         order = list(dict.fromkeys(tuple(key[name] for name in schema.key_names) for key in keys))
         assert len(order) <= MAX_TRANSACTION_ITEMS, f"{len(order)} keys in one batch"
-        projection = _projection(view, (*schema.key_names, *_judged(schema, scope)))
+        projection = _projection(
+            view, (*schema.key_names, *_judged(schema, scope), *_packed(schema, view))
+        )
         read = {"ConsistentRead": True, **projection}
         table = self.tables[schema.name]
         found: dict[tuple[Any, ...], View] = {}
@@ -181,7 +183,7 @@ class StoreReads(RetryingClient):
             "TotalSegments": total_segments,
             "Limit": page_size,
             "ConsistentRead": True,
-            **_projection(view),
+            **_projection(view, _packed(schema, view)),
         }
         for items, last_key in self._scanned(request, start_after):
             yield ScanPage([self.codec.to_row(schema, item, view) for item in items], last_key)
@@ -248,7 +250,7 @@ class StoreReads(RetryingClient):
         return {
             "TableName": self.tables[schema.name],
             "Key": {name: serialize(value) for name, value in key.items()},
-            **_projection(view, _judged(schema, scope)),
+            **_projection(view, (*_judged(schema, scope), *_packed(schema, view))),
         }
 
     def _seen(
@@ -273,6 +275,11 @@ def _judged(schema: TableSchema, scope: Scope) -> tuple[str, ...]:
         return ()
     assert OWNER in schema.model.model_fields, f"rows of {schema.name} have no owner"
     return (OWNER,)
+
+
+def _packed(schema: TableSchema, view: type[BaseModel]) -> tuple[str, ...]:
+    """The attribute that contains packed fields of `view`, if it has any."""
+    return (PACKED,) if schema.packed & view.model_fields.keys() else ()
 
 
 def _in_scope(item: Mapping[str, Any], scope: Scope) -> bool:

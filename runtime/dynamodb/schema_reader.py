@@ -15,6 +15,7 @@ from runtime.dynamodb.table_schema import (
     MARKERS,
     MAX_INDEXES_PER_TABLE,
     MAX_PROJECTED_ATTRIBUTES,
+    PACKED,
     AttributeType,
     BlindIndex,
     Encrypted,
@@ -23,6 +24,7 @@ from runtime.dynamodb.table_schema import (
     KeyAttribute,
     KeyKind,
     Marker,
+    Packed,
     SchemaError,
     ShownIn,
     TableSchema,
@@ -63,6 +65,8 @@ def read_schema(model: type[BaseModel], table: str, *, stream: bool) -> TableSch
         encrypted={f.name: f.first(Encrypted) for f in fields if f.first(Encrypted)},
         blind_indexes={f.name: f.first(BlindIndex) for f in fields if f.first(BlindIndex)},
         unless_default=frozenset(f.name for f in fields if f.first(UnlessDefault)),
+        packed=frozenset(f.name for f in fields if f.first(Packed)),
+        packing_dictionary=_dictionary(fields, where),
         stream=stream,
     )
     _refuse_contradictions(schema, fields, where)
@@ -162,6 +166,13 @@ def _ttl(fields: list[_Field], where: str) -> str | None:
     return marked[0].name if marked else None
 
 
+def _dictionary(fields: list[_Field], where: str) -> bytes:
+    markers = {field.first(Packed) for field in fields} - {None}
+    if len(markers) > 1:
+        raise SchemaError(f"{where}: packed fields share one dictionary, not {len(markers)}")
+    return markers.pop().dictionary if markers else b""
+
+
 def _refuse_contradictions(schema: TableSchema, fields: list[_Field], where: str) -> None:
     by_name = {field.name: field for field in fields}
     keys = {field.name for field in fields if any(isinstance(m, Key) for m in field.markers)}
@@ -177,6 +188,11 @@ def _refuse_contradictions(schema: TableSchema, fields: list[_Field], where: str
                 f"{where}: {name} is omitted while it has its default, "
                 "so it must have a default and cannot be a key"
             )
+    for name in schema.packed:
+        if any(isinstance(marker, (Key, Ttl, ShownIn)) for marker in by_name[name].markers):
+            raise SchemaError(f"{where}: {name} is packed, so DynamoDB cannot read it")
+        if name in {*schema.encrypted, *schema.blind_indexes, PACKED}:
+            raise SchemaError(f"{where}: {name} is packed and cannot be encrypted or {PACKED}")
     _refuse_above_quota(schema, where)
 
 

@@ -72,8 +72,22 @@ class UnlessDefault:
     """
 
 
-Marker = Key | Ttl | Encrypted | BlindIndex | ShownIn | UnlessDefault
-MARKERS = (Key, Ttl, Encrypted, BlindIndex, ShownIn, UnlessDefault)
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The field is stored compressed, together with all others that have this marker.
+
+    They share the attribute `PACKED`, a zlib stream of a JSON object. `dictionary` contains what
+    such objects usually contain (RFC 1950, preset dictionary); stored rows need it for ever.
+    """
+
+    dictionary: bytes
+
+
+PACKED = "packed"
+"""The attribute with a row's packed fields."""
+
+Marker = Key | Ttl | Encrypted | BlindIndex | ShownIn | UnlessDefault | Packed
+MARKERS = (Key, Ttl, Encrypted, BlindIndex, ShownIn, UnlessDefault, Packed)
 
 
 def partition(index: str | None = None) -> Key:
@@ -127,6 +141,8 @@ class TableSchema:
     encrypted: Mapping[str, Encrypted]
     blind_indexes: Mapping[str, BlindIndex]
     unless_default: frozenset[str]
+    packed: frozenset[str]
+    packing_dictionary: bytes
     stream: bool
     key_names: tuple[str, ...] = field(init=False)
     """The table's key attributes, partition key first."""

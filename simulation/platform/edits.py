@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from runtime.audit.chain import version_key
 from runtime.core.change_context import OUT_OF_BAND
 from runtime.core.ids import RANDOM_BYTES, id_at
 from runtime.verification.rules import CheckName
@@ -175,7 +176,7 @@ class Editor:
     def _no_audit_row(self) -> None:
         """A line of the log disappears, and others that build on it stay."""
         rows = list(self.platform.items("audit_log"))
-        later = {item["entity_id"]["S"] for item in rows if item["version"]["N"] == "2"}
+        later = {item["entity_id"]["S"] for item in rows if item["sequence"]["S"] == version_key(2)}
         edited = {edit.entity_id for edit in self.edits}
         row = self._any(
             "audit_log",
@@ -251,7 +252,7 @@ def _is_hold(row: Mapping[str, Any]) -> bool:
 
 def _is_first_of_a_whole_entity(row: Mapping[str, Any]) -> bool:
     """Not of a shard of a hot account: the API verifies whole entities."""
-    return row["version"]["N"] == "1" and "#" not in row["entity_id"]["S"]
+    return row["sequence"]["S"] == version_key(1) and "#" not in row["entity_id"]["S"]
 
 
 def _audit_key(row: Mapping[str, Any]) -> dict[str, Any]:

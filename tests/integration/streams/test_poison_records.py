@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator, Sequence
 from functools import partial
+from random import Random
 from typing import Any
 
 import pytest
@@ -153,14 +155,17 @@ def test_a_name_too_long_for_the_audit_logs_index_does_not_block_others(
 
 
 def test_an_audit_row_that_is_too_large_does_not_block_others(platform: Platform) -> None:
-    """An item has at most 400 KB, and an audit row contains two versions of the values."""
+    """An item has at most 400 KB, and an audit row contains two versions of the values.
+
+    Random text, because the values are compressed.
+    """
     good = [account(platform) for _ in range(5)]
     before = account(platform)
     records = [reported(platform, None, row) for row in (*good, before)]
     after = reported(platform, before, next_version(before))
     large = {"old": dict(after.old or {}), "new": dict(after.new or {})}
     for name, image in large.items():
-        image["note"] = {"S": name[0] * 250_000}
+        image["note"] = {"S": "".join(Random(name).choices(string.printable, k=380_000))}
     poison = StreamRecord(
         after.table, after.kind, after.sequence_number, large["old"], large["new"], after.raw
     )

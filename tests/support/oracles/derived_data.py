@@ -11,6 +11,7 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from runtime.audit.chain import check_chain, is_outside
 from runtime.audit.models import AuditRow
+from runtime.dynamodb.codec import Codec, NoCipher
 from runtime.streams.images import image_hash
 from tests.support.stages.running_stage import Stage
 
@@ -24,6 +25,7 @@ AUDITED = (
     "transfers",
 )
 _deserialize = TypeDeserializer().deserialize
+_CODEC = Codec(NoCipher())
 
 
 def items(stage: Stage, table: str) -> Iterator[dict[str, Any]]:
@@ -44,7 +46,7 @@ def audit_chains(stage: Stage) -> dict[str, list[AuditRow]]:
     """All audit rows by entity, in order."""
     chains: dict[str, list[AuditRow]] = defaultdict(list)
     for item in items(stage, "audit_log"):
-        row = AuditRow.model_validate(plain(item))
+        row = _CODEC.to_row(AuditRow.table_schema, item, AuditRow)
         chains[row.entity_id].append(row)
     for rows in chains.values():
         rows.sort(key=lambda row: row.sequence)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import types
 import zlib
@@ -11,8 +13,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from runtime.audit.models import AuditRow
 from runtime.core.errors import IntegrityError
 from runtime.core.fields import Timestamp
 from runtime.customers.models import Customer
@@ -30,7 +33,8 @@ from runtime.dynamodb.expressions import (
     put,
     update,
 )
-from runtime.dynamodb.schema import TableSchema
+from runtime.dynamodb.packing import pack
+from runtime.dynamodb.schema import PACKED, TableSchema
 from runtime.ledger.accounts.models import Account, AccountNumberGuard
 from runtime.merchants.models import Merchant, MerchantProfile
 from runtime.payments.models import Payment
@@ -127,7 +131,8 @@ def test_every_tables_rows_survive_the_round_trip(schema: TableSchema, full: boo
         if name in item:
             assert set(item[name]) == {"B"}
     if full:
-        assert set(item) == set(schema.model.model_fields)
+        packed = {PACKED} if schema.packed else set()
+        assert set(item) == set(schema.model.model_fields) - schema.packed | packed
 
 
 def customer(**changes: Any) -> Customer:
@@ -155,6 +160,51 @@ def test_a_field_marked_so_is_omitted_while_it_has_its_default() -> None:
     assert not {"amount_captured", "fee", "refundable_minor", "capture_method"} & set(item)
     assert item["capturable_minor"] == {"N": "0"}, "writes add to it, so it must exist"
     assert CODEC.to_row(schema, item, Payment) == row
+
+
+def audit_row() -> AuditRow:
+    row: AuditRow = filled(AuditRow, full=True)
+    return row.model_copy(update={"new_values": {"text": "Grüße", "list": [1, None, True]}})
+
+
+def test_a_packed_row_is_read_with_and_without_packing_and_from_a_stream_record() -> None:
+    row, schema = audit_row(), AuditRow.table_schema
+    item = CODEC.to_item(row)
+    unpacked = {name: serialize(getattr(row, name)) for name in AuditRow.model_fields}
+    in_stream = {**item, PACKED: {"B": base64.b64encode(item[PACKED]["B"]).decode()}}
+    assert not schema.packed & set(item)
+    for stored in (item, unpacked, in_stream):
+        assert CODEC.to_row(schema, stored, AuditRow) == row
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"B": b"{}"},
+        {"B": zlib.compress(b"{}")[:-1]},
+        {"B": pack({"version": 1}, b"another dictionary")},
+        {"B": "%"},
+        {"S": "text"},
+        {"B": pack({"entity_type": "account"}, AuditRow.table_schema.packing_dictionary)[:9]},
+    ],
+)
+def test_a_corrupt_packed_attribute_is_not_a_row(value: dict[str, Any]) -> None:
+    item = {**CODEC.to_item(audit_row()), PACKED: value}
+    with pytest.raises(ValidationError):
+        CODEC.to_row(AuditRow.table_schema, item, AuditRow)
+
+
+def test_packed_values_do_not_replace_attributes_of_the_item() -> None:
+    row, schema = audit_row(), AuditRow.table_schema
+    values = {"version": 7, "entity_type": "account", "user_id": "forged"}
+    item = CODEC.to_item(row) | {PACKED: {"B": pack(values, schema.packing_dictionary)}}
+    assert CODEC.to_row(schema, item, AuditRow).user_id == row.user_id
+
+
+def test_stored_audit_rows_need_this_dictionary() -> None:
+    assert hashlib.sha256(AuditRow.table_schema.packing_dictionary).hexdigest() == (
+        "31ab940dd4e83fe04c32528d89727c09db9275894ee2b7bcbea76907918ac719"
+    )
 
 
 def test_a_ciphertext_moved_to_another_row_or_attribute_cannot_be_decrypted() -> None:

@@ -14,6 +14,7 @@ from runtime.dynamodb.schema import (
     MAX_PROJECTED_ATTRIBUTES,
     BlindIndex,
     Encrypted,
+    Packed,
     Row,
     SchemaError,
     TableSchema,
@@ -182,6 +183,32 @@ def something_required_that_is_left_out() -> None:
         amount: Annotated[int, UnlessDefault()]
 
 
+def a_packed_field_that_is_a_key() -> None:
+    class Bad(Row, table="bad"):
+        id: Annotated[str, partition()]
+        bucket: Annotated[str, partition("gsi"), Packed(b"")]
+
+
+def a_packed_field_that_an_index_shows() -> None:
+    class Bad(Row, table="bad"):
+        id: Annotated[str, partition()]
+        bucket: Annotated[str, partition("gsi")]
+        amount: Annotated[int, shown_in("gsi"), Packed(b"")]
+
+
+def a_packed_field_that_is_encrypted() -> None:
+    class Bad(Row, table="bad"):
+        id: Annotated[str, partition()]
+        email: Annotated[str, Encrypted("pii"), Packed(b"")]
+
+
+def two_packing_dictionaries() -> None:
+    class Bad(Row, table="bad"):
+        id: Annotated[str, partition()]
+        one: Annotated[str, Packed(b"1")]
+        two: Annotated[str, Packed(b"2")]
+
+
 def two_markers_of_one_kind() -> None:
     class Bad(Row, table="bad"):
         id: Annotated[str, partition()]
@@ -251,6 +278,10 @@ CONTRADICTIONS: list[tuple[Callable[[], None], str]] = [
     (a_table_key_shown_in_an_index, "already projected"),
     (a_key_that_is_left_out, "so it must have a default and cannot be a key"),
     (something_required_that_is_left_out, "so it must have a default and cannot be a key"),
+    (a_packed_field_that_is_a_key, "is packed, so DynamoDB cannot read it"),
+    (a_packed_field_that_an_index_shows, "is packed, so DynamoDB cannot read it"),
+    (a_packed_field_that_is_encrypted, "is packed and cannot be encrypted"),
+    (two_packing_dictionaries, "share one dictionary, not 2"),
     (two_markers_of_one_kind, "has 2 Encrypted markers"),
     (a_marker_lost_in_a_union, "where it would be ignored"),
     (a_marker_lost_in_a_list, "where it would be ignored"),
