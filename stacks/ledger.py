@@ -32,10 +32,7 @@ from stacks.scheduled_workers import LEDGER
 PROJECT_TIMEOUT_SECONDS: Final = 60
 PROJECT_MEMORY_MB: Final = 1024
 PROJECTED: Final[Mapping[str, Mapping[str, Any] | None]] = {
-    "accounts": {
-        # Rows that reserve account numbers are in the same table but are not accounts.
-        "dynamodb": {"Keys": {"id": {"S": [{"anything-but": {"prefix": "number#"}}]}}}
-    },
+    "accounts": None,
     "alerts": {"eventName": ["INSERT"]},
     "customers": None,
     "exports": {"eventName": ["INSERT", "MODIFY"]},

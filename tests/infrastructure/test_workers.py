@@ -162,6 +162,40 @@ def test_the_streams_are_projected_and_no_record_is_dropped(stage: Synthesized) 
     assert metrics.count("IteratorAge") == 1
 
 
+EVENT_FILTER_OPERATORS = {
+    *("prefix", "suffix", "anything-but", "numeric", "exists", "equals-ignore-case")
+}
+"""Lambda Developer Guide, "Filter rule syntax". `anything-but` takes plain values: a prefix in it is
+for event buses only (EventBridge User Guide, "Comparison operators", the column of pipes)."""
+
+
+def _unsupported(pattern: object) -> list[str]:
+    """The conditions of an event filter that Lambda does not document."""
+    if isinstance(pattern, dict):
+        return [found for part in pattern.values() for found in _unsupported(part)]
+    assert isinstance(pattern, list), pattern
+    found = []
+    for condition in pattern:
+        if not isinstance(condition, dict):
+            continue
+        (operator,) = condition
+        plain = operator != "anything-but" or not isinstance(condition[operator], dict)
+        if operator not in EVENT_FILTER_OPERATORS or not plain:
+            found.append(json.dumps(condition))
+    return found
+
+
+def test_event_filters_have_only_operators_that_lambda_documents(stage: Synthesized) -> None:
+    filtered = 0
+    for source in stage.all("AWS::Lambda::EventSourceMapping"):
+        for each in source.properties.get("FilterCriteria", {}).get("Filters", []):
+            filtered += 1
+            assert _unsupported(json.loads(each["Pattern"])) == [], source.logical_id
+    assert filtered == 2
+    assert _unsupported({"id": [{"anything-but": {"prefix": "a"}}]}) != []
+    assert _unsupported({"id": [{"wildcard": "a*"}]}) != []
+
+
 def test_every_rule_has_a_dead_letter_queue(stage: Synthesized) -> None:
     for rule in stage.all("AWS::Events::Rule"):
         for target in rule.properties["Targets"]:
