@@ -61,6 +61,9 @@ def compose(app: cdk.App) -> Stacks:
         webhooks=WebhooksStack(app, f"{prefix}-webhooks", stage=stage, data=data, asset=asset),
         exports=ExportsStack(app, f"{prefix}-exports", stage=stage, data=data, asset=asset),
     )
+    # The API goes live last: nobody can pay before everything reads what payments cause.
+    for first in (stacks.ledger, stacks.audit, stacks.webhooks, stacks.workers, stacks.exports):
+        stacks.api.add_stack_dependency(first)
     cdk.Tags.of(app).add("application", "payments")
     cdk.Tags.of(app).add("stage", stage.name)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))

@@ -114,10 +114,18 @@ def test_no_template_names_an_account_or_a_region(stage: Synthesized) -> None:
         assert stack.environment == "aws://unknown-account/unknown-region"
 
 
-def test_the_data_stack_depends_on_no_other(stage: Synthesized) -> None:
-    assert stage.stacks.data.dependencies == []
-    for stack in (stage.stacks.api, stage.stacks.workers):
-        assert [d.stack_name for d in stack.dependencies] == [stage.stacks.data.stack_name]
+def test_the_api_goes_live_after_everything_that_reads_what_payments_cause(
+    stage: Synthesized,
+) -> None:
+    stacks = {stack.stack_name: stack for stack in vars(stage.stacks).values()}
+    prefix = stage.stacks.data.stack_name.removesuffix("data")
+    first = {
+        name.removeprefix(prefix): {d.stack_name.removeprefix(prefix) for d in stack.dependencies}
+        for name, stack in stacks.items()
+    }
+    others = {"ledger", "audit", "webhooks", "workers", "exports"}
+    assert first.pop("api") == {"data", *others}
+    assert first == {"data": set(), **{name: {"data"} for name in others}}
 
 
 def test_everything_is_tagged_with_its_stage(prod: Synthesized) -> None:
