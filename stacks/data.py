@@ -197,8 +197,10 @@ class DataStack(Stack):
     def _let_services_use_the_table_key(self) -> None:
         """EventBridge puts messages into encrypted queues, CloudWatch writes encrypted logs.
 
-        Both act in their own name, so no identity policy can allow it; conditions tie them to this
-        account.
+        Both act in their own name, so no identity policy can allow it. EventBridge sends no
+        aws:SourceAccount for encrypted queues (EventBridge User Guide, "Troubleshooting": the key
+        policy there has no condition): under one, settlement files would be lost, because their
+        dead-letter queue has the same key. The policies of the queues name the rules.
         """
         self.table_key.add_to_resource_policy(
             iam.PolicyStatement(
@@ -206,7 +208,6 @@ class DataStack(Stack):
                 principals=[iam.ServicePrincipal("events.amazonaws.com")],
                 actions=["kms:Decrypt", "kms:GenerateDataKey"],
                 resources=["*"],
-                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
             )
         )
         groups = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:*"

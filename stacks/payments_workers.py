@@ -13,6 +13,7 @@ from constructs import Construct
 from runtime.reconciliation.files.models import CONVERTED_PREFIX, REJECTED_PREFIX
 from runtime.settings import ReconcileSettings
 from stacks.base_stack import FunctionsStack, FunctionsStackProps
+from stacks.constructs.alarms import undelivered_alarms
 from stacks.constructs.queues import CONSUMER_ACTIONS, WorkQueue, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.environment import settings_for
@@ -49,7 +50,7 @@ class WorkersStack(FunctionsStack):
             key=self._key,
             consumer_timeout_seconds=RECONCILE_TIMEOUT_SECONDS,
         )
-        events.Rule(
+        arrived = events.Rule(
             self,
             "FileArrived",
             description="An object was put into the settlement bucket",
@@ -67,6 +68,7 @@ class WorkersStack(FunctionsStack):
                 )
             ],
         )
+        undelivered_alarms(arrived, rule=arrived)
         reconcile = self._function("Reconcile", self._reconcile(files))
         feed_from_queue(
             self,

@@ -7,6 +7,7 @@ from typing import Final
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
@@ -51,6 +52,26 @@ def dead_letter_alarm(
         ),
         description="A message failed repeatedly and is in the dead-letter queue.",
     )
+
+
+def undelivered_alarms(scope: Construct, *, rule: events.IRule) -> None:
+    """Trigger when EventBridge could not invoke the rule's target, or could not even keep that.
+
+    The second metric counts events that are lost: the dead-letter queue did not take them.
+    (EventBridge User Guide, "Monitoring Amazon EventBridge".)
+    """
+    for metric_name, description in (
+        ("FailedInvocations", "EventBridge could not invoke the target of a rule."),
+        ("InvocationsFailedToBeSentToDlq", "EventBridge lost an event of a rule."),
+    ):
+        metric = cloudwatch.Metric(
+            namespace="AWS/Events",
+            metric_name=metric_name,
+            dimensions_map={"RuleName": rule.rule_name},
+            period=Duration.minutes(5),
+            statistic="Sum",
+        )
+        first_one(scope, metric_name, metric=metric, description=description)
 
 
 def iterator_age_alarm(

@@ -12,6 +12,8 @@ from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from stacks.constructs.alarms import undelivered_alarms
+
 DELIVERY_ATTEMPTS: Final = 3
 OLDEST_DELIVERED_MINUTES: Final = 10
 """A run that is later than this would only repeat what the next ones did meanwhile."""
@@ -41,7 +43,7 @@ class Schedule(Construct):
             on_failure=destinations.SqsDestination(dead_letters),
             retry_attempts=1,
         )
-        events.Rule(
+        rule = events.Rule(
             self,
             "Rule",
             description=f"Runs the {name} every {minutes} min",
@@ -56,3 +58,4 @@ class Schedule(Construct):
                 )
             ],
         )
+        undelivered_alarms(self, rule=rule)

@@ -165,8 +165,8 @@ def test_the_streams_are_projected_and_no_record_is_dropped(stage: Synthesized) 
 EVENT_FILTER_OPERATORS = {
     *("prefix", "suffix", "anything-but", "numeric", "exists", "equals-ignore-case")
 }
-"""Lambda Developer Guide, "Filter rule syntax". `anything-but` takes plain values: a prefix in it is
-for event buses only (EventBridge User Guide, "Comparison operators", the column of pipes)."""
+"""Lambda Developer Guide, "Filter rule syntax". `anything-but` takes plain values: a prefix in it
+is for event buses only (EventBridge User Guide, "Comparison operators", the column of pipes)."""
 
 
 def _unsupported(pattern: object) -> list[str]:
@@ -201,6 +201,17 @@ def test_every_rule_has_a_dead_letter_queue(stage: Synthesized) -> None:
         for target in rule.properties["Targets"]:
             assert "DeadLetterConfig" in target, rule.logical_id
             assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+
+
+def test_an_event_that_a_rule_cannot_deliver_triggers_an_alarm(stage: Synthesized) -> None:
+    rules = {rule.logical_id for rule in stage.all("AWS::Events::Rule")}
+    watched: dict[str, set[str]] = {}
+    for alarm in stage.all("AWS::CloudWatch::Alarm"):
+        if alarm.properties.get("Namespace") == "AWS/Events":
+            (dimension,) = alarm.properties["Dimensions"]
+            watched.setdefault(alarm.properties["MetricName"], set()).add(dimension["Value"]["Ref"])
+            assert alarm.properties["Threshold"] == 1
+    assert watched == {"FailedInvocations": rules, "InvocationsFailedToBeSentToDlq": rules}
 
 
 def test_every_dead_letter_triggers_an_alarm_and_is_kept_for_two_weeks(stage: Synthesized) -> None:
