@@ -77,7 +77,8 @@ class FunctionsStack(Stack):
     def __init__(
         self, scope: Construct, construct_id: str, **props: Unpack[FunctionsStackProps]
     ) -> None:
-        super().__init__(scope, construct_id)
+        protected = props["stage"].data.is_protected
+        super().__init__(scope, construct_id, termination_protection=protected)
         self._stage, self._data, self._asset = props["stage"], props["data"], props["asset"]
         # By ARN: no construct here may write into the key's policy, which the data stack owns.
         self._key = kms.Key.from_key_arn(self, "TableKey", self._data.table_key.key_arn)

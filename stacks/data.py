@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import Aws, CfnOutput, Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -53,7 +53,9 @@ class DataStack(Stack):
     def __init__(
         self, scope: Construct, construct_id: str, *, stage: StageConfig, **kwargs: Any
     ) -> None:
-        super().__init__(scope, construct_id, **kwargs)
+        super().__init__(
+            scope, construct_id, termination_protection=stage.data.is_protected, **kwargs
+        )
         self._stage = stage
         self.table_key = self._key("TableKey", "tables, buckets, queues and logs at rest")
         self.pii_key = self._key("PiiKey", "wraps the data keys of personal fields")
@@ -73,7 +75,8 @@ class DataStack(Stack):
         ):
             for statement in only_listed_roles(users, stage):
                 key.add_to_resource_policy(statement)
-        policies = {"audit_log": append_only(f"payments-{stage.name}-{APPENDING_ROLE}")}
+        appending = f"payments-{stage.name}-{APPENDING_ROLE}"
+        policies = {"audit_log": append_only(appending, stage.deploying_roles)}
         self.tables = {
             schema.name: SchemaTable(
                 self,
@@ -230,7 +233,6 @@ class DataStack(Stack):
         )
 
     def _access_logs(self) -> s3.Bucket:
-        retain = self._stage.data.retain
         return s3.Bucket(
             self,
             "AccessLogs",
@@ -244,7 +246,7 @@ class DataStack(Stack):
             ],
             minimum_tls_version=1.2,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            removal_policy=RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY,
+            removal_policy=self._stage.data.removal_policy,
             versioned=True,
         )
 

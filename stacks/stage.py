@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from runtime.audit.models import ROOT_MINUTES
 from runtime.core.fields import ProcessorMode
@@ -26,16 +25,12 @@ from runtime.settings import (
     OpenBuckets,
     StripeApiBase,
 )
+from stacks.stage_parts import LOCAL, AuthConfig, DataConfig, RoleName, RolePattern, StagePart
 
-LOCAL: Final = "local"
 PROD: Final = "prod"
 
 MAX_API_INTEGRATION_SECONDS: Final = 30
 """An HTTP API gives an integration this long (API Gateway quota, not adjustable)."""
-MAX_AUTHORIZER_CACHE_SECONDS: Final = 300
-"""Our own bound: an answer cached for a token outlives the token by at most this."""
-MAX_ROLE_PATH: Final = 512 + 64
-"""Characters of a role's path and name (IAM quotas)."""
 MAX_STAGE_NAME: Final = 12
 """Policies know our roles by how their names begin. CloudFormation cuts the names of roles to 64
 characters: payments-<stage>-webhooks-DeliverRole<hash>-<random> must not be cut."""
@@ -45,14 +40,6 @@ MIN_SAFE_LEASE_SECONDS: Final = 30
 MIN_SAFE_CUT_SECONDS: Final = 330
 """Longer than any function that writes the ledger may run (reconcile: 300 s), clocks' errors
 included: what a proof takes for committed must be."""
-
-PLACEHOLDER_SUFFIX: Final = ".example"
-LOCAL_ISSUER_SUFFIX: Final = ".invalid"
-LOCAL_SECRET_PREFIX: Final = f"payments/{LOCAL}/"
-
-_SETTINGS_OF_OUR_AUTHORIZER: Final = frozenset(
-    {"jwks_url", "jwks_secret_name", "hs256_secret_name", "cache_seconds"}
-)
 
 LogRetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827
@@ -64,75 +51,14 @@ class StageError(ValueError):
     """The stage does not exist, or its settings are wrong or must not be used there."""
 
 
-class _Part(BaseModel, frozen=True, extra="forbid"):
-    """Base of the parts of a stage: a misspelt setting is an error, not a silence."""
-
-
-class AuthConfig(_Part, frozen=True):
-    """Who issues tokens, and where their keys are: public ones, the secret of HS256, or both.
-
-    Mode "lambda": our own authorizer, which takes API keys too. Mode "jwt": API Gateway's own; it
-    asks the issuer for its keys (OpenID Connect discovery), so none are named here.
-    `hs256_secret_name` names a secret of at least 32 random bytes as base64 text; without it no
-    HS256 token is accepted.
-    """
-
-    mode: Literal["lambda", "jwt"] = "lambda"
-    issuer: Annotated[str, Field(pattern=r"^https://[^\s/]+")]
-    audience: Annotated[str, Field(min_length=1)]
-    jwks_url: Annotated[str | None, Field(pattern=r"^https://[^\s/]+")] = None
-    jwks_secret_name: Annotated[str | None, Field(min_length=1)] = None
-    hs256_secret_name: Annotated[str | None, Field(min_length=1)] = None
-    cache_seconds: Annotated[int, Field(ge=0, le=MAX_AUTHORIZER_CACHE_SECONDS)] = 60
-
-    @model_validator(mode="after")
-    def _has_keys(self) -> Self:
-        if self.mode == "jwt":
-            return self._names_no_keys()
-        if self.jwks_url is not None and self.jwks_secret_name is not None:
-            raise ValueError("give at most one of jwks_url and jwks_secret_name")
-        if (self.jwks_url or self.jwks_secret_name or self.hs256_secret_name) is None:
-            raise ValueError("give jwks_url or jwks_secret_name, or hs256_secret_name, or both")
-        return self
-
-    def _names_no_keys(self) -> Self:
-        set_in_vain = self.model_fields_set & _SETTINGS_OF_OUR_AUTHORIZER
-        if set_in_vain:
-            raise ValueError(f'mode "jwt" has no use for {", ".join(sorted(set_in_vain))}')
-        return self
-
-    @property
-    def is_placeholder(self) -> bool:
-        """The issuer, or the address of its keys, still ends in the reserved domain `.example`."""
-        return any(_host(url).endswith(PLACEHOLDER_SUFFIX) for url in self._urls)
-
-    @property
-    def is_local(self) -> bool:
-        """Tokens are signed by the key pair of a local stack."""
-        secrets = (self.jwks_secret_name or "", self.hs256_secret_name or "")
-        unreachable = any(_host(url).endswith(LOCAL_ISSUER_SUFFIX) for url in self._urls)
-        return unreachable or any(s.startswith(LOCAL_SECRET_PREFIX) for s in secrets)
-
-    @property
-    def _urls(self) -> tuple[str, ...]:
-        return tuple(url for url in (self.issuer, self.jwks_url) if url is not None)
-
-
-class DataConfig(_Part, frozen=True):
-    """What happens to tables, buckets and keys when the stack is deleted."""
-
-    retain: bool
-    deletion_protection: bool
-
-
-class LambdaRuntime(_Part, frozen=True):
+class LambdaRuntime(StagePart, frozen=True):
     """Processor and Python of the functions."""
 
     architecture: Literal["arm64", "x86_64"] = "arm64"
     python_version: Annotated[str, Field(pattern=r"^3\.\d+$")] = "3.13"
 
 
-class Throttling(_Part, frozen=True):
+class Throttling(StagePart, frozen=True):
     """Requests that the API accepts, over all callers: steady rate, and bucket size.
 
     Public routes have their own token bucket each, so that they cannot use up the limit of others:
@@ -160,7 +86,7 @@ class Throttling(_Part, frozen=True):
         return self
 
 
-class Concurrency(_Part, frozen=True):
+class Concurrency(StagePart, frozen=True):
     """Executions at once. None: only the account's own limit; a number is reserved from it.
 
     Reserve for process and authorizer where other functions, `query` among them, could fill the
@@ -179,7 +105,7 @@ class Concurrency(_Part, frozen=True):
     """At least 2: the smallest maximum concurrency of an SQS event source."""
 
 
-class Schedules(_Part, frozen=True):
+class Schedules(StagePart, frozen=True):
     """Minutes between two runs."""
 
     resolver_minutes: Annotated[int, Field(ge=1, le=60)] = 1
@@ -198,7 +124,7 @@ class Schedules(_Part, frozen=True):
     """The sweep for old keys; a new one begins a week after the last."""
 
 
-class Resolver(_Part, frozen=True):
+class Resolver(StagePart, frozen=True):
     """How many payments one run of the resolver asks about at once, and how many of a merchant."""
 
     workers: Annotated[int, Field(ge=2, le=MAX_RESOLVER_WORKERS)] = RESOLVER_WORKERS
@@ -214,7 +140,7 @@ class Resolver(_Part, frozen=True):
         return self
 
 
-class Webhooks(_Part, frozen=True):
+class Webhooks(StagePart, frozen=True):
     """How long a webhook is tried, and how long after each attempt the next one comes."""
 
     deadline_seconds: Annotated[int, Field(ge=60, le=14 * 86_400)] = 3 * 86_400
@@ -224,28 +150,28 @@ class Webhooks(_Part, frozen=True):
     """The last one is repeated."""
 
 
-class Lockout(_Part, frozen=True):
+class Lockout(StagePart, frozen=True):
     """So many failed payments or transfers of a customer in a row lock it for so long."""
 
     after_failures: Annotated[int, Field(ge=2, le=100)] = 3
     seconds: Annotated[int, Field(ge=1, le=31 * 86_400)] = 1_800
 
 
-class AlertThresholds(_Part, frozen=True):
+class AlertThresholds(StagePart, frozen=True):
     """From which amount, and from how many payments of a customer within a minute, on."""
 
     large_transaction_minor: Annotated[int, Field(ge=1)] = LARGE_TRANSACTION_MINOR
     velocity_payments: Annotated[int, Field(ge=2, le=MAX_VELOCITY_PAYMENTS)] = VELOCITY_PAYMENTS
 
 
-class ProcessorEvents(_Part, frozen=True):
+class ProcessorEvents(StagePart, frozen=True):
     """How many disputes of one payment are booked, and how many days back the poll asks."""
 
     max_disputes: Annotated[int, Field(ge=10, le=1_000)] = 100
     poll_days: Annotated[int, Field(ge=1, le=30)] = 3
 
 
-class StageConfig(_Part, frozen=True):
+class StageConfig(StagePart, frozen=True):
     """One stage: everything that the stacks ask about it."""
 
     name: Annotated[str, Field(pattern=rf"^[a-z][a-z0-9]{{1,{MAX_STAGE_NAME - 1}}}$")]
@@ -275,12 +201,15 @@ class StageConfig(_Part, frozen=True):
     proof_patience_seconds: Annotated[int, Field(ge=1, le=600)] = 60
     archive_window_seconds: Annotated[int, Field(ge=0, le=60)] = 30
     """How long audit rows wait for others before they are archived together."""
-    break_glass_role: Annotated[
-        str | None, Field(pattern=r"^[A-Za-z0-9_+=,.@/-]+$", max_length=MAX_ROLE_PATH)
-    ] = None
+    break_glass_role: RoleName | None = None
     """Name, with its path if it has one, of the role with which people may open personal fields and
     payment methods in an emergency. None: only the functions may. Its own policy has to allow
     kms:Decrypt as well."""
+    deploying_roles: Annotated[tuple[RolePattern, ...], Field(min_length=1)] = (
+        "cdk-*-cfn-exec-role-*",
+    )
+    """The roles with which CloudFormation deploys. Only they may change the audit log's table. The
+    default is the name that `cdk bootstrap` gives."""
     allow_local_webhooks: bool = False
     open_buckets: OpenBuckets = OPEN_BUCKETS
     """Index buckets of open payments: 500 sales a second each. Raise it at any time, never lower
@@ -376,10 +305,6 @@ class StageConfig(_Part, frozen=True):
                 "and jwks_url, jwks_secret_name or hs256_secret_name, unless mode is jwt), "
                 "then deploy again"
             )
-
-
-def _host(url: str) -> str:
-    return (urlsplit(url).hostname or "").lower()
 
 
 def _sentences(error: ValidationError) -> str:

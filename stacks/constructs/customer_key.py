@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aws_cdk import Aws, Duration, RemovalPolicy
+from aws_cdk import Aws, Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
@@ -30,7 +30,7 @@ class CustomerKey(Construct):
             description=f"payments {stage.name}: {purpose}",
             enable_key_rotation=True,
             pending_window=_pending_window(stage),
-            removal_policy=_removal_policy(stage),
+            removal_policy=stage.data.removal_policy,
         )
 
 
@@ -59,7 +59,7 @@ class SigningKey(Construct):
             key_spec=kms.KeySpec.ECC_NIST_P256,
             key_usage=kms.KeyUsage.SIGN_VERIFY,
             pending_window=_pending_window(stage),
-            removal_policy=_removal_policy(stage),
+            removal_policy=stage.data.removal_policy,
         )
         role = f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{signer_role_prefix}*"
         self.key.add_to_resource_policy(
@@ -81,7 +81,3 @@ def _alias(construct_id: str, stage: StageConfig) -> str:
 def _pending_window(stage: StageConfig) -> Duration:
     retain = stage.data.retain
     return Duration.days(LONGEST_PENDING_DAYS if retain else SHORTEST_PENDING_DAYS)
-
-
-def _removal_policy(stage: StageConfig) -> RemovalPolicy:
-    return RemovalPolicy.RETAIN if stage.data.retain else RemovalPolicy.DESTROY

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -41,5 +40,5 @@ def encrypted_log_group(
         construct_id,
         encryption_key=key,
         retention=_RETENTION[stage.log_retention_days],
-        removal_policy=RemovalPolicy.RETAIN if stage.data.retain else RemovalPolicy.DESTROY,
+        removal_policy=stage.data.removal_policy,
     )

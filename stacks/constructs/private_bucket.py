@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.stage import DataConfig
+from stacks.stage_parts import DataConfig
 
 
 class PrivateBucket(Construct):
@@ -43,7 +42,7 @@ class PrivateBucket(Construct):
             object_lock_default_retention=lock,
             object_lock_enabled=True if lock else None,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            removal_policy=RemovalPolicy.RETAIN if data.retain else RemovalPolicy.DESTROY,
+            removal_policy=data.removal_policy,
             server_access_logs_bucket=access_logs,
             server_access_logs_prefix=f"{construct_id.lower()}/",
             versioned=True,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from runtime.dynamodb.schema import AttributeType, IndexSchema, KeyAttribute, TableSchema
-from stacks.stage import DataConfig
+from stacks.stage_parts import DataConfig
 
 _ATTRIBUTE_TYPES: dict[AttributeType, dynamodb.AttributeType] = {
     "S": dynamodb.AttributeType.STRING,
@@ -49,8 +48,8 @@ class SchemaTable(Construct):
             ),
             stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES if schema.stream else None,
             time_to_live_attribute=schema.ttl_attribute,
-            deletion_protection=data.deletion_protection,
-            removal_policy=RemovalPolicy.RETAIN if data.retain else RemovalPolicy.DESTROY,
+            deletion_protection=data.is_protected,
+            removal_policy=data.removal_policy,
             resource_policy=policy,
         )
         for index in schema.indexes:

@@ -97,6 +97,10 @@ class ServiceFunction(Construct):
             "Function",
             architecture=_ARCHITECTURES[runtime.architecture],
             code=lambda_.Code.from_asset(str(asset)),
+            # The alias can go back to an earlier version for as long as that exists.
+            current_version_options=lambda_.VersionOptions(
+                removal_policy=stage.data.removal_policy
+            ),
             description=spec.description,
             environment=_environment(spec, stage),
             handler=f"runtime.functions.{spec.module}.handler",

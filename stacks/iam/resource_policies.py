@@ -8,6 +8,7 @@ table change by a deployment, which CloudTrail, the change set and the repositor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from aws_cdk import Aws
@@ -34,12 +35,12 @@ CHANGES_OF_THE_TABLE: Final = (
 )
 """What lets rows go (a time to live, the table itself), stops the stream that feeds the archive, or
 takes these rules away."""
-DEPLOYING_ROLES: Final = "cdk-*-cfn-exec-role-*"
-"""CloudFormation's role, as `cdk bootstrap` calls it."""
 
 
-def append_only(writer_role_prefix: str) -> iam.PolicyDocument:
+def append_only(writer_role_prefix: str, deploying_roles: Sequence[str]) -> iam.PolicyDocument:
     """Rows may be put by roles whose name begins with `writer_role_prefix`, and only put.
+
+    `deploying_roles`: patterns of the names of the roles that may change the table.
 
     By name: the table's stack is deployed before the function's, so the role does not exist yet.
     """
@@ -47,7 +48,7 @@ def append_only(writer_role_prefix: str) -> iam.PolicyDocument:
         statements=[
             _deny("RowsStayAsTheyAre", CHANGES_OF_ROWS, {}),
             _deny("OneWriter", PUTS, _unless_role(f"{writer_role_prefix}*")),
-            _deny("ChangedByDeploymentsOnly", CHANGES_OF_THE_TABLE, _unless_role(DEPLOYING_ROLES)),
+            _deny("ChangedByDeploymentsOnly", CHANGES_OF_THE_TABLE, _unless_role(*deploying_roles)),
         ]
     )
 
@@ -67,13 +68,13 @@ def one_archivist(role_prefix: str, bucket: s3.IBucket) -> iam.PolicyStatement:
     )
 
 
-def _unless_role(name: str) -> dict[str, dict[str, str]]:
-    role = f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{name}"
-    return {"ArnNotLike": {"aws:PrincipalArn": role}}
+def _unless_role(*names: str) -> dict[str, dict[str, str | list[str]]]:
+    roles = [f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{name}" for name in names]
+    return {"ArnNotLike": {"aws:PrincipalArn": roles if len(roles) > 1 else roles[0]}}
 
 
 def _deny(
-    sid: str, actions: tuple[str, ...], conditions: dict[str, dict[str, str]]
+    sid: str, actions: tuple[str, ...], conditions: dict[str, dict[str, str | list[str]]]
 ) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         sid=sid,

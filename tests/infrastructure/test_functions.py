@@ -128,6 +128,13 @@ def test_all_functions_that_record_declines_have_the_same_lockout_settings(
     assert (settings.lock_after_failures, settings.lock_seconds) == (3, 30 * 60)
 
 
+def test_production_keeps_the_versions_that_an_alias_can_go_back_to(prod: Synthesized) -> None:
+    versions = prod.all("AWS::Lambda::Version")
+    assert len(versions) == len(prod.functions())
+    for version in versions:
+        assert version.body["DeletionPolicy"] == "RetainExceptOnCreate", version.logical_id
+
+
 @every_function
 def test_a_crash_of_a_function_triggers_an_alarm(service: str, stage: Synthesized) -> None:
     function = stage.functions()[service]

@@ -157,3 +157,6 @@ def test_an_invalid_name_of_a_stage_or_break_glass_role_is_refused() -> None:
     for role in ("", "*", "Break*", "arn:aws:iam::1:role/x"):
         with pytest.raises(StageError, match="break_glass_role"):
             StageConfig.named("dev", {"dev": {**settings, "break_glass_role": role}})
+    for roles in ([], ["*"], ["**"], ["arn:aws:iam::1:role/x"]):
+        with pytest.raises(StageError, match="deploying_roles"):
+            StageConfig.named("dev", {"dev": {**settings, "deploying_roles": roles}})

@@ -78,7 +78,7 @@ def test_only_conversions_expire_in_the_settlement_bucket(stage: Synthesized) ->
 def test_production_keeps_its_keys_buckets_and_logs(prod: Synthesized) -> None:
     kept = prod.all("AWS::KMS::Key", "AWS::S3::Bucket", "AWS::Logs::LogGroup")
     for resource in kept:
-        assert resource.body["DeletionPolicy"] == "Retain", resource.logical_id
+        assert resource.body["DeletionPolicy"] == "RetainExceptOnCreate", resource.logical_id
         assert resource.body["UpdateReplacePolicy"] == "Retain", resource.logical_id
     for key in prod.all("AWS::KMS::Key"):
         assert key.properties["PendingWindowInDays"] == 30

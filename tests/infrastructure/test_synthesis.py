@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -126,6 +127,48 @@ def test_the_api_goes_live_after_everything_that_reads_what_payments_cause(
     others = {"ledger", "audit", "webhooks", "workers", "exports"}
     assert first.pop("api") == {"data", *others}
     assert first == {"data": set(), **{name: {"data"} for name in others}}
+
+
+def test_only_a_stage_that_is_protected_has_stacks_that_cannot_be_deleted(
+    stage: Synthesized,
+) -> None:
+    in_prod = stage.stacks.data.stack_name == "payments-prod-data"
+    stacks = vars(stage.stacks).values()
+    assert {stack.termination_protection for stack in stacks} == {in_prod}
+
+
+def test_a_first_deployment_that_fails_leaves_nothing_that_cannot_be_deleted(
+    asset: Path, tmp_path: Path
+) -> None:
+    context = copy.deepcopy(cdk_json_context())
+    context["stages"]["prod"]["data"]["first_deployment"] = True
+    first = Synthesized.make("prod", asset, tmp_path, context)
+    assert {stack.termination_protection for stack in vars(first.stacks).values()} == {False}
+    for table in first.all("AWS::DynamoDB::Table"):
+        assert table.properties["DeletionProtectionEnabled"] is False, table.logical_id
+    policies = {
+        resource["DeletionPolicy"]
+        for template in first.templates.values()
+        for resource in template["Resources"].values()
+        if "DeletionPolicy" in resource
+    }
+    assert policies == {"RetainExceptOnCreate", "Delete"}
+
+
+def test_the_audit_log_can_be_changed_by_the_deploying_roles_of_the_stage(
+    asset: Path, tmp_path: Path
+) -> None:
+    context = copy.deepcopy(cdk_json_context())
+    context["stages"]["staging"]["deploying_roles"] = ["ci/Deploy-*", "Admin"]
+    staging = Synthesized.make("staging", asset, tmp_path, context)
+    statements = staging.templates["data"]["Resources"]["AuditLogTable"]["Properties"][
+        "ResourcePolicy"
+    ]["PolicyDocument"]["Statement"]
+    (denial,) = (each for each in statements if each["Sid"] == "ChangedByDeploymentsOnly")
+    patterns = [
+        staging.flat(each) for each in denial["Condition"]["ArnNotLike"]["aws:PrincipalArn"]
+    ]
+    assert [each.partition(":role/")[2] for each in patterns] == ["ci/Deploy-*", "Admin"]
 
 
 def test_everything_is_tagged_with_its_stage(prod: Synthesized) -> None:

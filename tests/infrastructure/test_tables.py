@@ -82,7 +82,7 @@ def test_a_table_can_be_recovered_and_is_encrypted_with_our_key_in_every_stage(
 def test_production_never_deletes_a_table(schema: TableSchema, prod: Synthesized) -> None:
     body = _body(prod, schema)
     assert body["Properties"]["DeletionProtectionEnabled"] is True
-    assert body["DeletionPolicy"] == "Retain"
+    assert body["DeletionPolicy"] == "RetainExceptOnCreate"
     assert body["UpdateReplacePolicy"] == "Retain"
 
 

@@ -1,0 +1,111 @@
+"""Parts of a stage's settings: who issues its tokens, and what happens to its data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from aws_cdk import RemovalPolicy
+from pydantic import BaseModel, Field, model_validator
+
+LOCAL: Final = "local"
+MAX_ROLE_PATH: Final = 512 + 64
+"""Characters of a role's path and name (IAM quotas)."""
+MAX_AUTHORIZER_CACHE_SECONDS: Final = 300
+"""Our own bound: an answer cached for a token outlives the token by at most this."""
+PLACEHOLDER_SUFFIX: Final = ".example"
+LOCAL_ISSUER_SUFFIX: Final = ".invalid"
+LOCAL_SECRET_PREFIX: Final = f"payments/{LOCAL}/"
+
+_SETTINGS_OF_OUR_AUTHORIZER: Final = frozenset(
+    {"jwks_url", "jwks_secret_name", "hs256_secret_name", "cache_seconds"}
+)
+
+RoleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@/-]+$", max_length=MAX_ROLE_PATH)]
+"""A role's name, with its path if it has one."""
+RolePattern = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_+=,.@/*-]*[A-Za-z0-9_+=,.@/-][*]*$", max_length=MAX_ROLE_PATH)
+]
+"""The same, in which `*` stands for any characters; more than `*` alone."""
+
+
+class StagePart(BaseModel, frozen=True, extra="forbid"):
+    """Base of the parts of a stage: a misspelt setting is an error, not a silence."""
+
+
+class AuthConfig(StagePart, frozen=True):
+    """Who issues tokens, and where their keys are: public ones, the secret of HS256, or both.
+
+    Mode "lambda": our own authorizer, which takes API keys too. Mode "jwt": API Gateway's own; it
+    asks the issuer for its keys (OpenID Connect discovery), so none are named here.
+    `hs256_secret_name` names a secret of at least 32 random bytes as base64 text; without it no
+    HS256 token is accepted.
+    """
+
+    mode: Literal["lambda", "jwt"] = "lambda"
+    issuer: Annotated[str, Field(pattern=r"^https://[^\s/]+")]
+    audience: Annotated[str, Field(min_length=1)]
+    jwks_url: Annotated[str | None, Field(pattern=r"^https://[^\s/]+")] = None
+    jwks_secret_name: Annotated[str | None, Field(min_length=1)] = None
+    hs256_secret_name: Annotated[str | None, Field(min_length=1)] = None
+    cache_seconds: Annotated[int, Field(ge=0, le=MAX_AUTHORIZER_CACHE_SECONDS)] = 60
+
+    @model_validator(mode="after")
+    def _has_keys(self) -> Self:
+        if self.mode == "jwt":
+            return self._names_no_keys()
+        if self.jwks_url is not None and self.jwks_secret_name is not None:
+            raise ValueError("give at most one of jwks_url and jwks_secret_name")
+        if (self.jwks_url or self.jwks_secret_name or self.hs256_secret_name) is None:
+            raise ValueError("give jwks_url or jwks_secret_name, or hs256_secret_name, or both")
+        return self
+
+    def _names_no_keys(self) -> Self:
+        set_in_vain = self.model_fields_set & _SETTINGS_OF_OUR_AUTHORIZER
+        if set_in_vain:
+            raise ValueError(f'mode "jwt" has no use for {", ".join(sorted(set_in_vain))}')
+        return self
+
+    @property
+    def is_placeholder(self) -> bool:
+        """The issuer, or the address of its keys, still ends in the reserved domain `.example`."""
+        return any(_host(url).endswith(PLACEHOLDER_SUFFIX) for url in self._urls)
+
+    @property
+    def is_local(self) -> bool:
+        """Tokens are signed by the key pair of a local stack."""
+        secrets = (self.jwks_secret_name or "", self.hs256_secret_name or "")
+        unreachable = any(_host(url).endswith(LOCAL_ISSUER_SUFFIX) for url in self._urls)
+        return unreachable or any(s.startswith(LOCAL_SECRET_PREFIX) for s in secrets)
+
+    @property
+    def _urls(self) -> tuple[str, ...]:
+        return tuple(url for url in (self.issuer, self.jwks_url) if url is not None)
+
+
+class DataConfig(StagePart, frozen=True):
+    """What happens to tables, buckets and keys when the stack is deleted.
+
+    `first_deployment`: set it until the stage was deployed once, and remove it then. A protected
+    table cannot be deleted, not even by CloudFormation when the deployment that created it fails:
+    it would stay, and with it its stack.
+    """
+
+    retain: bool
+    deletion_protection: bool
+    first_deployment: bool = False
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether tables and stacks refuse to be deleted."""
+        return self.deletion_protection and not self.first_deployment
+
+    @property
+    def removal_policy(self) -> RemovalPolicy:
+        """Of everything that holds data: kept, unless the deployment that created it fails."""
+        kept = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+        return kept if self.retain else RemovalPolicy.DESTROY
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").lower()
