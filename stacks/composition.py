@@ -61,7 +61,7 @@ def compose(app: cdk.App) -> Stacks:
         webhooks=WebhooksStack(app, f"{prefix}-webhooks", stage=stage, data=data, asset=asset),
         exports=ExportsStack(app, f"{prefix}-exports", stage=stage, data=data, asset=asset),
     )
-    # The API goes live last: nobody can pay before everything reads what payments cause.
+    # The API goes live last: no payment is accepted before its change streams are read.
     for first in (stacks.ledger, stacks.audit, stacks.webhooks, stacks.workers, stacks.exports):
         stacks.api.add_stack_dependency(first)
     cdk.Tags.of(app).add("application", "payments")
