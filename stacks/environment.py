@@ -39,7 +39,6 @@ def _timing(stage: StageConfig) -> dict[str, int | str]:
         "intent_lease_seconds": stage.intent_lease_seconds,
         "processor_timeout_seconds": stage.processor_timeout_seconds,
         "processors": stage.processors,
-        "open_buckets": stage.open_buckets,
         "stripe_api_base": stage.stripe_api_base,
         "lock_after_failures": stage.lock_out.after_failures,
         "lock_seconds": stage.lock_out.seconds,

@@ -17,12 +17,10 @@ from runtime.settings import (
     LARGE_TRANSACTION_MINOR,
     MAX_RESOLVER_WORKERS,
     MAX_VELOCITY_PAYMENTS,
-    OPEN_BUCKETS,
     RESOLVER_WORKERS,
     RESOLVER_WORKERS_PER_MERCHANT,
     STRIPE_API_BASE,
     VELOCITY_PAYMENTS,
-    OpenBuckets,
     StripeApiBase,
 )
 from stacks.stage_parts import LOCAL, AuthConfig, DataConfig, RoleName, RolePattern, StagePart
@@ -211,9 +209,6 @@ class StageConfig(StagePart, frozen=True):
     """The roles with which CloudFormation deploys. Only they may change the audit log's table. The
     default is the name that `cdk bootstrap` gives."""
     allow_local_webhooks: bool = False
-    open_buckets: OpenBuckets = OPEN_BUCKETS
-    """Index buckets of open payments: 500 sales a second each. Raise it at any time, never lower
-    it: what stands in buckets that are left out is not looked at any more."""
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = ()
 

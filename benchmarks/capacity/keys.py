@@ -17,15 +17,16 @@ from runtime.core.fields import PLATFORM
 from runtime.dynamodb.capacity import Item
 from runtime.dynamodb.index_shards import (
     HOLD_BUCKETS,
+    OPEN_BUCKETS,
     PLATFORM_BUCKETS,
     RETRY_BUCKETS,
     bucket_for,
+    payment_open_bucket,
     unsettled_buckets,
 )
 from runtime.ledger.accounts.models import PROFILE_SHARD
 from runtime.ledger.hot_accounts.rules import debit_shard
 from runtime.ledger.rules import credit_shard_of
-from runtime.settings import OPEN_BUCKETS
 
 ACCOUNT_ROW: Final = re.compile(r"(acc_[\w{}]+|\{source\}|\{target\})#(d?\d\d)\b")
 """A row of an account, and its shard."""
@@ -56,7 +57,6 @@ BUCKETED: Final[Mapping[tuple[str, str], tuple[str, Buckets]]] = {
     ("idempotency", "merchant_bucket"): ("key", _own),
     ("payments", "merchant_bucket"): ("id", _own),
     ("payments", "merchant_status_bucket"): ("id", _own),
-    ("payments", "open_bucket"): ("id", _fixed(OPEN_BUCKETS)),
     ("transactions", "merchant_bucket"): ("id", _own),
     ("transactions", "open_bucket"): ("id", _fixed(OPEN_BUCKETS)),
     ("transactions", "unsettled_bucket"): ("id", _unsettled),
@@ -67,6 +67,8 @@ BUCKETED: Final[Mapping[tuple[str, str], tuple[str, Buckets]]] = {
     ("webhooks", "retry_bucket"): ("id", _fixed(RETRY_BUCKETS)),
 }
 """Bucketed index keys: the attribute whose value chooses the bucket, and how many there are."""
+OPEN_PAYMENTS: Final = ("payments", "open_bucket")
+"""Here the merchant chooses, too: its payments use some buckets of the platform's."""
 
 
 class KeyRuleDiffers(Exception):
@@ -109,12 +111,14 @@ class Ids:
 class Key:
     """A partition key as a template; with `buckets`, its name without the bucket's number.
 
-    `identifier` is the template of the value that chooses the bucket.
+    `identifier` is the template of the value that chooses the bucket, `owner` that of the merchant
+    if it chooses, too.
     """
 
     template: str
     identifier: str = ""
     buckets: int = 0
+    owner: str = ""
 
     @property
     def is_new(self) -> bool:
@@ -126,7 +130,10 @@ class Key:
         name = ids.fill(self.template)
         if not self.buckets:
             return name
-        return bucket_for(name, ids.fill(self.identifier), self.buckets)
+        identifier = ids.fill(self.identifier)
+        if self.owner:
+            return payment_open_bucket(ids.fill(self.owner), identifier, self.buckets)
+        return bucket_for(name, identifier, self.buckets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +173,12 @@ class Templates:
         value = item[attribute]["S"]
         if _BUCKET.search(value) is None:
             return Key(self.of(value))
+        if (table, attribute) == OPEN_PAYMENTS:
+            merchant, identifier = item["merchant_id"]["S"], item["id"]["S"]
+            if payment_open_bucket(merchant, identifier, self.index_buckets) != value:
+                raise KeyRuleDiffers(f"{table}.{attribute} of {identifier} is {value}")
+            name, owner = self.of(value[:-4]), self.of(merchant)
+            return Key(name, self.of(identifier), self.index_buckets, owner)
         if (table, attribute) not in BUCKETED:
             raise KeyRuleDiffers(f"{table}.{attribute} has buckets that the model does not know")
         chooser, buckets_of = BUCKETED[table, attribute]

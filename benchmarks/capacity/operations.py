@@ -13,7 +13,6 @@ from benchmarks.capacity.footprint import Footprint, footprint_of, opened_balanc
 from benchmarks.capacity.recording import RecordedPlatform, UnexpectedAnswer
 from runtime.core.ids import RANDOM_BYTES, id_at
 from runtime.ledger.rules import receivable_account
-from runtime.settings import OPEN_BUCKETS
 from simulation.outside import BEGINNING
 from simulation.partners.receivers import Endpoints
 from simulation.platform.http import EVERYTHING, OPERATOR, HttpRequest, token
@@ -57,7 +56,7 @@ class Shop:
     @staticmethod
     def opened(index_buckets: int) -> Shop:
         """A new shop on a platform of its own."""
-        shop = Shop(RecordedPlatform(SEED, open_buckets=OPEN_BUCKETS), index_buckets)
+        shop = Shop(RecordedPlatform(SEED), index_buckets)
         shop.platform.record(shop._register)
         return shop
 

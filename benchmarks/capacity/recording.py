@@ -84,12 +84,9 @@ class Recording:
 class RecordedPlatform(Platform):
     """The simulated platform, whose functions' calls of DynamoDB are noted in `calls`."""
 
-    def __init__(self, seed: str, *, open_buckets: int) -> None:
+    def __init__(self, seed: str) -> None:
         self.calls: list[Call] = []
         super().__init__(seed, Plan(seed, clients=(), parts=frozenset()))
-        stage = self.functions.stage
-        seconds = stage.merchant_cache_seconds
-        self.functions.deploy(stage.next(open_buckets=open_buckets, merchant_cache_seconds=seconds))
         for schedule in self.sources.schedules.values():
             schedule.stop()  # they do the same at any load, at times of their own
 

@@ -2,6 +2,9 @@
 
 The number of buckets only grows. A row's bucket is computed from its id once, when it enters the
 index; readers merge all buckets.
+
+The platform's own queues have as many buckets as a constant says. Their readers read all of them,
+whatever part of them a writer uses.
 """
 
 from __future__ import annotations
@@ -9,8 +12,15 @@ from __future__ import annotations
 from zlib import crc32
 
 OPEN_QUEUE = "open"
-"""The platform's queues of open payments and operations (`gsi-open`); the stage sets their number
-of buckets (`open_buckets` in runtime/settings/payments.py)."""
+"""The platform's queues of open payments and operations (`gsi-open`)."""
+OPEN_BUCKETS = 256
+"""Buckets of these queues.
+
+A sale writes there twice: 256 x 1,000 units support 128,000 a second."""
+LEAST_OPEN_BUCKETS_OF_MERCHANT = 16
+"""Minimum number of these buckets that a merchant's payments use.
+
+So the payments of many merchants with one index bucket each are spread as well."""
 HOLD_QUEUE = "hold"
 HOLD_BUCKETS = 64
 """Buckets of the platform's queue of open holds (`expiry-index`).
@@ -67,6 +77,28 @@ def bucket_for(name: str, identifier: str, buckets: int) -> str:
 def all_buckets(name: str, buckets: int) -> tuple[str, ...]:
     """The index keys that a reader must merge."""
     return tuple(bucket_key(name, bucket) for bucket in range(buckets))
+
+
+def open_buckets_of(merchant_id: str, index_buckets: int) -> tuple[str, ...]:
+    """The index keys of a merchant's open payments: some buckets of the platform's queue in a row.
+
+    There are more of them when `index_buckets` grows, and the first ones remain. Which is first
+    depends on the merchant.
+    """
+    buckets = max(index_buckets, LEAST_OPEN_BUCKETS_OF_MERCHANT)
+    return tuple(_in_a_row(OPEN_QUEUE, OPEN_BUCKETS, merchant_id, each) for each in range(buckets))
+
+
+def payment_open_bucket(merchant_id: str, payment_id: str, index_buckets: int) -> str:
+    """The bucket of an open payment: one of `open_buckets_of` its merchant."""
+    buckets = max(index_buckets, LEAST_OPEN_BUCKETS_OF_MERCHANT)
+    number = crc32(payment_id.encode()) % buckets
+    return _in_a_row(OPEN_QUEUE, OPEN_BUCKETS, merchant_id, number)
+
+
+def operation_open_bucket(operation_id: str) -> str:
+    """The bucket of an open operation. No list reads them, so all merchants use all buckets."""
+    return bucket_for(OPEN_QUEUE, operation_id, OPEN_BUCKETS)
 
 
 def retry_bucket(webhook_id: str) -> str:

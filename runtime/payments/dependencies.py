@@ -8,7 +8,6 @@ from datetime import timedelta
 from runtime.core.outside import Outside
 from runtime.customers.lockout_rules import Lockout
 from runtime.customers.repository import CustomerRepository
-from runtime.dynamodb.index_shards import OPEN_QUEUE, bucket_for
 from runtime.idempotency.claims import ClaimReader
 from runtime.merchants.profiles import MerchantProfiles
 from runtime.payments.processors.connectors import Connectors
@@ -34,10 +33,6 @@ class PaymentDependencies:
     def lockout(self) -> Lockout:
         """The customer lockout limit."""
         return Lockout(self.timing.lock_after_failures, self.timing.lock_seconds)
-
-    def open_bucket(self, identifier: str) -> str:
-        """The shard of the open queue for a payment or operation."""
-        return bucket_for(OPEN_QUEUE, identifier, self.timing.open_buckets)
 
     @property
     def intent_lease(self) -> timedelta:

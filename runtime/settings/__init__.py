@@ -29,17 +29,13 @@ from runtime.settings.derived import (
 from runtime.settings.files import ExportSettings, MissingSettings, ReconcileSettings
 from runtime.settings.ledger import HoldsSettings, VerifyLedgerSettings
 from runtime.settings.payments import (
-    FEWEST_OPEN_BUCKETS,
     MAX_FEE_BASIS_POINTS,
     MAX_FEE_FIXED_MINOR,
     MAX_RESOLVER_WORKERS,
-    MOST_OPEN_BUCKETS,
-    OPEN_BUCKETS,
     RESOLVER_WORKERS,
     RESOLVER_WORKERS_PER_MERCHANT,
     STRIPE_API_BASE,
     FinishingSettings,
-    OpenBuckets,
     PaymentTiming,
     PollSettings,
     ResolverSettings,
@@ -48,15 +44,12 @@ from runtime.settings.payments import (
 
 __all__ = [
     "ACCESS_REFUSED",
-    "FEWEST_OPEN_BUCKETS",
     "LARGE_TRANSACTION_MINOR",
     "LONGEST_CACHE_SECONDS",
     "MAX_FEE_BASIS_POINTS",
     "MAX_FEE_FIXED_MINOR",
     "MAX_RESOLVER_WORKERS",
     "MAX_VELOCITY_PAYMENTS",
-    "MOST_OPEN_BUCKETS",
-    "OPEN_BUCKETS",
     "RESOLVER_WORKERS",
     "RESOLVER_WORKERS_PER_MERCHANT",
     "STRIPE_API_BASE",
@@ -68,7 +61,6 @@ __all__ = [
     "FinishingSettings",
     "HoldsSettings",
     "MissingSettings",
-    "OpenBuckets",
     "PaymentTiming",
     "PollSettings",
     "ProcessSettings",

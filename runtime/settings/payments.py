@@ -15,24 +15,12 @@ MAX_FEE_BASIS_POINTS = 5_000
 MAX_FEE_FIXED_MINOR = 1_000_000
 """These limits keep the fee of the largest amount within the limits of an amount."""
 
-OPEN_BUCKETS: Final = 128
-"""Buckets of the platform's queues of open payments and operations (`gsi-open`), unless the stage
-overrides it.
-
-A sale enters and leaves its queue, so 128 buckets of 1,000 write units a second support 64,000
-sales a second. The number may grow at any time: readers read as many buckets as configured. It must
-never shrink, because rows in the removed buckets would not be found.
-"""
 RESOLVER_WORKERS: Final = 64
 RESOLVER_WORKERS_PER_MERCHANT: Final = 16
 """With responses in 100 ms this makes about a hundred requests a second, within Stripe's limit
 (Stripe documentation, "Rate limits")."""
 MAX_RESOLVER_WORKERS: Final = 128
 """As many threads as one function's CPU supports while most of them wait."""
-
-FEWEST_OPEN_BUCKETS: Final = 8
-"""The number before it became a setting."""
-MOST_OPEN_BUCKETS: Final = 256
 
 STRIPE_API_BASE: Final = "https://api.stripe.com"
 _THIS_MACHINE: Final = frozenset({"127.0.0.1", "localhost"})
@@ -52,10 +40,6 @@ StripeApiBase = Annotated[str, AfterValidator(_keeps_secrets)]
 """Base URL of Stripe's API."""
 
 
-OpenBuckets = Annotated[int, Field(ge=FEWEST_OPEN_BUCKETS, le=MOST_OPEN_BUCKETS)]
-"""Number of buckets of open payments and operations."""
-
-
 class PaymentTiming(Settings, frozen=True):
     """Time limits and related settings of payments, in seconds."""
 
@@ -72,7 +56,6 @@ class PaymentTiming(Settings, frozen=True):
     lock_seconds: Annotated[int, Field(ge=1, le=31 * 86_400)] = 1_800
     processors: ProcessorMode = "test"
     """The only accepted mode of processor keys; the sandbox counts as `test`."""
-    open_buckets: OpenBuckets = OPEN_BUCKETS
     max_disputes: Annotated[int, Field(ge=10, le=1_000)] = 100
     """Disputes per payment; further ones need manual handling. They are stored in the payment's
     row, about 300 bytes each, and DynamoDB items are limited to 400 KB."""

@@ -86,11 +86,11 @@ DEFECTS: Final[tuple[Mutation, ...]] = (
     ),
     defect(
         "defect-few-open-buckets",
-        "what waits for an answer stands in 8 partitions, whatever the stage says",
+        "what waits for an answer stands in 8 partitions, whatever the merchant says",
         (
-            "payments/dependencies.py",
-            "return bucket_for(OPEN_QUEUE, identifier, self.timing.open_buckets)",
-            "return bucket_for(OPEN_QUEUE, identifier, 8)",
+            "dynamodb/index_shards.py",
+            "return _in_a_row(OPEN_QUEUE, OPEN_BUCKETS, merchant_id, number)",
+            "return _in_a_row(OPEN_QUEUE, 8, merchant_id, number)",
         ),
         why="the platform takes 2,000 sales a second and not more, however many merchants it has",
         unseen="nothing is wrong but the speed: the simulated tables have no hot partitions",

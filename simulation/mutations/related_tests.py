@@ -188,7 +188,7 @@ RELATED: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger/holds/expiry.py": (*_LEDGER, *_HOT_ACCOUNTS),
     "ledger/holds/holds.py": _LEDGER,
     "idempotency/claims.py": _IDEMPOTENCY,
-    "payments/dependencies.py": (*_RESOLVER, "unit/core/test_settings.py"),
+    "dynamodb/index_shards.py": ("unit/dynamodb/test_index_shards_and_merge.py", *_RESOLVER),
     "payments/operations/operations.py": _PAYMENTS,
     "payments/charge/outcome.py": (*_PAYMENTS, *_RESOLVER),
     "payments/resolution/resolver.py": _RESOLVER,

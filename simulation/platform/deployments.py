@@ -11,13 +11,12 @@ if TYPE_CHECKING:
 
 LEAST_SECONDS, MOST_SECONDS = 150.0, 900.0
 """Between two deployments."""
-MOST_OPEN_BUCKETS: Final = 16
 CACHE_SECONDS: Final = (0, 5, 60)
 
 
 @dataclass
 class Deployer:
-    """Deploys every now and then. Open buckets only ever grow (settings/payments.py)."""
+    """Deploys every now and then."""
 
     platform: Platform
     dice: Random
@@ -33,8 +32,5 @@ class Deployer:
     def deploy(self) -> None:
         """One deployment: it takes hold as environments are replaced."""
         functions = self.platform.functions
-        stage = functions.stage
-        grown = min(stage.open_buckets + self.dice.choice((0, 2, 4)), MOST_OPEN_BUCKETS)
-        functions.deploy(
-            stage.next(open_buckets=grown, merchant_cache_seconds=self.dice.choice(CACHE_SECONDS))
-        )
+        seconds = self.dice.choice(CACHE_SECONDS)
+        functions.deploy(functions.stage.next(merchant_cache_seconds=seconds))

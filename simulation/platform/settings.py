@@ -62,14 +62,11 @@ class StageSettings:
     tables: Mapping[str, str]
     queue_urls: Mapping[str, str]
     """By the name of the setting."""
-    open_buckets: int = 8
     merchant_cache_seconds: int = 5
 
-    def next(self, *, open_buckets: int, merchant_cache_seconds: int) -> Self:
+    def next(self, *, merchant_cache_seconds: int) -> Self:
         """The settings of the next deployment."""
-        return replace(
-            self, open_buckets=open_buckets, merchant_cache_seconds=merchant_cache_seconds
-        )
+        return replace(self, merchant_cache_seconds=merchant_cache_seconds)
 
     def of(self, shape: type[SettingsT], service: str) -> SettingsT:
         """The settings of one function."""
@@ -78,7 +75,6 @@ class StageSettings:
             **self.queue_urls,
             "service": service,
             "tables": {name: self.tables[name] for name in shape.TABLE_USES},
-            "open_buckets": self.open_buckets,
             "merchant_cache_seconds": self.merchant_cache_seconds,
         }
         return shape(**{name: known[name] for name in shape.model_fields if name in known})

@@ -37,13 +37,6 @@ def test_a_misspelt_setting_is_refused_by_name() -> None:
         _stage("dev", log_retention=3)
 
 
-def test_open_buckets_default_to_128_and_never_decrease() -> None:
-    assert _stage("prod").open_buckets == 128
-    assert _stage("local").open_buckets == 8
-    with pytest.raises(StageError, match="open_buckets: Input should be greater than or equal"):
-        _stage("prod", open_buckets=4)
-
-
 def test_one_merchant_cannot_use_all_workers_of_the_resolver() -> None:
     assert _stage("prod", resolver={"workers": 8, "workers_per_merchant": 7}).resolver.workers == 8
     with pytest.raises(StageError, match=r"workers_per_merchant \(8\) must be less than workers"):

@@ -299,7 +299,6 @@ def environment(
         "settle_seconds": 0,
         "audit_key_arn": audit_key_arn,
         "intent_lease_seconds": 5,
-        "open_buckets": 8,
         "stop_before_timeout_seconds": 30,  # one environment for all, so one value for all
         "merchant_cache_seconds": 0,
         "issuer": "https://issuer.invalid",

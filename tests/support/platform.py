@@ -80,7 +80,7 @@ from runtime.reconciliation.settlements.repository import SettlementRepository
 from runtime.reporting.summary import SummaryReads
 from runtime.reporting.totals.reader import TotalsReader
 from runtime.reporting.totals.repository import TotalsRepository
-from runtime.settings import FEWEST_OPEN_BUCKETS, PaymentTiming
+from runtime.settings import PaymentTiming
 from runtime.tables import ALL_TABLES
 from tests.support.engines.engine import Engine
 from tests.support.engines.lazy_tables import LazyEngine, LazyTables
@@ -100,7 +100,6 @@ TIMING = PaymentTiming(
     stage="test",
     service="test",
     sandbox_fee_basis_points=290,
-    open_buckets=FEWEST_OPEN_BUCKETS,
 )
 SETUP = ChangeContext(changed_by="test", request_id="set-up", cause="set-up")
 _KEY_ARNS = {"pii": "arn:pii", "pci": "arn:pci", "index": "arn:index"}
@@ -239,7 +238,7 @@ class Platform:
             connectors or self.connectors(self.sandbox()),
             PaymentRepository(self.store),
             PaymentLists(self.store),
-            OpenQueue(self.store, self.timing.open_buckets),
+            OpenQueue(self.store),
             self.timing.processors,
         )
 

@@ -139,7 +139,7 @@ class ProcessServices(FunctionServices):
             connectors_of(self, settings, each_seconds, partners),
             self.payment_dependencies.payments,
             PaymentLists(self.store),
-            OpenQueue(self.store, settings.open_buckets, MAX_PARALLEL_BUCKETS),
+            OpenQueue(self.store, MAX_PARALLEL_BUCKETS),
             settings.processors,
         )
 

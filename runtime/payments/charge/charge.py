@@ -17,6 +17,7 @@ from runtime.core.errors import (
 )
 from runtime.core.scope import Scope
 from runtime.core.timestamps import to_datetime, to_timestamp
+from runtime.dynamodb.index_shards import payment_open_bucket
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import new_claim
@@ -223,7 +224,7 @@ def _intent(
         merchant_status_bucket=status_bucket(merchant, payment_id, status),
         customer_id=request.customer_id,
         idempotency_scope=claim.key,
-        open_bucket=deps.open_bucket(payment_id),
+        open_bucket=payment_open_bucket(merchant.id, payment_id, merchant.index_buckets),
         next_action_at=lease_end,
         status=status,
         amount=request.amount,

@@ -19,7 +19,7 @@ from runtime.core.errors import (
 )
 from runtime.core.scope import Scope
 from runtime.core.timestamps import to_datetime, to_timestamp
-from runtime.dynamodb.index_shards import bucket_for
+from runtime.dynamodb.index_shards import bucket_for, operation_open_bucket
 from runtime.http.caller import require_found
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
@@ -188,7 +188,7 @@ def _draft(
         owner=claim.owner,
         context=call.caller.change(cause=operation_id),
         merchant_bucket=operation_bucket(operation_id, merchant),
-        open_bucket=deps.open_bucket(operation_id),
+        open_bucket=operation_open_bucket(operation_id),
         claim_key=claim.key,
     )
     return pending_operation(operation_id, intent, amount, payment, start)

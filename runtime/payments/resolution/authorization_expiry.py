@@ -8,6 +8,7 @@ from runtime.core.change_context import NOT_VOIDED, ChangeContext
 from runtime.core.errors import ProcessorUnknown, StaleWrite
 from runtime.core.observability import logger
 from runtime.core.timestamps import to_datetime, to_timestamp
+from runtime.dynamodb.index_shards import operation_open_bucket
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment
 from runtime.payments.operations.operations import (
@@ -83,7 +84,7 @@ def _void(
         owner=operation_id,
         context=context,
         merchant_bucket=operation_bucket(operation_id, deps.merchants.require(payment.merchant_id)),
-        open_bucket=deps.open_bucket(operation_id),
+        open_bucket=operation_open_bucket(operation_id),
     )
     intent = OperationIntent(TransactionType.VOID, reason=EXPIRED)
     return pending_operation(operation_id, intent, amount, payment, start)

@@ -18,12 +18,12 @@ from pydantic import BaseModel
 from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.expressions import Condition, at_most, equals
-from runtime.dynamodb.index_shards import OPEN_QUEUE, all_buckets
+from runtime.dynamodb.index_shards import OPEN_BUCKETS, OPEN_QUEUE, all_buckets
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, Store
 from runtime.payments.models import Payment
 from runtime.payments.transaction_models import Transaction
 
-MAX_DUE_READ: Final = 20_000
+MAX_DUE_READ: Final = 40_000
 """Due rows of one table that are read from each end, over all shards."""
 PAGE: Final = 1_000
 
@@ -51,13 +51,12 @@ class OpenQueue:
     """The queues of payments and operations, read `parallel` shards at a time."""
 
     store: Store
-    buckets: int
     parallel: int = 1
     max_due: int = MAX_DUE_READ
 
     def due(self, model: Model, now: datetime) -> list[str]:
         """Ids of due rows, oldest first. The index may lag by seconds."""
-        names = all_buckets(OPEN_QUEUE, self.buckets)
+        names = all_buckets(OPEN_QUEUE, OPEN_BUCKETS)
         found = self._over(names, lambda name: self._of_bucket(model, name, now))
         rows = {row.id: row for some in found for row in some}
         return sorted(rows, key=lambda each: (rows[each].next_action_at, each))
@@ -74,7 +73,7 @@ class OpenQueue:
 
     def _of_bucket(self, model: Model, bucket: str, now: datetime) -> list[OpenEntry]:
         conditions = (equals("open_bucket", bucket), at_most("next_action_at", to_timestamp(now)))
-        max_due = -(-self.max_due // self.buckets)
+        max_due = -(-self.max_due // OPEN_BUCKETS)
         oldest = self._first(model, conditions, max_due, newest_first=False)
         if len(oldest) < max_due:
             return oldest

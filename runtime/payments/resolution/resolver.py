@@ -79,7 +79,7 @@ def resolve_due(
     Each is worked on `within` its lease, because another run may take it afterwards.
     """
     at_once = min(limits.workers, MAX_PARALLEL_BUCKETS)
-    queue = OpenQueue(store, deps.timing.open_buckets, at_once)
+    queue = OpenQueue(store, at_once)
     owners: dict[str, str] = {}
 
     def resolve(identifier: str, resolve_one: Resolve) -> Counts:

@@ -160,7 +160,7 @@ def test_due_payments_are_listed_by_time_while_open(either_world: Platform) -> N
     for token in ("tok_timeout", "tok_approved", "tok_timeout", "tok_declined"):
         platform.pay(merchant, payment_method=token)
     open_ids = [row.id for row in platform.payments() if row.open_bucket is not None]
-    queue = OpenQueue(platform.store, platform.timing.open_buckets)
+    queue = OpenQueue(platform.store)
     assert queue.due(Payment, platform.clock()) == open_ids
     assert len(open_ids) == 2
     assert queue.due(Payment, platform.clock() - timedelta(hours=1)) == []

@@ -15,8 +15,14 @@ from runtime.alerts.models import Alert, AlertType
 from runtime.core.errors import EncryptedField, IntegrityError, ProcessorUnknown, Unavailable
 from runtime.core.fair_run import ONE_BY_ONE, RunLimits
 from runtime.core.timestamps import to_timestamp
+from runtime.dynamodb.index_shards import (
+    LEAST_OPEN_BUCKETS_OF_MERCHANT,
+    OPEN_BUCKETS,
+    open_buckets_of,
+    payment_open_bucket,
+)
 from runtime.functions.composition.services import Invocation
-from runtime.merchants.models import MerchantProfile
+from runtime.merchants.models import Merchant, MerchantProfile
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment, PaymentStatus
 from runtime.payments.processors.port import Processor
@@ -182,7 +188,7 @@ def test_many_stuck_payments_do_not_hide_another_merchants(
     platform.delete(template)
     for _ in range(110):
         identifier = new_id("pay", platform.clock())
-        bucket = platform.deps().open_bucket(identifier)
+        bucket = payment_open_bucket(stuck.id, identifier, stuck.index_buckets)
         platform.put(template.model_copy(update={"id": identifier, "open_bucket": bucket}))
     platform.clock.advance(1)
     platform.pay(other, payment_method="tok_timeout")
@@ -228,30 +234,38 @@ def test_a_newly_due_row_is_found_behind_very_many_of_one_merchant(
         platform.pay(stuck, payment_method="tok_timeout")
     platform.clock.advance(1)
     platform.pay(other, payment_method="tok_timeout")
-    (wanted,) = (each.id for each in platform.payments() if each.merchant_id == other.id)
-    queue = OpenQueue(platform.store, platform.timing.open_buckets, parallel=4, max_due=8)
+    (wanted,) = (each for each in platform.payments() if each.merchant_id == other.id)
+    ((crowded, rows),) = Counter(
+        each.open_bucket for each in platform.payments() if each.merchant_id == stuck.id
+    ).most_common(1)
+    assert rows > 2, "more than are read"
+    platform.put(wanted.model_copy(update={"open_bucket": crowded}))
+    queue = OpenQueue(platform.store, parallel=4, max_due=OPEN_BUCKETS)
     due = queue.due(Payment, platform.clock())
-    assert wanted in due
-    assert len(due) == len(set(due)) <= 16
-    assert queue.owners(Payment, due)[wanted] == other.id
+    assert wanted.id in due
+    assert len(due) == len(set(due)) <= 2 * LEAST_OPEN_BUCKETS_OF_MERCHANT
+    assert queue.owners(Payment, due)[wanted.id] == other.id
 
 
-def test_a_stage_may_raise_the_number_of_buckets_and_leaves_no_row_behind(
+def test_a_merchant_may_get_more_index_buckets_and_leaves_no_row_behind(
     platform: Platform,
 ) -> None:
     merchant = platform.merchant()
     for _ in range(6):
         platform.pay(merchant, payment_method="tok_timeout")
-    platform.timing = platform.timing.model_copy(update={"open_buckets": 64})
-    for _ in range(6):
+    (row,) = platform.rows(Merchant)
+    platform.put(row.model_copy(update={"index_buckets": 256}))
+    for _ in range(20):
         platform.pay(merchant, payment_method="tok_timeout")
     buckets = {row.open_bucket for row in platform.payments()}
-    assert any(int((bucket or "").rpartition("#")[2]) >= 8 for bucket in buckets), buckets
-    queue = OpenQueue(platform.store, 64)
-    due = queue.due(Payment, platform.clock())
+    before = set(open_buckets_of(merchant.id, 1))
+    assert len(before) == LEAST_OPEN_BUCKETS_OF_MERCHANT
+    assert buckets & before
+    assert buckets - before, "the later payments use more"
+    due = OpenQueue(platform.store).due(Payment, platform.clock())
     assert due == sorted(row.id for row in platform.payments()), "oldest first, of all buckets"
     report = platform.resolve()
-    assert (report.due, report.resolved) == (12, 12)
+    assert (report.due, report.resolved) == (26, 26)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from runtime.http.responses import StoredAnswer
 from runtime.merchants.models import MerchantProfile
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.processors.sandbox.connector import BEHAVIOURS
-from runtime.settings import FEWEST_OPEN_BUCKETS, PaymentTiming
+from runtime.settings import PaymentTiming
 from tests.support.engines.faults import Faults, seeded
 from tests.support.platform import Platform
 from tests.support.processors.unreliable import BadLine, LateMail
@@ -38,7 +38,6 @@ TIMING = PaymentTiming(
     service="test",
     authorization_seconds=1_800,
     unknown_too_old_seconds=3_600,
-    open_buckets=FEWEST_OPEN_BUCKETS,
 )
 
 

@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.dynamodb.index_merge import merge_newest_first
-from runtime.dynamodb.index_shards import all_buckets, bucket_for, bucket_key
+from runtime.dynamodb.index_shards import (
+    LEAST_OPEN_BUCKETS_OF_MERCHANT,
+    OPEN_BUCKETS,
+    OPEN_QUEUE,
+    REST_BUCKETS,
+    all_buckets,
+    bucket_for,
+    bucket_key,
+    open_buckets_of,
+    operation_open_bucket,
+    payment_open_bucket,
+    rest_bucket,
+)
 from runtime.functions.composition.real_outside import RealThreads
 
 
@@ -33,6 +45,37 @@ def test_rows_are_distributed_evenly() -> None:
     counts = Counter(bucket_for("m", f"pay_{n:026}", 16) for n in range(16_000))
     assert len(counts) == 16
     assert max(counts.values()) < 2 * min(counts.values())
+
+
+@given(st.text(), st.text(), st.integers(1, 256))
+def test_every_open_payment_is_where_the_resolver_and_its_merchants_list_look(
+    merchant: str, identifier: str, buckets: int
+) -> None:
+    mine, all_of_them = open_buckets_of(merchant, buckets), all_buckets(OPEN_QUEUE, OPEN_BUCKETS)
+    assert payment_open_bucket(merchant, identifier, buckets) in mine
+    assert len(set(mine)) == len(mine) == max(buckets, LEAST_OPEN_BUCKETS_OF_MERCHANT)
+    assert set(mine) <= set(all_of_them)
+    assert operation_open_bucket(identifier) in all_of_them
+    if buckets < 256:
+        assert set(mine) <= set(open_buckets_of(merchant, buckets + 1)), "rows are still found"
+
+
+def test_open_payments_of_one_busy_merchant_or_of_many_small_ones_are_spread_evenly() -> None:
+    busy = Counter(payment_open_bucket("mer_1", f"pay_{n:026}", 256) for n in range(256_000))
+    assert len(busy) == OPEN_BUCKETS
+    assert max(busy.values()) < 1_200, "of 1,000 on average"
+    small = Counter(
+        payment_open_bucket(f"mer_{merchant:026}", f"pay_{n:026}", 1)
+        for merchant in range(500)
+        for n in range(500)
+    )
+    assert len(small) == OPEN_BUCKETS
+    assert max(small.values()) < 2_000, "of 977 on average"
+
+
+def test_resting_deliveries_of_a_busy_merchant_are_spread_evenly() -> None:
+    found = Counter(rest_bucket(each) for each in all_buckets("mer_1", 256))
+    assert found == dict.fromkeys(all_buckets("rest", REST_BUCKETS), 4)
 
 
 def test_a_shards_key_is_readable_and_sorts() -> None:
