@@ -14,15 +14,19 @@ _PERSONAL: Final = ("name", "email", "phone", "payment_methods", "payment_tokens
 
 @dataclass(eq=False)
 class ErasureRule:
-    """The commit that erases a customer erases all of its keys, and no personal field stays.
+    """The commit that erases a customer erases the keys it was encrypted with, and its fields.
 
-    What is left of a key is a row without it. A request that began before may make a new key
-    afterwards: nothing was encrypted with that, and nothing is stored with it any more.
+    What is left of a key is a row without it. A request that began before the erasure may make a
+    key that the erasure did not see: nothing is encrypted with that, because every write of a
+    customer is conditional on its version. So only keys count that were there when the row was
+    last written.
     """
 
     tables: tuple[str, ...] = ("customers", "keys")
     _keys: dict[str, set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
     """The keys that there are of each customer."""
+    _in_use: dict[str, set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
+    """Those of them that may have encrypted something in its row."""
 
     def look(self, commit: Commit) -> None:
         """Judge one commit that touches customers or their keys."""
@@ -33,10 +37,13 @@ class ErasureRule:
             else:
                 mine.discard(key)
         for key, old, new in commit.of("customers"):
+            there = self._keys[key[0]]
             if new is None or not text(new, "erased_at") or commit.by_hand:
+                self._in_use[key[0]] |= there
                 continue
-            if (old is None or not text(old, "erased_at")) and self._keys[key[0]]:
-                commit.report("erasure", f"{key[0]} keeps its keys {sorted(self._keys[key[0]])}")
+            kept = self._in_use[key[0]] & there
+            if kept and (old is None or not text(old, "erased_at")):
+                commit.report("erasure", f"{key[0]} keeps its keys {sorted(kept)}")
             left = [name for name in _PERSONAL if _is_there(new, name)]
             if left:
                 commit.report("erasure", f"{key[0]} was erased, and still has {left}")

@@ -104,6 +104,13 @@ def test_a_key_that_remains_after_erasure_is_found(engine: HandMade) -> None:
     assert found(engine, "erasure") == ["cus_1 keeps its keys [('pci#cus_1', 'k000000001')]"]
 
 
+def test_a_key_created_since_the_row_was_last_written_may_remain(engine: HandMade) -> None:
+    engine.commit(keys=key("pii"), customers=customer(1, 0))
+    engine.commit(keys=key("pci"))
+    engine.commit(keys=key("pii", None), customers=ERASED)
+    assert found(engine, "erasure") == []
+
+
 def test_a_key_created_after_erasure_is_allowed(engine: HandMade) -> None:
     engine.commit(keys=key("pii"), customers=customer(1, 0))
     engine.commit(keys=key("pii", None), customers=ERASED)
