@@ -85,6 +85,9 @@ class AuditRow(Row, table="audit_log", stream=True, frozen=True):
     previous row. `image_hash` is the hash of the whole item after the change, encrypted fields
     included; it is empty if the item was deleted. How hashes are computed: audit/chain.py.
 
+    The row of a posting has no bucket of a user or a merchant: it is listed with the row of its
+    transaction (audit/listing.py).
+
     Fields that no index needs are stored compressed. Hashes, the archive and the API use the
     values, however they are stored: a row with plain attributes is as valid.
     """
@@ -92,12 +95,12 @@ class AuditRow(Row, table="audit_log", stream=True, frozen=True):
     entity_id: Annotated[str, partition()]
     sequence: Annotated[str, sort()]
     action_bucket: Annotated[str, partition("action-index")]
-    user_bucket: Annotated[str, partition("user-index")]
-    merchant_bucket: Annotated[str, partition("gsi-merchant")]
+    user_bucket: Annotated[str | None, partition("user-index")] = None
+    merchant_bucket: Annotated[str | None, partition("gsi-merchant")] = None
     timestamp: Annotated[Timestamp, sort("action-index"), sort("user-index"), sort("gsi-merchant")]
     entity_type: Annotated[EntityType, PACKED]
     version: Annotated[int, PACKED]
-    action: Annotated[str, shown_in("gsi-merchant")]
+    action: Annotated[str, shown_in("user-index", "gsi-merchant")]
     user_id: Annotated[str, shown_in("gsi-merchant")]
     merchant_id: Annotated[str, shown_in("action-index", "user-index")]
     old_values: Annotated[Values, PACKED] = Field(default_factory=dict)

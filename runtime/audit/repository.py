@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from runtime.audit.chain import Unreadable
+from runtime.audit.chain import Unreadable, version_key
+from runtime.audit.listing import POSTED, posting_listed_with
 from runtime.audit.models import AuditRow
 from runtime.core.fields import Timestamp
 from runtime.core.scope import UNRESTRICTED, Scope
@@ -19,6 +20,8 @@ from runtime.dynamodb.store import Store
 from runtime.streams.images import text_of
 
 CHAIN_PAGE = 200
+SHARED_INDEXES = ("user-index", "gsi-merchant")
+"""Indexes in which an entry may stand for two rows (audit/listing.py)."""
 
 
 def _text(value: object) -> str | None:
@@ -31,7 +34,8 @@ _Text = Annotated[str | None, BeforeValidator(_text)]
 class AuditEntry(BaseModel, frozen=True):
     """A row as projected into an index; attributes may have been edited out of band.
 
-    The platform's indexes have the owner, a merchant's index the action and the user.
+    The platform's indexes have the owner, a merchant's index the user, and the index of users and
+    a merchant's the action. `is_assumed`: the entry of another row stands for it.
     """
 
     timestamp: str
@@ -40,11 +44,20 @@ class AuditEntry(BaseModel, frozen=True):
     merchant_id: _Text = None
     action: _Text = None
     user_id: _Text = None
+    is_assumed: bool = False
 
     @property
     def place(self) -> str:
         """Unique position in a list, sorted by time."""
         return f"{self.timestamp}|{self.entity_id}|{self.sequence}"
+
+    def together(self) -> Iterator[AuditEntry]:
+        """This entry, and that of the posting that may be listed with it."""
+        yield self
+        posting = posting_listed_with(self.entity_id, self.action)
+        if posting is not None:
+            named = {"entity_id": posting, "sequence": version_key(1), "action": POSTED}
+            yield self.model_copy(update={**named, "is_assumed": True})
 
 
 class AuditRepository:
@@ -127,7 +140,8 @@ class AuditRepository:
     ) -> Iterator[AuditEntry]:
         """Index entries between two times and before a place, merged over buckets, newest first.
 
-        The index may lag some seconds.
+        The index may lag some seconds. Where a posting may be listed with its transaction, its
+        entry is assumed; `get_many` drops it if that is not so.
         """
         start, end = times
         if before is not None:
@@ -137,13 +151,16 @@ class AuditRepository:
         key = AuditRow.table_schema.index(index).partition_key.name
         readers = [
             in_order_of_place(
-                self._store.query(
-                    AuditRow,
-                    AuditEntry,
-                    [equals(key, bucket), between("timestamp", start, end)],
-                    page_size=page_size,
-                    index=index,
-                    newest_first=True,
+                _with_postings(
+                    self._store.query(
+                        AuditRow,
+                        AuditEntry,
+                        [equals(key, bucket), between("timestamp", start, end)],
+                        page_size=page_size,
+                        index=index,
+                        newest_first=True,
+                    ),
+                    index,
                 ),
                 time=lambda entry: entry.timestamp,
                 place=lambda entry: entry.place,
@@ -153,7 +170,12 @@ class AuditRepository:
         entries = merge_newest_first(
             readers, self._store.outside.threads, key=lambda entry: entry.place
         )
-        return (entry for entry in entries if before is None or entry.place < before)
+        # A row may have an entry of its own as well: of an earlier form, or rebuilt.
+        once = (
+            min(same, key=lambda entry: entry.is_assumed)
+            for _, same in groupby(entries, key=lambda entry: entry.place)
+        )
+        return (entry for entry in once if before is None or entry.place < before)
 
     def get_many(self, entries: Sequence[AuditEntry], scope: Scope) -> list[AuditRow]:
         """The rows behind entries, if they exist in `scope`, strongly consistent, in order.
@@ -164,12 +186,29 @@ class AuditRepository:
             return []
         keys = [{"entity_id": each.entity_id, "sequence": each.sequence} for each in entries]
         try:
-            return self._store.get_many(AuditRow, keys, AuditRow, scope)
+            rows = self._store.get_many(AuditRow, keys, AuditRow, scope)
         except ValidationError:
-            return [row for key in keys for row in self._readable(key, scope)]
+            rows = [row for key in keys for row in self._readable(key, scope)]
+        assumed = {_key(each): each.timestamp for each in entries if each.is_assumed}
+        return [row for row in rows if _is_listed_at(row, assumed.get(_key(row)))]
 
     def _readable(self, key: Key, scope: Scope) -> list[AuditRow]:
         try:
             return self._store.get_many(AuditRow, [key], AuditRow, scope)
         except ValidationError:
             return []
+
+
+def _with_postings(entries: Iterator[AuditEntry], index: str) -> Iterator[AuditEntry]:
+    if index not in SHARED_INDEXES:
+        return entries
+    return (each for entry in entries for each in entry.together())
+
+
+def _key(row: AuditEntry | AuditRow) -> tuple[str, str]:
+    return row.entity_id, row.sequence
+
+
+def _is_listed_at(row: AuditRow, assumed: Timestamp | None) -> bool:
+    """Whether the row has an entry, or is listed with a row of the time that was assumed."""
+    return assumed is None or (row.user_bucket is None and row.timestamp == assumed)

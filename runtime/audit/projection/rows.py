@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from runtime.alerts.models import AlertFacts, AlertType, Detail, Window
 from runtime.audit.actions import OUT_OF_BAND_ACTION, REBUILT, action_of
 from runtime.audit.chain import sealed
+from runtime.audit.listing import is_listed_with_transaction
 from runtime.audit.models import ACTION_BUCKETS, USER_BUCKETS, AuditRow, EntityType
 from runtime.core.errors import NotFound
 from runtime.core.fields import PLATFORM, Timestamp
@@ -194,12 +195,17 @@ class AuditRows:
         changes = tuple(each for each in changed_attributes(old, new) if each not in said_already)
         # A row that changed owner is listed for the previous owner.
         owner = text_of(step.old or known, "merchant_id") or PLATFORM
+        is_listed = not is_listed_with_transaction(step.action, step.old, new)
         return sealed(
             AuditRow(
                 entity_id=change.entity_id,
                 action_bucket=bucket_for(step.action, change.entity_id, ACTION_BUCKETS),
-                user_bucket=bucket_for(user_id, change.entity_id, USER_BUCKETS),
-                merchant_bucket=bucket_for(owner, change.entity_id, self._buckets(owner)),
+                user_bucket=bucket_for(user_id, change.entity_id, USER_BUCKETS)
+                if is_listed
+                else None,
+                merchant_bucket=bucket_for(owner, change.entity_id, self._buckets(owner))
+                if is_listed
+                else None,
                 entity_type=change.entity_type,
                 version=number_of(known, "version") or 0,
                 action=step.action,

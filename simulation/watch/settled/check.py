@@ -12,6 +12,7 @@ from simulation.platform.logs import ANSWER_NOT_KEPT
 from simulation.watch.answers import answer_faults
 from simulation.watch.events import event_faults
 from simulation.watch.histories import linearizable
+from simulation.watch.settled.audit_lists import audit_list_faults
 from simulation.watch.settled.books import account_amounts, ledger_faults
 from simulation.watch.settled.currencies import currency_faults
 from simulation.watch.settled.effects import effect_faults
@@ -74,6 +75,7 @@ def _named(platform: Platform) -> Iterator[str]:
         "fees": fee_faults(rows, edited),
         "webhooks": webhook_faults(watch.rules.news, platform.deliveries),
         "audit heads": head_faults(platform, rows),
+        "audit lists": audit_list_faults(rows, edited),
         "audit verification": audit_verification_faults(platform, rows),
         "ledger verification": ledger_verification_faults(platform),
         "log": platform.log.unexpected,
