@@ -323,8 +323,34 @@ def test_a_broken_rewritten_or_truncated_chain_is_found(engine):
     assert engine.found == ["audit"] * 4
 
 
+DELIVERY = {
+    "id": "evt_1",
+    "version": 1,
+    "status": "pending",
+    "event_type": "a",
+    "attempts": 0,
+    "retry_bucket": "retry#000",
+    "next_retry": "2026-03-14T09:05:00.000Z",
+    "last_attempt": "2026-03-14T09:00:00.000Z",
+}
+
+
+def test_a_pending_delivery_that_no_worker_would_find_is_found(engine):
+    engine.commit(webhooks=DELIVERY)
+    assert engine.found == []
+    engine.commit(webhooks={**DELIVERY, "version": 2, "retry_bucket": None, "next_retry": None})
+    assert engine.found == ["webhook"]
+
+
+def test_a_delivery_that_is_due_again_during_its_attempt_is_found(engine):
+    engine.commit(webhooks=DELIVERY)
+    due = {"next_retry": "2026-03-14T09:00:59.000Z"}
+    engine.commit(webhooks={**DELIVERY, **due, "version": 2, "attempts": 1})
+    assert engine.found == ["webhook"]
+
+
 def test_a_delivery_that_changes_its_event_is_found(engine):
-    row = {"id": "evt_1", "version": 1, "status": "pending", "event_type": "a", "attempts": 0}
+    row = DELIVERY
     engine.commit(webhooks=row)
     engine.commit(webhooks={**row, "version": 2, "attempts": 1})
     assert engine.found == []
