@@ -68,6 +68,7 @@ class LedgerStack(FunctionsStack):
                 target=project.live,
                 failed_batches=self._data.failed_batches_bucket,
                 only=only,
+                parallel_batches=self._stage.streams.parallel_batches_of(name),
             )
         iterator_age_alarm(self, "StreamsLag", function=project.function)
         log_alarm(

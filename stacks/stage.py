@@ -23,7 +23,15 @@ from runtime.settings import (
     VELOCITY_PAYMENTS,
     StripeApiBase,
 )
-from stacks.stage_parts import LOCAL, AuthConfig, DataConfig, RoleName, RolePattern, StagePart
+from stacks.stage_parts import (
+    LOCAL,
+    AuthConfig,
+    DataConfig,
+    RoleName,
+    RolePattern,
+    StagePart,
+    Streams,
+)
 
 PROD: Final = "prod"
 
@@ -189,6 +197,7 @@ class StageConfig(StagePart, frozen=True):
     lambda_runtime: LambdaRuntime | Literal["this-machine"] = LambdaRuntime()
     throttling: Throttling = Throttling()
     concurrency: Concurrency = Concurrency()
+    streams: Streams = Streams()
     schedules: Schedules = Schedules()
     resolver: Resolver = Resolver()
     lock_out: Lockout = Lockout()

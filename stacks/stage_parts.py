@@ -1,18 +1,26 @@
-"""Parts of a stage's settings: who issues its tokens, and what happens to its data."""
+"""Parts of a stage's settings: who issues its tokens, its data, and how its streams are read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from aws_cdk import RemovalPolicy
 from pydantic import BaseModel, Field, model_validator
 
+from runtime.tables import ALL_TABLES
+
 LOCAL: Final = "local"
 MAX_ROLE_PATH: Final = 512 + 64
 """Characters of a role's path and name (IAM quotas)."""
 MAX_AUTHORIZER_CACHE_SECONDS: Final = 300
 """Our own bound: an answer cached for a token outlives the token by at most this."""
+PARALLEL_BATCHES: Final = 2
+MAX_PARALLEL_BATCHES: Final = 10
+"""Of one shard (Lambda's `ParallelizationFactor`)."""
+NEW_TABLE_WRITE_UNITS: Final = 4_000
+"""Write units a second that a new table on demand takes at once."""
 PLACEHOLDER_SUFFIX: Final = ".example"
 LOCAL_ISSUER_SUFFIX: Final = ".invalid"
 LOCAL_SECRET_PREFIX: Final = f"payments/{LOCAL}/"
@@ -89,11 +97,22 @@ class DataConfig(StagePart, frozen=True):
     `first_deployment`: set it until the stage was deployed once, and remove it then. A protected
     table cannot be deleted, not even by CloudFormation when the deployment that created it fails:
     it would stay, and with it its stack.
+
+    `warm_write_units`: write units a second that a table and each of its indexes take at once, by
+    the table's name, instead of the 4,000 of a new table. DynamoDB creates the partitions for them
+    in advance, and with them the shards of the change stream. AWS charges for each increase once,
+    and a number can never be lowered (DynamoDB Developer Guide, "Warm throughput").
     """
 
     retain: bool
     deletion_protection: bool
     first_deployment: bool = False
+    warm_write_units: Mapping[str, Annotated[int, Field(gt=NEW_TABLE_WRITE_UNITS)]] = {}
+
+    @model_validator(mode="after")
+    def _names_tables(self) -> Self:
+        _require_tables("warm_write_units", self.warm_write_units)
+        return self
 
     @property
     def is_protected(self) -> bool:
@@ -105,6 +124,32 @@ class DataConfig(StagePart, frozen=True):
         """Of everything that holds data: kept, unless the deployment that created it fails."""
         kept = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
         return kept if self.retain else RemovalPolicy.DESTROY
+
+
+class Streams(StagePart, frozen=True):
+    """How the projector reads the tables' change streams.
+
+    `parallel_batches`: batches of one shard at once, by the table's name; 2 for all others. Records
+    of one item stay in order. More batches keep up with more records of a shard, but they are
+    smaller, so what a batch writes once, such as a balance shard, is written more often.
+    """
+
+    parallel_batches: Mapping[str, Annotated[int, Field(ge=1, le=MAX_PARALLEL_BATCHES)]] = {}
+
+    @model_validator(mode="after")
+    def _names_tables(self) -> Self:
+        _require_tables("parallel_batches", self.parallel_batches)
+        return self
+
+    def parallel_batches_of(self, table: str) -> int:
+        """Batches of one shard of the table's stream at once."""
+        return self.parallel_batches.get(table, PARALLEL_BATCHES)
+
+
+def _require_tables(setting: str, names: Iterable[str]) -> None:
+    unknown = sorted(set(names) - {schema.name for schema in ALL_TABLES})
+    if unknown:
+        raise ValueError(f"{setting} names tables that do not exist: {', '.join(unknown)}")
 
 
 def _host(url: str) -> str:

@@ -16,7 +16,8 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks.capacity.assessment import Assessment, Finding, assess, findings_of_keys
+from benchmarks.capacity import limits
+from benchmarks.capacity.assessment import Assessment, Finding, Kind, assess, findings_of_keys
 from benchmarks.capacity.claims import Claim, claims_of
 from benchmarks.capacity.go_layout import go_footprint
 from benchmarks.capacity.heat_map import Panel, draw_heat_map
@@ -41,9 +42,10 @@ GO_DRAWS: Final = 1
 
 @dataclass(frozen=True)
 class Simulation:
-    """The result for both layouts."""
+    """The result for both layouts, and for ours on a stage that is not set for the rate."""
 
     ours: Assessment
+    as_prod: Assessment
     claims: list[Claim]
     go: Load
     go_keys: list[Finding]
@@ -60,13 +62,18 @@ def simulate(
         name: drawn(footprints[name], per_second, counts[name], population, dice)
         for name, per_second in rates.items()
     }
-    total = Load()
-    for load in loads.values():
-        total.include(load)
-    made = assess(total, footprints, rates, population, rate)
+
+    def assessed(stage: limits.StageSettings) -> Assessment:
+        total = Load()
+        for load in loads.values():
+            total.include(load)
+        return assess(stage, total, footprints, rates, population, rate)
+
+    made, as_prod = assessed(limits.FOR_20_000), assessed(limits.AS_PROD)
     go = drawn(go_footprint(), rate, GO_DRAWS, population, dice)
     hottest = sorted(findings_of_keys(go.total), key=lambda each: -each.utilisation)
-    return Simulation(made, claims_of(made, loads, rates, footprints), go, hottest)
+    claims = claims_of(made, as_prod, loads, rates, footprints)
+    return Simulation(made, as_prod, claims, go, hottest)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,7 +107,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made = found.ours
     print_keys(console, "The hottest key of each table and index", made.findings, made.rate)
     print_streams(console, made)
-    print_first(console, made)
+    print_first(console, "What breaks first", made, *Kind)
+    print_first(
+        console,
+        "What breaks first on a stage as prod is in cdk.json",
+        found.as_prod,
+        *(Kind.STREAM, Kind.SETTING),
+    )
     print_claims(console, found.claims)
     print_keys(console, "The Go example's layout", found.go_keys, made.rate)
     print_assumptions(console)

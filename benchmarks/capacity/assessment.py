@@ -68,8 +68,9 @@ class Finding:
 
 @dataclass
 class Assessment:
-    """The load at `rate` payments per second, with everything that is derived."""
+    """The load at `rate` payments per second on a stage, with everything that is derived."""
 
+    stage: limits.StageSettings
     rate: float
     load: Load
     streams: dict[str, Stream] = field(default_factory=dict)
@@ -81,6 +82,7 @@ class Assessment:
 
 
 def assess(
+    stage: limits.StageSettings,
     load: Load,
     footprints: Mapping[str, Footprint],
     rates: Mapping[str, float],
@@ -88,7 +90,7 @@ def assess(
     rate: float,
 ) -> Assessment:
     """Complete the load by what batches share, and compare it with all limits."""
-    made = Assessment(rate, load)
+    made = Assessment(stage, rate, load)
     _derive(made, footprints, rates, population)
     _run_functions(made, footprints, rates, population)
     usage = made.load.total
@@ -120,7 +122,8 @@ def _derive(
     def stream(table: str) -> Stream:
         units = made.load.requests.written[Place(table)] + derived.written[Place(table)]
         groups = credits_.groups if table == "transfers" else lambda _: 0.0
-        return stream_of(table, derived.records[table], calls[table], units, groups)
+        records = derived.records[table]
+        return stream_of(table, records, calls[table], units, groups, made.stage)
 
     for table in ("payments", "transactions", "transfers"):
         made.streams[table] = stream(table)
@@ -210,7 +213,7 @@ def _findings_of_streams(made: Assessment) -> Iterator[Finding]:
     if accounts:
         # Two units per update; all items of one partition key are in one shard of the stream.
         key, units = accounts.most_common(1)[0]
-        lanes = limits.PARALLEL_BATCHES * made.streams["accounts"].fastest
+        lanes = made.stage.parallel("accounts") * made.streams["accounts"].fastest
         yield Finding(Kind.SHARD, f"accounts: the shard of {key}", units / 2, lanes, "records/s")
 
 
@@ -227,12 +230,16 @@ def _findings_of_quotas(made: Assessment, usage: Usage) -> Iterator[Finding]:
     decrypts = 2 * at_once / MAX_CACHE_SECONDS
     yield Finding(Kind.QUOTA, "KMS, data keys", decrypts, limits.KMS_REQUESTS, "requests/s")
     yield Finding(
-        Kind.SETTING, "stage prod: throttling", made.requests, limits.STAGE_REQUESTS, "requests/s"
+        Kind.SETTING,
+        "throttling of the stage",
+        made.requests,
+        made.stage.requests_per_second,
+        "requests/s",
     )
     yield Finding(
         Kind.SETTING,
-        "stage prod: webhook batches at once (SQS)",
+        "webhook batches at once (SQS)",
         made.concurrency["deliver"],
-        limits.DELIVERIES_AT_ONCE,
+        made.stage.deliveries_at_once,
         "invocations",
     )

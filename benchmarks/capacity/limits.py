@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from runtime.settings import ProcessSettings
@@ -42,18 +44,52 @@ FULL_PROCESSOR_MB: Final = 1_769
 
 # -------------------------------------------------------------------- the stacks' settings
 
+
 PARALLEL_BATCHES: Final = 2
-"""Batches of one shard at once; Lambda's most is 10.
+
+
+@dataclass(frozen=True, slots=True)
+class StageSettings:
+    """What a stage sets for its rate. Batches at once (of a shard) and warm units are by table."""
+
+    requests_per_second: int
+    deliveries_at_once: int
+    parallel_batches: Mapping[str, int] = field(default_factory=dict)
+    warm_write_units: Mapping[str, int] = field(default_factory=dict)
+
+    def parallel(self, table: str) -> int:
+        """Batches of one shard of the table's stream at once."""
+        return self.parallel_batches.get(table, PARALLEL_BATCHES)
+
+
+AS_PROD: Final = StageSettings(
+    requests_per_second=10_000, deliveries_at_once=CONCURRENCY[DELIVERIES]
+)
+"""As `prod` in cdk.json.
 
 These are settings of the stacks, which load the CDK when they are imported; a test compares
 them."""
+FOR_20_000: Final = StageSettings(
+    requests_per_second=100_000,
+    deliveries_at_once=800,
+    parallel_batches={"transfers": 4},
+    warm_write_units={
+        "accounts": 40_000,
+        "audit_log": 250_000,
+        "entries": 150_000,
+        "idempotency": 150_000,
+        "payments": 150_000,
+        "totals": 80_000,
+        "transactions": 80_000,
+        "transfers": 80_000,
+        "webhooks": 100_000,
+    },
+)
+"""For 20,000 payments per second: docs/performance.md has the same, and a test compares them."""
 HTTP_MEMORY_MB: Final = 1024
 PROJECT_MEMORY_MB: Final = 1024
-STAGE_REQUESTS: Final = 10_000
-"""Requests per second that the stage `prod` accepts."""
-DELIVERIES_AT_ONCE: Final = CONCURRENCY[DELIVERIES]
 DELIVERY_BATCH: Final = BATCH_SIZES[DELIVERIES]
-"""Batches of webhooks at once, the default of a stage, and webhooks of a batch."""
+"""Webhooks of a batch."""
 MERCHANT_CACHE_SECONDS: Final[int] = ProcessSettings.model_fields["merchant_cache_seconds"].default
 """How long an environment keeps a merchant's row."""
 
@@ -61,13 +97,15 @@ MERCHANT_CACHE_SECONDS: Final[int] = ProcessSettings.model_fields["merchant_cach
 
 CALL_SECONDS: Final = 0.005
 """Wait for one call of DynamoDB from Lambda. Assumed: single-digit milliseconds, as AWS says."""
-CALL_CPU_SECONDS: Final = 0.0015
+CALL_CPU_SECONDS: Final = 0.0005
 """CPU time of one projector call of DynamoDB with its share of the work, on a whole processor:
-measured 15 ms for 9.8 calls per derived sale."""
-REQUEST_CPU_SECONDS: Final = 0.0035
-"""CPU time of a sale in `process`, on a whole processor; other requests take less."""
-QUERY_CPU_SECONDS: Final = 0.001
-"""CPU time of one call of DynamoDB that reads, on a whole processor: measured 956 microseconds."""
+`make bench ARGS=price` prints 4.0 ms for 8.9 calls per derived sale."""
+REQUEST_CPU_SECONDS: Final = 0.0012
+"""CPU time of a sale in `process`, on a whole processor; other requests take less. `make bench
+ARGS=cpu` prints 0.9 ms without sending and receiving, which takes 0.14 ms a call."""
+QUERY_CPU_SECONDS: Final = 0.0003
+"""CPU time of one call of DynamoDB that reads, on a whole processor: half of a payment with its
+transactions, 0.3 ms, and sending and receiving."""
 PROCESSOR_SECONDS: Final = 0.3
 """A card processor's answer. Assumed; slower ones need more concurrency, and nothing else."""
 ENDPOINT_SECONDS: Final = 0.2

@@ -19,9 +19,9 @@ from benchmarks.capacity.limits import (
     CALL_SECONDS,
     FULL_PROCESSOR_MB,
     LEAST_PARTITIONS,
-    PARALLEL_BATCHES,
     PARTITION_WRITE_UNITS,
     PROJECT_MEMORY_MB,
+    StageSettings,
 )
 from benchmarks.capacity.load import Population, Usage
 from runtime.audit.projection.projection import PARALLEL_ENTITIES
@@ -43,14 +43,15 @@ _PARTS: Final = tuple(1.02**-step for step in range(-100, 400))
 class Stream:
     """A table's change stream. `records` per second; `shards` as few as its writes allow.
 
-    `batch`: records of a batch; `seconds`: what one takes; `fastest`: records per second of one
-    batch after the other, all full. `keeps_up`: the part of its records up to which it does not
-    lag; other than a table that takes as many writes for the first time it has no more shards.
+    `parallel`: batches of a shard at once. `batch`: records of a batch; `seconds`: what one takes;
+    `fastest`: records per second of one batch after the other, all full. `keeps_up`: the part of
+    its records up to which it does not lag.
     """
 
     table: str
     records: float
     shards: int
+    parallel: int
     batch: float
     seconds: float
     fastest: float
@@ -59,7 +60,7 @@ class Stream:
     @property
     def lanes(self) -> int:
         """Batches at once."""
-        return self.shards * PARALLEL_BATCHES
+        return self.shards * self.parallel
 
     @property
     def capacity(self) -> float:
@@ -74,7 +75,7 @@ class Stream:
     @property
     def shards_needed(self) -> int:
         """Shards with which it keeps up."""
-        return ceil(self.records / (PARALLEL_BATCHES * self.fastest))
+        return ceil(self.records / (self.parallel * self.fastest))
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,12 @@ def credits_of(
 
 
 def stream_of(
-    table: str, records: float, calls: float, units: float, groups: Callable[[float], float]
+    table: str,
+    records: float,
+    calls: float,
+    units: float,
+    groups: Callable[[float], float],
+    stage: StageSettings,
 ) -> Stream:
     """A stream at rest, and up to which part of the load it keeps up.
 
@@ -122,7 +128,7 @@ def stream_of(
     """
 
     def at(part: float) -> Stream:
-        return _at_rest(table, records * part, calls * part, units * part, groups)
+        return _at_rest(table, records * part, calls * part, units * part, groups, stage)
 
     made = at(1.0)
     if not records:
@@ -132,12 +138,18 @@ def stream_of(
 
 
 def _at_rest(
-    table: str, records: float, calls: float, units: float, groups: Callable[[float], float]
+    table: str,
+    records: float,
+    calls: float,
+    units: float,
+    groups: Callable[[float], float],
+    stage: StageSettings,
 ) -> Stream:
     """Batches grow until one takes as long as the next one takes to arrive."""
     calls_per_record = calls / records if records else 0.0
-    shards = max(LEAST_PARTITIONS, ceil(units / PARTITION_WRITE_UNITS))
-    lane = records / (shards * PARALLEL_BATCHES)
+    warm = stage.warm_write_units.get(table, 0.0)
+    shards = max(LEAST_PARTITIONS, ceil(max(units, warm) / PARTITION_WRITE_UNITS))
+    lane = records / (shards * stage.parallel(table))
 
     def seconds(batch: float) -> float:
         own, shared = calls_per_record * batch, CALLS_PER_SHARD * groups(batch)
@@ -148,7 +160,8 @@ def _at_rest(
     for _ in range(_ROUNDS):
         batch = min(float(BATCH_RECORDS), max(1.0, lane * seconds(batch)))
     fastest = BATCH_RECORDS / seconds(BATCH_RECORDS) if records else inf
-    return Stream(table, records, shards, batch, seconds(batch), fastest)
+    parallel = stage.parallel(table)
+    return Stream(table, records, shards, parallel, batch, seconds(batch), fastest)
 
 
 def calls_per_second(

@@ -31,11 +31,11 @@ def print_keys(console: Console, title: str, findings: Sequence[Finding], rate: 
     console.print(table)
 
 
-def print_first(console: Console, made: Assessment) -> None:
-    """What breaks first: whatever does not support half as much again."""
-    table = _table("What breaks first", "used", "limit", "utilisation", "breaks at payments/s")
+def print_first(console: Console, title: str, made: Assessment, *kinds: Kind) -> None:
+    """What breaks first, of these kinds: whatever does not support half as much again."""
+    table = _table(title, "used", "limit", "utilisation", "breaks at payments/s")
     for each in made.findings:
-        if each.breaks_at(made.rate) <= made.rate * _FACTOR:
+        if each.kind in kinds and each.breaks_at(made.rate) <= made.rate * _FACTOR:
             name = f"{shortened(each.name)} ({each.kind})"
             table.add_row(name, *_cells(each, made.rate)[1:])
     console.print(table)
@@ -71,9 +71,11 @@ def print_claims(console: Console, claims: Sequence[Claim]) -> None:
     table.add_column("")
     for each in claims:
         verdict = "holds" if each.holds else "DOES NOT HOLD"
+        if each.claimed is None:
+            verdict = "not claimed"
         if each.above_quota:
             verdict += f"; default quotas to raise: {len(each.above_quota)}"
-        claimed = f"{each.claimed:,.0f}"
+        claimed = "" if each.claimed is None else f"{each.claimed:,.0f}"
         beyond = each.supported > _BEYOND
         supported = f"> {_BEYOND:,}" if beyond else f"{each.supported:,.0f}"
         table.add_row(f"{each.what} ({shortened(each.limited_by)})", claimed, supported, verdict)

@@ -35,6 +35,7 @@ class SchemaTable(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.schema = schema
+        self._warm = _warm(data.warm_write_units.get(schema.name))
         self.table = dynamodb.Table(
             self,
             "Table",
@@ -51,6 +52,7 @@ class SchemaTable(Construct):
             deletion_protection=data.is_protected,
             removal_policy=data.removal_policy,
             resource_policy=policy,
+            warm_throughput=self._warm,
         )
         for index in schema.indexes:
             self._add(index)
@@ -65,6 +67,7 @@ class SchemaTable(Construct):
             sort_key=_attribute(index.sort_key) if index.sort_key else None,
             projection_type=dynamodb.ProjectionType[index.projection_type],
             non_key_attributes=list(index.projected) or None,
+            warm_throughput=self._warm,
         )
 
 
@@ -76,6 +79,12 @@ def table_logical_id(schema_name: str) -> str:
 def pascal(name: str) -> str:
     """`settlement_lines` → `SettlementLines`."""
     return "".join(word.capitalize() for word in name.split("_"))
+
+
+def _warm(write_units: int | None) -> dynamodb.WarmThroughput | None:
+    if write_units is None:
+        return None
+    return dynamodb.WarmThroughput(write_units_per_second=write_units)
 
 
 def _attribute(key: KeyAttribute) -> dynamodb.Attribute:

@@ -14,8 +14,6 @@ from constructs import Construct
 from stacks.constructs.alarms import first_one
 
 BATCH_RECORDS: Final = 100
-PARALLEL_BATCHES: Final = 2
-"""Batches of one shard at once; Lambda keeps the records of one key in order."""
 MAX_ATTEMPTS: Final = 100
 OLDEST_RECORD_HOURS: Final = 12
 """Half of what a stream keeps: what is given up can still be compared with it."""
@@ -31,7 +29,8 @@ class StreamSource(Construct):
     into a stream that forgets after 24 hours.)
 
     `only`: the records that the function is invoked for, as a pattern of Lambda's event filtering.
-    `window_seconds`: how long Lambda waits for a batch to fill.
+    `window_seconds`: how long Lambda waits for a batch to fill. `parallel_batches`: batches of one
+    shard at once; Lambda keeps the records of one key in order.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of one event source mapping
@@ -45,7 +44,7 @@ class StreamSource(Construct):
         only: Mapping[str, Any] | None = None,
         batch_records: int = BATCH_RECORDS,
         window_seconds: int = 0,
-        parallel_batches: int = PARALLEL_BATCHES,
+        parallel_batches: int,
     ) -> None:
         super().__init__(scope, construct_id)
         mapping = lambda_.EventSourceMapping(

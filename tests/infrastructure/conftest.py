@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.infrastructure.synthesized import CLOUD_STAGES, STAGES, Synthesized, cdk_json_context
+from tests.infrastructure.synthesized import (
+    CLOUD_STAGES,
+    STAGES,
+    Synthesized,
+    cdk_json_context,
+    documented_large_stage,
+)
 
 Synthesize = Callable[[str], Synthesized]
 
@@ -66,6 +72,14 @@ def with_jwt(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesiz
     auth = {"mode": "jwt", "issuer": "https://issuer.test", "audience": "payments-api"}
     context["stages"]["dev"]["auth"] = auth
     return Synthesized.make("dev", asset, tmp_path_factory.mktemp("cdk-jwt"), context)
+
+
+@pytest.fixture(scope="session")
+def large(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    """The stage prod with the documented settings for 20,000 payments per second."""
+    context = copy.deepcopy(cdk_json_context())
+    context["stages"]["prod"] = documented_large_stage()
+    return Synthesized.make("prod", asset, tmp_path_factory.mktemp("cdk-large"), context)
 
 
 @pytest.fixture

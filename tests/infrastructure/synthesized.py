@@ -27,6 +27,21 @@ def cdk_json_context() -> Json:
     return context
 
 
+def documented_large_stage() -> Json:
+    """The stage prod with the settings for 20,000 payments per second in docs/performance.md."""
+    text = (ROOT / "docs/performance.md").read_text()
+    block = text.partition("## A stage for 20,000 payments per second")[2]
+    documented: Json = json.loads(block.partition("```json\n")[2].partition("```")[0])
+    prod: Json = cdk_json_context()["stages"]["prod"]
+    return {
+        **prod,
+        **{
+            name: {**prod.get(name, {}), **value} if isinstance(value, dict) else value
+            for name, value in documented.items()
+        },
+    }
+
+
 @dataclass(frozen=True)
 class Resource:
     """One resource of a template."""

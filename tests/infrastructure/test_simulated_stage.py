@@ -9,7 +9,8 @@ from stacks import api, audit, data, ledger, payments_workers, webhooks
 from stacks.constructs import queues, stream_source
 from stacks.scheduled_workers import AUDIT, LEDGER, PAYMENTS, WEBHOOKS
 from stacks.stage import Concurrency, StageConfig
-from tests.infrastructure.synthesized import cdk_json_context
+from stacks.stage_parts import Streams
+from tests.infrastructure.synthesized import cdk_json_context, documented_large_stage
 
 SCHEDULED = (*PAYMENTS, *LEDGER, *WEBHOOKS, *AUDIT)
 TIMEOUTS = {
@@ -52,8 +53,19 @@ def test_simulated_schedules_run_the_deployed_ones() -> None:
 
 
 def test_the_load_model_has_the_settings_of_the_deployed_stage() -> None:
-    assert limits.PARALLEL_BATCHES == stream_source.PARALLEL_BATCHES
+    assert Streams().parallel_batches_of("payments") == limits.PARALLEL_BATCHES
     assert limits.PROJECT_MEMORY_MB == ledger.PROJECT_MEMORY_MB
     assert limits.HTTP_MEMORY_MB == api.HTTP_MEMORY_MB
     prod = StageConfig.named("prod", cdk_json_context()["stages"])
-    assert prod.throttling.rate_per_second == limits.STAGE_REQUESTS
+    assert prod.throttling.rate_per_second == limits.AS_PROD.requests_per_second
+    assert prod.concurrency.deliver == limits.AS_PROD.deliveries_at_once
+    assert prod.streams.parallel_batches == limits.AS_PROD.parallel_batches
+    assert prod.data.warm_write_units == limits.AS_PROD.warm_write_units
+
+
+def test_the_load_model_has_the_settings_of_the_documented_large_stage() -> None:
+    large = StageConfig.named("prod", {"prod": documented_large_stage()})
+    assert large.throttling.rate_per_second == limits.FOR_20_000.requests_per_second
+    assert large.concurrency.deliver == limits.FOR_20_000.deliveries_at_once
+    assert large.streams.parallel_batches == limits.FOR_20_000.parallel_batches
+    assert large.data.warm_write_units == limits.FOR_20_000.warm_write_units

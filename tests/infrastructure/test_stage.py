@@ -37,6 +37,27 @@ def test_a_misspelt_setting_is_refused_by_name() -> None:
         _stage("dev", log_retention=3)
 
 
+@pytest.mark.parametrize(
+    ("part", "setting"),
+    [
+        ("streams", {"parallel_batches": {"payment": 3}}),
+        ("data", {"warm_write_units": {"pay": 5_000}}),
+    ],
+)
+def test_settings_by_table_name_tables_that_exist(part: str, setting: Any) -> None:
+    before = cdk_json_context()["stages"]["prod"].get(part, {})
+    with pytest.raises(StageError, match=rf"{part}.* names tables that do not exist: pay"):
+        _stage("prod", **{part: {**before, **setting}})
+
+
+def test_batches_at_once_are_two_unless_set() -> None:
+    streams = _stage("prod", streams={"parallel_batches": {"payments": 10}}).streams
+    assert streams.parallel_batches_of("payments") == 10
+    assert streams.parallel_batches_of("transfers") == 2
+    with pytest.raises(StageError, match="less than or equal to 10"):
+        _stage("prod", streams={"parallel_batches": {"payments": 11}})
+
+
 def test_one_merchant_cannot_use_all_workers_of_the_resolver() -> None:
     assert _stage("prod", resolver={"workers": 8, "workers_per_merchant": 7}).resolver.workers == 8
     with pytest.raises(StageError, match=r"workers_per_merchant \(8\) must be less than workers"):

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.capacity import limits
 from runtime.dynamodb.schema import TableSchema
 from runtime.tables import ALL_TABLES
+from stacks import ledger
 from stacks.constructs.schema_table import table_logical_id
 from tests.infrastructure.synthesized import Json, Synthesized
 
@@ -52,6 +54,25 @@ def test_a_table_has_the_keys_indexes_and_projections_that_its_model_declares(
         declared["AttributeDefinitions"], "AttributeName"
     )
     assert _indexes(properties) == _indexes(declared)
+
+
+@every_table
+def test_a_table_and_its_indexes_take_the_throughput_that_the_stage_sets(
+    schema: TableSchema, prod: Synthesized, large: Synthesized
+) -> None:
+    units = limits.FOR_20_000.warm_write_units.get(schema.name)
+    wanted = {"WriteUnitsPerSecond": units} if units else None
+    properties = _body(large, schema)["Properties"]
+    indexes = properties.get("GlobalSecondaryIndexes", [])
+    assert {str(each.get("WarmThroughput")) for each in (properties, *indexes)} == {str(wanted)}
+    assert "WarmThroughput" not in str(_body(prod, schema))
+
+
+def test_streams_are_read_with_the_batches_at_once_that_the_stage_sets(large: Synthesized) -> None:
+    sources = [each.properties for each in large.all("AWS::Lambda::EventSourceMapping")]
+    at_once = [each["ParallelizationFactor"] for each in sources if "ParallelizationFactor" in each]
+    wanted = [limits.FOR_20_000.parallel(name) for name in ledger.PROJECTED]
+    assert sorted(at_once) == sorted([*wanted, 1])  # one of the archive's stream
 
 
 @every_table

@@ -152,7 +152,9 @@ def test_an_item_of_all_operations_breaks_at_the_tolerated_conflicts() -> None:
 
 
 def test_a_quiet_stream_has_small_batches_and_keeps_up() -> None:
-    stream = stream_of("payments", 5.0, calls=10.0, units=10.0, groups=lambda _: 0.0)
+    stream = stream_of(
+        "payments", 5.0, calls=10.0, units=10.0, groups=lambda _: 0.0, stage=limits.AS_PROD
+    )
     assert (stream.shards, stream.batch) == (limits.LEAST_PARTITIONS, 1.0)
     assert stream.keeps_up > 1
     assert stream.capacity > stream.records
@@ -160,7 +162,14 @@ def test_a_quiet_stream_has_small_batches_and_keeps_up() -> None:
 
 
 def test_a_stream_whose_partitions_are_full_has_full_batches_and_lags() -> None:
-    stream = stream_of("payments", 5_000.0, calls=10_000.0, units=10_000.0, groups=lambda _: 0.0)
+    stream = stream_of(
+        "payments",
+        50_000.0,
+        calls=100_000.0,
+        units=10_000.0,
+        groups=lambda _: 0.0,
+        stage=limits.AS_PROD,
+    )
     assert (stream.shards, stream.lanes, stream.batch) == (10, 20, 100.0)
     assert stream.capacity < stream.records
     assert stream.concurrency == 20
@@ -172,8 +181,12 @@ def test_a_stream_whose_partitions_are_full_has_full_batches_and_lags() -> None:
 
 
 def test_shards_are_written_one_after_the_other() -> None:
-    plain = stream_of("transfers", 100.0, calls=200.0, units=200.0, groups=lambda _: 0.0)
-    slow = stream_of("transfers", 100.0, calls=200.0, units=200.0, groups=lambda _: 48.0)
+    plain = stream_of(
+        "transfers", 100.0, calls=200.0, units=200.0, groups=lambda _: 0.0, stage=limits.AS_PROD
+    )
+    slow = stream_of(
+        "transfers", 100.0, calls=200.0, units=200.0, groups=lambda _: 48.0, stage=limits.AS_PROD
+    )
     assert slow.fastest < plain.fastest
 
 
