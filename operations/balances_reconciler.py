@@ -24,11 +24,16 @@ from runtime.core.outside import Outside
 from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.errors import InvalidRequest
-from runtime.ledger.entries.models import Entry, entry_partition, shard_sequence
+from runtime.ledger.entries.models import (
+    Entry,
+    credit_partition,
+    entry_partition,
+    shard_sequence,
+)
 from runtime.ledger.entries.repository import EntryRepository
 from runtime.ledger.hot_accounts.projection import ShardProjection
 from runtime.ledger.hot_accounts.repository import ShardRepository
-from runtime.ledger.rules import credit_shard_of, operation_time
+from runtime.ledger.rules import operation_time
 from runtime.ledger.transfers.models import Transfer
 from runtime.ledger.transfers.repository import TransferRepository
 from runtime.streams.records import Change, Kind
@@ -199,8 +204,12 @@ def _changes(transfer: TransferFacts, cuts: _Cuts) -> Iterator[_Missing]:
 
 
 def _key_of(each: _Missing) -> tuple[str, str]:
-    shard = each.debit_shard or credit_shard_of(each.transfer_id)
-    return entry_partition(each.account_id, shard), shard_sequence(each.operation_id)
+    partition = (
+        credit_partition(each.account_id, each.transfer_id)
+        if each.debit_shard is None
+        else entry_partition(each.account_id, each.debit_shard)
+    )
+    return partition, shard_sequence(each.operation_id)
 
 
 def _count(missing: Sequence[_Missing], lacking: dict[str, Lacking]) -> None:

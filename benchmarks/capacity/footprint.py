@@ -17,7 +17,7 @@ from benchmarks.capacity.recording import (
     schema_of,
 )
 from runtime.dynamodb.capacity import Item, TableLayout, write_units
-from runtime.ledger.hot_accounts.rules import credit_shards
+from runtime.ledger.hot_accounts.rules import is_credit_shard
 from runtime.reporting.totals.models import COUNTED_ITEM
 
 SERVING: Final = frozenset({"process", "query", "project", "deliver"})
@@ -155,7 +155,7 @@ def _group_of(write: Written, call: Call) -> str:
     if call.function != "project":
         return "own"
     item = write.after or write.before or {}
-    if write.table == "accounts" and item["shard"]["S"] in credit_shards():
+    if write.table == "accounts" and is_credit_shard(item["shard"]["S"]):
         return "shard"
     if write.table == "audit_log" and _is_credit_row(item["entity_id"]["S"]):
         return "shard"
@@ -166,7 +166,7 @@ def _group_of(write: Written, call: Call) -> str:
 
 def _is_credit_row(entity_id: str) -> bool:
     found = ACCOUNT_ROW.fullmatch(entity_id)
-    return found is not None and found[2] in credit_shards()
+    return found is not None and is_credit_shard(found[2])
 
 
 def _is_shared(call: Call) -> bool:

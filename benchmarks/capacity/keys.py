@@ -25,11 +25,11 @@ from runtime.dynamodb.index_shards import (
     unsettled_buckets,
 )
 from runtime.ledger.accounts.models import PROFILE_SHARD
-from runtime.ledger.hot_accounts.rules import debit_shard
-from runtime.ledger.rules import credit_shard_of
+from runtime.ledger.entries.models import credit_partition
+from runtime.ledger.hot_accounts.rules import debit_shard, is_credit_shard
 
-ACCOUNT_ROW: Final = re.compile(r"(acc_[\w{}]+|\{source\}|\{target\})#(d?\d\d)\b")
-"""A row of an account, and its shard."""
+ACCOUNT_ROW: Final = re.compile(r"(acc_[\w{}]+|\{source\}|\{target\})#([de]?\d\d)\b")
+"""A row of an account and its shard, or a partition of its entries."""
 _ULID: Final = re.compile(r"\b([a-z]+_)?([0-9A-HJKMNP-TV-Z]{26})\b")
 _BUCKET: Final = re.compile(r"#\d{3}$")
 _NEW: Final = re.compile(r"\{\d+\}")
@@ -86,6 +86,7 @@ class Ids:
     target: str = ""
     credit: str = ""
     debit: str = ""
+    entries: str = ""
 
     def fill(self, template: str) -> str:
         """The key or id that the template stands for."""
@@ -97,14 +98,15 @@ class Ids:
             target=self.target,
             credit=self.credit,
             debit=self.debit,
+            entries=self.entries,
         )
 
     def with_transfer(self, transfer: str | None) -> Ids:
-        """With the balance shards that the operation's transfer, given as template, uses."""
+        """With the debit shard and the partition of entries of the operation's transfer."""
         if transfer is None:
             return self
         transfer_id = self.fill(transfer)
-        return replace(self, credit=credit_shard_of(transfer_id), debit=debit_shard(transfer_id))
+        return replace(self, entries=_entries_of(transfer_id), debit=debit_shard(transfer_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +204,18 @@ class Templates:
             return found[0]
         if self.transfer_id is None:
             raise KeyRuleDiffers(f"{found[0]} was written without a transfer")
-        if shard == credit_shard_of(self.transfer_id):
-            return f"{account}#{{credit}}"
+        if is_credit_shard(shard):
+            return f"{account}#{{credit}}"  # any of them
+        if shard == _entries_of(self.transfer_id):
+            return f"{account}#{{entries}}"
         if shard == debit_shard(self.transfer_id):
             return f"{account}#{{debit}}"
         raise KeyRuleDiffers(f"{self.transfer_id} changed the balance shard {found[0]}")
+
+
+def _entries_of(transfer_id: str) -> str:
+    """The part of the key of the entries' partition that follows from the transfer."""
+    return credit_partition("", transfer_id).removeprefix("#")
 
 
 def names_new_id(template: str) -> bool:

@@ -167,7 +167,7 @@ def draws_of(rates: Mapping[str, float], total: int) -> dict[str, int]:
 def _is_of_merchant(touch: Touch) -> bool:
     """Whether the merchant alone decides about the key."""
     templates = (touch.key.template, touch.item or "")
-    names = ("{customer}", "{source}", "{target}", "{credit}", "{debit}")
+    names = ("{customer}", "{source}", "{target}", "{credit}", "{debit}", "{entries}")
     return not touch.key.buckets and not any(name in each for name in names for each in templates)
 
 

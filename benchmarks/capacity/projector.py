@@ -1,7 +1,7 @@
 """What the projector does with batches of change records, and how far it keeps up.
 
-A batch writes each balance shard, and the totals of each merchant, once for all of its records. How
-large batches are follows from how fast records come and how long a batch takes.
+A batch writes one balance shard of each account for up to 99 of its records, and the totals of each
+merchant once. How large batches are follows from how fast records come and how long a batch takes.
 """
 
 from __future__ import annotations
@@ -26,11 +26,15 @@ from benchmarks.capacity.limits import (
 from benchmarks.capacity.load import Population, Usage
 from runtime.audit.projection.projection import PARALLEL_ENTITIES
 from runtime.dynamodb.index_shards import all_buckets
+from runtime.ledger.hot_accounts.projection import PARALLEL_COMMITS
+from runtime.ledger.hot_accounts.repository import MAX_SHARD_CREDITS
 from runtime.ledger.hot_accounts.rules import credit_shards
 from simulation.platform.sources import BATCH_RECORDS
 
 CALLS_PER_SHARD: Final = 2
-"""Reading a balance shard, and the commit of its credits. One shard follows the other."""
+"""Reading a balance shard, and the commit of its credits."""
+LOCKS_PER_SHARD: Final = 2
+"""The shard must not change from the read to the commit: as if it were locked for twice as long."""
 CALLS_PER_SHARD_UPDATE: Final = 2
 """Of a balance shard's own change record: the end of its audit chain, and its audit row."""
 PROCESSOR_SHARE: Final = PROJECT_MEMORY_MB / FULL_PROCESSOR_MB
@@ -86,15 +90,16 @@ class Credits:
     transfers: float
 
     def groups(self, batch: float) -> float:
-        """Balance shards that a batch of transfers writes."""
-        return sum(len(credit_shards()) * self.chance(name, batch) for name in self.by_account)
+        """Commits in which a batch of transfers is added to balance shards."""
+        return sum(self.commits(name, batch) for name in self.by_account)
 
-    def chance(self, account: str, batch: float) -> float:
-        """That a batch credits a given shard of the account."""
+    def commits(self, account: str, batch: float) -> float:
+        """Commits in which a batch is added to the account: at least one if it has a credit."""
         if not self.transfers:
             return 0.0
-        share = self.by_account[account] / self.transfers / len(credit_shards())
-        return float(1 - (1 - share) ** batch)
+        share = self.by_account[account] / self.transfers
+        any_credit = float(1 - (1 - min(share, 1.0)) ** batch)
+        return any_credit * max(1, ceil(share * batch / MAX_SHARD_CREDITS))
 
 
 def credits_of(
@@ -154,7 +159,9 @@ def _at_rest(
     def seconds(batch: float) -> float:
         own, shared = calls_per_record * batch, CALLS_PER_SHARD * groups(batch)
         work = (own + shared) * CALL_CPU_SECONDS / PROCESSOR_SHARE
-        return work + CALL_SECONDS * (own / min(PARALLEL_ENTITIES, max(batch, 1.0)) + shared)
+        waits = own / min(PARALLEL_ENTITIES, max(batch, 1.0))
+        waits += CALLS_PER_SHARD * ceil(groups(batch) / PARALLEL_COMMITS)
+        return work + CALL_SECONDS * waits
 
     batch = 1.0
     for _ in range(_ROUNDS):
@@ -190,15 +197,17 @@ def add_shards(
     for template, of_account in touches.items():
         for merchant in _owners(template, population):
             account = Ids((), merchant).fill(template)
-            rate = (
-                batches * credits_.chance(account, batch) if account in credits_.by_account else 0
-            )
-            for shard in credit_shards():
+            if account not in credits_.by_account:
+                continue
+            shards = credit_shards()
+            rate = batches * credits_.commits(account, batch) / len(shards)
+            for shard in shards:
                 ids = Ids((), merchant, credit=shard)
                 updates += rate
                 for touch in of_account:
+                    locking = replace(touch, locks=touch.locks * LOCKS_PER_SHARD)
                     item = None if touch.item is None else ids.fill(touch.item)
-                    usage.add(touch, touch.key.of(ids), item, rate)
+                    usage.add(locking, touch.key.of(ids), item, rate)
     return updates
 
 

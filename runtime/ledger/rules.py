@@ -18,7 +18,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
-from zlib import crc32
 
 from runtime.core.fields import PLATFORM
 from runtime.ledger.accounts.models import AccountType
@@ -47,8 +46,6 @@ CHANGE_PREFIX: Final = "chg_"
 POST_PREFIX: Final = "pst_"
 HOLD_ENDS: Final = (POST_PREFIX, "cnl_", "exp_")
 """Id prefixes of the operations that end a hold: post, void, expire."""
-CREDIT_SHARDS: Final = 16
-"""Credit shards of a hot account. Never change this: a transfer's entry is found by its shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +150,6 @@ def final_legs(transfer: Transfer) -> tuple[Leg, ...]:
 def total_of(legs: Iterable[Leg]) -> int:
     """The amount of a transfer: the sum of its legs."""
     return sum(leg.amount for leg in legs)
-
-
-def credit_shard_of(transfer_id: str) -> str:
-    """Sort key of the credit shard for a transfer, the same on every hot account: `01` to `16`."""
-    return f"{crc32(transfer_id.encode()) % CREDIT_SHARDS + 1:02d}"
 
 
 def is_consolidation(operation_id: str, *, folded: bool) -> bool:

@@ -11,8 +11,12 @@ from runtime.dynamodb.expressions import Key, equals
 from runtime.dynamodb.schema import Row
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, ScanPage, Store, View
 from runtime.ledger.accounts.models import Account
-from runtime.ledger.entries.models import Entry, entry_partition, shard_sequence
-from runtime.ledger.rules import credit_shard_of
+from runtime.ledger.entries.models import (
+    Entry,
+    credit_partition,
+    entry_partition,
+    shard_sequence,
+)
 from runtime.ledger.transfers.models import Leg, Transfer
 from runtime.payments.models import Payment
 from runtime.payments.transaction_models import Transaction
@@ -160,9 +164,10 @@ class VerificationReads:
         Entries on balance shards are found by their keys, the others through an index, which may
         not yet include very recent entries.
         """
-        shard, sequence = credit_shard_of(transfer.id), shard_sequence(transfer.operation_id)
+        sequence = shard_sequence(transfer.operation_id)
         known = {
-            (entry_partition(account, shard), sequence) for account in transfer.folded_accounts
+            (credit_partition(account, transfer.id), sequence)
+            for account in transfer.folded_accounts
         }
         known |= {
             (entry_partition(account, transfer.debit_shard or ""), sequence)

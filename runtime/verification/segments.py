@@ -15,6 +15,7 @@ from runtime.core.ids import highest_id
 from runtime.core.outside import Outside
 from runtime.core.timestamps import to_datetime
 from runtime.ledger.rules import operation_time
+from runtime.verification.accounts.credits import CreditReading
 from runtime.verification.accounts.rules import Reading
 from runtime.verification.books_repository import VerificationReads
 from runtime.verification.models import segment_part
@@ -82,8 +83,9 @@ class SegmentState(BaseModel):
     findings: Findings = Field(default_factory=Findings)
     tally: Tally = Field(default_factory=Tally)
     reading: Reading | None = None
-    beyond: list[tuple[str, str, str]] = Field(default_factory=list)
+    credits: CreditReading | None = None
     late_rows: list[Reading] = Field(default_factory=list)
+    late_credits: list[CreditReading] = Field(default_factory=list)
     late: list[LateItem] = Field(default_factory=list)
     fresh: list[Fresh] = Field(default_factory=list)
     fresh_compared: int = 0

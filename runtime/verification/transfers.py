@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS
+from runtime.ledger.hot_accounts.rules import is_credit_shard
 from runtime.ledger.rules import postings
 from runtime.ledger.transfers.models import TransferStatus
+from runtime.verification.accounts.credits import CreditReading
 from runtime.verification.accounts.rules import BalanceRow, Line, Reading
 from runtime.verification.books_repository import TransferFacts, is_number_guard
 from runtime.verification.holds.drills import held_of
@@ -146,7 +148,7 @@ def _problems(transfer: TransferFacts, work: Work) -> list[_Mismatch]:
         and line.operation_id == transfer.operation_id
         and line.amount
     ]
-    rows = work.books.rows([_row_key(line) for line in lines])
+    rows = work.books.rows([line.row for line in lines])
     problems = []
     for account_id, net in nets.items():
         ours = [line for line in lines if line.account_id == account_id]
@@ -169,15 +171,10 @@ def _judge(
     if len(lines) > 1 or found != net:
         amounts = ", ".join(f"{line.amount} ({line.name})" for line in lines)
         return _Mismatch(expected, amounts, found - net)
-    row = rows.get(_row_key(lines[0]))
+    row = rows.get(lines[0].row)
     if row is None or row.version < lines[0].version:
         return _Mismatch(expected, f"an entry of a nonexistent version: {lines[0].name}", -net)
     return None
-
-
-def _row_key(line: Line) -> tuple[str, str]:
-    account_id, _, shard = line.account_shard.rpartition("#")
-    return account_id, shard
 
 
 # -------------------------------------------------------------------- drilling: entries
@@ -191,14 +188,20 @@ def drill_entries(work: Work) -> None:
     """
     state = work.state
     _strays(work)
+    _strays_of_credits(work)
     for page in work.books.accounts(work.segment, state.cursor):
         for row in page.rows:
             state.cursor = {"id": row.id, "shard": row.shard}
             if is_number_guard(row):
                 continue
             work.count()
+            if is_credit_shard(row.shard):
+                continue  # read with row 00
             state.reading = Reading.of(row)
+            if state.reading.is_profile and state.reading.folded:
+                state.credits = CreditReading.of(row, work.books.rows_of(row.id))
             _strays(work)
+            _strays_of_credits(work)
         work.step()
     work.finish()
 
@@ -220,12 +223,35 @@ def _strays(work: Work) -> None:
     work.state.reading = None
 
 
+def _strays_of_credits(work: Work) -> None:
+    reading, differing = work.state.credits, frozenset(work.run.differing)
+    if reading is None:
+        return
+    batch: list[Line] = []
+    for number, line in enumerate(reading.lines(work.books.lines), start=1):
+        if reading.includes(line) and _may_be_stray(
+            line, work.run.cut_mark, differing, folded=True
+        ):
+            batch.append(line)
+        reading.after = line.sequence
+        if number % work.books.entries_page == 0 or len(batch) >= MAX_TRANSACTION_ITEMS:
+            _judge_strays(batch, reading.currency, work)
+            batch = []
+            work.step()
+    _judge_strays(batch, reading.currency, work)
+    work.state.credits = None
+
+
 def _is_suspect(line: Line, reading: Reading, cut_mark: str, differing: frozenset[int]) -> bool:
+    included = 0 < line.version <= reading.version
+    return included and _may_be_stray(line, cut_mark, differing, folded=reading.folded)
+
+
+def _may_be_stray(line: Line, cut_mark: str, differing: frozenset[int], *, folded: bool) -> bool:
     return (
         line.transfer_id is not None
-        and 0 < line.version <= reading.version
         and bucket_of(line.transfer_id) in differing
-        and is_posting(line.operation_id, line.amount, folded=reading.folded)
+        and is_posting(line.operation_id, line.amount, folded=folded)
         and not is_newer(line.operation_id, cut_mark)
     )
 
@@ -235,7 +261,7 @@ def _judge_strays(lines: Sequence[Line], currency: str, work: Work) -> None:
     transfers = work.books.transfers_by_id([line.transfer_id or "" for line in lines])
     for line in lines:
         transfer = transfers.get(line.transfer_id or "")
-        account_id, _ = _row_key(line)
+        account_id, _ = line.row
         if (
             transfer is not None
             and transfer.operation_id == line.operation_id

@@ -62,6 +62,14 @@ HOT_ACCOUNTS: Final[tuple[Mutation, ...]] = (
         why="a stream record that comes twice credits the merchant twice",
     ),
     fault(
+        "fold-partition-of-shard",
+        "a transfer's entry is in a partition that depends on the credit shard",
+        _FOLDING,
+        "credit_partition(target.account_id, item.transfer_id)",
+        "credit_partition(target.account_id, shard)",
+        why="a stream record that comes twice credits the merchant twice, on two shards",
+    ),
+    fault(
         "fold-version-unchecked",
         "a credit shard is replaced without a look at its version",
         _FOLDING,

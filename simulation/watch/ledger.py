@@ -161,7 +161,7 @@ class LedgerRule:
             commit.report("entry", f"{key} was changed or deleted, and entries are immutable")
             return
         account, _, shard = key[0].rpartition("#")
-        place = AccountRow(account, shard)
+        place = AccountRow(account, text(new, "balance_shard") or shard)
         self._must_be_awaited(key, new, commit)
         if shard == PROFILE or (is_debit_shard(shard) and place not in moved):
             return  # written by the change stream, after the commit that it is about
@@ -180,7 +180,7 @@ class LedgerRule:
     def _must_be_awaited(self, key: tuple[str, ...], new: Item, commit: Commit) -> None:
         shard = key[0].rpartition("#")[2]
         if shard != PROFILE and not is_debit_shard(shard):
-            return
+            return  # of a credit shard: judged with the commit that changes it
         wanted = self.awaited.pop((key[0], key[1]), None)
         after = number(new, "balance_after") if "balance_after" in new else None
         changed = Movement(*(number(new, name) for name in ("amount", "held_out", "held_in")))

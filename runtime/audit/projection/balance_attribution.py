@@ -77,7 +77,7 @@ class BalanceAttribution:
             return None
         if shard == PROFILE_SHARD:
             return -sum(entry.amount for entry in taken)
-        own = entry_partition(account, shard)
+        own = entry_partition(account, shard)  # a debit shard's: credit shards have no delta
         return sum(entry.amount for entry in taken if entry.account_shard == own)
 
     def _read(self, causes: Sequence[str], get: ReadTransfers) -> dict[str, Transfer]:

@@ -4,12 +4,13 @@ Row 00 has one entry per version with the balance after it, so the last entry up
 found by binary search. Versions are in commit order, but an entry's timestamp is when its request
 began, up to LONGEST_COMMIT earlier, so neighboring entries may be out of order by that much.
 The shards of a hot account have one entry per operation, without a balance. Their amounts are
-summed from the first entry forward or from the last one back, whichever is shorter.
+summed from the first entry forward or from the last one back, whichever is shorter. The credit
+shards share their entries' partitions, so they are summed together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -23,7 +24,11 @@ from runtime.http.caller import require_found
 from runtime.http.request_context import Call
 from runtime.ledger.accounts.api import BalanceAnswer, BalanceQuery
 from runtime.ledger.accounts.models import PROFILE_SHARD, Account, Posting
-from runtime.ledger.entries.models import version_sequence
+from runtime.ledger.entries.models import (
+    credit_partitions,
+    entry_partition,
+    version_sequence,
+)
 from runtime.ledger.entries.repository import LONGEST_COMMIT, EntryLine
 from runtime.ledger.hot_accounts.rules import is_debit_shard
 
@@ -56,17 +61,17 @@ class Lines(Protocol):
         """Entries of row 00 from `sequence` down, newest first."""
 
     def lines_until(
-        self, account_id: str, shard: str, moment: datetime, page_size: int
+        self, partitions: Iterable[str], moment: datetime, page_size: int
     ) -> Iterator[EntryLine]:
-        """Entries of a shard from operations that began up to `moment`."""
+        """Entries of shards from operations that began up to `moment`."""
 
     def lines_since(
-        self, account_id: str, shard: str, moment: datetime, page_size: int
+        self, partitions: Iterable[str], moment: datetime, page_size: int
     ) -> Iterator[EntryLine]:
-        """Entries of a shard from operations that began at or after `moment`."""
+        """Entries of shards from operations that began at or after `moment`."""
 
     def has_operation(self, account_id: str, shard: str, operation_id: str) -> bool:
-        """Whether a shard has an entry for the operation."""
+        """Whether a debit shard has an entry for the operation."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,12 @@ def _sum_of_rows(row: Account, at: datetime, reads: BalanceReads) -> int:
     rows = {each.shard: each for each in reads.shard_rows.rows_of(row.id)}
     profile = rows.pop(PROFILE_SHARD, row)
     adding = _Adding(row.id, at, reads.entries)
-    return _of_versions(profile, at, reads.entries).balance + sum(
-        adding.shard(each) for each in rows.values()
+    debits = [each for each in rows.values() if is_debit_shard(each.shard)]
+    credited = [each for each in rows.values() if not is_debit_shard(each.shard)]
+    return (
+        _of_versions(profile, at, reads.entries).balance
+        + sum(adding.debit_shard(each) for each in debits)
+        + adding.credit_shards(credited)
     )
 
 
@@ -182,6 +191,22 @@ def _not_yet(account_id: str, at: datetime) -> Unavailable:
 # ---------------------------------------------------------------- shards: by their sums
 
 
+@dataclass(frozen=True, slots=True)
+class _Shards:
+    """Shards as they were read: their balance, their versions, and the partitions of their entries.
+
+    A debit shard has entries without `balance_shard`, so its version is that of None.
+    """
+
+    balance: int
+    versions: Mapping[str | None, int]
+    partitions: Sequence[str]
+
+    def have(self, line: EntryLine) -> bool:
+        """Whether the balance, as read, already includes the entry."""
+        return (line.fold_version or 0) <= self.versions.get(line.balance_shard, 0)
+
+
 class _Adding:
     """Sums the shards of one account within a shared limit of entries read."""
 
@@ -191,24 +216,39 @@ class _Adding:
         self._entries = entries
         self._left = MAX_ENTRIES_ADDED
 
-    def shard(self, row: Account) -> int:
-        """The shard's balance at that time. Raises InvalidValue, Unavailable.
+    def debit_shard(self, row: Account) -> int:
+        """The shard's balance at that time. Raises InvalidValue, Unavailable."""
+        if self._is_unchanged_since(row):
+            return row.balance
+        partition = entry_partition(row.id, row.shard)
+        shards = _Shards(row.balance, {None: row.version}, (partition,))
+        return self._sum(shards, backwards=self._is_complete(row))
+
+    def credit_shards(self, rows: Sequence[Account]) -> int:
+        """The credit shards' balance at that time. Raises InvalidValue, Unavailable."""
+        balance = sum(row.balance for row in rows)
+        if all(self._is_unchanged_since(row) for row in rows):
+            return balance
+        versions: dict[str | None, int] = {row.shard: row.version for row in rows}
+        partitions = credit_partitions(self._account_id)
+        return self._sum(_Shards(balance, versions, partitions), backwards=True)
+
+    def _is_unchanged_since(self, row: Account) -> bool:
+        return to_datetime(row.updated_at) + LONGEST_COMMIT <= self._at
+
+    def _sum(self, shards: _Shards, *, backwards: bool) -> int:
+        """The balance of shards at that time.
 
         It is the current balance minus all later entries, or the sum of all earlier entries. Both
         are read in turns until one is complete.
         """
-        if to_datetime(row.updated_at) + LONGEST_COMMIT <= self._at:
-            return row.balance
-        until = self._entries.lines_until(self._account_id, row.shard, self._at, ADDED_PAGE)
-        since = self._entries.lines_since(
-            self._account_id, row.shard, self._at - LONGEST_COMMIT, ADDED_PAGE
-        )
-        backwards = self._is_complete(row)
+        until = self._entries.lines_until(shards.partitions, self._at, ADDED_PAGE)
+        since = self._entries.lines_since(shards.partitions, self._at - LONGEST_COMMIT, ADDED_PAGE)
         before = after = 0
         while True:
             lines = self._some(until, backwards=backwards)
             before += sum(
-                line.amount for line in lines if _is_in(row, line) and not self._came_later(line)
+                line.amount for line in lines if shards.have(line) and not self._came_later(line)
             )
             if len(lines) < ADDED_PAGE:
                 return before
@@ -216,14 +256,14 @@ class _Adding:
                 continue
             lines = self._some(since, backwards=backwards)
             after += sum(
-                line.amount for line in lines if _is_in(row, line) and self._came_later(line)
+                line.amount for line in lines if shards.have(line) and self._came_later(line)
             )
             if len(lines) < ADDED_PAGE:
-                return row.balance - after
+                return shards.balance - after
 
     def _is_complete(self, row: Account) -> bool:
         """Whether every change of the balance has its entry. Entries of debits arrive later."""
-        if not is_debit_shard(row.shard) or row.last_operation_id is None:
+        if row.last_operation_id is None:
             return True
         return self._entries.has_operation(row.id, row.shard, row.last_operation_id)
 
@@ -243,8 +283,3 @@ class _Adding:
 
     def _came_later(self, line: EntryLine) -> bool:
         return to_datetime(line.created_at) > self._at
-
-
-def _is_in(row: Account, line: EntryLine) -> bool:
-    """Whether the shard's balance, as read, already includes the entry."""
-    return (line.fold_version or 0) <= row.version

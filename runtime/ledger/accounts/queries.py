@@ -23,18 +23,13 @@ from runtime.ledger.accounts.api import (
     EntryList,
     EntryQuery,
 )
-from runtime.ledger.accounts.models import (
-    PROFILE_SHARD,
-    Account,
-    AccountStatus,
-    AccountType,
-    Posting,
-)
+from runtime.ledger.accounts.models import Account, AccountStatus, AccountType, Posting
 from runtime.ledger.accounts.repository import AccountRepository
 from runtime.ledger.entries.models import Entry
 from runtime.ledger.entries.repository import EntryRepository
 from runtime.ledger.hot_accounts.repository import ShardRepository
-from runtime.ledger.rules import is_consolidation, operation_time
+from runtime.ledger.hot_accounts.rules import is_debit_shard
+from runtime.ledger.rules import is_consolidation, is_receivable, operation_time
 from runtime.merchants.profiles import MerchantProfiles
 
 STATEMENT_PAGE = 100
@@ -105,7 +100,7 @@ def list_entries(account_id: str, query: EntryQuery, call: Call, reads: AccountR
     row = require_found(reads.accounts.get(account_id, call.scope), "account", account_id)
     cursor = reads.cursors.of(query, "entries", account_id)
     page = take_page(
-        entries_of(row, cursor.position, reads),
+        entries_of(row, cursor.position, reads, page_size=min(query.limit + 1, STATEMENT_PAGE)),
         limit=query.limit,
         position=lambda entry: position_of(row, entry),
         matches=lambda entry: is_statement_line(row, entry),
@@ -128,15 +123,17 @@ def owner_of_list(customer_id: str | None, call: Call, customers: CustomerReposi
     return customer.merchant_id
 
 
-def entries_of(row: Account, position: str | None, reads: StatementReads) -> Iterator[Entry]:
+def entries_of(
+    row: Account, position: str | None, reads: StatementReads, *, page_size: int = STATEMENT_PAGE
+) -> Iterator[Entry]:
     """Everything that changed the account, newest first, older than `position`."""
     if row.posting is not Posting.FOLDED:
         return reads.entries.of_row(row.id, before_sequence=position, page_size=STATEMENT_PAGE)
-    # A shard exists before its first entry, and most accounts have few shards.
-    rows = reads.shard_rows.rows_of(row.id)
-    shards = [each.shard for each in rows if each.shard != PROFILE_SHARD]
+    # A shard exists before its first entry, and most accounts have few debit shards.
+    rows = reads.shard_rows.rows_of(row.id) if is_receivable(row.id) else []
+    debited = [each.shard for each in rows if is_debit_shard(each.shard)]
     return reads.entries.of_hot_account(
-        row.id, shards, before_operation=position, page_size=STATEMENT_PAGE
+        row.id, debited, before_operation=position, page_size=page_size
     )
 
 

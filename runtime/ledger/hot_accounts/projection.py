@@ -14,13 +14,46 @@ from runtime.core.outside import Outside
 from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.errors import InvalidRequest
 from runtime.ledger.accounts.repository import AccountRepository
-from runtime.ledger.hot_accounts.repository import CreditShard, ShardCredit, ShardRepository
-from runtime.ledger.rules import chart_account, credit_shard_of, final_legs, net_by_account
+from runtime.ledger.hot_accounts.repository import (
+    MAX_SHARD_CREDITS,
+    HotAccount,
+    ShardCredit,
+    ShardRepository,
+)
+from runtime.ledger.rules import chart_account, final_legs, net_by_account
 from runtime.ledger.transfers.models import Transfer, TransferStatus
 from runtime.streams.records import Change, Failed, Parking, park_record
 
 CREDITED_BY = "system:project"
 MAX_TARGETS_REMEMBERED = 10_000
+PARALLEL_COMMITS = 8
+"""Commits at once: they lock different rows, and the Lambda has little CPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A transfer of the batch, and its credit to one account.
+
+    Debits were applied in the fact's own commit and have no `credit`, but their account needs a
+    profile too.
+    """
+
+    sequence_number: str
+    transfer: Transfer
+    credit: ShardCredit | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Transfers of one batch that are added to one account in one commit."""
+
+    account_id: str
+    members: Sequence[_Member]
+
+    @property
+    def numbers(self) -> set[str]:
+        """The sequence numbers of the records."""
+        return {member.sequence_number for member in self.members}
 
 
 @dataclass
@@ -33,37 +66,22 @@ class ShardProjection:
     request_id: Callable[[], str]
     parking: Parking
     credited_by: str = CREDITED_BY
-    _targets: Cache[str, CreditShard] = field(init=False)
+    _targets: Cache[str, HotAccount] = field(init=False)
 
     def __post_init__(self) -> None:
         self._targets = Cache(MAX_TARGETS_REMEMBERED, self.outside)
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
-        """Group credits by account and shard, so that each shard is written once per batch."""
-        groups: dict[tuple[str, str], list[tuple[str, Transfer, ShardCredit | None]]] = {}
-        for change in changes:
-            if not _became_processed(change):
-                continue
-            transfer: Transfer = change.new
-            # Debits were applied in the fact's own commit, but their account needs a profile too.
-            debited = [(account_id, None) for account_id in transfer.debited_accounts]
-            for account_id, item in [*items_of(transfer), *debited]:
-                place = (account_id, credit_shard_of(transfer.id))
-                groups.setdefault(place, []).append((change.sequence_number, transfer, item))
+        """Add the batch's credits to their accounts, as many as possible in each commit."""
+        groups = _groups_of(changes)
+        with self.outside.threads(PARALLEL_COMMITS) as pool:
+            outcomes = list(pool.map(self._apply, groups))
         failed: set[str] = set()
-        for (account_id, shard), members in groups.items():
-            try:
-                items = [item for _, _, item in members if item is not None]
-                self._credit(account_id, shard, members[0][1], items)
-            except NotFound as unknown:
-                failed |= self._park_records({number for number, _, _ in members}, changes, unknown)
-            except InvalidRequest:
-                raise
-            except Exception:  # noqa: BLE001 - these are retried, the other shards are done
-                logger.exception(
-                    "a credit shard could not be written", account=account_id, row=shard
-                )
-                failed |= {sequence for sequence, _, _ in members}
+        for group, error in zip(groups, outcomes, strict=True):
+            if isinstance(error, NotFound):
+                failed |= self._park_records(group.numbers, changes, error)
+            elif error is not None:
+                failed |= group.numbers
         return frozenset(failed)
 
     def _park_records(
@@ -77,32 +95,62 @@ class ShardProjection:
             if not park_record(self.parking, record, unknown.detail)
         }
 
-    def _credit(
-        self, account_id: str, shard: str, transfer: Transfer, items: Sequence[ShardCredit]
-    ) -> None:
-        now = self.outside.now()
+    def _apply(self, group: _Group) -> Exception | None:
+        """Add one group. Returns the error if its records must be parked or retried."""
+        try:
+            self._credit(group)
+        except NotFound as unknown:
+            return unknown
+        except InvalidRequest:
+            raise
+        except Exception as error:  # noqa: BLE001 - these are retried, the others are done
+            logger.exception("a credit shard could not be written", account=group.account_id)
+            return error
+        return None
+
+    def _credit(self, group: _Group) -> None:
+        now, transfer = self.outside.now(), group.members[0].transfer
         context = ChangeContext(
             changed_by=self.credited_by, request_id=self.request_id(), cause=transfer.id
         )
-        target = self._target(account_id, transfer, context, now)
-        self.shard_rows.credit(target, shard, items, context, now)
+        target = self._target(group.account_id, transfer, context, now)
+        credits_ = [member.credit for member in group.members if member.credit is not None]
+        self.shard_rows.credit(target, credits_, context, now)
 
     def _target(
         self, account_id: str, transfer: Transfer, context: ChangeContext, now: datetime
-    ) -> CreditShard:
+    ) -> HotAccount:
         known = self._targets.get(account_id)
         if known is not None:
             return known
         chart = chart_account(account_id, transfer.merchant_id, transfer.currency)
         if chart is not None:
             self.shard_rows.ensure_profile(chart, context, now)
-            target = CreditShard(chart.id, chart.merchant_id, chart.account_type, chart.currency)
+            target = HotAccount(chart.id, chart.merchant_id, chart.account_type, chart.currency)
         else:
             row = self.accounts.get(account_id, UNRESTRICTED)
             if row is None:
                 raise NotFound(f"Transfer {transfer.id} names the unknown account {account_id}")
-            target = CreditShard(row.id, row.merchant_id, row.account_type, row.currency)
+            target = HotAccount(row.id, row.merchant_id, row.account_type, row.currency)
         return self._targets.keep(account_id, target)
+
+
+def _groups_of(changes: Sequence[Change]) -> list[_Group]:
+    """The credits of a batch by account, in parts that fit in one commit."""
+    by_account: dict[str, list[_Member]] = {}
+    for change in changes:
+        if not _became_processed(change):
+            continue
+        transfer: Transfer = change.new
+        debited = [(account_id, None) for account_id in transfer.debited_accounts]
+        for account_id, credit in [*items_of(transfer), *debited]:
+            member = _Member(change.sequence_number, transfer, credit)
+            by_account.setdefault(account_id, []).append(member)
+    return [
+        _Group(account_id, members[start : start + MAX_SHARD_CREDITS])
+        for account_id, members in by_account.items()
+        for start in range(0, len(members), MAX_SHARD_CREDITS)
+    ]
 
 
 def items_of(transfer: Transfer) -> list[tuple[str, ShardCredit]]:

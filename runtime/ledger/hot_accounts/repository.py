@@ -1,8 +1,9 @@
 """Balance shards of hot accounts: credits many transfers in one commit, each exactly once.
 
-The entry and the shard's new balance are written in one transaction, and the entry only if it does
-not exist yet. A transfer that is delivered again is therefore not added twice. A transfer always
-uses the same credit shard (ledger.rules.credit_shard_of). Consolidation moves the balances of the
+The entries and the shard's new balance are written in one transaction, and each entry only if it
+does not exist yet. The key of an entry depends only on its transfer, so a transfer that is
+delivered again is not added twice, whichever credit shard it is added to. Each commit chooses a
+credit shard at random: then concurrent commits seldom meet. Consolidation moves the balances of the
 shards into row 00.
 """
 
@@ -24,7 +25,7 @@ from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.errors import TransactionRefused
 from runtime.dynamodb.expressions import Put, Write, above, absent, equals, put, update
 from runtime.dynamodb.index_shards import account_status_bucket
-from runtime.dynamodb.store import Store
+from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, Store
 from runtime.ledger.accounts.models import (
     PROFILE_SHARD,
     Account,
@@ -32,12 +33,23 @@ from runtime.ledger.accounts.models import (
     AccountType,
     Posting,
 )
-from runtime.ledger.entries.models import Entry, entry_partition, shard_sequence
-from runtime.ledger.hot_accounts.rules import HotBalance, debit_shards
+from runtime.ledger.entries.models import (
+    Entry,
+    consolidation_key,
+    credit_partition,
+    shard_sequence,
+)
+from runtime.ledger.hot_accounts.rules import (
+    CREDIT_SHARDS,
+    HotBalance,
+    credit_shard,
+    debit_shards,
+    is_credit_shard,
+)
 from runtime.ledger.rules import ChartAccount, is_receivable
 
-MAX_SHARD_CREDITS = 50
-"""Entries per commit: with the shard, half of DynamoDB's 100 actions and far below 4 MB."""
+MAX_SHARD_CREDITS = MAX_TRANSACTION_ITEMS - 1
+"""Entries per commit: with the shard, DynamoDB's 100 actions, and far below 4 MB."""
 MAX_CONSOLIDATED_AT_ONCE = 49
 """Shards per commit: two actions each, plus row 00, within DynamoDB's limit of 100 actions."""
 MAX_ATTEMPTS = 50
@@ -48,7 +60,7 @@ ROWS_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class CreditShard:
+class HotAccount:
     """The fields of a hot account that are repeated on its credit shards."""
 
     account_id: str
@@ -121,28 +133,20 @@ class ShardRepository:
 
     def credit(
         self,
-        target: CreditShard,
-        shard: str,
+        target: HotAccount,
         items: Sequence[ShardCredit],
         context: ChangeContext,
         now: datetime,
     ) -> None:
-        """Add `items` to one credit shard, each exactly once. Raises Unavailable."""
-        for start in range(0, len(items), MAX_SHARD_CREDITS):
-            self._credit(target, shard, items[start : start + MAX_SHARD_CREDITS], context, now)
+        """Add at most MAX_SHARD_CREDITS items to a credit shard, each exactly once.
 
-    def _credit(
-        self,
-        target: CreditShard,
-        shard: str,
-        items: Sequence[ShardCredit],
-        context: ChangeContext,
-        now: datetime,
-    ) -> None:
+        Raises Unavailable.
+        """
         left = list({item.operation_id: item for item in items}.values())
         for _ in range(MAX_ATTEMPTS):
             if not left:
                 return
+            shard = credit_shard(1 + self._store.outside.chance.randrange(CREDIT_SHARDS))
             before = self._store.get(
                 Account, {"id": target.account_id, "shard": shard}, Account, UNRESTRICTED
             )
@@ -160,7 +164,7 @@ class ShardRepository:
                 left = [item for at, item in enumerate(left) if at not in refused.failed]
             else:
                 return
-        raise Unavailable(f"Balance shard {target.account_id}#{shard} is busy; try again")
+        raise Unavailable(f"The balance shards of {target.account_id} are busy; try again")
 
     def balance_of(self, account_id: str) -> HotBalance:
         """Balance of a hot account for a guarded debit: row 00, then all shards, consistent.
@@ -273,7 +277,7 @@ def _replace(before: Account | None, after: Account) -> Put:
 
 def _added(
     before: Account | None,
-    target: CreditShard,
+    target: HotAccount,
     shard: str,
     items: Sequence[ShardCredit],
     context: ChangeContext,
@@ -303,15 +307,16 @@ def _added(
     return before.next_version(at, changes, context)
 
 
-def _entry(target: CreditShard, shard: str, item: ShardCredit, fold_version: int) -> Entry:
+def _entry(target: HotAccount, shard: str, item: ShardCredit, fold_version: int) -> Entry:
     return Entry(
-        account_shard=entry_partition(target.account_id, shard),
+        account_shard=credit_partition(target.account_id, item.transfer_id),
         sequence=shard_sequence(item.operation_id),
         transfer_id=item.transfer_id,
         operation_id=item.operation_id,
         account_id=target.account_id,
         amount=item.amount,
         fold_version=fold_version,
+        balance_shard=shard,
         currency=target.currency,
         created_at=item.processed_at,
     )
@@ -323,14 +328,17 @@ def _emptied(row: Account, operation_id: str, context: ChangeContext, at: Timest
 
 
 def _consolidation_entry(before: Account, after: Account) -> Entry:
+    operation_id = after.last_operation_id or ""
+    partition, sequence = consolidation_key(before.id, before.shard, operation_id)
     return Entry(
-        account_shard=entry_partition(before.id, before.shard),
-        sequence=shard_sequence(after.last_operation_id or ""),
-        transfer_id=after.last_operation_id,
-        operation_id=after.last_operation_id or "",
+        account_shard=partition,
+        sequence=sequence,
+        transfer_id=operation_id,
+        operation_id=operation_id,
         account_id=before.id,
         amount=-before.balance,
         fold_version=after.version,
+        balance_shard=before.shard if is_credit_shard(before.shard) else None,
         currency=before.currency,
         created_at=after.updated_at,
     )

@@ -1,8 +1,8 @@
 """Hot accounts: balance shards, immediate debits by facts, and guarded debits by requests.
 
-A hot account has row `00`, credit shards (`01` to `16`, raised by the change stream) and, if it is
-a receivable, debit shards (`d00` to `d63`, lowered in the fact's own transaction). Credits may
-arrive late, debits never do, so the sum of all rows never exceeds the account's real balance.
+A hot account has row `00`, credit shards (`01` to `16` at first, raised by the change stream) and,
+if it is a receivable, debit shards (`d00` to `d63`, lowered in the fact's own transaction). Credits
+may arrive late, debits never do, so the sum of all rows never exceeds the account's real balance.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from typing import Final, TypedDict
 from zlib import crc32
 
-from runtime.ledger.rules import CREDIT_SHARDS, is_receivable, net_by_account
+from runtime.ledger.accounts.models import PROFILE_SHARD
+from runtime.ledger.rules import is_receivable, net_by_account
 from runtime.ledger.transfers.models import Leg
 
+CREDIT_SHARDS: Final = 16
+"""Credit shards of a hot account. A transfer may be added to any of them."""
 DEBIT_SHARDS: Final = 64
 """Debit shards of a receivable: at 500 refunds per second each takes 8. A transfer stores its
 shard, so the number may grow. Before lowering it, consolidate the shards to be removed."""
@@ -48,7 +51,17 @@ def shards_of(account_id: str) -> tuple[str, ...]:
 
 def credit_shards() -> tuple[str, ...]:
     """Sort keys of all credit shards of an account."""
-    return tuple(f"{number:02d}" for number in range(1, CREDIT_SHARDS + 1))
+    return tuple(credit_shard(number) for number in range(1, CREDIT_SHARDS + 1))
+
+
+def credit_shard(number: int) -> str:
+    """Sort key of a credit shard; the first is 1."""
+    return f"{number:02d}"
+
+
+def is_credit_shard(shard: str) -> bool:
+    """Whether the sort key belongs to a credit shard."""
+    return shard.isdecimal() and shard != PROFILE_SHARD
 
 
 def is_debit_shard(shard: str) -> bool:

@@ -13,7 +13,8 @@ from typing import Final
 
 from runtime.core.ids import created_at, lowest_id
 from runtime.ledger.accounts.models import PROFILE_SHARD, AccountType, Posting
-from runtime.ledger.entries.models import entry_partition
+from runtime.ledger.entries.models import credit_partitions, entry_partition
+from runtime.ledger.hot_accounts.rules import is_debit_shard
 from runtime.ledger.rules import is_consolidation, is_hold_end, operation_time
 from runtime.verification.accounts.rules import BalanceRow, Line
 from runtime.verification.rules import CheckName
@@ -71,11 +72,11 @@ def _below_floor(account_id: str, work: Work) -> tuple[int, int] | None:
     if since is None:
         return None
     mark = operation_time(lowest_id("cut", since - work.deps.cut))
-    shards = [row.shard for row in rows if row.shard != PROFILE_SHARD]
+    debited = [entry_partition(account_id, row.shard) for row in rows if is_debit_shard(row.shard)]
     by_facts = sum(
         -line.amount
-        for shard in shards
-        for line in work.books.lines(entry_partition(account_id, shard), mark)
+        for partition in (*credit_partitions(account_id), *debited)
+        for line in work.books.lines(partition, mark)
         if line.amount < 0 and not is_consolidation(line.operation_id, folded=True)
     )
     return (floor, left) if left + by_facts < floor else None

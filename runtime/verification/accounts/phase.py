@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS
-from runtime.ledger.accounts.models import Posting
-from runtime.ledger.hot_accounts.rules import credit_shards
+from runtime.ledger.accounts.models import PROFILE_SHARD, Posting
+from runtime.ledger.hot_accounts.rules import is_credit_shard
+from runtime.verification.accounts.credits import CreditReading
 from runtime.verification.accounts.floors import check_floor, recheck_floor
-from runtime.verification.accounts.rules import BalanceRow, Line, Reading, Step
+from runtime.verification.accounts.fresh import compare_fresh, note_fresh
+from runtime.verification.accounts.rules import BalanceRow, Reading, Step
 from runtime.verification.books_repository import is_number_guard
-from runtime.verification.rules import CheckName, is_newer, is_posting
-from runtime.verification.segments import MAX_LATE, Fresh, Work
-from runtime.verification.transfers import posted_by
+from runtime.verification.rules import CheckName
+from runtime.verification.segments import MAX_LATE, Work
 
-MAX_FRESH_COMPARED = 10_000
-"""Most entries newer than the cut that a segment compares with their transfers. The next run
-includes them all; comparing some now detects new errors sooner."""
 MAX_LATE_PRINTS = 10_000
 """Most fingerprints in late rows (at most 1,024 per row). A checkpoint with this many is about
 150 KB; DynamoDB's limit is 400 KB."""
@@ -31,17 +28,20 @@ def read_accounts(work: Work) -> None:
     state = work.state
     _finish_row(work)
     for page in work.books.accounts(work.segment, state.cursor):
+        profiles = _profiles_of_shards(page.rows, work)
         for row in page.rows:
             state.cursor = {"id": row.id, "shard": row.shard}
-            if not is_number_guard(row):
+            if is_credit_shard(row.shard):
+                _count_credit_shard(row, profiles, work)
+            elif not is_number_guard(row):
                 _begin(row, work)
                 _finish_row(work)
         work.step()
-    while state.late_rows:
+    while state.late_rows or state.late_credits:
         _revisit(work)
     while state.late:
         recheck_floor(work)
-    _compare_fresh(work)
+    compare_fresh(work)
     work.finish()
 
 
@@ -57,9 +57,24 @@ def _begin(row: BalanceRow, work: Work) -> None:
     _judge_spendable(row, work)
     check_floor(row, work)
     if row.posting == Posting.FOLDED:
-        # Debit shards are omitted: most do not exist, so this would be 64 reads per merchant. The
-        # second phase detects postings on a row that does not exist.
-        state.beyond = [(row.id, shard, row.currency) for shard in credit_shards()]
+        state.credits = CreditReading.of(row, work.books.rows_of(row.id))
+
+
+def _profiles_of_shards(rows: Sequence[BalanceRow], work: Work) -> frozenset[str]:
+    """The accounts of the credit shards among `rows` that have a row 00."""
+    keys = [(row.id, PROFILE_SHARD) for row in rows if is_credit_shard(row.shard)]
+    return frozenset(id_ for id_, _ in work.books.rows(keys))
+
+
+def _count_credit_shard(row: BalanceRow, profiles: frozenset[str], work: Work) -> None:
+    """Count a credit shard, which is compared with its entries together with row 00."""
+    work.count()
+    state = work.state
+    state.findings.count(CheckName.ACCOUNT_ENTRIES)
+    if row.id not in profiles:
+        name = f"{row.id}#{row.shard}"
+        state.findings.violated(CheckName.ACCOUNT_ENTRIES, name, "an account", "no row 00")
+        state.tally.sums(row.currency).balances += row.balance
 
 
 def _judge_spendable(row: BalanceRow, work: Work) -> None:
@@ -73,21 +88,20 @@ def _judge_spendable(row: BalanceRow, work: Work) -> None:
 
 
 def _finish_row(work: Work) -> None:
-    """Finish the current row, and check that missing credit shards have no entries."""
+    """Finish the current row, and the credit shards of its account if it is a row 00."""
     state = work.state
     if state.reading is not None:
         _read(state.reading, work)
-        _count_or_defer(state.reading, work)
+        if not _counted(state.reading, work, may_wait=True):
+            state.late_rows.append(_ready_to_go_on(state.reading))
         state.reading = None
-    if state.beyond:
-        found = work.books.rows([(id_, shard) for id_, shard, _ in state.beyond])
-        for id_, shard, currency in state.beyond:
-            if (id_, shard) not in found:
-                missing = BalanceRow(id=id_, shard=shard, currency=currency)
-                reading = Reading.of(missing)
-                _read(reading, work, pausing=False)
-                _count_or_defer(reading, work)
-        state.beyond = []
+    if state.credits is not None:
+        _read_credits(state.credits, work)
+        if not _credits_counted(state.credits, work, may_wait=True):
+            state.late_credits.append(state.credits.from_the_start())
+        state.credits = None
+    while _too_many_are_late(work):
+        _revisit(work)
 
 
 def _read(reading: Reading, work: Work, *, may_wait: bool = True, pausing: bool = True) -> None:
@@ -96,22 +110,27 @@ def _read(reading: Reading, work: Work, *, may_wait: bool = True, pausing: bool 
     for number, line in enumerate(lines, start=1):
         if reading.offer(line, work.run.cut_mark, may_wait=may_wait) is Step.GAP:
             return
-        _note_fresh(line, reading, work)
+        if not reading.again and line.version <= reading.version:
+            note_fresh(line, reading.account_id, work, folded=reading.folded)
         if pausing and number % work.books.entries_page == 0:
             work.step()
 
 
-def _count_or_defer(reading: Reading, work: Work) -> None:
-    """Count the row, or add it to the rows that wait for late entries."""
-    if not _counted(reading, work, may_wait=True):
-        work.state.late_rows.append(_ready_to_go_on(reading))
-    while _too_many_are_late(work.state.late_rows):
-        _revisit(work)
+def _read_credits(reading: CreditReading, work: Work, *, pausing: bool = True) -> None:
+    """Read the remaining entries of an account's credit shards."""
+    for number, line in enumerate(reading.lines(work.books.lines), start=1):
+        reading.offer(line, work.run.cut_mark)
+        if not reading.again and reading.includes(line):
+            note_fresh(line, reading.account_id, work, folded=True)
+        if pausing and number % work.books.entries_page == 0:
+            work.step()
 
 
-def _too_many_are_late(late_rows: Sequence[Reading]) -> bool:
+def _too_many_are_late(work: Work) -> bool:
+    late_rows, late_credits = work.state.late_rows, work.state.late_credits
     prints = sum(len(reading.tally.prints) for reading in late_rows)
-    return len(late_rows) >= MAX_LATE or prints > MAX_LATE_PRINTS
+    shards = sum(len(reading.shards) for reading in late_credits)
+    return len(late_rows) + shards >= MAX_LATE or prints > MAX_LATE_PRINTS
 
 
 def _ready_to_go_on(reading: Reading) -> Reading:
@@ -129,8 +148,20 @@ def _revisit(work: Work) -> None:
         if not _counted(reading, work, may_wait=may_wait):
             still_late.append(_ready_to_go_on(reading))
     work.state.late_rows = still_late
-    if still_late:
+    work.state.late_credits = _still_late_credits(work)
+    if still_late or work.state.late_credits:
         work.pause()
+
+
+def _still_late_credits(work: Work) -> list[CreditReading]:
+    still_late: list[CreditReading] = []
+    for reading in work.state.late_credits:
+        reading.missed_since = work.waiting_since(reading.missed_since)
+        may_wait = work.in_grace_period(reading.missed_since)
+        _read_credits(reading, work, pausing=False)
+        if not _credits_counted(reading, work, may_wait=may_wait):
+            still_late.append(reading.from_the_start())
+    return still_late
 
 
 def _counted(reading: Reading, work: Work, *, may_wait: bool) -> bool:
@@ -147,45 +178,12 @@ def _counted(reading: Reading, work: Work, *, may_wait: bool) -> bool:
     return True
 
 
-def _note_fresh(line: Line, reading: Reading, work: Work) -> None:
-    """Collect an entry newer than the cut, and compare a batch when it is full."""
-    state = work.state
-    if reading.again or line.version > reading.version or line.transfer_id is None:
-        return
-    if not is_newer(line.operation_id, work.run.cut_mark):
-        return
-    if not is_posting(line.operation_id, line.amount, folded=reading.folded):
-        return
-    if state.fresh_compared + len(state.fresh) >= MAX_FRESH_COMPARED:
-        return
-    state.fresh.append(
-        Fresh(
-            name=line.name,
-            transfer_id=line.transfer_id,
-            operation_id=line.operation_id,
-            account_id=reading.account_id,
-            amount=line.amount,
-        )
-    )
-    if len(state.fresh) >= MAX_TRANSACTION_ITEMS:
-        _compare_fresh(work)
-
-
-def _compare_fresh(work: Work) -> None:
-    """Compare entries with their transfers. A transfer is always committed before its entries."""
-    state = work.state
-    transfers = work.books.transfers_by_id([fresh.transfer_id for fresh in state.fresh])
-    for fresh in state.fresh:
-        transfer = transfers.get(fresh.transfer_id)
-        expected: int | None = None
-        if transfer is not None and transfer.operation_id == fresh.operation_id:
-            expected = (posted_by(transfer) or {}).get(fresh.account_id)
-        if expected is None:
-            wanted = f"no entry of {fresh.transfer_id}"
-            state.findings.violated(
-                CheckName.TRANSFER_ENTRIES, fresh.name, wanted, str(fresh.amount)
-            )
-        elif expected != fresh.amount:
-            state.findings.violated(CheckName.TRANSFER_ENTRIES, fresh.name, expected, fresh.amount)
-    state.fresh_compared += len(state.fresh)
-    state.fresh = []
+def _credits_counted(reading: CreditReading, work: Work, *, may_wait: bool) -> bool:
+    """Check the credit shards and count them, unless missing entries may still arrive."""
+    rows_now = work.books.rows(reading.keys)
+    if may_wait and reading.may_be_late(rows_now):
+        return False
+    reading.finish(rows_now)
+    work.state.findings.add(reading.findings)
+    work.state.tally.add(reading.tally)
+    return True

@@ -25,6 +25,13 @@ class Line(BaseModel, frozen=True):
     held_in: int = 0
     balance_after: int | None = None
     fold_version: int | None = None
+    balance_shard: str | None = None
+
+    @property
+    def row(self) -> tuple[str, str]:
+        """The account and the shard of the row that includes the amount."""
+        account_id, _, shard = self.account_shard.rpartition("#")
+        return account_id, self.balance_shard or shard
 
     @property
     def name(self) -> str:

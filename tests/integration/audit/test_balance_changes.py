@@ -11,7 +11,7 @@ from runtime.core.scope import Scope
 from runtime.dynamodb.expressions import put
 from runtime.ledger.accounts.models import Account
 from runtime.ledger.entries.models import Entry
-from runtime.ledger.hot_accounts.repository import CreditShard, ShardCredit, ShardRepository
+from runtime.ledger.hot_accounts.repository import HotAccount, ShardCredit, ShardRepository
 from runtime.ledger.rules import receivable_account
 from runtime.ledger.transfers.models import Transfer, TransferStatus
 from runtime.ledger.transfers.repository import TransferRepository
@@ -143,8 +143,8 @@ def test_a_forged_consolidation_does_not_hide_a_balance_change(
     elif forged == "a transfer's time":
         moved = new_id("trf", platform.clock())
         item = ShardCredit(moved, moved, -70, first.created_at)
-        target = CreditShard(first.id, "platform", first.account_type, "USD")
-        ShardRepository(platform.store).credit(target, "04", [item], SETUP, platform.clock())
+        target = HotAccount(first.id, "platform", first.account_type, "USD")
+        ShardRepository(platform.store).credit(target, [item], SETUP, platform.clock())
         cause = item.operation_id.replace("trf_", "swp_")
     elif forged.startswith("posting"):
         first = first.model_copy(update={"posting": "immediate"})

@@ -14,7 +14,7 @@ from runtime.ledger.accounts.models import PROFILE_SHARD, Account
 from runtime.ledger.entries.models import Entry
 from runtime.ledger.hot_accounts.repository import (
     MAX_ATTEMPTS,
-    CreditShard,
+    HotAccount,
     ShardCredit,
     ShardRepository,
 )
@@ -23,11 +23,12 @@ from tests.support.engines.faults import COMMIT, Fault, Faults
 from tests.support.platform import SETUP
 from tests.support.simulation.ledger import LedgerPlatform
 
-SHARD = "07"
+SHARD = "01"
+"""The only shard, so that writers meet."""
 
 
 @dataclass
-class HotAccount:
+class BusyAccount:
     """A hot account, and a second writer that acts before each commit of the first."""
 
     ledger: LedgerPlatform
@@ -36,14 +37,14 @@ class HotAccount:
     def __post_init__(self) -> None:
         self.id = self.ledger.open(folded=True)
         (row,) = (row for row in self.ledger.platform.rows(Account) if row.id == self.id)
-        self.target = CreditShard(row.id, row.merchant_id, row.account_type, row.currency)
+        self.target = HotAccount(row.id, row.merchant_id, row.account_type, row.currency)
         self.calm = ShardRepository(self.ledger.platform.store)
 
     def credit(self, shards: ShardRepository, amount: int, operation: str | None = None) -> None:
         now = self.ledger.platform.clock()
         operation = operation or f"trf_{next(self.numbers)}"
         item = ShardCredit(operation, operation, amount, to_timestamp(now))
-        shards.credit(self.target, SHARD, [item], SETUP, now)
+        shards.credit(self.target, [item], SETUP, now)
 
     def consolidate(self, shards: ShardRepository) -> int:
         return shards.consolidate(self.id, lambda _: SETUP, self.ledger.platform.clock())
@@ -68,9 +69,8 @@ class HotAccount:
         return {row.shard: row.balance for row in rows if row.id == self.id}
 
     def entries(self) -> list[int]:
-        partition = f"{self.id}#{SHARD}"
         rows = self.ledger.platform.rows(Entry)
-        return sorted(row.amount for row in rows if row.account_shard == partition)
+        return sorted(row.amount for row in rows if row.balance_shard == SHARD)
 
 
 @dataclass(frozen=True)
@@ -80,17 +80,18 @@ class Interrupted:
 
 
 @pytest.fixture
-def hot(engine: Engine) -> Iterator[HotAccount]:
+def hot(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[BusyAccount]:
+    monkeypatch.setattr("runtime.ledger.hot_accounts.repository.CREDIT_SHARDS", 1)
     ledger = LedgerPlatform(engine, seed="busy")
-    yield HotAccount(ledger)
+    yield BusyAccount(ledger)
     ledger.platform.drop()
 
 
 def test_a_credit_of_a_shard_that_stays_busy_is_given_up_and_added_once_later(
-    hot: HotAccount,
+    hot: BusyAccount,
 ) -> None:
     writer = hot.interrupted(lambda: hot.credit(hot.calm, 1))
-    with pytest.raises(Unavailable, match="is busy"):
+    with pytest.raises(Unavailable, match="are busy"):
         hot.credit(writer.shards, 1_000, "trf_late")
     assert writer.faults.calls[COMMIT] == MAX_ATTEMPTS
     assert hot.balances()[SHARD] == MAX_ATTEMPTS
@@ -102,7 +103,7 @@ def test_a_credit_of_a_shard_that_stays_busy_is_given_up_and_added_once_later(
 
 
 def test_a_credit_that_another_writer_has_added_meanwhile_is_not_added_again(
-    hot: HotAccount,
+    hot: BusyAccount,
 ) -> None:
     writer = hot.interrupted(lambda: hot.credit(hot.calm, 5, "trf_same"), times=1)
     hot.credit(writer.shards, 5, "trf_same")
@@ -111,7 +112,7 @@ def test_a_credit_that_another_writer_has_added_meanwhile_is_not_added_again(
 
 
 def test_a_consolidation_of_a_shard_that_stays_busy_is_given_up_and_moves_nothing(
-    hot: HotAccount,
+    hot: BusyAccount,
 ) -> None:
     hot.credit(hot.calm, 100)
     writer = hot.interrupted(lambda: hot.credit(hot.calm, 1))

@@ -20,12 +20,12 @@ from runtime.ledger.accounts.api import EntryQuery
 from runtime.ledger.accounts.models import Account, AccountType
 from runtime.ledger.accounts.queries import AccountReads, list_entries
 from runtime.ledger.accounts.repository import AccountRepository, is_number_guard
-from runtime.ledger.entries.models import Entry, entry_partition
+from runtime.ledger.entries.models import Entry
 from runtime.ledger.entries.projection import EntriesProjection, entry_of
 from runtime.ledger.entries.repository import EntryRepository
 from runtime.ledger.hot_accounts.projection import ShardProjection
-from runtime.ledger.hot_accounts.repository import CreditShard, ShardCredit, ShardRepository
-from runtime.ledger.rules import ChartAccount, chart_account, credit_shard_of
+from runtime.ledger.hot_accounts.repository import HotAccount, ShardCredit, ShardRepository
+from runtime.ledger.rules import ChartAccount, chart_account
 from runtime.ledger.transfers.models import Leg, Transfer
 from runtime.merchants.models import MerchantProfile
 from runtime.streams.records import Change, Kind, StreamRecord
@@ -34,7 +34,7 @@ from tests.support.fakes import ParkingLot
 from tests.support.outside import new_id
 from tests.support.platform import SETUP, Platform, at_once
 
-TARGET = CreditShard("acc_f", "platform", AccountType.SYSTEM, "USD")
+TARGET = HotAccount("acc_f", "platform", AccountType.SYSTEM, "USD")
 
 
 def projector(
@@ -111,8 +111,8 @@ def folded_sum(platform: Platform, account_id: str = "acc_f") -> int:
     rows = [row for row in platform.rows(Account) if row.id == account_id and row.shard != "00"]
     entries = platform.rows(Entry)
     for row in rows:
-        place = entry_partition(row.id, row.shard)
-        mine = [entry for entry in entries if entry.account_shard == place]
+        place = (row.id, row.shard)
+        mine = [each for each in entries if (each.account_id, each.balance_shard) == place]
         assert row.balance == sum(entry.amount for entry in mine)
         assert {entry.fold_version for entry in mine} <= set(range(1, row.version + 1))
     return sum(row.balance for row in rows)
@@ -242,9 +242,7 @@ def test_concurrent_consolidations_and_projections_preserve_the_balance(
     def fold(mine: list[ShardCredit]) -> None:
         shard_rows = ShardRepository(platform.store)
         for item in mine:
-            shard_rows.credit(
-                TARGET, credit_shard_of(item.transfer_id), [item], SETUP, platform.clock()
-            )
+            shard_rows.credit(TARGET, [item], SETUP, platform.clock())
 
     def consolidate() -> int:
         shard_rows = ShardRepository(platform.store)

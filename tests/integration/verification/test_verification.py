@@ -15,8 +15,9 @@ from runtime.core.timestamps import to_timestamp
 from runtime.ledger.accounts.models import Account
 from runtime.ledger.entries.models import Entry
 from runtime.ledger.entries.projection import entry_of
-from runtime.ledger.hot_accounts.repository import CreditShard, ShardCredit, ShardRepository
-from runtime.ledger.rules import credit_shard_of, net_by_account
+from runtime.ledger.hot_accounts.repository import HotAccount, ShardCredit, ShardRepository
+from runtime.ledger.hot_accounts.rules import is_credit_shard
+from runtime.ledger.rules import net_by_account
 from runtime.ledger.transfers.models import Leg, Transfer
 from runtime.payments.models import Payment
 from runtime.verification.books_repository import VerificationReads
@@ -101,12 +102,10 @@ class Bookkeeper:
         return transfer
 
     def credit(self, transfer: Transfer, change: int) -> None:
-        target = CreditShard("acc_f", "platform", self.row("acc_f").account_type, "USD")
+        target = HotAccount("acc_f", "platform", self.row("acc_f").account_type, "USD")
         item = ShardCredit(transfer.id, transfer.operation_id, change, transfer.created_at)
         shard_rows = ShardRepository(self.platform.store)
-        shard_rows.credit(
-            target, credit_shard_of(transfer.id), [item], SETUP, self.platform.clock()
-        )
+        shard_rows.credit(target, [item], SETUP, self.platform.clock())
 
     def row(self, name: str, shard: str = "00") -> Account:
         row = self.platform.store.get(Account, {"id": name, "shard": shard}, Account, UNRESTRICTED)
@@ -215,7 +214,7 @@ def plant_no_shard_entry(books: Bookkeeper, _: list[Transfer]) -> None:
 
 
 def plant_shard_balance(books: Bookkeeper, transfers: list[Transfer]) -> None:
-    row = books.row("acc_f", credit_shard_of(transfers[1].id))
+    row = next(each for each in books.platform.rows(Account) if is_credit_shard(each.shard))
     edit(books, row, balance=row.balance + 1)
 
 

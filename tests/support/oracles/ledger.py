@@ -34,8 +34,11 @@ class Books:
         self.transfers = {row.id: row for row in platform.rows(Transfer)}
         self.claims = platform.claims()
         self.entries_of: dict[str, list[Entry]] = defaultdict(list)
+        self.entries_of_shard: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         for entry in sorted(self.entries, key=lambda entry: entry.sequence):
             self.entries_of[entry.account_shard].append(entry)
+            if entry.balance_shard is not None:
+                self.entries_of_shard[entry.account_id, entry.balance_shard].append(entry)
         self.images = list(_images(ledger))
 
     def must_hold(self, model: LedgerModel) -> None:
@@ -99,7 +102,8 @@ class Books:
         assert balance == row.balance, row
 
     def _entries_of_a_fold_row_are_exact(self, row: Account) -> None:
-        entries = self.entries_of[f"{row.id}#{row.shard}"]
+        place = f"{row.id}#{row.shard}"
+        entries = self.entries_of_shard[row.id, row.shard] or self.entries_of[place]
         assert sum(entry.amount for entry in entries) == row.balance, row
         versions = {entry.fold_version for entry in entries}
         assert versions == set(range(1, row.version + 1)), f"{row.id}#{row.shard}: {versions}"
@@ -122,7 +126,7 @@ class Books:
         """Holds and their ends have entries of zero; each operation changes a row once."""
         swept: Counter[str] = Counter()
         for place, entries in self.entries_of.items():
-            operations = [entry.operation_id for entry in entries]
+            operations = [(entry.operation_id, entry.balance_shard) for entry in entries]
             assert len(operations) == len(set(operations)), f"{place}: an operation twice"
             for entry in entries:
                 if entry.operation_id.startswith(_SWEEP):

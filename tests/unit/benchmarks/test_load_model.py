@@ -15,8 +15,8 @@ from benchmarks.capacity.load import Population, Usage, drawn, draws_of
 from benchmarks.capacity.projector import Credits, stream_of
 from benchmarks.capacity.report import shortened
 from runtime.dynamodb.index_shards import bucket_for
+from runtime.ledger.entries.models import credit_partition
 from runtime.ledger.hot_accounts.rules import debit_shard
-from runtime.ledger.rules import credit_shard_of
 
 PAYMENT = "pay_01KKNSBAR5KQTBR11E44PXKPBZ"
 MERCHANT = "mer_01KKNS5TM026BTAP9JHZRJ7CS2"
@@ -70,10 +70,10 @@ def test_a_key_of_each_operation_is_never_hot_but_counts_for_its_table() -> None
     assert usage.written[Place("payments")] == pytest.approx(80_000)
 
 
-def test_balance_shards_follow_from_the_transfer() -> None:
+def test_debit_shard_and_partition_of_entries_follow_from_the_transfer() -> None:
     ids = Ids(("01KKNSBAR5KQTBR11E44PXKPBZ",), MERCHANT).with_transfer("trf_{0}")
     transfer = "trf_01KKNSBAR5KQTBR11E44PXKPBZ"
-    assert ids.fill("acc_x#{credit}") == f"acc_x#{credit_shard_of(transfer)}"
+    assert ids.fill("acc_x#{entries}") == credit_partition("acc_x", transfer)
     assert ids.fill("acc_x#{debit}") == f"acc_x#{debit_shard(transfer)}"
 
 
@@ -180,7 +180,7 @@ def test_a_stream_whose_partitions_are_full_has_full_batches_and_lags() -> None:
     assert enough >= stream.records > enough - limits.PARALLEL_BATCHES * stream.fastest
 
 
-def test_shards_are_written_one_after_the_other() -> None:
+def test_a_stream_is_slower_with_shards_to_write() -> None:
     plain = stream_of(
         "transfers", 100.0, calls=200.0, units=200.0, groups=lambda _: 0.0, stage=limits.AS_PROD
     )
@@ -190,10 +190,12 @@ def test_shards_are_written_one_after_the_other() -> None:
     assert slow.fastest < plain.fastest
 
 
-def test_a_batch_writes_a_shard_once_for_all_of_its_credits() -> None:
+def test_a_batch_is_added_to_an_account_in_as_few_commits_as_possible() -> None:
     credited = Credits({"acc_clearing_USD": 1_000.0}, transfers=1_000.0)
-    assert credited.groups(1) == pytest.approx(1.0)
-    assert 15.9 < credited.groups(100) <= 16.0
+    assert [credited.groups(batch) for batch in (1, 99, 100, 990)] == [1, 1, 2, 10]
+    rare = Credits({"acc_clearing_USD": 10.0}, transfers=1_000.0)
+    assert rare.groups(1) == pytest.approx(0.01)
+    assert 0.6 < rare.groups(100) < 1
     assert Credits({}, transfers=0.0).groups(100) == 0
 
 

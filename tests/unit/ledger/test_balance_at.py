@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import log2
@@ -58,16 +58,20 @@ class Books:
                 yield line
 
     def lines_until(
-        self, account_id: str, shard: str, moment: datetime, page_size: int
+        self, partitions: Iterable[str], moment: datetime, page_size: int
     ) -> Iterator[EntryLine]:
         last = _mark(moment, "Z")
-        return (line for line in self.lines.get(shard, []) if line.sequence <= last)
+        return (line for line in self._lines(partitions) if line.sequence <= last)
 
     def lines_since(
-        self, account_id: str, shard: str, moment: datetime, page_size: int
+        self, partitions: Iterable[str], moment: datetime, page_size: int
     ) -> Iterator[EntryLine]:
         first = _mark(moment, "0")
-        return (line for line in self.lines.get(shard, []) if line.sequence >= first)
+        return (line for line in self._lines(partitions) if line.sequence >= first)
+
+    def _lines(self, partitions: Iterable[str]) -> Iterator[EntryLine]:
+        for partition in partitions:
+            yield from self.lines.get(partition.removeprefix("acc_x#"), [])
 
     def has_operation(self, account_id: str, shard: str, operation_id: str) -> bool:
         wanted = operation_time(operation_id)
@@ -189,7 +193,11 @@ def test_the_balance_of_a_hot_account_is_the_sum_of_its_entries_up_to_then(
         # Entries added after the rows were read are not part of their balances.
         row = books.rows[shard]
         before = max(row.version - unread, 0)
-        late = [line for line in books.lines[shard] if (line.fold_version or 0) > before]
+        late = [
+            line
+            for line in entries
+            if line.balance_shard == shard and (line.fold_version or 0) > before
+        ]
         books.rows[shard] = row.model_copy(
             update={"version": before, "balance": row.balance - sum(e.amount for e in late)}
         )
@@ -219,10 +227,12 @@ def folded(posts: list[tuple[str, int, int, int]]) -> tuple[Books, list[EntryLin
             amount=amount,
             created_at=to_timestamp(moment(began + took)),
             fold_version=version,
+            balance_shard=None if shard == "d00" else shard,
         )
+        partition = shard if shard == "d00" else f"e{len(entries) % 3:02d}"
         entries.append(line)
-        books.lines.setdefault(shard, []).append(line)
-        books.lines[shard].sort(key=lambda each: each.sequence)
+        books.lines.setdefault(partition, []).append(line)
+        books.lines[partition].sort(key=lambda each: each.sequence)
         balance = amount + (before.balance if before else 0)
         books.row(shard, balance, version, began + took, operation_id)
     return books, entries

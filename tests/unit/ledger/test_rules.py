@@ -19,12 +19,16 @@ from runtime.core.errors import (
 from runtime.customers.lockout_rules import is_locked
 from runtime.ledger.accounts.models import Account
 from runtime.ledger.accounts.rules import Terms, first_refusal, ownership_refusal
+from runtime.ledger.entries.models import (
+    consolidation_key,
+    credit_partition,
+    credit_partitions,
+    is_credit_partition,
+)
 from runtime.ledger.rules import (
-    CREDIT_SHARDS,
     TRANSITIONS,
     Movement,
     chart_account,
-    credit_shard_of,
     final_legs,
     may_become,
     movements_at_once,
@@ -111,14 +115,21 @@ def test_only_an_open_hold_can_change_its_status() -> None:
 
 
 @given(st.text())
-def test_every_transfer_has_one_credit_shard(transfer_id: str) -> None:
-    assert credit_shard_of(transfer_id) == credit_shard_of(transfer_id)
-    assert 1 <= int(credit_shard_of(transfer_id)) <= CREDIT_SHARDS
+def test_the_entry_of_every_credit_is_in_one_of_the_partitions(transfer_id: str) -> None:
+    assert credit_partition("acc_x", transfer_id) in credit_partitions("acc_x")
 
 
-def test_the_credit_shard_of_a_transfer_never_changes() -> None:
+def test_the_partition_of_a_credit_never_changes() -> None:
     """Pinned values: if the function changed, replayed records would be credited twice."""
-    assert credit_shard_of("trf_01J00000000000000000000000") == "05"
+    assert credit_partition("acc_x", "trf_01J00000000000000000000000") == "acc_x#e20"
+    assert len(credit_partitions("acc_x")) == len(set(credit_partitions("acc_x"))) == 64
+    assert all(is_credit_partition(each) for each in credit_partitions("acc_x"))
+    assert not any(is_credit_partition(f"acc_x#{each}") for each in ("00", "07", "d07"))
+
+
+def test_a_consolidation_has_an_entry_of_its_own_for_each_shard() -> None:
+    keys = [consolidation_key("acc_x", each, "swp_1") for each in ("01", "65", "d01")]
+    assert keys == [("acc_x#e00", "1#01"), ("acc_x#e00", "1#65"), ("acc_x#d01", "1")]
 
 
 @pytest.mark.parametrize(

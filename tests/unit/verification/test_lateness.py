@@ -8,15 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from runtime.dynamodb.store import ScanPage
-from runtime.ledger.entries.models import entry_partition, shard_sequence, version_sequence
+from runtime.ledger.entries.models import credit_partition, shard_sequence, version_sequence
 from runtime.verification.accounts.phase import read_accounts
 from runtime.verification.accounts.rules import BalanceRow, Line
 from runtime.verification.books_repository import PaymentFacts, TransactionFacts
 from runtime.verification.payments.phase import read_payments
 from runtime.verification.repository import Stored, VerificationRepository
-from runtime.verification.rules import Findings
+from runtime.verification.rules import CheckName, CurrencySums, Findings
 from runtime.verification.segments import (
     LedgerVerificationDependencies,
+    OutOfTime,
     Phase,
     RunState,
     SegmentState,
@@ -55,6 +56,7 @@ class PreparedReads:
     payments_by_id: Callable[[Sequence[str]], dict[str, PaymentFacts]] = lambda _: {}
     accounts: Callable[[int, Any], Iterator[ScanPage[BalanceRow]]] = lambda *_: iter(())
     lines: Callable[[str, str | None], Iterator[Line]] = lambda *_: iter(())
+    rows_of: Callable[[str], list[BalanceRow]] = lambda _: []
     rows: Callable[[Sequence[tuple[str, str]]], dict[tuple[str, str], BalanceRow]] = lambda _: {}
     entries_page: int = 500
 
@@ -140,31 +142,45 @@ def test_a_payment_that_never_agrees_is_reported_after_the_grace_period() -> Non
     assert bench.now - NOW >= timedelta(seconds=work.deps.grace_seconds)
 
 
+PROFILE = BalanceRow(
+    id="acc_f", shard="00", currency="USD", posting="folded", account_type="system"
+)
+
+
 def balance_shard(version: int, balance: int) -> BalanceRow:
     return BalanceRow(
         id="acc_f", shard="01", currency="USD", posting="folded", version=version, balance=balance
     )
 
 
+def credit(version: int, amount: int) -> Line:
+    operation = new_id("trf", LONG_AGO)
+    return Line(
+        account_shard=credit_partition("acc_f", operation),
+        sequence=shard_sequence(operation),
+        operation_id=operation,
+        transfer_id=operation,
+        account_id="acc_f",
+        amount=amount,
+        fold_version=version,
+        balance_shard="01",
+    )
+
+
+def prepared(bench: Bench, row: BalanceRow, lines: Sequence[Line]) -> None:
+    """The account has one credit shard, with these entries."""
+    bench.shelf.accounts = lambda *_: iter([ScanPage([PROFILE], None)])
+    bench.shelf.rows_of = lambda _: [PROFILE, row]
+    bench.shelf.lines = lambda partition, _after: iter(
+        [line for line in lines if line.account_shard == partition]
+    )
+
+
 def test_a_shard_entry_that_is_visible_before_its_row_is_not_a_violation() -> None:
     bench = Bench()
     seen = iter([balance_shard(1, 5), balance_shard(2, 8)])
-    lines = [
-        Line(
-            account_shard=entry_partition("acc_f", "01"),
-            sequence=shard_sequence(operation),
-            operation_id=operation,
-            transfer_id=operation,
-            account_id="acc_f",
-            amount=amount,
-            fold_version=version,
-        )
-        for version, amount in ((1, 5), (2, 3))
-        for operation in (new_id("trf", LONG_AGO),)
-    ]
-    bench.shelf.accounts = lambda *_: iter([ScanPage([balance_shard(1, 5)], None)])
-    bench.shelf.lines = lambda *_: iter(lines)
-    bench.shelf.rows = lambda keys: {keys[0]: next(seen)}
+    prepared(bench, balance_shard(1, 5), [credit(1, 5), credit(2, 3)])
+    bench.shelf.rows = lambda keys: {keys[0]: next(seen)} if keys else {}
     work = bench.work(Phase.ACCOUNTS)
     read_accounts(work)
     assert not violated(work.state.findings)
@@ -173,22 +189,59 @@ def test_a_shard_entry_that_is_visible_before_its_row_is_not_a_violation() -> No
 
 def test_a_shard_entry_whose_row_never_appears_is_reported() -> None:
     bench = Bench()
-    operation = new_id("trf", LONG_AGO)
-    ahead = Line(
-        account_shard=entry_partition("acc_f", "01"),
-        sequence=shard_sequence(operation),
-        operation_id=operation,
-        transfer_id=operation,
-        account_id="acc_f",
-        amount=3,
-        fold_version=1,
-    )
-    bench.shelf.accounts = lambda *_: iter([ScanPage([balance_shard(0, 0)], None)])
-    bench.shelf.lines = lambda *_: iter([ahead])
-    bench.shelf.rows = lambda keys: {keys[0]: balance_shard(0, 0)}
+    prepared(bench, balance_shard(0, 0), [credit(1, 3)])
+    bench.shelf.rows = lambda keys: {key: balance_shard(0, 0) for key in keys}
     work = bench.work(Phase.ACCOUNTS)
     read_accounts(work)
     assert violated(work.state.findings) == {"account_entries"}
+
+
+def test_an_entry_that_names_another_shard_is_reported_for_both() -> None:
+    bench = Bench()
+    wrong = credit(1, 5).model_copy(update={"balance_shard": "02"})
+    prepared(bench, balance_shard(1, 5), [wrong])
+    work = bench.work(Phase.ACCOUNTS)
+    read_accounts(work)
+    check = work.state.findings.checks[CheckName.ACCOUNT_ENTRIES]
+    assert {each.id: (each.expected, each.found) for each in check.named} == {
+        "acc_f#01": (0, 5),
+        "acc_f#02": ("version 1, as its entries", "no such row"),
+    }
+
+
+def test_a_credit_shard_without_its_account_is_reported() -> None:
+    bench = Bench()
+    bench.shelf.accounts = lambda *_: iter([ScanPage([balance_shard(1, 5)], None)])
+    work = bench.work(Phase.ACCOUNTS)
+    read_accounts(work)
+    assert violated(work.state.findings) == {"account_entries"}
+
+
+def test_a_run_goes_on_in_the_middle_of_the_entries_of_credit_shards() -> None:
+    lines = [credit(version, 1) for version in range(1, 101)]
+    bench = Bench()
+    prepared(bench, balance_shard(100, 100), lines)
+    bench.shelf.entries_page = 7
+    whole = bench.shelf.lines
+    bench.shelf.lines = lambda partition, after: (
+        line for line in whole(partition, None) if line.sequence > (after or "")
+    )
+    stops = 0
+    work = bench.work(Phase.ACCOUNTS)
+    work.stopped = lambda: True
+    while not work.state.done:
+        try:
+            read_accounts(work)
+        except OutOfTime:
+            stops += 1
+            bench.shelf.accounts = lambda *_: iter(())
+            state = work.state.model_copy(deep=True)
+            work = bench.work(Phase.ACCOUNTS)
+            work.stored = Stored(SegmentState.model_validate_json(state.model_dump_json()), 0)
+            work.stopped = lambda: True
+    assert stops >= 10
+    assert not violated(work.state.findings)
+    assert work.state.tally.sums("USD") == CurrencySums(balances=100, entries=100)
 
 
 def test_a_checkpoint_fits_in_one_item_however_many_long_accounts_are_late() -> None:

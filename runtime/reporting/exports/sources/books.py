@@ -168,7 +168,7 @@ class BooksSource:
 
 def _is_counted(entry: Entry, reading: _Reading) -> bool:
     """Whether the entry is in the balance that was read."""
-    shard = entry.account_shard.rpartition("#")[2]
+    shard = entry.balance_shard or entry.account_shard.rpartition("#")[2]
     version = int(entry.sequence) if shard == PROFILE_SHARD else entry.fold_version
     known = (reading.versions or {}).get(shard, 0)
     return version is not None and version <= known
