@@ -17,6 +17,7 @@ from typing import IO, Any, Final
 
 from pydantic import BaseModel
 
+from benchmarks.batches.lean import CountedClient, lean_client
 from benchmarks.bill.meter import Traffic
 from runtime.dynamodb.codec import Codec, NoCipher
 from runtime.dynamodb.store import Store
@@ -28,7 +29,6 @@ from runtime.reporting.exports.jobs import Jobs
 from runtime.reporting.exports.repository import ExportRepository
 from runtime.reporting.exports.sources.reads import ExportReads
 from runtime.reporting.exports.writing import ExportDependencies, write_export
-from tests.support.engines.engine import Engine
 
 INVOCATION_SECONDS: Final = 300.0
 MARGIN_SECONDS: Final = 30.0
@@ -104,8 +104,8 @@ def export_reads(store: Store) -> ExportReads:
 
 def work(job: Job) -> Done:
     """Write the export completely, in as many turns as invocations would take."""
-    client, traffic = Engine("", job.endpoint_url).dynamodb(), Traffic()
-    traffic.attach(client)
+    traffic = Traffic()
+    client: Any = CountedClient(lean_client(job.endpoint_url), traffic)
     began = ends = time.monotonic()
 
     def remaining() -> float:

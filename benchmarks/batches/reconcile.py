@@ -190,7 +190,7 @@ def _make_tables(platform: Platform) -> None:
 
 def _worker(platform: Platform, path: Path, messages: list[str]) -> Report:
     order = Order(
-        endpoint_url=platform.engine.endpoint_url,
+        endpoint_url=platform.engine.endpoint_url or "",
         tables=platform.tables,
         path=str(path),
         messages=tuple(messages),

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from benchmarks.batches.lean import CountedClient, lean_client
 from benchmarks.bill.meter import Traffic
 from runtime.alerts.repository import AlertRepository
 from runtime.core.observability import logger
@@ -33,7 +34,6 @@ from runtime.reconciliation.files.chunks_repository import SettlementChunkReposi
 from runtime.reconciliation.files.queue import SettlementQueue
 from runtime.reconciliation.matching.batch import BatchDependencies, record_batch
 from runtime.reconciliation.messages import handle_message
-from tests.support.engines.engine import Engine
 
 _INVOCATION_SECONDS: Final = 3_600.0
 _KILOBYTES_PER_MEGABYTE: Final = 1_024
@@ -43,7 +43,7 @@ PUT_AT: Final = datetime(2026, 3, 15, tzinfo=UTC)
 class Order(BaseModel, frozen=True):
     """Messages to handle, one after the other, on the tables of an engine; `path`: the file."""
 
-    endpoint_url: str | None
+    endpoint_url: str
     tables: dict[str, str]
     path: str
     messages: tuple[str, ...]
@@ -117,9 +117,8 @@ def dependencies_on(store: Store, path: Path, queue: MemoryQueue) -> Reconciliat
 
 def work(order: Order) -> Report:
     """Handle the messages."""
-    client = Engine("bench", order.endpoint_url).dynamodb()
     traffic = Traffic()
-    traffic.attach(client)
+    client: Any = CountedClient(lean_client(order.endpoint_url), traffic)
     codec, outside = Codec(NoCipher()), real_outside()
     store = Store(client, order.tables, codec, lambda: _INVOCATION_SECONDS, outside)
     queue = MemoryQueue()

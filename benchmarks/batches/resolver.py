@@ -16,6 +16,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.batches.lean import client_of
 from benchmarks.bill.prices import price_of
 from benchmarks.setting import BenchmarkDependencies, quiet
 from runtime.core.fair_run import RunLimits
@@ -116,8 +117,9 @@ def _measured(platform: Platform, limits: RunLimits, lost: int) -> tuple[float, 
     merchants = [platform.merchant() for _ in range(8)]
     for number in range(lost):
         platform.pay(merchants[number % len(merchants)], payment_method="tok_timeout")
+    store = platform.store_on(client_of(platform.engine))
     busy, began = time.process_time(), time.monotonic()
-    report = platform.resolve(limits=limits)
+    report = platform.resolve(store, limits=limits)
     assert report.resolved == lost, report  # noqa: S101 - else the figure means nothing
     return (time.process_time() - busy) / lost, time.monotonic() - began
 

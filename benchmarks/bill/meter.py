@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from runtime.dynamodb.capacity import (
@@ -72,6 +73,14 @@ class Traffic:
         events = client.meta.events
         events.register("provide-client-params.dynamodb.*", self._asked)
         events.register("after-call.dynamodb.*", self._answered)
+
+    def count(
+        self, operation: str, request: Mapping[str, Any], response: Mapping[str, Any]
+    ) -> None:
+        """Count one call of a client that has no events."""
+        model, context = SimpleNamespace(name=operation), dict[str, Any]()
+        self._asked(request, model, context)
+        self._answered(response, context)
 
     def reset(self) -> None:
         """Reset to zero."""
