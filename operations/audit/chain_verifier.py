@@ -97,7 +97,14 @@ def _fault(place: ChainEntry, check: ChainCheck) -> str | None:
         return f"it was archived with {len(place.archived)} contents: it was written again"
     link: Link | Unreadable = Unreadable(place.sequence)
     if row.hash is not None:
-        link = Link(place.sequence, row.version, row.prev_hash, row.hash, row.holds)
+        link = Link(
+            sequence=place.sequence,
+            version=row.version,
+            action=row.action,
+            prev_hash=row.prev_hash,
+            hash=row.hash,
+            holds=row.holds,
+        )
     broken = check.look_at(link)
     if broken is not None:
         return broken.reason
@@ -118,7 +125,7 @@ class _Versions:
         """Why this row cannot record its version: it claims to be late, but one in time exists."""
         row = place.row
         assert row is not None, "a row that is missing is a fault"
-        if not is_outside(row.sequence):
+        if not _is_outside(row):
             self._open.append(range(self._newest + 1, row.version + (row.action == REBUILT)))
             self._newest = row.version
             return None
@@ -153,7 +160,7 @@ class _News:
                 self._told_by, self._overtaken_by = row, newer
         elif self._told_by is not None and _is_newer(row, self._told_by):
             self._overtaken_by = row
-        if not is_outside(row.sequence):
+        if not _is_outside(row):
             self._version = row
         elif self._outside is None or not _is_late(row, self._outside):
             self._outside = row
@@ -186,9 +193,9 @@ def _is_newer(row: IndexedRow, other: IndexedRow) -> bool:
 
     A row outside of its version's place may be late, and follows the newest version.
     """
-    if not is_outside(row.sequence):
+    if not _is_outside(row):
         return True
-    if is_outside(other.sequence):
+    if _is_outside(other):
         # A change whose record was lost is recorded under the number of the one that revealed it.
         return _stream_number(row) >= _stream_number(other)
     return to_datetime(row.timestamp) > to_datetime(other.timestamp) + LONGEST_REQUEST
@@ -196,12 +203,18 @@ def _is_newer(row: IndexedRow, other: IndexedRow) -> bool:
 
 def _is_late(row: IndexedRow, other: IndexedRow) -> bool:
     """Whether this row's change certainly happened before that of the row before it."""
-    if not is_outside(row.sequence):
+    if not _is_outside(row):
         return False
-    if is_outside(other.sequence):
+    if _is_outside(other):
         return _stream_number(row) < _stream_number(other)
     return row.action != OUT_OF_BAND_ACTION and row.version < other.version
 
 
+def _is_outside(row: IndexedRow) -> bool:
+    """Whether the row is out of sequence; the first of a chain may be, in version 1's place."""
+    return is_outside(row.sequence) or row.action == OUT_OF_BAND_ACTION
+
+
 def _stream_number(row: IndexedRow) -> str:
-    return row.sequence.rpartition(OUTSIDE)[2]
+    """The number of the row's record; empty if the row is the first of its chain."""
+    return row.sequence.rpartition(OUTSIDE)[2] if is_outside(row.sequence) else ""

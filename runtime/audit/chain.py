@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from runtime.audit.actions import OUT_OF_BAND_ACTION
 from runtime.audit.models import AuditRow
 from runtime.core.canonical_json import digest
 
@@ -27,6 +28,11 @@ _STREAM_DIGITS: Final = 40
 def version_key(version: int) -> str:
     """`sequence` of the row of a version."""
     return f"{version:0{_VERSION_DIGITS}d}"
+
+
+FIRST: Final = version_key(1)
+"""`sequence` of the first row of every chain, so that a put of it is refused where a chain exists.
+If the row is of an out-of-band change, its version may be any."""
 
 
 def outside_key(version: int, stream_sequence: str, behind: str = "") -> str:
@@ -50,6 +56,16 @@ def version_in(sequence: str) -> int:
 def is_outside(sequence: str) -> bool:
     """Whether the row is out of sequence: an out-of-band change, or a version recorded late."""
     return OUTSIDE in sequence
+
+
+def is_beginning(row: AuditRow) -> bool:
+    """Whether the row is of an out-of-band change, and the first of its chain."""
+    return row.sequence == FIRST and row.action == OUT_OF_BAND_ACTION
+
+
+def version_known(head: AuditRow) -> int:
+    """The newest version of which the chain that ends with `head` knows."""
+    return max(head.version, 1) if is_beginning(head) else version_in(head.sequence)
 
 
 def is_of_record(sequence: str, stream_sequence: str) -> bool:
@@ -93,6 +109,7 @@ class Link:
 
     sequence: str
     version: int
+    action: str
     prev_hash: str
     hash: str
     holds: bool
@@ -100,7 +117,14 @@ class Link:
     @staticmethod
     def of(row: AuditRow) -> Link:
         """Hash a row and keep what verification needs."""
-        return Link(row.sequence, row.version, row.prev_hash, row.hash, row.hash == hash_of(row))
+        return Link(
+            sequence=row.sequence,
+            version=row.version,
+            action=row.action,
+            prev_hash=row.prev_hash,
+            hash=row.hash,
+            holds=row.hash == hash_of(row),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +171,8 @@ class ChainCheck:
             self._bad = Broken(row.sequence, self._length, reason)
         elif isinstance(row, Link):
             self._before = row
-            self._newest = max(self._newest, row.version)
+            placed = 0 if is_outside(row.sequence) else version_in(row.sequence)
+            self._newest = max(self._newest, row.version, placed)
         return self._bad
 
     def verdict(self) -> ChainVerdict:
@@ -173,6 +198,9 @@ class ChainCheck:
         if is_outside(row.sequence):
             missing = place > version_key(self._newest)
             return f"it follows version {place}, which has no row" if missing else None
+        begins = self._before is None and place == FIRST and row.action == OUT_OF_BAND_ACTION
+        if begins:
+            return None
         if place != version_key(row.version):
             return f"its version {row.version} does not match its sequence"
         known = 0 if self._before is None else self._before.version

@@ -19,20 +19,23 @@ from runtime.alerts.raising import raise_alert
 from runtime.alerts.repository import AlertRepository
 from runtime.audit.actions import REBUILT
 from runtime.audit.chain import (
+    FIRST,
     GENESIS,
     is_before_record,
+    is_beginning,
     is_of_record,
     is_outside,
     outside_key,
-    version_in,
     version_key,
+    version_known,
 )
-from runtime.audit.models import AuditRow, EntityType
+from runtime.audit.models import AuditRow
 from runtime.audit.projection.balance_attribution import BalanceAttribution
 from runtime.audit.projection.rows import (
     AUDITED,
     AuditableChange,
     AuditRows,
+    cause_of_record,
     is_rebuilt,
     out_of_band_alert,
     out_of_band_reason,
@@ -48,9 +51,6 @@ from runtime.streams.records import INVALID, Failed, Kind, Parking, StreamRecord
 
 PARALLEL_ENTITIES: Final = 8
 """Chains written in parallel: they are independent, and a Lambda has little CPU."""
-UNPREDICTABLE: Final = frozenset({EntityType.CUSTOMER, EntityType.MERCHANT, EntityType.PAYMENT})
-"""Entities whose ids have random parts and are made with their first version: nothing can have
-changed the row before. Ids of accounts and of postings can be known in advance."""
 RECENT_ROWS: Final = 10
 """How many rows back to look for a record's old image if it precedes that image's version: only
 late records of out-of-band changes can come after it."""
@@ -180,7 +180,10 @@ class _Chain:
         if head is None or head.sequence < key:
             return None
         with _reading_the_log():
-            return self.projection.audit.get(self.entity_id, key)
+            row = self.projection.audit.get(self.entity_id, key)
+        # An out-of-band change has the place of a version only where it began the chain.
+        other = row is not None and is_beginning(row) and row.image_hash != change.new_hash
+        return None if other else row
 
     def _was_deleted_before(self, change: AuditableChange) -> bool:
         """Whether the recorded row was deleted since, and this record inserts the same again."""
@@ -218,16 +221,15 @@ class _Chain:
     def _began(self, change: AuditableChange) -> bool:
         """Write the first row of a new entity without reading the chain; False if it is not new.
 
-        DynamoDB refuses the write where that row exists: a first version's record is seldom
-        redelivered.
+        Every chain begins in the place of version 1, so DynamoDB refuses the write where there is
+        one: the record was redelivered, or the same id had been used out of band.
         """
-        new = change.record.kind is Kind.INSERT and self._recent is None
-        if not new or change.entity_type not in UNPREDICTABLE:
+        if change.record.kind is not Kind.INSERT or self._recent is not None:
             return False
         if change.record.sequence_number in self.unexplained:
             return False
         with _making_a_row():
-            row = self.projection.rows.of_version(change, version_key(change.new_version), GENESIS)
+            row = self.projection.rows.of_version(change, FIRST, GENESIS)
         with _reading_the_log():
             if self.projection.audit.append(row) is not None:
                 return False
@@ -246,7 +248,7 @@ class _Chain:
         """Write the row of the one change missing before this one. False if more are missing."""
         head, left, rows = self._head(), change.record.old or {}, self.projection.rows
         with _making_a_row():
-            known = 0 if head is None else version_in(head.sequence)
+            known = 0 if head is None else version_known(head)
             if change.old_version > known:
                 if change.old_version > known + 1 or not is_timestamp(text_of(left, "updated_at")):
                     return False
@@ -293,9 +295,11 @@ class _Chain:
         return GENESIS if head is None else head.hash
 
     def _last_place(self, change: AuditableChange) -> str:
+        """Where a row out of sequence is put: at the end of the chain."""
         head = self._head()
-        behind = "" if head is None else head.sequence
-        return outside_key(change.old_version, change.record.sequence_number, behind)
+        if head is None:
+            return FIRST
+        return outside_key(change.old_version, change.record.sequence_number, head.sequence)
 
     def _append(self, row: AuditRow) -> None:
         with _reading_the_log():
@@ -318,7 +322,9 @@ def _is_row_of(row: AuditRow, change: AuditableChange, *, foreign: bool) -> bool
 
     A rebuilt row does not identify the author, so it only counts for an out-of-band change.
     """
-    made = is_of_record(row.sequence, change.record.sequence_number) or (
-        foreign and is_rebuilt(row)
+    made = (
+        is_of_record(row.sequence, change.record.sequence_number)
+        or (is_beginning(row) and row.cause == cause_of_record(change))
+        or (foreign and is_rebuilt(row))
     )
     return made and row.image_hash == change.new_hash

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from runtime.audit.chain import version_key
 from runtime.audit.models import AuditRow
 from runtime.audit.projection.projection import AuditProjection
 from runtime.dynamodb.expressions import put
@@ -205,6 +206,45 @@ def drive_in_again(
 def _parked(parking: ParkingLot, records: Sequence[StreamRecord]) -> list[StreamRecord]:
     numbers = {number for _, number in parking.parked}
     return [record for record in records if record.sequence_number in numbers]
+
+
+# ------------------------------------------------------------ ids that were used before
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_was_done_by_hand_before_an_entity_began_is_in_its_one_chain(
+    platform: Platform, seed: int
+) -> None:
+    dice = random.Random(seed)
+    first = account(platform)
+    forged = by_hand(first, version=dice.choice([0, 1, 2, 3, 7]), credit_limit=5)
+    if forged.version == 1:
+        forged = by_hand(forged, updated_at="never")
+    changes: list[tuple[Any, Any]] = [(None, forged)]
+    for _ in range(dice.randint(0, 2)):
+        changes.append((changes[-1][1], by_hand(changes[-1][1], credit_limit=dice.randint(6, 99))))
+    if dice.random() < 0.3:  # the same again
+        changes += [(changes[-1][1], None), (None, forged)]
+    changes.append((changes[-1][1], None))
+    states = [first, next_version(first, held_in=1), next_version(first, held_in=1)]
+    states[2] = next_version(states[1], held_in=2)
+    changes += zip([None, *states], states, strict=False)
+    records = [reported(platform, old, new) for old, new in changes]
+    project = audit_projection(platform)
+    given: list[StreamRecord] = []
+    for record in records:
+        given.append(record)
+        again = given[-dice.randint(1, len(given)) :]
+        assert project(dice.choice([[record], again])) == DONE
+        assert project(again) == DONE
+    rows = chain_of(platform, first.id)
+    assert [row.image_hash for row in rows] == [
+        image_hash(None if new is None else image_of(platform, new)) for _, new in changes
+    ]
+    assert rows[0].sequence == version_key(1)
+    of_hand = [row.action == "out_of_band" for row in rows]
+    assert of_hand == [True] * (len(changes) - 3) + [False] * 3
+    assert len(outside_alerts(platform)) == sum(of_hand)
 
 
 # ------------------------------------------------------------ repeated changes

@@ -26,6 +26,7 @@ from tests.support.audit.rows import (
     outside_alerts,
     records_of,
     reported,
+    transfer,
     versions_of,
 )
 from tests.support.engines.faults import Faults, ProcessKilled, seeded
@@ -111,16 +112,16 @@ def test_a_new_entity_takes_one_call_and_its_next_version_two(either_world: Plat
     platform = either_world
     platform.merchant()
     (merchant,) = platform.rows(Merchant)
+    first = account(platform)
+    posting = transfer(platform, first.id, 1)
     usage = platform.store.usage
-    for record, calls in zip(
-        [reported(platform, None, merchant), reported(platform, merchant, next_version(merchant))],
-        (1, 2),
-        strict=True,
-    ):
-        usage.restart()
-        assert audit_projection(platform)([record]) == DONE
-        assert usage.counts()["round_trips"] == calls
-    assert versions_of(chain_of(platform, merchant.id)) == [1, 2]
+    for row in (merchant, first, posting):
+        records = [reported(platform, None, row), reported(platform, row, next_version(row))]
+        for record, calls in zip(records, (1, 2), strict=True):
+            usage.restart()
+            assert audit_projection(platform)([record]) == DONE
+            assert usage.counts()["round_trips"] == calls
+        assert versions_of(chain_of(platform, row.id)) == [1, 2]
 
 
 def test_an_account_that_an_insider_made_and_deleted_before_keeps_a_valid_chain(
@@ -141,6 +142,7 @@ def test_an_account_that_an_insider_made_and_deleted_before_keeps_a_valid_chain(
         "incoming_funds_held",
     ]
     assert len(outside_alerts(platform)) == 2
+    assert rows[0].sequence == version_key(1), "every chain begins there"
 
 
 # ------------------------------------------------------------ repeated, late, concurrent, partial

@@ -23,7 +23,7 @@ from runtime.audit.projection.rows import out_of_band_alert
 from runtime.core.canonical_json import canonical_json
 from runtime.functions.composition.real_outside import RealThreads
 from tests.support.audit.harness import AuditHarness
-from tests.support.audit.rows import audit_projection, next_version, reported
+from tests.support.audit.rows import account, audit_projection, next_version, reported
 from tests.support.audit.stage import AuditStage
 from tests.support.engines.engine import Engine
 from tests.support.outside import new_id
@@ -181,6 +181,22 @@ def test_a_row_that_cannot_be_parsed_is_found(auditor: AuditHarness) -> None:
         ExpressionAttributeNames={"#a": "action"},
     )
     assert auditor.found() == [(entity, 4, version_key(4))]
+
+
+def test_an_account_whose_id_was_used_by_hand_before_is_valid(auditor: AuditHarness) -> None:
+    platform, project = auditor.platform, audit_projection(auditor.platform)
+    first = account(platform)
+    forged = first.model_copy(update={"version": 7, "balance": 5})
+    second = next_version(first, held_in=1)
+    for old, new in [(None, forged), (forged, None), (None, first), (first, second)]:
+        assert project([reported(platform, old, new)]) == frozenset()
+        if new is None:
+            platform.delete(forged)
+        else:
+            auditor.store(new)
+        auditor.archive(auditor.chain(first.id)[-1:])
+        auditor.close()
+        assert auditor.found() == []
 
 
 def test_each_entitys_first_invalid_link_is_reported_in_order(auditor: AuditHarness) -> None:

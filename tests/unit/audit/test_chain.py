@@ -177,6 +177,19 @@ def test_an_out_of_band_change_is_in_the_chain_and_may_skip_versions() -> None:
     assert [each.sequence for each in rows] == sorted(each.sequence for each in rows)
 
 
+@pytest.mark.parametrize("version", [0, 1, 2, 7])
+def test_an_out_of_band_change_that_begins_a_chain_has_the_place_of_version_1(version: int) -> None:
+    rows = [row(version, GENESIS, version_key(1), action="out_of_band")]
+    assert check_chain(rows).valid
+    rows.append(row(version, rows[-1].hash, outside_key(version, "100", rows[-1].sequence)))
+    rows.append(row(1, rows[-1].hash, outside_key(0, "101", rows[-1].sequence)))
+    assert check_chain(rows).valid
+    by_the_platform = row(version, GENESIS, version_key(1))
+    assert check_chain([by_the_platform]).valid is (version == 1)
+    second = row(7, rows[0].hash, version_key(2), action="out_of_band")
+    assert not check_chain([rows[0], second]).valid
+
+
 def test_a_missing_version_is_found_also_before_an_out_of_band_change() -> None:
     rows = chain(3)
     rows.append(row(3, rows[-1].hash, outside_key(3, "100")))
