@@ -1,7 +1,5 @@
 """Shapes of the API key routes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, get_args

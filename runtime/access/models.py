@@ -1,7 +1,5 @@
 """API keys of machine clients: stored as a keyed hash and looked up by prefix."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Reads and writes of the api_keys table."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -19,7 +17,7 @@ from runtime.idempotency.idempotent_create import create_once
 from runtime.idempotency.models import IdempotencyRecord
 
 
-class ApiKeyEntry(BaseModel, frozen=True, hide_input_in_errors=True):
+class ApiKeyEntry(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """An entry of `gsi-merchant`."""
 
     prefix: str

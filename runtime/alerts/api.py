@@ -1,7 +1,5 @@
 """API shapes of alerts."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Annotated, Final
 

@@ -1,7 +1,5 @@
 """Alerts: large transactions, velocity, lockouts, out-of-band changes, operational failures."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """The alerts table: written once, listed by merchant or for the whole platform."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -18,14 +16,14 @@ ALL_ALERTS = "all"
 """Bucket name of the list of all alerts."""
 
 
-class AlertEntry(BaseModel, frozen=True):
+class AlertEntry(BaseModel, frozen=True, defer_build=True):
     """An alert as projected into its list indexes."""
 
     id: str
     listed_at: str
 
 
-class _Raised(BaseModel, frozen=True):
+class _Raised(BaseModel, frozen=True, defer_build=True):
     id: str
 
 

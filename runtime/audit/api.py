@@ -1,7 +1,5 @@
 """API shapes of the audit log."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 

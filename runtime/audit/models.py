@@ -1,7 +1,5 @@
 """The audit log: one row per version of every financial row, chained by hash."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Final

@@ -1,7 +1,5 @@
 """The audit log. Rows are only added."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 from typing import Annotated
@@ -31,7 +29,7 @@ def _text(value: object) -> str | None:
 _Text = Annotated[str | None, BeforeValidator(_text)]
 
 
-class AuditEntry(BaseModel, frozen=True):
+class AuditEntry(BaseModel, frozen=True, defer_build=True):
     """A row as projected into an index; attributes may have been edited out of band.
 
     The platform's indexes have the owner, a merchant's index the user, and the index of users and
@@ -51,7 +49,7 @@ class AuditEntry(BaseModel, frozen=True):
         """Unique position in a list, sorted by time."""
         return f"{self.timestamp}|{self.entity_id}|{self.sequence}"
 
-    def together(self) -> Iterator[AuditEntry]:
+    def together(self) -> "Iterator[AuditEntry]":
         """This entry, and that of the posting that may be listed with it."""
         yield self
         posting = posting_listed_with(self.entity_id, self.action)

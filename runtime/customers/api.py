@@ -1,7 +1,5 @@
 """Shapes of the customer routes."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Annotated, Final, Self
 
@@ -102,7 +100,7 @@ class StoredMethod(Answer, frozen=True):
     is_default: bool
 
     @classmethod
-    def shown(cls, method: PaymentMethod, default_method: str | None) -> StoredMethod:
+    def shown(cls, method: PaymentMethod, default_method: str | None) -> "StoredMethod":
         """The public shape of a payment method."""
         return cls(**method.model_dump(), is_default=method.id == default_method)
 

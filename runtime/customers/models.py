@@ -1,7 +1,5 @@
 """Customers. Personal fields are encrypted under the customer's own data keys."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 
@@ -22,7 +20,7 @@ class MethodType(StrEnum):
     BANK_ACCOUNT = "bank_account"
 
 
-class PaymentMethod(BaseModel, frozen=True):
+class PaymentMethod(BaseModel, frozen=True, defer_build=True):
     """A stored payment method, without the processor's token, which is stored separately."""
 
     id: str

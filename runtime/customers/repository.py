@@ -1,7 +1,5 @@
 """Reads and writes of the customers table."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, TypeVar
@@ -36,14 +34,14 @@ KEYS_PAGE = 20
 ViewT = TypeVar("ViewT", bound=BaseModel)
 
 
-class CustomerOwner(BaseModel, frozen=True, hide_input_in_errors=True):
+class CustomerOwner(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """The merchant of a customer. No data key is needed to read it."""
 
     id: str
     merchant_id: str
 
 
-class CustomerLock(BaseModel, frozen=True, hide_input_in_errors=True):
+class CustomerLock(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """A customer's merchant, failures and lock. No data key is needed to read it."""
 
     id: str
@@ -53,7 +51,7 @@ class CustomerLock(BaseModel, frozen=True, hide_input_in_errors=True):
     erased_at: Timestamp | None = None
 
 
-class ErasableCustomer(BaseModel, frozen=True, hide_input_in_errors=True):
+class ErasableCustomer(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """The fields that erasure needs. No data key is needed to read them."""
 
     id: str
@@ -62,7 +60,7 @@ class ErasableCustomer(BaseModel, frozen=True, hide_input_in_errors=True):
     erased_at: Timestamp | None = None
 
 
-class CustomerTokens(BaseModel, frozen=True, hide_input_in_errors=True):
+class CustomerTokens(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """The fields that a payment with a stored method needs."""
 
     id: str

@@ -1,7 +1,5 @@
 """List indexes sorted by id, which is the order of creation."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -14,7 +12,7 @@ from runtime.dynamodb.schema import Row
 from runtime.dynamodb.store import Store
 
 
-class IdEntry(BaseModel, frozen=True, hide_input_in_errors=True):
+class IdEntry(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """A row as projected into an index with keys only."""
 
     id: str

@@ -12,8 +12,6 @@ CDK tables, test tables, repositories and docs/data-model.md all read `TableSche
 contradictory declaration raises `SchemaError` when the model's module is imported.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from pydantic import BaseModel

@@ -1,7 +1,5 @@
 """Data keys that encrypt fields, each wrapped by KMS. Without its key a field is unreadable."""
 
-from __future__ import annotations
-
 from typing import Annotated, Final
 
 from pydantic import Field

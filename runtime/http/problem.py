@@ -1,7 +1,5 @@
 """Shapes of the routes about the API itself."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
 
@@ -19,14 +17,14 @@ class Health(Answer, frozen=True):
     stage: str
 
 
-class InvalidField(BaseModel, frozen=True, hide_input_in_errors=True):
+class InvalidField(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """The error of one field."""
 
     param: Annotated[str, Field(description="Path of the field in the body or query.")]
     detail: Annotated[str, Field(description="One sentence with the values that matter.")]
 
 
-class Problem(BaseModel, frozen=True, hide_input_in_errors=True):
+class Problem(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """An error: RFC 9457 application/problem+json."""
 
     type: str = Field(description="A stable URI per code.")

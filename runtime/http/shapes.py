@@ -1,7 +1,5 @@
 """Common parts of request and answer shapes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Generic, Self, TypeVar
 

@@ -1,7 +1,5 @@
 """Response shapes of the list of recent idempotency keys."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Annotated, Final
 

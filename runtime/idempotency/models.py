@@ -1,7 +1,5 @@
 """Idempotency records: the claim of a request and its stored answer."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Idempotency claims, written in the same transaction as the request's own writes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -47,7 +45,7 @@ def claim_position(writes: Sequence[Write], claim: IdempotencyRecord | None) -> 
     return () if claim is None else (len(writes) - 1,)
 
 
-class ClaimEntry(BaseModel, frozen=True):
+class ClaimEntry(BaseModel, frozen=True, defer_build=True):
     """A claim as projected in the merchant index."""
 
     key: str

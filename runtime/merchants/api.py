@@ -1,7 +1,5 @@
 """Shapes of the merchant routes."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Mapping

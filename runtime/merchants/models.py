@@ -1,7 +1,5 @@
 """Merchants, their processor accounts, limits and webhook secrets."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -34,7 +32,7 @@ class MerchantStatus(StrEnum):
     INACTIVE = "inactive"
 
 
-class RateLimits(BaseModel, frozen=True, hide_input_in_errors=True):
+class RateLimits(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """A merchant's limits: payments per UTC minute and day, and the largest amount of a payment.
 
     `max_payment_amount` is in minor units.
@@ -49,7 +47,7 @@ MAX_TOLERANCE_MINOR = 1_000
 """Upper limit of `tolerance_minor`, in minor units."""
 
 
-class ReconciliationTerms(BaseModel, frozen=True, hide_input_in_errors=True):
+class ReconciliationTerms(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """How closely, and how soon, settlement files must match a merchant's payments.
 
     `tolerance_minor`: the largest difference in amount or fee that still matches, in minor units.
@@ -60,14 +58,14 @@ class ReconciliationTerms(BaseModel, frozen=True, hide_input_in_errors=True):
     sla_days: Annotated[int, Field(ge=0, le=90)] = 7
 
 
-class PreviousSecret(BaseModel, frozen=True, hide_input_in_errors=True):
+class PreviousSecret(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """A replaced webhook secret, which still signs until `until`."""
 
     secret: Annotated[str, Field(repr=False)]
     until: Timestamp
 
 
-class ProcessorAccount(BaseModel, frozen=True):
+class ProcessorAccount(BaseModel, frozen=True, defer_build=True):
     """A processor account that a merchant used before.
 
     `account`: the processor's id; None for the account of payments that do not name one.
@@ -124,7 +122,7 @@ class Merchant(MerchantProfile, table="merchants", stream=True, frozen=True):
     ] = ()
 
 
-class MerchantAccounts(BaseModel, frozen=True):
+class MerchantAccounts(BaseModel, frozen=True, defer_build=True):
     """A merchant's processor accounts, without their keys."""
 
     id: str

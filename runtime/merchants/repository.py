@@ -1,7 +1,5 @@
 """Reads and writes of the merchants table."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +25,7 @@ from runtime.merchants.models import (
 )
 
 
-class WebhookEndpoint(BaseModel, frozen=True, hide_input_in_errors=True):
+class WebhookEndpoint(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """A merchant's webhook URL and signing secrets."""
 
     id: str
@@ -50,7 +48,7 @@ class MerchantPage:
     last: str | None
 
 
-class _Named(BaseModel, frozen=True):
+class _Named(BaseModel, frozen=True, defer_build=True):
     id: str
 
 

@@ -1,7 +1,5 @@
 """Shapes of the payment routes."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
 

@@ -1,7 +1,5 @@
 """Reads of the payments table's list indexes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -18,7 +16,7 @@ from runtime.payments.models import Payment, PaymentStatus
 _PREFIX = "pay"
 
 
-class PaymentEntry(BaseModel, frozen=True):
+class PaymentEntry(BaseModel, frozen=True, defer_build=True):
     """A list index entry of a payment. `status` is absent if it is part of the index key."""
 
     id: str
@@ -26,7 +24,7 @@ class PaymentEntry(BaseModel, frozen=True):
     status: PaymentStatus | None = None
 
 
-class PaymentFigures(BaseModel, frozen=True):
+class PaymentFigures(BaseModel, frozen=True, defer_build=True):
     """The amounts of a payment for a summary, from `gsi-merchant` (minor units)."""
 
     id: str

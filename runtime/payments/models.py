@@ -1,7 +1,5 @@
 """Payments: amounts, status, ceilings for captures and refunds, and leases."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -40,7 +38,7 @@ class DisputeStatus(StrEnum):
     LOST = "lost"
 
 
-class Dispute(BaseModel, frozen=True):
+class Dispute(BaseModel, frozen=True, defer_build=True):
     """A dispute: the customer's bank takes money back. Amounts in minor units.
 
     `amount`: the disputed amount. `withheld`: the part that cannot be refunded meanwhile.

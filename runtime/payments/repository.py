@@ -1,7 +1,5 @@
 """Reads and writes of payments and transactions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -38,7 +36,7 @@ _SAME_ID_PAGE = 10
 """Transactions that may have one processor id: a charge and its captures."""
 
 
-class _Entry(BaseModel, frozen=True):
+class _Entry(BaseModel, frozen=True, defer_build=True):
     id: str
 
 

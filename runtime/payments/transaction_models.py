@@ -1,7 +1,5 @@
 """Transactions: the actions of a processor for a payment."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 
@@ -30,7 +28,7 @@ class TransactionStatus(StrEnum):
     SETTLED = "settled"
 
 
-class AuditStep(BaseModel, frozen=True):
+class AuditStep(BaseModel, frozen=True, defer_build=True):
     """A change of a transaction's status: the new status, the time, and who or what caused it."""
 
     status: TransactionStatus
@@ -38,7 +36,7 @@ class AuditStep(BaseModel, frozen=True):
     by: str
 
 
-class GroupedLine(BaseModel, frozen=True):
+class GroupedLine(BaseModel, frozen=True, defer_build=True):
     """A settlement line that matches a capture only together with others, in minor units.
 
     Some processors report a partial capture as the full charge and a negative reversal of the rest.

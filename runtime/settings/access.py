@@ -1,7 +1,5 @@
 """Settings of the authorizer and of key rotation."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import Field, model_validator

@@ -1,7 +1,5 @@
 """Settings of the HTTP API functions."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Final
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """The base of all settings, and their conversion to and from environment variables."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Self
@@ -19,7 +17,7 @@ def _parsed(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-class Settings(BaseModel, frozen=True, extra="forbid"):
+class Settings(BaseModel, frozen=True, extra="forbid", defer_build=True):
     """Settings of every Lambda."""
 
     TABLE_USES: ClassVar[TableUses] = {}

@@ -1,7 +1,5 @@
 """Settings of the functions behind change streams: projections, archive, totals and webhooks."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Final
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Settings of the functions that read settlement files and write exports."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Final
 
 from pydantic import Field

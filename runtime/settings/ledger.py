@@ -1,7 +1,5 @@
 """Settings of the ledger's scheduled functions."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Payment settings: durations, and the functions that finish payments."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Final
 from urllib.parse import urlsplit
 

@@ -1,7 +1,5 @@
 """Response shapes of ledger verification."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Final
 

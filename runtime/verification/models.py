@@ -1,7 +1,5 @@
 """Stored state of ledger verification: the current run, its checkpoints and the reports."""
 
-from __future__ import annotations
-
 from typing import Annotated, Final
 
 from runtime.core.fields import EpochSeconds, Timestamp

@@ -1,7 +1,5 @@
 """API shapes of webhooks, and of the payloads that only webhooks have."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Annotated, Final
 
@@ -57,7 +55,7 @@ class WebhookList(Page[WebhookAnswer], frozen=True):
     """A page of deliveries, newest first."""
 
 
-class WebhookBody(BaseModel, frozen=True, hide_input_in_errors=True):
+class WebhookBody(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """The request body. `data` is the resource at the time of the event, as in the API.
 
     `id` is the same in every attempt; of two events about one resource, the one with the higher

@@ -23,7 +23,7 @@ MAX_DELAY: Final = timedelta(seconds=900)
 """The maximum DelaySeconds of SQS."""
 
 
-class DeliveryOrder(BaseModel, frozen=True):
+class DeliveryOrder(BaseModel, frozen=True, defer_build=True):
     """One turn of the delivery `id`, valid while the delivery has this `version`.
 
     Each turn changes the version, so a duplicate or late message is ignored.

@@ -1,7 +1,5 @@
 """Webhook deliveries: one row per event, and one per endpoint that has failed."""
 
-from __future__ import annotations
-
 import hashlib
 from enum import StrEnum
 from typing import Annotated, Final

@@ -1,7 +1,5 @@
 """Deliveries, and the health of their endpoints."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -32,13 +30,13 @@ _AFTER_ALL_IDS = "~"
 """Sorts after every delivery id."""
 
 
-class WebhookEntry(BaseModel, frozen=True, hide_input_in_errors=True):
+class WebhookEntry(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """A delivery as projected into an index."""
 
     id: str
 
 
-class DueWebhook(BaseModel, frozen=True, hide_input_in_errors=True):
+class DueWebhook(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """A delivery as far as needed to queue it."""
 
     id: str

@@ -103,7 +103,7 @@ class ServiceFunction(Construct):
             ),
             description=spec.description,
             environment=_environment(spec, stage),
-            handler=f"runtime.functions.{spec.module}.handler",
+            handler=f"runtime.functions.start.{spec.module}",
             log_group=self.log_group,
             logging_format=lambda_.LoggingFormat.JSON,
             memory_size=spec.memory_mb,

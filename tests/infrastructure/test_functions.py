@@ -19,22 +19,22 @@ SETTINGS: dict[str, type[Settings]] = {
     service: function.settings for service, function in FUNCTIONS.items()
 }
 HANDLERS = {
-    "archive": "runtime.functions.archive.handler",
-    "authorizer": "runtime.functions.authorize.handler",
-    "deliver": "runtime.functions.deliver.handler",
-    "export": "runtime.functions.export.handler",
-    "holds": "runtime.functions.expire_holds.handler",
-    "process": "runtime.functions.process.handler",
-    "project": "runtime.functions.project.handler",
-    "proof": "runtime.functions.verify_ledger.handler",
-    "query": "runtime.functions.query.handler",
-    "reconcile": "runtime.functions.reconcile.handler",
-    "resolver": "runtime.functions.resolve.handler",
-    "missing": "runtime.functions.find_unsettled.handler",
-    "poll": "runtime.functions.poll_processors.handler",
-    "retries": "runtime.functions.queue_due_webhooks.handler",
-    "rotation": "runtime.functions.rotate_keys.handler",
-    "totals": "runtime.functions.compact_totals.handler",
+    "archive": "runtime.functions.start.archive",
+    "authorizer": "runtime.functions.start.authorize",
+    "deliver": "runtime.functions.start.deliver",
+    "export": "runtime.functions.start.export",
+    "holds": "runtime.functions.start.expire_holds",
+    "process": "runtime.functions.start.process",
+    "project": "runtime.functions.start.project",
+    "proof": "runtime.functions.start.verify_ledger",
+    "query": "runtime.functions.start.query",
+    "reconcile": "runtime.functions.start.reconcile",
+    "resolver": "runtime.functions.start.resolve",
+    "missing": "runtime.functions.start.find_unsettled",
+    "poll": "runtime.functions.start.poll_processors",
+    "retries": "runtime.functions.start.queue_due_webhooks",
+    "rotation": "runtime.functions.start.rotate_keys",
+    "totals": "runtime.functions.start.compact_totals",
 }
 NOT_SETTINGS = {"LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
 every_function = pytest.mark.parametrize("service", SETTINGS)

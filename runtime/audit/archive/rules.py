@@ -6,8 +6,6 @@ of its bytes. The names alone therefore commit to the content, and a root is a M
 names.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -80,7 +78,7 @@ def segment_day(arrived: datetime, now: datetime) -> date:
     return (now if now - arrived > STREAM_RETENTION else arrived).date()
 
 
-class RootStatement(BaseModel, frozen=True, extra="forbid"):
+class RootStatement(BaseModel, frozen=True, extra="forbid", defer_build=True):
     """The signed content: `segments` segments with `rows` rows, from `first` to `last` by name.
 
     `previous` is the hash of the previous statement, `tree` the Merkle root over that hash and the
@@ -109,7 +107,7 @@ class RootStatement(BaseModel, frozen=True, extra="forbid"):
         return canonical_json(self.model_dump(mode="json"))
 
 
-class SignedRoot(BaseModel, frozen=True, extra="forbid"):
+class SignedRoot(BaseModel, frozen=True, extra="forbid", defer_build=True):
     """An object under `roots/`: the statement, its signature, and the covered segment names.
 
     `signature`: ECDSA over P-256 with SHA-256, in DER, as base64.

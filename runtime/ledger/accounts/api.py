@@ -1,7 +1,5 @@
 """Request and response shapes of the account routes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final

@@ -1,7 +1,5 @@
 """Accounts and their balances."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 
@@ -78,7 +76,7 @@ class AccountNumberGuard(Row, frozen=True):
     table_schema = Account.table_schema
 
     @classmethod
-    def of(cls, account: Account) -> AccountNumberGuard:
+    def of(cls, account: Account) -> "AccountNumberGuard":
         """The guard of an account's number."""
         assert account.account_number is not None, f"{account.id} has no number"
         key = cls.key_of(account.merchant_id, account.account_number)

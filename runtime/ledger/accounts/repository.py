@@ -1,7 +1,5 @@
 """The accounts table: profiles, balances, and guards that keep account numbers unique."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -23,7 +21,7 @@ from runtime.ledger.accounts.models import PROFILE_SHARD, Account, AccountNumber
 from runtime.ledger.transfers.models import Transfer
 
 
-class AccountEntry(BaseModel, frozen=True):
+class AccountEntry(BaseModel, frozen=True, defer_build=True):
     """An account as projected in the list indexes."""
 
     id: str

@@ -1,7 +1,5 @@
 """Entries: one per change of an account, derived from the change stream."""
 
-from __future__ import annotations
-
 from typing import Annotated, Final
 from zlib import crc32
 

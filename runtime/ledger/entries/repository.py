@@ -1,7 +1,5 @@
 """The entries table."""
 
-from __future__ import annotations
-
 from bisect import insort
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -35,7 +33,7 @@ _AFTER_SHARD: Final = "~"
 """Sorts after the shard in the sort key of a consolidation's entry."""
 
 
-class EntryLine(BaseModel, frozen=True):
+class EntryLine(BaseModel, frozen=True, defer_build=True):
     """The fields of an entry that are needed to compute a balance."""
 
     sequence: str

@@ -7,8 +7,6 @@ credit shard at random: then concurrent commits seldom meet. Consolidation moves
 shards into row 00.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -83,12 +81,12 @@ ChangeOf = Callable[[str], ChangeContext]
 """Returns the change context for an operation's id."""
 
 
-class _Spendable(BaseModel, frozen=True):
+class _Spendable(BaseModel, frozen=True, defer_build=True):
     version: int
     spendable: int
 
 
-class _Shard(BaseModel, frozen=True):
+class _Shard(BaseModel, frozen=True, defer_build=True):
     shard: str
     balance: int
 

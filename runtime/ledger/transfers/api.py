@@ -1,7 +1,5 @@
 """Request and response shapes of the transfer routes."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
 
@@ -20,7 +18,9 @@ MAX_HOLD_SECONDS = 31 * 24 * 3600
 Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR)]
 
 
-class LegRequest(BaseModel, frozen=True, extra="forbid", strict=True, hide_input_in_errors=True):
+class LegRequest(
+    BaseModel, frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True
+):
     """`amount` minor units from one account to another."""
 
     from_account_id: Identifier

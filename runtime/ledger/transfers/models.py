@@ -1,7 +1,5 @@
 """Transfers: money moved between accounts in one commit, or held to be moved later."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 
@@ -25,7 +23,7 @@ class TransferStatus(StrEnum):
     EXPIRED = "expired"
 
 
-class Leg(BaseModel, frozen=True):
+class Leg(BaseModel, frozen=True, defer_build=True):
     """`amount` minor units from one account to another, in the transfer's currency."""
 
     from_account_id: str

@@ -1,7 +1,5 @@
 """Reads of the transfers table."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
@@ -20,7 +18,7 @@ class TransferEntry(IdEntry, frozen=True):
     status: TransferStatus | None = None
 
 
-class DueHold(BaseModel, frozen=True):
+class DueHold(BaseModel, frozen=True, defer_build=True):
     """An expired hold as projected in `expiry-index`."""
 
     id: str

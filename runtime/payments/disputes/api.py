@@ -1,7 +1,5 @@
 """Shapes of the processor notification route, and of the routes for kept events."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -24,7 +22,9 @@ class EventResult(StrEnum):
     KEPT = "kept"
 
 
-class EventQuery(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
+class EventQuery(
+    BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True
+):
     """The merchant whose processor calls, from the URL configured at the processor."""
 
     merchant_id: Annotated[

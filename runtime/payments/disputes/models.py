@@ -1,7 +1,5 @@
 """Processor events that cannot be booked: kept until they are applied."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 

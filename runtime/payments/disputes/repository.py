@@ -1,7 +1,5 @@
 """Reads and writes of the processor_events table: kept events and the daily poll's progress."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain

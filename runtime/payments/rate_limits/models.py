@@ -3,8 +3,6 @@
 All rows expire by TTL.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from runtime.core.fields import EpochSeconds

@@ -5,8 +5,6 @@ rows could hide those of others, so each shard is read from both ends: the rows 
 longest, and those that have just become due.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,14 +30,14 @@ Part = TypeVar("Part")
 Found = TypeVar("Found")
 
 
-class OpenEntry(BaseModel, frozen=True):
+class OpenEntry(BaseModel, frozen=True, defer_build=True):
     """An entry of `gsi-open`."""
 
     id: str
     next_action_at: str
 
 
-class _Owned(BaseModel, frozen=True):
+class _Owned(BaseModel, frozen=True, defer_build=True):
     """The merchant of a row. Rows written out of band may have any value, and must not fail."""
 
     id: str

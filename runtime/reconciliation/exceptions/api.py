@@ -1,7 +1,5 @@
 """Shapes of the routes for exceptions: lines of settlements that a person has to act on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -96,7 +94,9 @@ class ExceptionList(Page[ExceptionAnswer], frozen=True):
     """A page of exceptions, newest day first."""
 
 
-class Decision(BaseModel, frozen=True, extra="forbid", strict=True, hide_input_in_errors=True):
+class Decision(
+    BaseModel, frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True
+):
     """What to do about a line."""
 
     action: DecidedAction

@@ -1,7 +1,5 @@
 """Shapes of the settlement file routes."""
 
-from __future__ import annotations
-
 import unicodedata
 from http import HTTPStatus
 from typing import Annotated, Final

@@ -1,7 +1,5 @@
 """Settlement files: each object of the settlement bucket, and its chunks."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated, Final
 

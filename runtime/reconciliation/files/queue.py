@@ -24,7 +24,7 @@ MAX_SENDS: Final = 3
 _FROM_BUCKETS: Final = "aws.s3"
 
 
-class ObjectCreated(BaseModel, frozen=True):
+class ObjectCreated(BaseModel, frozen=True, defer_build=True):
     """An object was put into the bucket."""
 
     kind: Literal["object"] = "object"
@@ -32,7 +32,7 @@ class ObjectCreated(BaseModel, frozen=True):
     version_id: str | None = None
 
 
-class ChunkMessage(BaseModel, frozen=True, extra="forbid"):
+class ChunkMessage(BaseModel, frozen=True, extra="forbid", defer_build=True):
     """A chunk of a file is to be processed or continued."""
 
     kind: Literal["chunk"] = "chunk"
@@ -40,7 +40,7 @@ class ChunkMessage(BaseModel, frozen=True, extra="forbid"):
     number: int
 
 
-class CloseMessage(BaseModel, frozen=True, extra="forbid"):
+class CloseMessage(BaseModel, frozen=True, extra="forbid", defer_build=True):
     """All chunks of a file are done: it is to be closed."""
 
     kind: Literal["close"] = "close"

@@ -1,7 +1,5 @@
 """Settlement files: the rows of objects in the settlement bucket, and of announced ones."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -15,7 +13,7 @@ from runtime.idempotency.models import IdempotencyRecord
 from runtime.reconciliation.files.models import FileStatus, SettlementFile, merchant_status
 
 
-class FileEntry(BaseModel, frozen=True):
+class FileEntry(BaseModel, frozen=True, defer_build=True):
     """A file as its list indexes show it."""
 
     id: str

@@ -6,8 +6,6 @@ zero. Differences go to the merchant's receivable if a line is accepted, to the 
 write-off account if it is written off (docs/decisions/0038).
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 
@@ -100,7 +98,7 @@ def flow_legs(flows: Flows, merchant_id: str, currency: str) -> tuple[Leg, ...]:
     )
 
 
-class Amounts(BaseModel, frozen=True):
+class Amounts(BaseModel, frozen=True, defer_build=True):
     """A signed gross amount and its fee, in minor units of one currency."""
 
     amount: int = 0

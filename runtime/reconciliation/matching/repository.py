@@ -1,7 +1,5 @@
 """The reads of settling a batch of lines, and its single commit."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import Final, TypeVar
@@ -38,11 +36,11 @@ class BatchContended(Exception):
     """A row of the batch changed after it was read; read and evaluate again."""
 
 
-class _Entry(BaseModel, frozen=True):
+class _Entry(BaseModel, frozen=True, defer_build=True):
     id: str
 
 
-class _LineEntry(BaseModel, frozen=True):
+class _LineEntry(BaseModel, frozen=True, defer_build=True):
     settlement_bucket: str
     line: int
 

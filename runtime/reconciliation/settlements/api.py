@@ -1,7 +1,5 @@
 """Shapes of the settlement routes."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Annotated, Final
 

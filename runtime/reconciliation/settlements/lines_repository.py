@@ -1,7 +1,5 @@
 """Settlement lines by key, and the open exceptions of a merchant."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
@@ -14,7 +12,7 @@ from runtime.reconciliation.settlements.line_keys import line_partition
 from runtime.reconciliation.settlements.models import LineStatus, SettlementLine
 
 
-class ExceptionEntry(BaseModel, frozen=True):
+class ExceptionEntry(BaseModel, frozen=True, defer_build=True):
     """An open exception as projected into `gsi-exception`."""
 
     settlement_bucket: str

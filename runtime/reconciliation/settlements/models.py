@@ -1,7 +1,5 @@
 """Settlements: the content of each payout, and the state of each of its lines."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
@@ -77,7 +75,7 @@ NO_EXCEPTION: Final = frozenset({LineStatus.MATCHED, LineStatus.EXPECTED, LineSt
 """Statuses that require no action."""
 
 
-class CurrencyTotal(BaseModel, frozen=True):
+class CurrencyTotal(BaseModel, frozen=True, defer_build=True):
     """Sums of lines of one currency, in minor units."""
 
     amount: SignedMinorUnits = 0
@@ -91,7 +89,7 @@ class TypeTotal(CurrencyTotal, frozen=True):
     count: int = 0
 
 
-class Flows(BaseModel, frozen=True):
+class Flows(BaseModel, frozen=True, defer_build=True):
     """Signed minor units of one currency that lines move between the accounts of the chart.
 
     Source and destination of each flow: runtime/reconciliation/matching/flows.py.
@@ -105,7 +103,7 @@ class Flows(BaseModel, frozen=True):
     written_off_fee: SignedMinorUnits = 0
 
 
-class LineBooking(BaseModel, frozen=True):
+class LineBooking(BaseModel, frozen=True, defer_build=True):
     """A line's part of a posting: one transfer books a whole batch of lines."""
 
     transfer_id: str
@@ -126,7 +124,7 @@ DecidedAction = Literal["accept", "write_off", "link", "ignore", "undo"]
 """The possible decisions about a line: an action, or undoing the last one."""
 
 
-class ExpectedAmounts(BaseModel, frozen=True):
+class ExpectedAmounts(BaseModel, frozen=True, defer_build=True):
     """Booked amounts of a line's counterpart, in minor units, which it was compared with.
 
     For a payout: the sum of its lines.
@@ -138,7 +136,7 @@ class ExpectedAmounts(BaseModel, frozen=True):
     status: str | None = None
 
 
-class BeforeLink(BaseModel, frozen=True):
+class BeforeLink(BaseModel, frozen=True, defer_build=True):
     """The classification of a line before it was linked, so that a link can be undone."""
 
     status: LineStatus
@@ -149,7 +147,7 @@ class BeforeLink(BaseModel, frozen=True):
     expected: ExpectedAmounts | None = None
 
 
-class Resolution(BaseModel, frozen=True):
+class Resolution(BaseModel, frozen=True, defer_build=True):
     """Who resolved an exception, when and why."""
 
     action: ResolutionAction
@@ -159,7 +157,7 @@ class Resolution(BaseModel, frozen=True):
     linked: BeforeLink | None = None
 
 
-class LastResolution(BaseModel, frozen=True):
+class LastResolution(BaseModel, frozen=True, defer_build=True):
     """The last decision about a line of a settlement; `undo` reopened it.
 
     It is stored with the settlement so that each decision is a row of the audit log.
@@ -170,7 +168,7 @@ class LastResolution(BaseModel, frozen=True):
     note: str
 
 
-class SettlementDelta(BaseModel, frozen=True):
+class SettlementDelta(BaseModel, frozen=True, defer_build=True):
     """The changes of some lines in the counts and sums of their settlement.
 
     `counts` by status; `open_exceptions` of them have no resolution; `totals` of matched captures;

@@ -1,7 +1,5 @@
 """Settlements and their lines."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +13,7 @@ from runtime.reconciliation.settlements.line_keys import line_bucket
 from runtime.reconciliation.settlements.models import Settlement, SettlementLine, SettlementStatus
 
 
-class SettlementEntry(BaseModel, frozen=True):
+class SettlementEntry(BaseModel, frozen=True, defer_build=True):
     """A settlement as projected into `gsi-merchant`."""
 
     id: str

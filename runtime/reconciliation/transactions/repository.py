@@ -1,7 +1,5 @@
 """Transactions in their list indexes, and the settlement lines about each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
@@ -20,7 +18,7 @@ LINES_SHOWN: Final = MAX_TRANSACTION_ITEMS
 corrected or a line came twice."""
 
 
-class LineView(BaseModel, frozen=True):
+class LineView(BaseModel, frozen=True, defer_build=True):
     """A settlement line as shown with a transaction."""
 
     settlement_bucket: str
@@ -29,7 +27,7 @@ class LineView(BaseModel, frozen=True):
     status: LineStatus
 
 
-class _LineKey(BaseModel, frozen=True):
+class _LineKey(BaseModel, frozen=True, defer_build=True):
     settlement_bucket: str
     line: int
 

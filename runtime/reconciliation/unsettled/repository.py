@@ -1,7 +1,5 @@
 """Transactions that wait for a settlement file, and those that are missing after the deadline."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +19,7 @@ _SWEEP = "missing"
 """Key of the sweep's progress; chunks have ids of files."""
 
 
-class UnsettledEntry(BaseModel, frozen=True):
+class UnsettledEntry(BaseModel, frozen=True, defer_build=True):
     """A transaction as projected into `gsi-unsettled`."""
 
     id: str

@@ -1,7 +1,5 @@
 """Shapes of the export routes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Final

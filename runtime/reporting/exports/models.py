@@ -1,7 +1,5 @@
 """Exports: jobs that write a filtered list to the export bucket."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -47,7 +45,7 @@ class ExportStatus(StrEnum):
     FAILED = "failed"
 
 
-class ExportPart(BaseModel, frozen=True):
+class ExportPart(BaseModel, frozen=True, defer_build=True):
     """One uploaded part of the object."""
 
     number: int

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
-class ExportOrder(BaseModel, frozen=True):
+class ExportOrder(BaseModel, frozen=True, defer_build=True):
     """A turn of the export `id`; a finished export ignores it."""
 
     id: str

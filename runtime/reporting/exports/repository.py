@@ -1,7 +1,5 @@
 """Export jobs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -17,7 +15,7 @@ from runtime.idempotency.models import IdempotencyRecord
 from runtime.reporting.exports.models import Export, ExportStatus
 
 
-class ExportEntry(BaseModel, frozen=True):
+class ExportEntry(BaseModel, frozen=True, defer_build=True):
     """An export in its list indexes; `status` is absent if it is in the index key."""
 
     id: str

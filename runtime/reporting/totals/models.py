@@ -1,7 +1,5 @@
 """Totals: counts and sums per merchant, day, currency and status, kept by the change stream."""
 
-from __future__ import annotations
-
 from typing import Annotated, Final, NamedTuple, Self
 
 from pydantic import BaseModel
@@ -35,7 +33,7 @@ class Group(NamedTuple):
         return cls(bucket.partition("#")[0], day, currency)
 
 
-class Figures(BaseModel, frozen=True):
+class Figures(BaseModel, frozen=True, defer_build=True):
     """Payments by status, and their amounts in minor units. A difference may be negative.
 
     `captured_count` is the number of payments that captured something.
@@ -51,12 +49,12 @@ class Figures(BaseModel, frozen=True):
     refunded: SignedMinorUnits = 0
     fees: SignedMinorUnits = 0
 
-    def plus(self, other: Figures) -> Figures:
+    def plus(self, other: "Figures") -> "Figures":
         """The sum of both."""
         mine, more = self.__dict__, other.__dict__
         return Figures.model_construct(**{name: mine[name] + more[name] for name in FIGURES})
 
-    def minus(self, other: Figures) -> Figures:
+    def minus(self, other: "Figures") -> "Figures":
         """The difference to the other."""
         mine, less = self.__dict__, other.__dict__
         return Figures.model_construct(**{name: mine[name] - less[name] for name in FIGURES})
@@ -70,7 +68,7 @@ class Figures(BaseModel, frozen=True):
         counts = {status: self.__dict__.get(f"count_{status.value}", 0) for status in PaymentStatus}
         return {status: count for status, count in counts.items() if count}
 
-    def figures(self) -> Figures:
+    def figures(self) -> "Figures":
         """Only the numbers, of a row that has more."""
         return Figures.model_construct(**{name: self.__dict__[name] for name in FIGURES})
 

@@ -5,8 +5,6 @@ counted state is unchanged. Folding changes the merchant's mark in the same comm
 several rows of a merchant compares the mark before and after.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -60,7 +58,7 @@ class MovedMeanwhile(Exception):
     """Figures of the merchant have moved since they were read, or have been changed."""
 
 
-class UncompactedRow(BaseModel, frozen=True):
+class UncompactedRow(BaseModel, frozen=True, defer_build=True):
     """A bucket's row as projected into `gsi-unfolded`."""
 
     id: str

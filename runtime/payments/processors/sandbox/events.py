@@ -4,8 +4,6 @@ The header is `sandbox-signature: t=<unix seconds>,v1=<hex>`. The signature is t
 `<t>.<body>` under the merchant's `processor_config.webhook_secret`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import re
@@ -52,7 +50,7 @@ DISPUTE_EVENTS: Final[Mapping[SandboxEventType, DisputeStatus]] = {
 }
 
 
-class SandboxEvent(BaseModel, frozen=True, extra="forbid"):
+class SandboxEvent(BaseModel, frozen=True, extra="forbid", defer_build=True):
     """The body of a notification; amounts in minor units, `created` in epoch seconds.
 
     `fee` and `reinstated` are totals: a fee of 0 returns it. `silent`: the sandbox stores it

@@ -1,7 +1,5 @@
 """The sandbox processor's state: charges, operations and disputes by reference."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from runtime.core.fields import EpochSeconds, MinorUnits, Timestamp

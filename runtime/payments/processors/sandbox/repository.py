@@ -1,7 +1,5 @@
 """Reads and writes of the sandbox_charges table."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal
 
@@ -27,7 +25,7 @@ _CHANGED_PAGE = 100
 Effect = Literal["capture", "final_capture", "refund", "void"]
 
 
-class _Changed(BaseModel, frozen=True):
+class _Changed(BaseModel, frozen=True, defer_build=True):
     reference: str
 
 

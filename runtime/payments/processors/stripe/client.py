@@ -57,7 +57,7 @@ stripe.enable_telemetry = False
 logging.getLogger("stripe").setLevel(logging.WARNING)
 
 
-class StripeConfig(BaseModel, frozen=True, hide_input_in_errors=True):
+class StripeConfig(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """The fields of a merchant's `processor_config` that this connector uses."""
 
     api_key: Annotated[str, Field(pattern=r"^(sk|rk)_(test|live)_[A-Za-z0-9_]+$", repr=False)]

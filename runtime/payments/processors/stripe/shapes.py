@@ -14,7 +14,7 @@ StripeId = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 keys: one of more than 2,048 bytes would make the whole commit of an outcome invalid."""
 
 
-class _Shape(BaseModel, frozen=True):
+class _Shape(BaseModel, frozen=True, defer_build=True):
     """Base of the shapes. Unknown fields are ignored."""
 
 
