@@ -210,6 +210,11 @@ deploy-staging: venv node ## deploy the staging stage with your AWS credentials
 deploy-prod: venv node ## deploy production; shows the changes and asks first
 	$(CDK) deploy --all --context deploying=true --context stage=prod --require-approval any-change $(ARGS)
 
+.PHONY: rollback
+rollback: venv ## list a stage's deployments; with TO, put its functions back to that time  [STAGE= TO=2026-12-01T09:30:00Z ARGS=--dry-run]
+	@$(PY) -m operations rollback $(if $(filter command environment,$(origin STAGE)),--stage '$(STAGE)') \
+		$(if $(TO),--to '$(TO)') $(ARGS)
+
 # -------------------------------------------------------------------- upkeep
 
 .PHONY: docs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from local.cli import Command, add_state_directory, run
@@ -68,6 +69,34 @@ def _redrive(options: argparse.Namespace, workspace: Workspace, progress: Progre
             print(line)
         return
     require_nothing_left(redrive(target, progress), progress)
+
+
+def _rollback(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.stackfile import require_stack
+    from operations.rollback import deployed_target, local_target, roll_back, show_deployments
+
+    stage: str | None = options.stage
+    target = local_target(require_stack(workspace)) if stage is None else deployed_target(stage)
+    moment: datetime | None = options.to
+    if moment is None:
+        print("Deployments, newest first. Roll back to one by its second time: TO=…")
+        lines: Sequence[str] = show_deployments(target)
+    else:
+        lines = roll_back(target, moment, progress, dry_run=options.dry_run)
+        print("Would change:" if options.dry_run else "Changed:", "" if lines else "nothing")
+    for line in lines:
+        print(f"  {line}")
+
+
+def _moment(text: str) -> datetime:
+    from operations.rollback import moment_of
+
+    try:
+        return moment_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"give a time with its zone, such as 2026-12-01T09:30:00Z ({error})"
+        ) from error
 
 
 def _verify_audit(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
@@ -161,6 +190,19 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     events.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
     events.set_defaults(command=_apply_events)
+    back = commands.add_parser(
+        "rollback", help="point the functions to their versions of an earlier time"
+    )
+    back.add_argument(
+        "--to",
+        type=_moment,
+        default=None,
+        metavar="TIME",
+        help="for example 2026-12-01T09:30:00Z (default: only list the deployments)",
+    )
+    back.add_argument("--dry-run", action="store_true", help="only show what would change")
+    back.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
+    back.set_defaults(command=_rollback)
     redrive = commands.add_parser("redrive", help="process failed stream batches again")
     redrive.add_argument("--dry-run", action="store_true", help="only list the failed batches")
     redrive.add_argument(

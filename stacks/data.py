@@ -105,6 +105,7 @@ class DataStack(Stack):
             key=self.table_key,
             consumer_timeout_seconds=EXPORT_TIMEOUT_SECONDS,
         )
+        self._export_everything()
         self._write_outputs()
 
     @property
@@ -249,6 +250,33 @@ class DataStack(Stack):
             removal_policy=self._stage.data.removal_policy,
             versioned=True,
         )
+
+    def _export_everything(self) -> None:
+        """Export whatever another stack may refer to, whether one does or not.
+
+        CloudFormation refuses to remove an export in use. Without this, the exports would follow
+        from what the other stacks use today, and an older version, which uses less, could not be
+        deployed.
+        """
+        keys = (self.table_key, self.pii_key, self.pci_key, self.index_key, self.audit_key)
+        for key in keys:
+            self.export_value(key.key_arn)
+        for table in (each.table for each in self.tables.values()):
+            self.export_value(table.table_name)
+            self.export_value(table.table_arn)
+            if table.table_stream_arn is not None:
+                self.export_value(table.table_stream_arn)
+        for queue in (self.deliveries.queue, self.export_jobs.queue):
+            self.export_value(queue.queue_arn)
+            self.export_value(queue.queue_url)
+        for bucket in (
+            self.settlement_bucket,
+            self.export_bucket,
+            self.failed_batches_bucket,
+            self.audit_bucket,
+        ):
+            self.export_value(bucket.bucket_name)
+            self.export_value(bucket.bucket_arn)
 
     def _write_outputs(self) -> None:
         tables = {name: table.table.table_name for name, table in self.tables.items()}
