@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from runtime.settings import PaymentTiming, Settings
+from runtime.settings import Settings
 from stacks.constructs.schema_table import SchemaTable
 from stacks.stage import StageConfig
 
@@ -28,7 +28,7 @@ def settings_for(
         {
             "stage": stage.name,
             "tables": {name: tables[name].table.table_name for name in model.TABLE_USES},
-            **(_timing(stage) if issubclass(model, PaymentTiming) else {}),
+            **{name: value for name, value in _timing(stage).items() if name in model.model_fields},
             **fields,
         }
     )

@@ -99,7 +99,8 @@ class DiskUploads:
 
 def export_reads(store: Store) -> ExportReads:
     """All dependencies of exports, on a store."""
-    return ExportReads.on(store, MerchantProfiles(MerchantRepository(store), 60, store.outside))
+    merchants = MerchantProfiles(MerchantRepository(store), 60, store.outside)
+    return ExportReads.on(store, merchants, timedelta(minutes=1))
 
 
 def work(job: Job) -> Done:

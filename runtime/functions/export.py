@@ -42,7 +42,11 @@ class ExportServices(FunctionServices):
                 self.invocation.remaining_seconds,
             ),
             files=ExportFiles(self.outside.aws.s3(), settings.export_bucket),
-            reads=ExportReads.on(self.store, self.profiles_for(PROFILES_REMEMBERED_SECONDS)),
+            reads=ExportReads.on(
+                self.store,
+                self.profiles_for(PROFILES_REMEMBERED_SECONDS),
+                timedelta(seconds=settings.intent_lease_seconds),
+            ),
             margin_seconds=settings.stop_before_timeout_seconds,
             settle=timedelta(seconds=settings.settle_seconds),
         )

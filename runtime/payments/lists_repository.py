@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
@@ -13,7 +13,8 @@ from runtime.dynamodb.index_merge import merge_newest_first
 from runtime.dynamodb.store import Store
 from runtime.payments.models import Payment, PaymentStatus
 
-_PREFIX = "pay"
+ID_PREFIX: Final = "pay"
+"""Of the ids of payments."""
 
 
 class PaymentEntry(BaseModel, frozen=True, defer_build=True):
@@ -111,5 +112,5 @@ class PaymentLists:
 
 def _ids_between(start: datetime, end: datetime, after_id: str | None = None) -> tuple[str, str]:
     """Lowest and highest id of payments made between two times, not above `after_id`."""
-    low, high = lowest_id(_PREFIX, start), highest_id(_PREFIX, end)
+    low, high = lowest_id(ID_PREFIX, start), highest_id(ID_PREFIX, end)
     return low, high if after_id is None else min(high, after_id)

@@ -81,8 +81,9 @@ class Payment(Record, table="payments", stream=True, frozen=True):
     """A payment: one charge or authorization. It enters `gsi-merchant` with its outcome.
 
     It is in `gsi-open` while it needs further work: its charge is unanswered, or its authorization
-    will expire. `closing_id`: the void or final capture in progress, which excludes other captures
-    and voids.
+    will expire. That index also lists payments in processing, which are in no other list of the
+    merchant. `gsi-merchant-status` lists the other statuses than succeeded. `closing_id`: the void
+    or final capture in progress, which excludes other captures and voids.
 
     Invariants: captured = refunded + pending refund + refundable + withheld by disputes;
     authorized = capturable + pending capture + captured, until the payment is closed.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from runtime.core.echo import echoed, quoted
 from runtime.core.errors import InvalidValue
@@ -25,6 +25,7 @@ from runtime.payments.api import PaymentAnswer, PaymentDetail, PaymentList, Paym
 from runtime.payments.lists_repository import PaymentEntry, PaymentLists
 from runtime.payments.models import Payment, PaymentStatus
 from runtime.payments.operations.rules import are_consistent
+from runtime.payments.processing_list import OpenEntry, ProcessingList
 from runtime.payments.repository import PaymentRepository
 
 FILTERED_PAGE = 100
@@ -38,6 +39,7 @@ class PaymentReads:
 
     payments: PaymentRepository
     lists: PaymentLists
+    processing: ProcessingList
     merchants: MerchantProfiles
     customers: CustomerRepository
     cursors: Cursors
@@ -86,19 +88,19 @@ def _of_list(
     merchant: MerchantProfile,
     reads: PaymentReads,
 ) -> Slice[PaymentEntry]:
-    index, buckets = index_for(query, merchant)
     filtered = query.min_amount is not None or query.max_amount is not None
-    entries = reads.lists.newest_first(
-        buckets,
-        index,
-        *window,
-        after_id=after_id,
-        page_size=FILTERED_PAGE if filtered else query.limit + 1,
+    entries = entries_of(
+        query,
+        window,
+        after_id,
+        merchant,
+        reads,
+        page_size=lambda _: FILTERED_PAGE if filtered else query.limit + 1,
     )
     return take_page(
         entries,
         limit=query.limit,
-        position=lambda entry: entry.id,
+        position=position_of,
         matches=lambda entry: matches(entry, query),
     )
 
@@ -154,7 +156,46 @@ def _moment(read: Callable[[str], datetime], text: str, param: str) -> datetime:
         ) from error
 
 
-def index_for(query: PaymentQuery, merchant: MerchantProfile) -> tuple[str, tuple[str, ...]]:
+class ListReads(Protocol):
+    """Reads of the lists of payments."""
+
+    @property
+    def lists(self) -> PaymentLists:
+        """Reads of list indexes."""
+        ...
+
+    @property
+    def processing(self) -> ProcessingList:
+        """Reads of payments in processing."""
+        ...
+
+
+def entries_of(
+    query: PaymentQuery,
+    window: tuple[datetime, datetime],
+    after: str | None,
+    merchant: MerchantProfile,
+    reads: ListReads,
+    *,
+    page_size: Callable[[int], int],
+) -> Iterator[PaymentEntry]:
+    """Entries that may match the query, newest first, after the position `after`.
+
+    `page_size`: entries to request at once, for a number of index keys that are merged.
+    """
+    if query.status is PaymentStatus.PROCESSING and query.customer_id is None:
+        return reads.processing.newest_first(merchant, *window, after_id=after)
+    index, buckets = _index_for(query, merchant)
+    size = page_size(len(buckets))
+    return reads.lists.newest_first(buckets, index, *window, after_id=after, page_size=size)
+
+
+def position_of(entry: PaymentEntry) -> str:
+    """The position from which the list continues after an entry."""
+    return entry.place if isinstance(entry, OpenEntry) else entry.id
+
+
+def _index_for(query: PaymentQuery, merchant: MerchantProfile) -> tuple[str, tuple[str, ...]]:
     """The list index for a query, and the index keys that must be merged."""
     if query.customer_id is not None:
         return "gsi-customer", (query.customer_id,)
@@ -166,6 +207,8 @@ def index_for(query: PaymentQuery, merchant: MerchantProfile) -> tuple[str, tupl
 
 def matches(entry: PaymentEntry, query: PaymentQuery) -> bool:
     """Whether an index entry matches the query's filters."""
+    if isinstance(entry, OpenEntry) and not entry.is_listed:
+        return False
     if entry.status is not None and query.status not in (None, entry.status):
         return False
     return _is_between(entry.amount, query)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from runtime.settings.base import Settings
 from runtime.settings.derived import WebhookDeadline
-from runtime.settings.payments import PaymentTiming
+from runtime.settings.payments import INTENT_LEASE_SECONDS, IntentLeaseSeconds, PaymentTiming
 from runtime.settings.table_uses import TableUses, allow
 
 ERASABLE_KEYS: Final = ("pci#cus_*", "pii#cus_*")
@@ -42,7 +42,11 @@ class ProcessSettings(PaymentTiming, frozen=True):
         "limits": allow("UpdateItem"),
         "merchants": allow("GetItem", "PutItem", "UpdateItem"),
         "payments": allow(
-            "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-merchant-status",)
+            "GetItem",
+            "BatchGetItem",
+            "PutItem",
+            "UpdateItem",
+            query=("gsi-merchant-status", "gsi-open"),
         ),
         "processor_events": allow("GetItem", "PutItem", "UpdateItem"),
         "sandbox_charges": allow("GetItem", "PutItem", "UpdateItem"),
@@ -90,7 +94,13 @@ class QuerySettings(Settings, frozen=True):
         "payments": allow(
             "GetItem",
             "BatchGetItem",
-            query=("gsi-merchant", "gsi-merchant-status", "gsi-customer", "gsi-idempotency"),
+            query=(
+                "gsi-merchant",
+                "gsi-merchant-status",
+                "gsi-customer",
+                "gsi-idempotency",
+                "gsi-open",
+            ),
         ),
         "processor_events": allow("BatchGetItem", query=("gsi-merchant", "gsi-status")),
         "proofs": allow("GetItem"),
@@ -114,4 +124,5 @@ class QuerySettings(Settings, frozen=True):
     export_bucket: str
     pii_key_arn: str
     index_key_arn: str
+    intent_lease_seconds: IntentLeaseSeconds = INTENT_LEASE_SECONDS
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import Field
 
 from runtime.settings.base import Settings
+from runtime.settings.payments import INTENT_LEASE_SECONDS, IntentLeaseSeconds
 from runtime.settings.table_uses import TableUses, allow
 
 PROFILE_ATTRIBUTES: Final = (
@@ -81,7 +82,9 @@ class ExportSettings(Settings, frozen=True):
         "exports": allow("GetItem", "UpdateItem"),
         "merchants": allow("GetItem", only=PROFILE_ATTRIBUTES),
         "payments": allow(
-            "GetItem", "BatchGetItem", query=("gsi-customer", "gsi-merchant", "gsi-merchant-status")
+            "GetItem",
+            "BatchGetItem",
+            query=("gsi-customer", "gsi-merchant", "gsi-merchant-status", "gsi-open"),
         ),
         "settlement_lines": allow("Query"),
         "settlements": allow("GetItem", query=("gsi-merchant",)),
@@ -93,6 +96,7 @@ class ExportSettings(Settings, frozen=True):
 
     export_bucket: str
     export_queue_url: str
+    intent_lease_seconds: IntentLeaseSeconds = INTENT_LEASE_SECONDS
     settle_seconds: Annotated[int, Field(ge=0, le=600)] = 60
     """How long to wait before an export reads: earlier writes are then committed and projected."""
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30

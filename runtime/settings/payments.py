@@ -20,6 +20,10 @@ RESOLVER_WORKERS_PER_MERCHANT: Final = 16
 MAX_RESOLVER_WORKERS: Final = 128
 """As many threads as one function's CPU supports while most of them wait."""
 
+INTENT_LEASE_SECONDS: Final = 60
+IntentLeaseSeconds = Annotated[int, Field(ge=5, le=900)]
+"""How long a request owns the payment or operation that it began."""
+
 STRIPE_API_BASE: Final = "https://api.stripe.com"
 _THIS_MACHINE: Final = frozenset({"127.0.0.1", "localhost"})
 
@@ -41,7 +45,7 @@ StripeApiBase = Annotated[str, AfterValidator(_keeps_secrets)]
 class PaymentTiming(Settings, frozen=True):
     """Time limits and related settings of payments, in seconds."""
 
-    intent_lease_seconds: Annotated[int, Field(ge=5, le=900)] = 60
+    intent_lease_seconds: IntentLeaseSeconds = INTENT_LEASE_SECONDS
     processor_timeout_seconds: Annotated[int, Field(ge=1, le=30)] = 10
     resolver_margin_seconds: Annotated[int, Field(ge=1, le=600)] = 5
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5

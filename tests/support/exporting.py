@@ -153,7 +153,8 @@ class Exporting:
 
     def reads(self, store: Store | None = None) -> ExportReads:
         merchants = self.platform.profiles()
-        return ExportReads.on(store or self.platform.store, merchants)
+        lease = timedelta(seconds=self.platform.timing.intent_lease_seconds)
+        return ExportReads.on(store or self.platform.store, merchants, lease)
 
     def turn(
         self,

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 from random import Random
@@ -55,6 +56,7 @@ from runtime.payments.lists_repository import PaymentLists
 from runtime.payments.models import Payment
 from runtime.payments.operations.operations import cancel_payment, capture_payment, refund_payment
 from runtime.payments.operations.rules import LONGEST_RETRY
+from runtime.payments.processing_list import ProcessingList
 from runtime.payments.processors.configuration import ProcessorConfiguration
 from runtime.payments.processors.connectors import Connectors
 from runtime.payments.processors.port import Processor
@@ -238,6 +240,7 @@ class Platform:
             connectors or self.connectors(self.sandbox()),
             PaymentRepository(self.store),
             PaymentLists(self.store),
+            self.processing_list(),
             OpenQueue(self.store),
             self.timing.processors,
         )
@@ -246,11 +249,17 @@ class Platform:
         """Merchants' settings, never cached."""
         return MerchantProfiles(MerchantRepository(self.store), 0, self.outside)
 
+    def processing_list(self, store: Store | None = None) -> ProcessingList:
+        """Reads of payments in processing."""
+        lease = timedelta(seconds=self.timing.intent_lease_seconds)
+        return ProcessingList(store or self.store, lease)
+
     def payment_reads(self) -> PaymentReads:
         """Dependencies of lists."""
         return PaymentReads(
             PaymentRepository(self.store),
             PaymentLists(self.store),
+            self.processing_list(),
             self.profiles(),
             CustomerRepository(self.store),
             Cursors(lambda: CURSOR_KEY),

@@ -32,6 +32,7 @@ from runtime.ledger.transfers.transfers import TransferDependencies
 from runtime.merchants.merchants import MerchantDependencies
 from runtime.merchants.repository import MerchantRepository
 from runtime.payments.lists_repository import PaymentLists
+from runtime.payments.processing_list import ProcessingList
 from runtime.payments.processors.configuration import ProcessorConfiguration
 from runtime.payments.resolution.open_queue import OpenQueue
 from runtime.reconciliation.exceptions.repository import ResolutionRepository
@@ -139,6 +140,7 @@ class ProcessServices(FunctionServices):
             connectors_of(self, settings, each_seconds, partners),
             self.payment_dependencies.payments,
             PaymentLists(self.store),
+            ProcessingList(self.store, self.payment_dependencies.intent_lease),
             OpenQueue(self.store, MAX_PARALLEL_BUCKETS),
             settings.processors,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from functools import cache
 
 from runtime.access.api_keys import ApiKeyReads
@@ -31,6 +32,7 @@ from runtime.merchants.repository import MerchantRepository
 from runtime.payments.disputes.kept_event_routes import KeptEventReads
 from runtime.payments.disputes.repository import KeptEventRepository
 from runtime.payments.lists_repository import PaymentLists
+from runtime.payments.processing_list import ProcessingList
 from runtime.payments.queries import PaymentReads
 from runtime.payments.repository import PaymentRepository
 from runtime.reconciliation.exceptions.queries import ExceptionReads
@@ -79,7 +81,8 @@ class QueryServices(FunctionServices):
         self.transfers = TransferReads(TransferRepository(store), self.accounts)
 
         payments, lists = PaymentRepository(store), PaymentLists(store)
-        self.payments = PaymentReads(payments, lists, profiles, self.customers, cursors)
+        processing = ProcessingList(store, timedelta(seconds=settings.intent_lease_seconds))
+        self.payments = PaymentReads(payments, lists, processing, profiles, self.customers, cursors)
         totals = TotalsReader(TotalsRepository(store), self.outside.sleep)
         self.summary = SummaryReads(lists, profiles, totals)
         transactions = TransactionLists(store)

@@ -28,7 +28,6 @@ from runtime.payments.api import PaymentRequest
 from runtime.payments.charge.outcome import (
     lockout_attempt,
     outcome_of,
-    status_bucket,
     unknown_payment,
 )
 from runtime.payments.dependencies import PaymentDependencies
@@ -221,7 +220,6 @@ def _intent(
     return Payment(
         id=payment_id,
         merchant_id=merchant.id,
-        merchant_status_bucket=status_bucket(merchant, payment_id, status),
         customer_id=request.customer_id,
         idempotency_scope=claim.key,
         open_bucket=payment_open_bucket(merchant.id, payment_id, merchant.index_buckets),

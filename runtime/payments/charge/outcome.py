@@ -106,10 +106,15 @@ def unknown_payment(
     return payment.next_version(to_timestamp(now), changes)
 
 
-def status_bucket(merchant: MerchantProfile, payment_id: str, status: PaymentStatus) -> str | None:
-    """The key in `gsi-merchant-status`, which lists every status except succeeded."""
+def _status_bucket(merchant: MerchantProfile, payment_id: str, status: PaymentStatus) -> str | None:
+    """The key in `gsi-merchant-status`.
+
+    It lists every status except succeeded, which `gsi-merchant` lists, and processing, which
+    `gsi-open` does.
+    """
     if status is PaymentStatus.SUCCEEDED:
         return None
+    assert status is not PaymentStatus.PROCESSING, "only an intent is in processing"
     return bucket_for(f"{merchant.id}#{status}", payment_id, merchant.index_buckets)
 
 
@@ -120,7 +125,7 @@ def list_keys(
     return {
         "merchant_bucket": payment.merchant_bucket
         or bucket_for(merchant.id, payment.id, merchant.index_buckets),
-        "merchant_status_bucket": status_bucket(merchant, payment.id, status),
+        "merchant_status_bucket": _status_bucket(merchant, payment.id, status),
     }
 
 

@@ -6,7 +6,7 @@ the account that it was sent to, and on that account's keys being kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -31,6 +31,7 @@ from runtime.merchants.models import MAX_EARLIER_ACCOUNTS, Merchant, ProcessorAc
 from runtime.merchants.processor_accounts import UNNAMED, EarlierAccounts, accounts_after_move
 from runtime.payments.lists_repository import PaymentLists
 from runtime.payments.models import Payment, PaymentStatus
+from runtime.payments.processing_list import ProcessingList
 from runtime.payments.processors.connectors import Connectors
 from runtime.payments.processors.port import Processor, ProcessorConfig
 from runtime.payments.repository import PaymentRepository
@@ -45,6 +46,8 @@ OPEN_STATUSES: Final = (
 )
 MAX_CHECKED: Final = 100
 """The number of open payments, and of operations, of the merchant that are checked: one read."""
+MAX_OPEN_READ: Final = 1_000
+"""Open payments, of this merchant and others, among which those in processing are looked for."""
 _BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _FAR: Final = timedelta(days=365)
 
@@ -65,6 +68,7 @@ class ProcessorConfiguration:
     connectors: Connectors
     payments: PaymentRepository
     lists: PaymentLists
+    processing: ProcessingList
     queue: OpenQueue
     mode: ProcessorMode
 
@@ -162,20 +166,12 @@ class ProcessorConfiguration:
             )
 
         scope = Scope(row.id)
-        buckets = [
-            b for s in OPEN_STATUSES for b in all_buckets(f"{row.id}#{s}", row.index_buckets)
+        open_ids = [
+            payment.id
+            for ids in self._open_payments(row, now)
+            for payment in (self.payments.get_many(ids, scope) if ids else [])
+            if is_there(payment) and payment.status in OPEN_STATUSES
         ]
-        entries = self.lists.newest_first(
-            buckets,
-            "gsi-merchant-status",
-            _BEGINNING,
-            now + _FAR,
-            after_id=None,
-            page_size=MAX_CHECKED,
-        )
-        ids = [entry.id for entry in islice(entries, MAX_CHECKED)]
-        payments = self.payments.get_many(ids, scope) if ids else []
-        open_ids = [p.id for p in payments if is_there(p) and p.status in OPEN_STATUSES]
         if not open_ids:
             due = self.queue.due(Transaction, now + _FAR)
             owners = self.queue.owners(Transaction, due)
@@ -191,6 +187,22 @@ class ProcessorConfiguration:
                 f"{open_ids[0]} is open at the {processor} account {account or UNNAMED}; wait "
                 "until it is completed. A new key of the same account can be set at any time"
             )
+
+    def _open_payments(self, row: Merchant, now: datetime) -> Iterator[list[str]]:
+        """Ids of the newest payments in processing, and of the newest open ones besides these."""
+        entries = self.processing.newest_first(row, _BEGINNING, now, after_id=None)
+        some = islice(entries, MAX_OPEN_READ)
+        yield [entry.id for entry in some if entry.is_listed][:MAX_CHECKED]
+        statuses = (each for each in OPEN_STATUSES if each is not PaymentStatus.PROCESSING)
+        listed = self.lists.newest_first(
+            [b for s in statuses for b in all_buckets(f"{row.id}#{s}", row.index_buckets)],
+            "gsi-merchant-status",
+            _BEGINNING,
+            now + _FAR,
+            after_id=None,
+            page_size=MAX_CHECKED,
+        )
+        yield [entry.id for entry in islice(listed, MAX_CHECKED)]
 
 
 def require_mode(

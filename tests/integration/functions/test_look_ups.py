@@ -82,6 +82,7 @@ class LookUps:
         self.payments = PaymentReads(
             PaymentRepository(store),
             PaymentLists(store),
+            self.platform.processing_list(store),
             profiles,
             customers,
             cursors,

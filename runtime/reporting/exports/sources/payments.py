@@ -13,7 +13,7 @@ from runtime.http.caller import require_found
 from runtime.payments.api import PaymentAnswer, PaymentQuery, TransactionAnswer
 from runtime.payments.lists_repository import PaymentEntry
 from runtime.payments.models import Payment
-from runtime.payments.queries import index_for, matches, window_of
+from runtime.payments.queries import entries_of, matches, position_of, window_of
 from runtime.payments.transaction_models import Transaction
 from runtime.reporting.exports.api import TransactionFilters
 from runtime.reporting.exports.sources.chunks import (
@@ -37,18 +37,11 @@ class _PaymentEntries:
         query, reads = self._query, self._reads
         merchant = reads.merchants.require(self._whose.owner)
         start, end = window_of(query.start_date, query.end_date, self._whose.moment)
-        index, buckets = index_for(query, merchant)
-        entries = reads.payment_lists.newest_first(
-            buckets,
-            index,
-            start,
-            min(end, self._whose.moment),
-            after_id=position,
-            page_size=page_size_of(len(buckets)),
-        )
+        window = (start, min(end, self._whose.moment))
+        entries = entries_of(query, window, position, merchant, reads, page_size=page_size_of)
         return selections(
             entries,
-            position=lambda entry: entry.id,
+            position=position_of,
             matches=lambda entry: matches(entry, query),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Self
 
 from runtime.audit.repository import AuditRepository
@@ -17,6 +17,7 @@ from runtime.ledger.hot_accounts.repository import ShardRepository
 from runtime.ledger.transfers.repository import TransferRepository
 from runtime.merchants.profiles import MerchantProfiles
 from runtime.payments.lists_repository import PaymentLists
+from runtime.payments.processing_list import ProcessingList
 from runtime.payments.repository import PaymentRepository
 from runtime.reconciliation.settlements.repository import SettlementRepository
 
@@ -31,7 +32,8 @@ class ExportReads:
     """The tables that exports are read from."""
 
     payments: PaymentRepository
-    payment_lists: PaymentLists
+    lists: PaymentLists
+    processing: ProcessingList
     transfers: TransferRepository
     accounts: AccountRepository
     shard_rows: ShardRepository
@@ -41,11 +43,12 @@ class ExportReads:
     merchants: MerchantProfiles
 
     @classmethod
-    def on(cls, store: Store, merchants: MerchantProfiles) -> Self:
+    def on(cls, store: Store, merchants: MerchantProfiles, intent_lease: timedelta) -> Self:
         """All of them on one store."""
         return cls(
             payments=PaymentRepository(store),
-            payment_lists=PaymentLists(store),
+            lists=PaymentLists(store),
+            processing=ProcessingList(store, intent_lease),
             transfers=TransferRepository(store),
             accounts=AccountRepository(store),
             shard_rows=ShardRepository(store),
