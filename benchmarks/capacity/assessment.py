@@ -131,7 +131,6 @@ def _derive(
         derived, footprints, credits_, population, made.streams["transfers"].batch
     )
     derived.records["accounts"] += made.shard_updates  # type: ignore[assignment]
-    derived.records["audit_log"] += made.shard_updates  # type: ignore[assignment]
     calls["accounts"] += CALLS_PER_SHARD_UPDATE * made.shard_updates  # type: ignore[assignment]
     add_totals(derived, footprints, rates, population, made.streams["payments"].batch)
     made.streams["accounts"] = stream("accounts")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from benchmarks.capacity.keys import ACCOUNT_ROW, Key, Place, Templates, names_new_id
+from benchmarks.capacity.keys import Key, Place, Templates, names_new_id
 from benchmarks.capacity.recording import (
     Call,
     Read,
@@ -157,16 +157,9 @@ def _group_of(write: Written, call: Call) -> str:
     item = write.after or write.before or {}
     if write.table == "accounts" and is_credit_shard(item["shard"]["S"]):
         return "shard"
-    if write.table == "audit_log" and _is_credit_row(item["entity_id"]["S"]):
-        return "shard"
     if write.table == "totals" and item["item"]["S"] != COUNTED_ITEM:
         return "totals"
     return "own"
-
-
-def _is_credit_row(entity_id: str) -> bool:
-    found = ACCOUNT_ROW.fullmatch(entity_id)
-    return found is not None and is_credit_shard(found[2])
 
 
 def _is_shared(call: Call) -> bool:
@@ -180,8 +173,7 @@ def _is_shared_read(function: str, read: Read) -> bool:
     """Reads that a batch or an execution environment makes once for many operations."""
     if read.table in ("merchants", "keys") or read.key.startswith("endpoint#"):
         return True
-    credit_row = read.table == "audit_log" and _is_credit_row(read.key)
-    return function == "project" and (credit_row or read.table == "accounts")
+    return function == "project" and read.table in ("accounts", "entries")
 
 
 def _locked(write: Written, call: Call, item: Item, templates: Templates) -> str | None:

@@ -35,8 +35,8 @@ CALLS_PER_SHARD: Final = 2
 """Reading a balance shard, and the commit of its credits."""
 LOCKS_PER_SHARD: Final = 2
 """The shard must not change from the read to the commit: as if it were locked for twice as long."""
-CALLS_PER_SHARD_UPDATE: Final = 2
-"""Of a balance shard's own change record: the end of its audit chain, and its audit row."""
+CALLS_PER_SHARD_UPDATE: Final = 1 / BATCH_RECORDS
+"""Of a balance shard's own change record: its part of the read of a batch's entries."""
 PROCESSOR_SHARE: Final = PROJECT_MEMORY_MB / FULL_PROCESSOR_MB
 _ROUNDS: Final = 50
 _PARTS: Final = tuple(1.02**-step for step in range(-100, 400))

@@ -58,7 +58,8 @@ def view_chain(
     `before`: the item at an earlier check, when no audit row recorded it. If a row records it now
     and the item has changed again, it changes faster than it can be checked: counted as recorded.
     """
-    look, check, news, versions = ChainView(item), ChainCheck(), _News(item, before), _Versions()
+    look, check, versions = ChainView(item), ChainCheck(entity_id), _Versions()
+    news = _ShardNews(item) if OUTSIDE in entity_id else _News(item, before)
     for place in places:
         look.length += 1
         reason = _fault(place, check) or versions.fault(place)
@@ -95,7 +96,7 @@ def _fault(place: ChainEntry, check: ChainCheck) -> str | None:
         return "it was archived but is not in the table: it was deleted"
     if len(place.archived) > 1:
         return f"it was archived with {len(place.archived)} contents: it was written again"
-    link: Link | Unreadable = Unreadable(place.sequence)
+    link: Link | Unreadable = Unreadable(row.entity_id, place.sequence)
     if row.hash is not None:
         link = Link(
             sequence=place.sequence,
@@ -180,6 +181,42 @@ class _News:
         if self._told_by is None:
             return f"it is of version {version}, but no row records its values: it was changed"
         return f"it is of version {version}, but later rows record other values: it was restored"
+
+
+@dataclass
+class _ShardNews:
+    """Whether the rows contradict the item of a balance shard.
+
+    They record only out-of-band changes; later versions are recorded by entries, which ledger
+    verification compares with the balance.
+    """
+
+    item: IndexedEntity | None
+    _newest: IndexedRow | None = None
+    _since_deleted: int = 0
+    """The newest version since the last deletion."""
+    _told_by: IndexedRow | None = None
+
+    def hear(self, row: IndexedRow) -> None:
+        """One row after the other, in the order of the chain."""
+        self._newest = row
+        if _tells(row, self.item):
+            self._told_by = row
+        elif self._told_by is not None and not _is_late(row, self._told_by):
+            self._told_by = None
+        self._since_deleted = max(self._since_deleted, row.version) if row.image_hash else 0
+
+    def fault(self) -> str | None:
+        """Why the item cannot have followed from the rows by postings alone."""
+        if self._newest is None or self._told_by is not None:
+            return None
+        if self.item is None:
+            return "it is missing, and no row records its deletion"
+        if not self._newest.image_hash:
+            return "no row records its creation"
+        if self.item.version > self._since_deleted:
+            return None
+        return f"it is of version {self.item.version}, but no row records its values"
 
 
 def _tells(row: IndexedRow, item: IndexedEntity | None) -> bool:

@@ -20,6 +20,7 @@ GENESIS: Final = "0" * 64
 """`prev_hash` of an entity's first row."""
 OUTSIDE: Final = "#"
 """Separates the version from the stream sequence number in the key of an out-of-sequence row."""
+_RECORD: Final = "record "
 _VERSION_DIGITS: Final = 12
 _STREAM_DIGITS: Final = 40
 """DynamoDB's sequence numbers have up to 40 digits (API reference, StreamRecord)."""
@@ -68,18 +69,28 @@ def version_known(head: AuditRow) -> int:
     return max(head.version, 1) if is_beginning(head) else version_in(head.sequence)
 
 
-def is_of_record(sequence: str, stream_sequence: str) -> bool:
+def is_of_record(row: AuditRow, stream_sequence: str) -> bool:
     """Whether the row is out of sequence and was made from this stream record."""
-    return _record_of(sequence) == _padded(stream_sequence)
+    return _record_of(row) == _padded(stream_sequence)
 
 
-def is_before_record(sequence: str, stream_sequence: str) -> bool:
+def is_before_record(row: AuditRow, stream_sequence: str) -> bool:
     """Whether the row is out of sequence and was made from an earlier stream record."""
-    return is_outside(sequence) and _record_of(sequence) < _padded(stream_sequence)
+    return "" < _record_of(row) < _padded(stream_sequence)
 
 
-def _record_of(sequence: str) -> str:
-    return sequence.rpartition(OUTSIDE)[2]
+def cause_of_record(stream_sequence: str) -> str:
+    """`cause` of an out-of-band change that begins a chain: the stream record that reported it."""
+    return f"{_RECORD}{stream_sequence}"
+
+
+def _record_of(row: AuditRow) -> str:
+    """The stream sequence number of a row out of sequence; empty if it is not known."""
+    if is_outside(row.sequence):
+        return row.sequence.rpartition(OUTSIDE)[2]
+    if is_beginning(row) and row.cause.startswith(_RECORD):
+        return _padded(row.cause.removeprefix(_RECORD))
+    return ""
 
 
 def _padded(stream_sequence: str) -> str:
@@ -100,6 +111,7 @@ def sealed(row: AuditRow) -> AuditRow:
 class Unreadable:
     """An item of the table that is not a valid audit row."""
 
+    entity_id: str
     sequence: str
 
 
@@ -153,7 +165,8 @@ class ChainVerdict:
 class ChainCheck:
     """Verifies the rows of one entity one by one, in the order of `sequence`."""
 
-    def __init__(self) -> None:
+    def __init__(self, entity_id: str) -> None:
+        self._is_shard = OUTSIDE in entity_id
         self._before: Link | None = None
         self._newest = 0
         self._length = 0
@@ -196,7 +209,8 @@ class ChainCheck:
     def _fault_of_sequence(self, row: Link) -> str | None:
         place = row.sequence.partition(OUTSIDE)[0]
         if is_outside(row.sequence):
-            missing = place > version_key(self._newest)
+            # A balance shard only has rows of out-of-band changes: entries record its versions.
+            missing = place > version_key(self._newest) and not self._is_shard
             return f"it follows version {place}, which has no row" if missing else None
         begins = self._before is None and place == FIRST and row.action == OUT_OF_BAND_ACTION
         if begins:
@@ -211,7 +225,8 @@ class ChainCheck:
 
 def check_chain(rows: Iterable[AuditRow | Unreadable]) -> ChainVerdict:
     """Verify all rows of one entity, given in the order of `sequence`."""
-    check = ChainCheck()
+    check: ChainCheck | None = None
     for row in rows:
+        check = check or ChainCheck(row.entity_id)
         check.look_at(row)
-    return check.verdict()
+    return (check or ChainCheck("")).verdict()

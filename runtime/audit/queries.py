@@ -76,7 +76,7 @@ def verify_chain(entity_id: str, query: VerifyQuery, call: Call, trail: AuditTra
     """
     if query.shard is not None:
         entity_id = f"{entity_id}#{query.shard}"
-    check = ChainCheck()
+    check = ChainCheck(entity_id)
     owner: str | None = None
     for count, row in enumerate(trail.audit.chain(entity_id), start=1):
         if count > MAX_CHAIN_ROWS:

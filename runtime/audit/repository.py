@@ -107,7 +107,7 @@ class AuditRepository:
         try:
             return self._store.codec.to_row(AuditRow.table_schema, item, AuditRow)
         except ValidationError:
-            return Unreadable(text_of(item, "sequence"))
+            return Unreadable(text_of(item, "entity_id"), text_of(item, "sequence"))
 
     def newest_first(
         self, entity_id: str, *, before: str | None, page_size: int

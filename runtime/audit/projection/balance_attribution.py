@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from runtime.audit.models import EntityType
 from runtime.audit.projection.rows import AuditableChange
+from runtime.audit.projection.shard_attribution import ShardAttribution
 from runtime.core.observability import logger
 from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.ledger.accounts.models import PROFILE_SHARD, Posting
@@ -48,7 +49,8 @@ class BalanceAttribution:
         # The stream may deliver one row of a commit before a plain read shows the others.
         known |= self._read(_causes(doubted), self.transfers.get_settled)
         wrong = {each.record.sequence_number: self._fault(each, known) for each in doubted}
-        return {number: fault for number, fault in wrong.items() if fault is not None}
+        of_shards = ShardAttribution(self.entries).unexplained(changes)
+        return of_shards | {number: fault for number, fault in wrong.items() if fault is not None}
 
     def _fault(self, change: AuditableChange, known: Mapping[str, Transfer]) -> str | None:
         cause, delta = _cause(change), _delta(change)
@@ -130,7 +132,7 @@ def _delta(change: AuditableChange) -> int:
         return 0
     shard = text_of(new, "shard")
     if shard != PROFILE_SHARD and not is_debit_shard(shard):
-        return 0  # a credit shard collects many transfers at once; its entries name each
+        return 0  # a credit shard collects many transfers at once: shard_attribution.py
     return (number_of(new, "balance") or 0) - (number_of(old, "balance") or 0)
 
 

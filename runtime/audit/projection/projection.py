@@ -35,11 +35,11 @@ from runtime.audit.projection.rows import (
     AUDITED,
     AuditableChange,
     AuditRows,
-    cause_of_record,
     is_rebuilt,
     out_of_band_alert,
     out_of_band_reason,
 )
+from runtime.audit.projection.shard_attribution import is_shard
 from runtime.audit.repository import AuditRepository
 from runtime.core.change_context import OUT_OF_BAND
 from runtime.core.observability import logger
@@ -54,6 +54,7 @@ PARALLEL_ENTITIES: Final = 8
 RECENT_ROWS: Final = 10
 """How many rows back to look for a record's old image if it precedes that image's version: only
 late records of out-of-band changes can come after it."""
+RESTORED: Final = "a deleted row was restored"
 MAX_TRIES: Final = 3
 """Attempts per record when another invocation appends concurrently."""
 
@@ -103,6 +104,8 @@ class AuditProjection:
         unexplained = self.deltas.unexplained(changes)
         by_entity: dict[str, list[AuditableChange]] = {}
         for each in changes:
+            if _is_recorded_by_entries(each, unexplained):
+                continue
             by_entity.setdefault(each.entity_id, []).append(each)
         with self.threads(PARALLEL_ENTITIES) as pool:
             failed = pool.map(
@@ -110,6 +113,19 @@ class AuditProjection:
                 by_entity,
             )
             return frozenset(number for numbers in failed for number in numbers)
+
+
+def _is_recorded_by_entries(change: AuditableChange, unexplained: Mapping[str, str]) -> bool:
+    """Whether a posting explains the change of a balance shard; its entries are the record.
+
+    A new shard may also be a deleted one that was restored, so its chain is read.
+    """
+    return (
+        change.record.kind is Kind.MODIFY
+        and is_shard(change)
+        and change.record.sequence_number not in unexplained
+        and out_of_band_reason(change) is None
+    )
 
 
 @dataclass
@@ -147,12 +163,14 @@ class _Chain:
     def _write(self, change: AuditableChange) -> bool:
         """Write the row of the record unless it exists; an existing row is not judged again."""
         reason = out_of_band_reason(change)
+        if is_shard(change):
+            return self._write_shard(change, reason)
         if reason is None and self._began(change):
             return True
         there = self._row_of_version(change) if reason is None else None
         same = there is not None and there.image_hash == change.new_hash
         if same and self._was_deleted_before(change):
-            reason = "a deleted row was restored"
+            reason = RESTORED
         elif there is not None and there.action != REBUILT:
             if same:
                 return True
@@ -172,6 +190,18 @@ class _Chain:
             self._out_of_band(change, reason)
         return True
 
+    def _write_shard(self, change: AuditableChange, reason: str | None) -> bool:
+        """Write the row of a shard's change that no posting explains.
+
+        The versions between such rows have no rows, so none can be missing.
+        """
+        reason = reason or self.unexplained.get(change.record.sequence_number)
+        if reason is None and self._was_deleted_before(change):
+            reason = RESTORED
+        if reason is not None and not self._past_of(change, foreign=True).is_recorded:
+            self._out_of_band(change, reason)
+        return True
+
     # ------------------------------------------------------------ existing rows
 
     def _row_of_version(self, change: AuditableChange) -> AuditRow | None:
@@ -188,7 +218,7 @@ class _Chain:
     def _was_deleted_before(self, change: AuditableChange) -> bool:
         """Whether the recorded row was deleted since, and this record inserts the same again."""
         return change.record.kind is Kind.INSERT and any(
-            not row.image_hash and is_before_record(row.sequence, change.record.sequence_number)
+            not row.image_hash and is_before_record(row, change.record.sequence_number)
             for row in self._since(change)
         )
 
@@ -322,9 +352,5 @@ def _is_row_of(row: AuditRow, change: AuditableChange, *, foreign: bool) -> bool
 
     A rebuilt row does not identify the author, so it only counts for an out-of-band change.
     """
-    made = (
-        is_of_record(row.sequence, change.record.sequence_number)
-        or (is_beginning(row) and row.cause == cause_of_record(change))
-        or (foreign and is_rebuilt(row))
-    )
+    made = is_of_record(row, change.record.sequence_number) or (foreign and is_rebuilt(row))
     return made and row.image_hash == change.new_hash

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from runtime.alerts.models import AlertFacts, AlertType, Detail, Window
 from runtime.audit.actions import OUT_OF_BAND_ACTION, REBUILT, action_of
-from runtime.audit.chain import FIRST, sealed
+from runtime.audit.chain import FIRST, cause_of_record, sealed
 from runtime.audit.listing import is_listed_with_transaction
 from runtime.audit.models import ACTION_BUCKETS, USER_BUCKETS, AuditRow, EntityType
 from runtime.core.errors import NotFound
@@ -145,7 +145,7 @@ class AuditRows:
             prev_hash=previous,
             timestamp=change.happened_at,
             user_id=UNKNOWN_USER,
-            cause=cause_of_record(change) if sequence == FIRST else "",
+            cause=cause_of_record(change.record.sequence_number) if sequence == FIRST else "",
         )
 
     def of_lost_version(self, change: AuditableChange, sequence: str, previous: str) -> AuditRow:
@@ -259,11 +259,6 @@ def _was_moved(step: _Step) -> bool:
     if step.old is None or step.new is None:
         return False
     return text_of(step.old, "merchant_id") != text_of(step.new, "merchant_id")
-
-
-def cause_of_record(change: AuditableChange) -> str:
-    """`cause` of an out-of-band change that begins a chain: the stream record that reported it."""
-    return f"record {change.record.sequence_number}"
 
 
 def is_rebuilt(row: AuditRow) -> bool:

@@ -12,6 +12,10 @@ change this: a transfer's entry is found, and written only once, by its partitio
 _CREDITS: Final = "e"
 
 
+EntryPlace = tuple[str, str]
+"""Partition and sort key of an entry."""
+
+
 class Entry(Row, table="entries", frozen=True):
     """One operation's change to one row of an account, and the exact balance after it.
 
@@ -74,7 +78,7 @@ def shard_sequence(operation_id: str) -> str:
     return operation_id.partition("_")[2]
 
 
-def consolidation_key(account_id: str, shard: str, operation_id: str) -> tuple[str, str]:
+def consolidation_key(account_id: str, shard: str, operation_id: str) -> EntryPlace:
     """Partition and sort key of a consolidation's entry on a balance shard.
 
     It empties many shards. The entries of credit shards are in one partition, so their sort keys

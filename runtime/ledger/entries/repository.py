@@ -18,6 +18,7 @@ from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, Store
 from runtime.ledger.accounts.models import PROFILE_SHARD
 from runtime.ledger.entries.models import (
     Entry,
+    EntryPlace,
     consolidation_key,
     credit_partitions,
     entry_partition,
@@ -128,6 +129,19 @@ class EntryRepository:
     def put_new(self, entry: Entry) -> bool:
         """Write an entry unless its key exists. Returns whether it was written."""
         return self._store.put_new(entry) is None
+
+    def at(self, places: Sequence[EntryPlace], *, settled: bool = False) -> list[Entry]:
+        """The entries at up to 100 places that exist, strongly consistent.
+
+        `settled`: consistent with earlier commits, at twice the cost. Raises ValidationError if an
+        entry was edited and is invalid.
+        """
+        keys = [{"account_shard": partition, "sequence": each} for partition, each in places]
+        if not keys:
+            return []
+        if settled:
+            return self._settled(keys)
+        return self._store.get_many(Entry, keys, Entry, UNRESTRICTED)
 
     def of_consolidation(self, account_id: str, operation_id: str) -> list[Entry]:
         """Entries of a consolidation in the account's shards, consistent with earlier commits.

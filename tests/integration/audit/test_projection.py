@@ -100,14 +100,6 @@ def test_encrypted_fields_and_metadata_are_shown_only_as_changed(
         assert secret not in text
 
 
-def test_balance_shards_have_their_own_chains(platform: Platform) -> None:
-    row = account(platform, shard="07", posting="folded")
-    records = [reported(platform, None, row), reported(platform, row, next_version(row, balance=5))]
-    assert audit_projection(platform)(records) == DONE
-    assert versions_of(chain_of(platform, f"{row.id}#07")) == [1, 2]
-    assert chain_of(platform, row.id) == []
-
-
 def test_a_new_entity_takes_one_call_and_its_next_version_two(either_world: Platform) -> None:
     platform = either_world
     platform.merchant()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from runtime.audit.chain import (
     GENESIS,
     Unreadable,
+    cause_of_record,
     check_chain,
     hash_of,
     is_before_record,
@@ -148,7 +149,7 @@ def test_an_inserted_row_is_found(outside: bool) -> None:
 
 def test_an_unreadable_row_is_invalid_and_the_rest_is_counted() -> None:
     rows: list[Any] = chain(5)
-    rows[3] = Unreadable(version_key(4))
+    rows[3] = Unreadable("acc_a", version_key(4))
     verdict = check_chain(rows)
     assert verdict.length == 5
     assert verdict.first_bad is not None
@@ -229,13 +230,32 @@ def test_a_late_row_sorts_after_existing_ones_and_refers_to_its_record(
         key = outside_key(version, str(number), behind)
         assert key > behind
         assert version_in(key) == max(version, version_in(behind) if behind else 0)
-        assert is_of_record(key, str(number))
-        assert not is_of_record(key, str(number + 1))
-        assert is_before_record(key, str(number + 1))
-        assert not is_before_record(key, str(number))
+        late = row(version, GENESIS, key)
+        assert is_of_record(late, str(number))
+        assert not is_of_record(late, str(number + 1))
+        assert is_before_record(late, str(number + 1))
+        assert not is_before_record(late, str(number))
         behind = key
-    assert not is_of_record(version_key(7), "7")
-    assert not is_before_record(version_key(7), "8")
+    assert not is_of_record(row(7, GENESIS), "7")
+    assert not is_before_record(row(7, GENESIS), "8")
+
+
+def test_an_out_of_band_change_that_begins_a_chain_names_its_record() -> None:
+    begins = row(7, GENESIS, version_key(1), action="out_of_band", cause=cause_of_record("90"))
+    assert is_of_record(begins, "90")
+    assert not is_of_record(begins, "91")
+    assert is_before_record(begins, "100")
+    assert not is_before_record(begins, "90")
+    by_the_platform = row(1, GENESIS, cause=cause_of_record("90"))
+    assert not is_of_record(by_the_platform, "90")
+    assert not is_before_record(by_the_platform, "100")
+
+
+def test_only_the_chain_of_a_balance_shard_may_lack_versions() -> None:
+    for entity, valid in (("acc_a", False), ("acc_a#07", True)):
+        begins = row(3, GENESIS, version_key(1), action="out_of_band", entity_id=entity)
+        later = row(9, begins.hash, outside_key(9, "100", begins.sequence), entity_id=entity)
+        assert check_chain([begins, later]).valid is valid
 
 
 def test_late_edits_in_order_make_no_long_sequences() -> None:
