@@ -61,7 +61,7 @@ tick: venv ## run one schedule of the local stage now  [ARGS="resolver"]
 	@$(PY) -m local tick $(ARGS)
 
 .PHONY: proof
-proof: venv ## verify the ledger of the local stage, started if needed  [ARGS="--restart"]
+proof: venv ## verify the ledger of the local stage, started if needed  [ARGS="--changes"]
 	@$(PY) -m operations proof $(ARGS)
 
 .PHONY: verify-audit

@@ -17,8 +17,10 @@ MOST_CLIENTS: Final = 1_000
 
 def _proof(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from operations.verify_ledger import run_ledger_verification
+    from runtime.verification.rules import RunKind
 
-    run_ledger_verification(workspace, progress, restart=options.restart)
+    kind = RunKind.INCREMENTAL if options.changes else RunKind.FULL
+    run_ledger_verification(workspace, progress, kind=kind, restart=options.restart)
 
 
 def _rebuild_totals(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
@@ -167,6 +169,7 @@ def _add_load(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Commands that check and repair stored data."""
     proof = commands.add_parser("proof", help="verify the ledger")
+    proof.add_argument("--changes", action="store_true", help="only what changed, as each day")
     proof.add_argument("--restart", action="store_true", help="discard an unfinished run")
     proof.set_defaults(command=_proof)
     audit = commands.add_parser("verify-audit", help="verify the audit log against its archive")

@@ -23,13 +23,16 @@ from local.errors import LocalError
 from local.progress import Progress
 from local.stackfile import Stack
 from local.workspace import Workspace
+from runtime.audit.archive.bucket import AuditArchive
 from runtime.dynamodb.codec import Codec, NoCipher
 from runtime.dynamodb.store import Store
 from runtime.functions.composition.real_outside import real_outside
 from runtime.settings import VerifyLedgerSettings
+from runtime.verification.accounts.checkpoints import Checkpoints
 from runtime.verification.books_repository import VerificationReads
+from runtime.verification.changes.feed import ArchiveFeed
 from runtime.verification.repository import VerificationRepository
-from runtime.verification.rules import LedgerVerificationReport
+from runtime.verification.rules import LedgerVerificationReport, RunKind
 from runtime.verification.run import VerificationOutcome, verify_ledger
 from runtime.verification.segments import LedgerVerificationDependencies, Phase
 
@@ -56,8 +59,10 @@ class LedgerDoesNotBalance(LocalError):
     """A check of ledger verification has violations."""
 
 
-def run_ledger_verification(workspace: Workspace, progress: Progress, *, restart: bool) -> None:
-    """Verify the ledger and print the result.
+def run_ledger_verification(
+    workspace: Workspace, progress: Progress, *, kind: RunKind, restart: bool
+) -> None:
+    """Verify the ledger, all of it or what changed, and print the result.
 
     Raises:
         LedgerDoesNotBalance: a check has violations.
@@ -77,12 +82,15 @@ def run_ledger_verification(workspace: Workspace, progress: Progress, *, restart
     deps = LedgerVerificationDependencies(
         verifications=VerificationRepository(store),
         books=VerificationReads(store),
+        changes=ArchiveFeed(AuditArchive(clients.files, settings.audit_bucket)),
+        checkpoints=Checkpoints(store),
         outside=store.outside,
         must_stop=lambda: False,
         cut=timedelta(seconds=settings.cut_seconds),
+        full_every=timedelta(days=settings.full_days),
         grace_seconds=settings.patience_seconds,
     )
-    outcome = _watched(deps, settings, clients, progress, restart=restart)
+    outcome = _watched(deps, settings, clients, progress, kind=kind, restart=restart)
     if outcome.report is None:
         raise LocalError(
             "Another verification run is in progress.",
@@ -103,6 +111,7 @@ def _watched(
     clients: Clients,
     progress: Progress,
     *,
+    kind: RunKind,
     restart: bool,
 ) -> VerificationOutcome:
     """Verify with a bar per phase; DynamoDB counts a table's rows only now and then."""
@@ -110,16 +119,21 @@ def _watched(
     lock = threading.Lock()
     with progress.rows() as bars:
 
+        def expected(phase: Phase) -> int | None:
+            if kind is RunKind.INCREMENTAL:
+                return None
+            table = settings.tables[TABLE_OF[phase]]
+            about: int = clients.dynamodb.describe_table(TableName=table)["Table"]["ItemCount"]
+            return about or None
+
         def counted(phase: Phase, rows: int) -> None:
             with lock:
                 if phase not in tasks:
-                    table = settings.tables[TABLE_OF[phase]]
-                    about = clients.dynamodb.describe_table(TableName=table)["Table"]["ItemCount"]
                     title = phase.value.replace("_", " ")
-                    tasks[phase] = bars.add_task(title, total=about or None)
+                    tasks[phase] = bars.add_task(title, total=expected(phase))
                 bars.advance(tasks[phase], rows)
 
-        outcome = verify_ledger(replace(deps, progress=counted), restart=restart)
+        outcome = verify_ledger(replace(deps, progress=counted), kind=kind, restart=restart)
         for task in tasks.values():
             bars.update(task, total=bars.tasks[task].completed)
     return outcome
@@ -131,7 +145,8 @@ def _print(report: LedgerVerificationReport) -> None:
     for check in report.checks:
         holds = "[green]yes[/]" if check.holds else f"[red]no: {check.violated}[/]"
         table.add_row(check.name.value, str(check.counted), holds)
-    console.print(f"Ledger as of {report.as_of}, run {report.run_id}")
+    read = "everything" if report.since is None else f"what changed since {report.since}"
+    console.print(f"Ledger as of {report.as_of}, run {report.run_id}: {read}")
     console.print(table)
     for check in report.checks:
         for violation in check.violations:

@@ -51,6 +51,17 @@ def _begin_seconds(stage: StageConfig) -> int:
     return max(SHORTEST_BEGIN_SECONDS, interval - 2 * stage.processor_timeout_seconds)
 
 
+def _read_archive(data: DataStack) -> list[iam.PolicyStatement]:
+    bucket = data.audit_bucket_arn
+    return [
+        iam.PolicyStatement(
+            sid="Segments", actions=["s3:GetObject"], resources=[f"{bucket}/{ROWS_PREFIX}*"]
+        ),
+        iam.PolicyStatement(sid="ArchiveBucket", actions=["s3:ListBucket"], resources=[bucket]),
+        through_service(data.table_key.key_arn, "s3", ("kms:Decrypt",)),
+    ]
+
+
 PAYMENTS: Final = (
     ScheduledWorker(
         name="resolver",
@@ -153,7 +164,13 @@ LEDGER: Final = (
         module="verify_ledger",
         description="Verifies that the ledger balances; continues where the last run stopped",
         settings=VerifyLedgerSettings,
-        values=lambda stage, _: {
+        statements=_read_archive,
+        wildcard_resources=lambda data: {
+            f"{data.audit_bucket_export}/{ROWS_PREFIX}*": "A segment is named by its content.",
+        },
+        values=lambda stage, data: {
+            "audit_bucket": data.audit_bucket.bucket_name,
+            "full_days": stage.schedules.full_proof_days,
             "cut_seconds": stage.proof_cut_seconds,
             "patience_seconds": stage.proof_patience_seconds,
         },

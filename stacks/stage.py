@@ -118,6 +118,8 @@ class Schedules(StagePart, frozen=True):
     holds_minutes: Annotated[int, Field(ge=1, le=60)] = 1
     totals_minutes: Annotated[int, Field(ge=5, le=1440)] = 60
     proof_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
+    full_proof_days: Annotated[int, Field(ge=1, le=366)] = 30
+    """How long after a full verification the next run is full again; others are incremental."""
     archive_minutes: Annotated[int, Field(ge=5, le=ROOT_MINUTES)] = ROOT_MINUTES
     """Signed roots over the archive of the audit log; its rows are archived as they come. A day at
     the most: a verification calls a segment that has waited twice as long a finding."""

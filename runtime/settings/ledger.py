@@ -22,6 +22,8 @@ class HoldsSettings(Settings, frozen=True):
 class VerifyLedgerSettings(Settings, frozen=True):
     """The scheduled function that verifies the ledger.
 
+    `audit_bucket`: the archive of the audit log, which names the rows that changed. `full_days`:
+    how long after a full run the next one is due.
     `cut_seconds`: younger writes may not be committed yet and are skipped. The default is the
     maximum duration of a Lambda invocation.
     """
@@ -30,12 +32,15 @@ class VerifyLedgerSettings(Settings, frozen=True):
         "accounts": allow("BatchGetItem", "Query", "Scan"),
         "entries": allow("BatchGetItem", "Query", query=("transfer-index",)),
         "payments": allow("BatchGetItem", "Scan"),
-        "proofs": allow("GetItem", "PutItem"),
-        "settlement_lines": allow("BatchGetItem", "Scan", query=("gsi-transaction",)),
+        "proofs": allow("BatchGetItem", "GetItem", "PutItem", "Query"),
+        "settlement_lines": allow("BatchGetItem", "Query", "Scan", query=("gsi-transaction",)),
+        "settlements": allow("BatchGetItem"),
         "transactions": allow("BatchGetItem"),
         "transfers": allow("BatchGetItem", "Scan"),
     }
 
+    audit_bucket: str
+    full_days: Annotated[int, Field(ge=1, le=366)] = 30
     cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 900
     patience_seconds: Annotated[int, Field(ge=1, le=600)] = 60
     """How long an entry may lag behind its account or transfer before it counts as missing."""

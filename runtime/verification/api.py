@@ -8,6 +8,7 @@ from pydantic import Field
 from runtime.core.fields import Timestamp
 from runtime.http.endpoint import Endpoint, Permission
 from runtime.http.shapes import Answer
+from runtime.verification.rules import RunKind
 
 
 class ViolationAnswer(Answer, frozen=True):
@@ -28,12 +29,26 @@ class CheckAnswer(Answer, frozen=True):
     violations: tuple[ViolationAnswer, ...]
 
 
+class FullRunAnswer(Answer, frozen=True):
+    """The last completed full verification."""
+
+    holds: bool
+    as_of: Timestamp
+    completed_at: Timestamp
+
+
 class ProofAnswer(Answer, frozen=True):
     """The last completed ledger verification."""
 
     holds: bool
     as_of: Timestamp = Field(description="Operations up to this time were verified.")
     completed_at: Timestamp
+    kind: RunKind = Field(
+        description="`full`: everything was read. `incremental`: what changed after `since`, the "
+        "last verified state."
+    )
+    since: Timestamp | None = Field(description="Null for a full verification.")
+    last_full: FullRunAnswer | None = Field(description="It may be this one.")
     checks: tuple[CheckAnswer, ...]
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.expressions import Key, equals
+from runtime.dynamodb.index_shards import bucket_key
 from runtime.dynamodb.schema import Row
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, ScanPage, Store, View
 from runtime.ledger.accounts.models import Account
@@ -22,7 +23,7 @@ from runtime.payments.models import Payment
 from runtime.payments.transaction_models import Transaction
 from runtime.reconciliation.matching.flows import Move
 from runtime.reconciliation.settlements.line_keys import line_partition
-from runtime.reconciliation.settlements.models import SettlementLine
+from runtime.reconciliation.settlements.models import Settlement, SettlementLine
 from runtime.verification.accounts.rules import BalanceRow, Line
 from runtime.verification.payments.rules import PaymentFacts, TransactionFacts
 from runtime.verification.settlements.rules import LineFacts
@@ -77,6 +78,11 @@ class _EntryKey(BaseModel, frozen=True):
 class _LineKey(BaseModel, frozen=True):
     settlement_bucket: str
     line: int
+
+
+class _SettlementPartitions(BaseModel, frozen=True):
+    id: str
+    line_buckets: tuple[int, ...] = ()
 
 
 class VerificationReads:
@@ -173,19 +179,29 @@ class VerificationReads:
             (entry_partition(account, transfer.debit_shard or ""), sequence)
             for account in transfer.debited_accounts
         }
-        indexed = self._store.query(
-            Entry,
-            _EntryKey,
-            [equals("transfer_id", transfer.id)],
-            index="transfer-index",
-            page_size=self.entries_page,
-        )
-        known |= {(key.account_shard, key.sequence) for key in indexed}
+        known |= {(key.account_shard, key.sequence) for key in self._indexed(transfer.id)}
         keys: list[Key] = [
             {"account_shard": partition, "sequence": sequence}
             for partition, sequence in sorted(known)
         ]
         return list(self._in_batches(Entry, keys, Line))
+
+    def lines_naming(self, transfer_id: str) -> list[Line]:
+        """The entries that name a transfer, which need not exist. The index may lag."""
+        keys: list[Key] = [
+            {"account_shard": key.account_shard, "sequence": key.sequence}
+            for key in self._indexed(transfer_id)
+        ]
+        return list(self._in_batches(Entry, keys, Line))
+
+    def _indexed(self, transfer_id: str) -> Iterator[_EntryKey]:
+        return self._store.query(
+            Entry,
+            _EntryKey,
+            [equals("transfer_id", transfer_id)],
+            index="transfer-index",
+            page_size=self.entries_page,
+        )
 
     def entries_there(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
         """The keys (partition, sequence) that have an entry."""
@@ -209,6 +225,29 @@ class VerificationReads:
         """Lines of a settlement by their numbers; those that do not exist are left out."""
         wanted = dict.fromkeys((line_partition(settlement_id, each), each) for each in numbers)
         return self._settlement_lines(list(wanted))
+
+    def line_partitions(self, settlement_ids: Sequence[str]) -> list[str]:
+        """The partitions that contain the lines of the settlements."""
+        wanted: list[Key] = [{"id": each} for each in settlement_ids]
+        return [
+            bucket_key(row.id, bucket)
+            for row in self._in_batches(Settlement, wanted, _SettlementPartitions)
+            for bucket in row.line_buckets
+        ]
+
+    def lines_in_partition(self, partition: str, after: int | None) -> Iterator[LineFacts]:
+        """The lines in a partition after the line `after`, in order."""
+        start: Key | None = None
+        if after is not None:
+            start = {"settlement_bucket": partition, "line": after}
+        return self._store.query(
+            SettlementLine,
+            LineFacts,
+            [equals("settlement_bucket", partition)],
+            page_size=self._scan_page,
+            start_after=start,
+            consistent=True,
+        )
 
     def lines_of_transactions(self, ids: Sequence[str]) -> list[LineFacts]:
         """All lines of the transactions.

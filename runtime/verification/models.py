@@ -9,8 +9,12 @@ OPEN_RUN = "open"
 """Id of the row of the current run. Its segments are stored under the run's own id."""
 LATEST = "latest"
 """Id of the last completed report."""
+BASELINE = "baseline"
+"""Id of the row with the last verified state, which incremental runs continue."""
 RUN_PART = "run"
 REPORT_PART = "report"
+BASELINE_PART = "verified"
+CHECKPOINT_PART = "checkpoints"
 
 LEDGER_VERIFICATION_FAILED: Final = "ledger verification failed"
 """Log message: a completed run found violations. It triggers an alarm."""
@@ -18,6 +22,9 @@ LEDGER_VERIFICATION_FAILED: Final = "ledger verification failed"
 
 class VerificationRow(Row, table="proofs", frozen=True):
     """Stored state of a run: `open`/`run`, `prf_…`/`accounts#03`, `prf_…`/`report` or `latest`.
+
+    Incremental runs also have `baseline`, `prf_…`/`changes#…` (ids of changed rows, by segment) and
+    `acc_…#07`/`checkpoints` (how far the entries of an account's row have been added up).
 
     `content` is compressed JSON, far below DynamoDB's limit of 400 KB. Each write requires the
     `version` that was read, so only one of two concurrent workers on a segment continues. The lease
@@ -37,3 +44,13 @@ class VerificationRow(Row, table="proofs", frozen=True):
 def segment_part(phase: str, segment: int) -> str:
     """Sort key of the checkpoint of one segment of one phase."""
     return f"{phase}#{segment:02d}"
+
+
+def changes_prefix(target: int) -> str:
+    """Beginning of the sort keys of ids noted for a segment."""
+    return f"changes#{target:02d}#"
+
+
+def changes_part(target: int, phase: str, segment: int, number: int) -> str:
+    """Sort key of the ids noted for the segment `target` by a segment of a phase."""
+    return f"{changes_prefix(target)}{phase}#{segment:02d}#{number:06d}"

@@ -7,6 +7,7 @@ interrupted run gives the same result as an uninterrupted one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Final
@@ -201,18 +202,72 @@ class CheckReport(BaseModel, frozen=True):
     violations: tuple[Violation, ...]
 
 
-class LedgerVerificationReport(BaseModel, frozen=True):
-    """A completed run. `as_of` is its cut: operations up to that time were verified."""
+class RunKind(StrEnum):
+    """What a run reads: everything, or what changed since the last verified state."""
+
+    FULL = "full"
+    INCREMENTAL = "incremental"
+
+
+class FullRun(BaseModel, frozen=True):
+    """A completed full run."""
 
     run_id: str
     holds: bool
     as_of: Timestamp
     completed_at: Timestamp
+
+
+class LedgerVerificationReport(BaseModel, frozen=True):
+    """A completed run. `as_of` is its cut: operations up to that time were verified.
+
+    An incremental run reads what changed after `since`, the cut of the last run that it continues.
+    `last_full` may be the run itself.
+    """
+
+    run_id: str
+    holds: bool
+    as_of: Timestamp
+    completed_at: Timestamp
+    kind: RunKind = RunKind.FULL
+    since: Timestamp | None = None
+    last_full: FullRun | None = None
     checks: tuple[CheckReport, ...]
+
+    @property
+    def as_full_run(self) -> FullRun:
+        """The run itself, as later reports refer to it."""
+        return FullRun.model_validate(self, from_attributes=True)
+
+
+class Baseline(BaseModel, frozen=True):
+    """The last verified state.
+
+    Operations until `verified_until` were verified, and nothing wrong was found. If it is None, the
+    next run has to be a full one: there was none yet, or the last one found a violation.
+    """
+
+    verified_until: Timestamp | None = None
+    last_full: FullRun | None = None
+
+    def after(self, report: LedgerVerificationReport) -> Baseline:
+        """The state after a run. A run that found a violation does not advance it."""
+        until = report.as_of if report.holds else self.verified_until
+        if report.kind is RunKind.INCREMENTAL:
+            return Baseline(verified_until=until, last_full=self.last_full)
+        return Baseline(
+            verified_until=report.as_of if report.holds else None, last_full=report.as_full_run
+        )
 
 
 def report_of(
-    findings: Findings, tally: Tally, *, run_id: str, as_of: Timestamp, completed_at: Timestamp
+    findings: Findings,
+    tally: Tally,
+    *,
+    run_id: str,
+    as_of: Timestamp,
+    completed_at: Timestamp,
+    since: Timestamp | None = None,
 ) -> LedgerVerificationReport:
     """The report of a run after all phases. This also checks conservation."""
     judged = findings.model_copy(deep=True)
@@ -227,6 +282,8 @@ def report_of(
         holds=all(check.holds for check in checks),
         as_of=as_of,
         completed_at=completed_at,
+        kind=RunKind.FULL if since is None else RunKind.INCREMENTAL,
+        since=since,
         checks=checks,
     )
 
@@ -258,6 +315,30 @@ def fingerprint(operation_id: str, account_id: str, amount: int) -> int:
 def is_newer(operation_id: str, cut_mark: str) -> bool:
     """Whether the operation began after the cut; `cut_mark` is the time part of the cut's id."""
     return operation_time(operation_id) > cut_mark
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The operations that a run adds up: those that began after `since` and until the cut.
+
+    Both are time parts of operation ids. `since` is None in a full run. The run that set `since` as
+    its cut has added up the operations until then, so each is added up exactly once.
+    """
+
+    cut: str
+    since: str | None = None
+
+    def is_newer(self, operation_id: str) -> bool:
+        """Whether the operation began after the cut."""
+        return is_newer(operation_id, self.cut)
+
+    def is_older(self, operation_id: str) -> bool:
+        """Whether an earlier run has added up the operation."""
+        return self.since is not None and not is_newer(operation_id, self.since)
+
+    def includes(self, operation_id: str) -> bool:
+        """Whether this run adds up the operation."""
+        return not self.is_newer(operation_id) and not self.is_older(operation_id)
 
 
 def is_posting(operation_id: str, amount: int, *, folded: bool) -> bool:

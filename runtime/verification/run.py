@@ -1,22 +1,25 @@
-"""Ledger verification: one run reads all data once, during normal operation.
+"""Ledger verification: one run reads the data once, during normal operation.
 
-A run fixes its cut when it begins, so that every operation up to the cut is committed before the
-first read. Each phase reads its segments in parallel. The next invocation continues an unfinished
-run.
+A full run reads all data. An incremental run reads what changed since the last verified state, and
+compares it in the same phases. A run fixes its cut when it begins, so that every operation up to
+the cut is committed before the first read. Each phase reads its segments in parallel. The next
+invocation continues an unfinished run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
 from runtime.core.errors import StaleWrite
 from runtime.core.observability import logger
-from runtime.core.timestamps import to_timestamp
+from runtime.core.timestamps import to_datetime, to_timestamp
 from runtime.verification.accounts.phase import read_accounts
+from runtime.verification.changes.phase import read_changes
 from runtime.verification.holds.drills import drill_held, drill_holds
 from runtime.verification.models import segment_part
 from runtime.verification.payments.drills import drill_payments, drill_postings
@@ -25,6 +28,7 @@ from runtime.verification.repository import Stored
 from runtime.verification.rules import (
     Findings,
     LedgerVerificationReport,
+    RunKind,
     Tally,
     differing,
     report_of,
@@ -47,6 +51,7 @@ from runtime.verification.transfers import drill_entries, drill_transfers, read_
 
 _READ: Final[Mapping[Phase, Callable[[Work], None]]] = MappingProxyType(
     {
+        Phase.CHANGES: read_changes,
         Phase.ACCOUNTS: read_accounts,
         Phase.TRANSFERS: read_transfers,
         Phase.DRILL_TRANSFERS: drill_transfers,
@@ -89,16 +94,21 @@ class VerificationOutcome:
 
 
 def verify_ledger(
-    deps: LedgerVerificationDependencies, *, restart: bool = False
+    deps: LedgerVerificationDependencies,
+    *,
+    kind: RunKind | None = None,
+    restart: bool = False,
 ) -> VerificationOutcome:
     """Continue the current run or start one, until it is complete or the invocation's time ends.
 
-    `restart` discards an unfinished run. Raises Unavailable if DynamoDB was too busy; saved
-    checkpoints are kept.
+    `kind` starts a run of that kind and discards an unfinished one of the other; without it, a run
+    is incremental unless a full one is due. An incremental run needs a verified state; without
+    one, the run is full. `restart` discards any unfinished run. Raises Unavailable if DynamoDB was
+    too busy; saved checkpoints are kept.
     """
     owner = deps.outside.new_id("prw", deps.outside.now())
     try:
-        run = _take(deps, owner, restart=restart)
+        run = _take(deps, owner, kind, restart=restart)
     except StaleWrite:
         return VerificationOutcome(Phase.ACCOUNTS, busy=True)
     invocation = _Invocation(deps, owner, run, deps.outside.lock())
@@ -110,17 +120,33 @@ def verify_ledger(
     return VerificationOutcome(invocation.state.phase, run.content.run_id, report)
 
 
-def _take(deps: LedgerVerificationDependencies, owner: str, *, restart: bool) -> Stored[RunState]:
+def _take(
+    deps: LedgerVerificationDependencies, owner: str, kind: RunKind | None, *, restart: bool
+) -> Stored[RunState]:
     """The run, leased to this worker. Raises StaleWrite while another worker has the lease.
 
     A restart ignores the lease. A worker on the discarded run stops at its next checkpoint.
     """
     now = deps.outside.now()
     last = deps.verifications.open_run(RunState)
-    if last is None or restart or last.content.phase is Phase.DONE:
-        fresh = RunState(run_id=deps.outside.new_id("prf", now), cut=to_timestamp(now - deps.cut))
-        last = Stored(fresh, 0 if last is None else last.version)
+    if (
+        last is None
+        or restart
+        or last.content.phase is Phase.DONE
+        or kind not in {None, last.content.kind}
+    ):
+        last = Stored(_begun(deps, now, kind), 0 if last is None else last.version)
     return deps.verifications.save_run(last, owner, now, by_force=restart)
+
+
+def _begun(deps: LedgerVerificationDependencies, now: datetime, kind: RunKind | None) -> RunState:
+    baseline = deps.verifications.baseline().content
+    cut, since, full = now - deps.cut, baseline.verified_until, baseline.last_full
+    run = RunState(run_id=deps.outside.new_id("prf", now), cut=to_timestamp(cut))
+    is_due = full is None or cut >= to_datetime(full.as_of) + deps.full_every
+    if since is None or since > run.cut or kind is RunKind.FULL or (kind is None and is_due):
+        return run
+    return run.model_copy(update={"since": since, "phase": Phase.CHANGES})
 
 
 @dataclass
@@ -191,12 +217,15 @@ class _Invocation:
             left_out.add(Phase.DRILL_SETTLED)
         if not (state.differing_settlements or state.differing_settled):
             left_out.add(Phase.DRILL_LINES)
+        left_out -= state.direct
         behind = _PHASES[_PHASES.index(phase) + 1 :]
         return next(each for each in behind if each not in left_out)
 
     def _compare(self, phase: Phase) -> None:
         """Find the differing buckets to drill into, once both sides have been read."""
         state = self.state
+        for segment in self._segments(phase):
+            state.direct |= segment.direct
         if phase is Phase.TRANSFERS:
             entries, transfers = self._sum(Phase.ACCOUNTS)[1], self._sum(Phase.TRANSFERS)[1]
             state.differing = differing(entries.prints, transfers.prints)
@@ -213,13 +242,17 @@ class _Invocation:
     def _sum(self, *phases: Phase) -> tuple[Findings, Tally]:
         findings, tally = Findings(), Tally()
         for phase in phases:
-            for segment in range(self.deps.books.segments):
-                part = segment_part(phase, segment)
-                stored = self.deps.verifications.segment(self.state.run_id, part, SegmentState)
-                if stored is not None:
-                    findings.add(stored.content.findings)
-                    tally.add(stored.content.tally)
+            for segment in self._segments(phase):
+                findings.add(segment.findings)
+                tally.add(segment.tally)
         return findings, tally
+
+    def _segments(self, phase: Phase) -> Iterator[SegmentState]:
+        for segment in range(self.deps.books.segments):
+            part = segment_part(phase, segment)
+            stored = self.deps.verifications.segment(self.state.run_id, part, SegmentState)
+            if stored is not None:
+                yield stored.content
 
     def _complete(self) -> LedgerVerificationReport:
         findings, tally = self._sum(*_READ)
@@ -230,9 +263,13 @@ class _Invocation:
             run_id=self.state.run_id,
             as_of=self.state.cut,
             completed_at=to_timestamp(now),
+            since=self.state.since,
         )
+        stored = self.deps.verifications.baseline()
+        verified = Stored(stored.content.after(report), stored.version)
+        report = report.model_copy(update={"last_full": verified.content.last_full})
         self.state.phase = Phase.DONE
-        self.deps.verifications.complete(report, self.run, now)
+        self.deps.verifications.complete(report, self.run, verified, now)
         return report
 
     # ------------------------------------------------------------ the lease

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -14,13 +14,19 @@ from runtime.core.fields import Timestamp
 from runtime.core.ids import highest_id
 from runtime.core.outside import Outside
 from runtime.core.timestamps import to_datetime
+from runtime.ledger.accounts.models import PROFILE_SHARD
+from runtime.ledger.entries.models import entry_partition
 from runtime.ledger.rules import operation_time
-from runtime.verification.accounts.credits import CreditReading
-from runtime.verification.accounts.rules import Reading
+from runtime.verification.accounts.checkpoints import Checkpoints, RowCheckpoints
+from runtime.verification.accounts.credits import CreditReading, checkpoint_name, credits_name
+from runtime.verification.accounts.rules import BalanceRow, Checkpoint, Reading
 from runtime.verification.books_repository import VerificationReads
-from runtime.verification.models import segment_part
+from runtime.verification.changes.feed import ChangeFeed
+from runtime.verification.changes.notes import NotedIds, Notes, Subject, merged
+from runtime.verification.changes.pages import AllRows, ChangedRows, Pages
+from runtime.verification.models import changes_part, changes_prefix, segment_part
 from runtime.verification.repository import Stored, VerificationRepository
-from runtime.verification.rules import Findings, Tally
+from runtime.verification.rules import Findings, RunKind, Tally, Window
 
 CHECKPOINT_STEPS = 20
 """Pages (of at most 500 rows or entries) between checkpoints. A crash repeats at most these."""
@@ -31,13 +37,18 @@ MAX_LATE = 100
 """Most rows or transfers per segment that wait for late entries at the same time."""
 PAUSE_SECONDS = 0.5
 PARALLEL_SEGMENTS = 4
+FULL_EVERY = timedelta(days=30)
 _CUTS_REMEMBERED = 16
 """Cuts whose mark is cached: every row of a run is compared with it."""
 
 
 class Phase(StrEnum):
-    """The phases in order. Drills are skipped if the sums they compare agree."""
+    """The phases in order. A full run begins with accounts, an incremental one with changes.
 
+    Drills are skipped if the sums they compare agree.
+    """
+
+    CHANGES = "changes"
     ACCOUNTS = "accounts"
     TRANSFERS = "transfers"
     DRILL_TRANSFERS = "drill_transfers"
@@ -89,14 +100,23 @@ class SegmentState(BaseModel):
     late: list[LateItem] = Field(default_factory=list)
     fresh: list[Fresh] = Field(default_factory=list)
     fresh_compared: int = 0
+    notes_stored: int = 0
+    direct: set[Phase] = Field(default_factory=set)
 
 
 class RunState(BaseModel):
-    """State of the run. The `differing…` lists are the buckets to drill into."""
+    """State of the run.
+
+    `since`: the cut of the run that this one continues; None in a full run. The `differing…` lists
+    are the buckets to drill into; `direct` are the drills that have rows to verify one by one, even
+    if all sums agree.
+    """
 
     run_id: str
     cut: Timestamp
+    since: Timestamp | None = None
     phase: Phase = Phase.ACCOUNTS
+    direct: set[Phase] = Field(default_factory=set)
     differing: list[int] = Field(default_factory=list)
     differing_holds: list[int] = Field(default_factory=list)
     differing_bookings: list[int] = Field(default_factory=list)
@@ -104,9 +124,19 @@ class RunState(BaseModel):
     differing_settled: list[int] = Field(default_factory=list)
 
     @property
+    def kind(self) -> RunKind:
+        """Whether it reads everything or what changed."""
+        return RunKind.FULL if self.since is None else RunKind.INCREMENTAL
+
+    @property
     def cut_mark(self) -> str:
         """The cut in the form of an operation id's time part."""
         return _mark_of(self.cut)
+
+    @property
+    def window(self) -> Window:
+        """The operations that this run adds up."""
+        return Window(self.cut_mark, None if self.since is None else _mark_of(self.since))
 
 
 @lru_cache(maxsize=_CUTS_REMEMBERED)
@@ -116,13 +146,19 @@ def _mark_of(cut: Timestamp) -> str:
 
 @dataclass(frozen=True)
 class LedgerVerificationDependencies:
-    """Dependencies of ledger verification. `progress` is called with the rows read per phase."""
+    """Dependencies of ledger verification. `progress` is called with the rows read per phase.
+
+    A full run begins at least every `full_every`. `checkpoints` are used by incremental runs only.
+    """
 
     verifications: VerificationRepository
     books: VerificationReads
+    changes: ChangeFeed
+    checkpoints: Checkpoints
     outside: Outside
     must_stop: Callable[[], bool]
     cut: timedelta
+    full_every: timedelta = FULL_EVERY
     grace_seconds: float = GRACE_SECONDS
     parallel: int = PARALLEL_SEGMENTS
     checkpoint_steps: int = CHECKPOINT_STEPS
@@ -143,7 +179,19 @@ class Work:
     stored: Stored[SegmentState]
     stopped: Callable[[], bool]
     renew: Callable[[], None]
+    notes: Notes = field(init=False)
+    pages: Pages = field(init=False)
     _steps: int = field(default=0)
+    _checkpoints: dict[str, RowCheckpoints] = field(default_factory=dict)
+    _new_checkpoints: dict[str, RowCheckpoints] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.notes = Notes(self.books.segments, self._store_notes)
+        self.pages = (
+            AllRows(self.books, self.segment)
+            if self.run.since is None
+            else ChangedRows(self.books, self._noted)
+        )
 
     @classmethod
     def resume(
@@ -189,7 +237,13 @@ class Work:
             raise OutOfTime
 
     def save(self) -> None:
-        """Write the checkpoint. Raises StaleWrite if another worker is on this segment."""
+        """Write the state, after what it refers to. Raises StaleWrite if another worker is here.
+
+        If the process dies in between, what was written is written again.
+        """
+        self.deps.checkpoints.save(self._new_checkpoints, self.deps.outside.now())
+        self._new_checkpoints = {}
+        self.state.notes_stored += self.notes.flush()
         part = segment_part(self.run.phase, self.segment)
         deps = self.deps
         self.stored = deps.verifications.save_segment(
@@ -201,6 +255,59 @@ class Work:
         """Mark the segment as done."""
         self.state.done = True
         self.save()
+
+    # ------------------------------------------------------------ what an incremental run knows
+
+    def directly(self, *drills: Phase) -> None:
+        """Run the drills, even if the sums that they compare agree."""
+        self.state.direct.update(drills)
+
+    def is_suspect(self, subject: Subject, identifier: str) -> bool:
+        """Whether a row is verified one by one."""
+        return self.pages.is_suspect(subject, identifier)
+
+    def load_checkpoints(self, rows: Sequence[BalanceRow]) -> None:
+        """Read the checkpoints of the rows. A full run uses none."""
+        if self.run.since is not None:
+            names = {checkpoint_name(row.id, row.shard) for row in rows}
+            names |= {credits_name(row.id) for row in rows if row.shard == PROFILE_SHARD}
+            self._checkpoints = self.deps.checkpoints.load(sorted(names))
+
+    def reading_of(self, row: BalanceRow) -> Reading:
+        """A new reading of the row, after its last checkpoint that this run can continue.
+
+        A row that was changed from outside is read from its first entry.
+        """
+        return Reading.of(row, self._checkpoint(entry_partition(row.id, row.shard)))
+
+    def credits_of(self, profile: BalanceRow) -> CreditReading:
+        """A new reading of the credit shards of a hot account, likewise."""
+        checkpoint = self._checkpoint(credits_name(profile.id))
+        return CreditReading.of(profile, self.books.rows_of(profile.id), checkpoint)
+
+    def _checkpoint(self, name: str) -> Checkpoint | None:
+        since, found = self.run.since, self._checkpoints.get(name)
+        if since is None or found is None or self.is_suspect(Subject.ROWS, name):
+            return None
+        return found.until(since)
+
+    def keep_checkpoint(self, reading: Reading | CreditReading) -> None:
+        """Keep the next checkpoint of what was read; it is written with the state."""
+        since, checkpoint = self.run.since, reading.next_checkpoint(self.run.window)
+        if since is not None and checkpoint is not None:
+            earlier = self._checkpoint(reading.name)
+            kept = RowCheckpoints().adding(since, earlier)
+            self._new_checkpoints[reading.name] = kept.adding(self.run.cut, checkpoint)
+
+    def _store_notes(self, target: int, ids: NotedIds) -> None:
+        part = changes_part(target, self.run.phase, self.segment, self.state.notes_stored)
+        self.deps.verifications.save_notes(self.run.run_id, part, ids, self.deps.outside.now())
+
+    def _noted(self) -> Mapping[Subject, Mapping[str, bool]]:
+        prefix = changes_prefix(self.segment)
+        return merged(self.deps.verifications.notes(self.run.run_id, prefix, NotedIds))
+
+    # ------------------------------------------------------------ waiting
 
     def now(self) -> float:
         """Seconds since the epoch."""

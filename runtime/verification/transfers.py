@@ -12,34 +12,58 @@ from dataclasses import dataclass
 
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS
 from runtime.ledger.hot_accounts.rules import is_credit_shard
-from runtime.ledger.rules import postings
+from runtime.ledger.rules import is_hold_end, postings
 from runtime.ledger.transfers.models import TransferStatus
-from runtime.verification.accounts.credits import CreditReading
 from runtime.verification.accounts.rules import BalanceRow, Line, Reading
 from runtime.verification.books_repository import TransferFacts, is_number_guard
-from runtime.verification.holds.drills import held_of
-from runtime.verification.rules import CheckName, bucket_of, is_newer, is_posting
-from runtime.verification.segments import MAX_LATE, LateItem, Work
+from runtime.verification.changes.notes import Subject
+from runtime.verification.holds.drills import held_change
+from runtime.verification.holds.rules import held_by
+from runtime.verification.rules import CheckName, bucket_of, is_posting
+from runtime.verification.segments import MAX_LATE, LateItem, Phase, Work
 
 
 def read_transfers(work: Work) -> None:
     """Add up the postings of all transfers up to the cut. Raises OutOfTime, StaleWrite."""
     state = work.state
-    for page in work.books.transfers(work.segment, state.cursor):
+    for page in work.pages.transfers(state.cursor):
         for transfer in page.rows:
             state.cursor = {"id": transfer.id}
             work.count()
             state.findings.count(CheckName.TRANSFER_ENTRIES)
             _add(transfer, work)
             _add_settlement(transfer, work)
-            for account_id, held in held_of(transfer, work.run.cut_mark).items():
+            for account_id, held in held_change(transfer, work.run.window).items():
                 state.tally.hold(account_id, held)
+            if _is_direct(transfer, work):
+                _verify_directly(transfer, work)
         work.step()
+    if work.pages.suspects(Subject.TRANSFERS):
+        work.directly(Phase.DRILL_TRANSFERS)
     work.finish()
 
 
+def _is_direct(transfer: TransferFacts, work: Work) -> bool:
+    """Whether the transfer is verified one by one: it changed late, or outside the application."""
+    return work.run.window.is_older(transfer.operation_id) or work.is_suspect(
+        Subject.TRANSFERS, transfer.id
+    )
+
+
+def _verify_directly(transfer: TransferFacts, work: Work) -> None:
+    work.directly(Phase.DRILL_TRANSFERS)
+    if transfer.payment_id is not None:
+        work.directly(Phase.DRILL_POSTINGS)
+    if transfer.settlement_id is not None:
+        work.directly(Phase.DRILL_SETTLEMENTS)
+    if transfer.status != TransferStatus.PROCESSED or is_hold_end(transfer.operation_id):
+        work.directly(Phase.DRILL_HELD, Phase.DRILL_HOLDS)
+        for account_id in held_by(transfer.legs):
+            work.notes.note(Subject.HOLDERS, account_id, suspect=True)
+
+
 def _add(transfer: TransferFacts, work: Work) -> None:
-    if is_newer(transfer.operation_id, work.run.cut_mark):
+    if work.run.window.is_newer(transfer.operation_id):
         return
     nets = posted_by(transfer)
     if nets is None:
@@ -49,6 +73,8 @@ def _add(transfer: TransferFacts, work: Work) -> None:
             expected="legs that agree with the posted amount",
             found=str(transfer.posted_amount),
         )
+        return
+    if work.run.window.is_older(transfer.operation_id):
         return
     for account_id, net in nets.items():
         work.state.tally.post(transfer.id, transfer.operation_id, account_id, net)
@@ -64,7 +90,7 @@ def _add_settlement(transfer: TransferFacts, work: Work) -> None:
     Lines refer to transfers only by id, so the id determines whether it is older than the cut.
     """
     settlement_id = transfer.settlement_id
-    if settlement_id is None or is_newer(transfer.id, work.run.cut_mark):
+    if settlement_id is None or not work.run.window.includes(transfer.id):
         return
     if transfer.status == TransferStatus.PROCESSED:
         work.state.tally.post_settlement(
@@ -100,19 +126,40 @@ def drill_transfers(work: Work) -> None:
     An entry that exists by now was only late. An entry that stays missing is a violation.
     """
     state, differing = work.state, frozenset(work.run.differing)
-    for page in work.books.transfers(work.segment, state.cursor):
+    for page in work.pages.transfers(state.cursor):
         for transfer in page.rows:
             state.cursor = {"id": transfer.id}
             work.count()
-            old = not is_newer(transfer.operation_id, work.run.cut_mark)
-            if old and bucket_of(transfer.id) in differing and _problems(transfer, work):
+            if _is_due(transfer, differing, work) and _problems(transfer, work):
                 state.late.append(LateItem(id=transfer.id))
                 while len(state.late) >= MAX_LATE:
                     _revisit(work)
         work.step()
     while state.late:
         _revisit(work)
+    for transfer_id in work.pages.suspects(Subject.TRANSFERS):
+        _judge_older_lines(transfer_id, work)
     work.finish()
+
+
+def _judge_older_lines(transfer_id: str, work: Work) -> None:
+    """Report older entries that a changed or deleted transfer does not make any more.
+
+    Newer ones are included in the sums.
+    """
+    window = work.run.window
+    lines = [
+        line
+        for line in work.books.lines_naming(transfer_id)
+        if line.amount and window.is_older(line.operation_id)
+    ]
+    _judge_strays(lines, "", work)
+
+
+def _is_due(transfer: TransferFacts, differing: frozenset[int], work: Work) -> bool:
+    if work.run.window.is_newer(transfer.operation_id):
+        return False
+    return bucket_of(transfer.id) in differing or _is_direct(transfer, work)
 
 
 def _revisit(work: Work) -> None:
@@ -131,7 +178,8 @@ def _revisit(work: Work) -> None:
             work.state.findings.violated(
                 CheckName.TRANSFER_ENTRIES, transfer.id, problem.expected, problem.found
             )
-            work.state.tally.sums(transfer.currency).unexplained += problem.missing_minor
+            if work.run.window.includes(transfer.operation_id):
+                work.state.tally.sums(transfer.currency).unexplained += problem.missing_minor
     work.state.late = still_late
     if still_late:
         work.pause()
@@ -189,7 +237,8 @@ def drill_entries(work: Work) -> None:
     state = work.state
     _strays(work)
     _strays_of_credits(work)
-    for page in work.books.accounts(work.segment, state.cursor):
+    for page in work.pages.accounts(state.cursor):
+        work.load_checkpoints(page.rows)
         for row in page.rows:
             state.cursor = {"id": row.id, "shard": row.shard}
             if is_number_guard(row):
@@ -197,9 +246,9 @@ def drill_entries(work: Work) -> None:
             work.count()
             if is_credit_shard(row.shard):
                 continue  # read with row 00
-            state.reading = Reading.of(row)
+            state.reading = work.reading_of(row)
             if state.reading.is_profile and state.reading.folded:
-                state.credits = CreditReading.of(row, work.books.rows_of(row.id))
+                state.credits = work.credits_of(row)
             _strays(work)
             _strays_of_credits(work)
         work.step()
@@ -212,7 +261,7 @@ def _strays(work: Work) -> None:
         return
     batch: list[Line] = []
     for number, line in enumerate(work.books.lines(reading.name, reading.after), start=1):
-        if _is_suspect(line, reading, work.run.cut_mark, differing):
+        if _is_suspect(line, reading, differing, work):
             batch.append(line)
         reading.after = line.sequence
         if number % work.books.entries_page == 0 or len(batch) >= MAX_TRANSACTION_ITEMS:
@@ -230,7 +279,7 @@ def _strays_of_credits(work: Work) -> None:
     batch: list[Line] = []
     for number, line in enumerate(reading.lines(work.books.lines), start=1):
         if reading.includes(line) and _may_be_stray(
-            line, work.run.cut_mark, differing, folded=True
+            line, reading.name, differing, work, folded=True
         ):
             batch.append(line)
         reading.after = line.sequence
@@ -242,18 +291,20 @@ def _strays_of_credits(work: Work) -> None:
     work.state.credits = None
 
 
-def _is_suspect(line: Line, reading: Reading, cut_mark: str, differing: frozenset[int]) -> bool:
+def _is_suspect(line: Line, reading: Reading, differing: frozenset[int], work: Work) -> bool:
     included = 0 < line.version <= reading.version
-    return included and _may_be_stray(line, cut_mark, differing, folded=reading.folded)
+    return included and _may_be_stray(line, reading.name, differing, work, folded=reading.folded)
 
 
-def _may_be_stray(line: Line, cut_mark: str, differing: frozenset[int], *, folded: bool) -> bool:
-    return (
-        line.transfer_id is not None
-        and bucket_of(line.transfer_id) in differing
-        and is_posting(line.operation_id, line.amount, folded=folded)
-        and not is_newer(line.operation_id, cut_mark)
-    )
+def _may_be_stray(
+    line: Line, name: str, differing: frozenset[int], work: Work, *, folded: bool
+) -> bool:
+    """Whether the transfer of an entry must be looked up. `name`: that of the entry's row."""
+    if line.transfer_id is None or not is_posting(line.operation_id, line.amount, folded=folded):
+        return False
+    if work.is_suspect(Subject.ROWS, name):
+        return not work.run.window.is_newer(line.operation_id)
+    return work.run.window.includes(line.operation_id) and bucket_of(line.transfer_id) in differing
 
 
 def _judge_strays(lines: Sequence[Line], currency: str, work: Work) -> None:
@@ -275,4 +326,5 @@ def _judge_strays(lines: Sequence[Line], currency: str, work: Work) -> None:
         work.state.findings.violated(
             CheckName.TRANSFER_ENTRIES, line.name, wanted, str(line.amount)
         )
-        work.state.tally.sums(currency).unexplained += line.amount
+        if work.run.window.includes(line.operation_id):
+            work.state.tally.sums(currency).unexplained += line.amount

@@ -124,9 +124,12 @@ class Schedule:
         """Begin no more runs."""
         self._starts += 1
 
-    def run_now(self) -> Any:
-        """Run it once, and wait for its end. Raises what the function raises."""
-        return self._function.invoke(self.event)
+    def run_now(self, **asked: str) -> Any:
+        """Run it once, with `asked` in its event, and wait for its end.
+
+        Raises what the function raises.
+        """
+        return self._function.invoke({**self.event, **asked})
 
     def _tick(self, start: int) -> None:
         if start != self._starts:

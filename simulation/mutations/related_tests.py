@@ -100,6 +100,7 @@ _RESOLVER: Final = (
 _VERIFICATION: Final = (
     "unit/verification/test_rules.py",
     "integration/verification/test_verification.py",
+    "integration/verification/test_incremental.py",
     "integration/verification/test_holds.py",
     "integration/verification/test_postings.py",
     "integration/verification/test_floors.py",

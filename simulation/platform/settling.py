@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from runtime.core.timestamps import to_datetime
+from runtime.verification.rules import RunKind
 from simulation.aws.sqs import Queue
 from simulation.faults import FaultRates, PartnerRates
 from simulation.outside import clock
@@ -101,10 +102,10 @@ def _is_quiet(platform: Platform) -> bool:
     return platform.sources.quiet() and platform.notifier.is_quiet()
 
 
-def _run(platform: Platform, name: str) -> Any:
+def _run(platform: Platform, name: str, **asked: str) -> Any:
     """Run a schedule. Raises Violation where it fails: nothing goes wrong any more."""
     try:
-        return platform.sources.schedules[name].run_now()
+        return platform.sources.schedules[name].run_now(**asked)
     except (LambdaDied, Exception) as error:
         failed = f"{name} failed at rest: {type(error).__name__}: {error}"
         raise platform.violation("schedule", failed) from error
@@ -158,15 +159,21 @@ def _redeliver(platform: Platform) -> None:
 
 
 def prove(platform: Platform) -> dict[str, Any]:
-    """The report of a ledger verification that begins now, when all that it reads is committed."""
+    """The report of a full ledger verification of all that happened until now.
+
+    An incremental one goes before it and must find the same: `platform.proof_of_changes`.
+    """
     platform.scheduler.sleep(CUT_SECONDS + ROUND_SECONDS)
-    report: dict[str, Any] = {}
     for _ in range(2):  # the first one may go on with a run that had begun before
-        for _ in range(MOST_RUNS):
-            report = _run(platform, "proof")
-            if report["completed"]:
-                break
-            platform.scheduler.sleep(ROUND_SECONDS)
-        else:
-            raise AssertionError(f"ledger verification does not end: {report}")
-    return report
+        platform.proof_of_changes = _proved(platform, RunKind.INCREMENTAL)
+    return _proved(platform, RunKind.FULL)
+
+
+def _proved(platform: Platform, kind: RunKind) -> dict[str, Any]:
+    report: dict[str, Any] = {}
+    for _ in range(MOST_RUNS):
+        report = _run(platform, "proof", kind=kind)
+        if report["completed"]:
+            return report
+        platform.scheduler.sleep(ROUND_SECONDS)
+    raise AssertionError(f"ledger verification does not end: {report}")

@@ -138,7 +138,8 @@ class Platform:
         self.clients: list[Client] = []
         self.impatience = 0.0
         self.proof: dict[str, Any] = {}
-        """The answer of the last ledger verification, once the world is at rest."""
+        self.proof_of_changes: dict[str, Any] = {}
+        """The answers of the last full and incremental ledger verification, at rest."""
         self.deployer = Deployer(self, Random(f"{seed}-deployer"))
         self.editor = Editor(self, Random(f"{seed}-editor"))
         self._beside = 0

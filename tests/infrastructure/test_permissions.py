@@ -143,7 +143,7 @@ def test_functions_use_the_tables_key_only_through_other_services(
 
 OBJECTS = {
     "s3:GetObject": {
-        "AuditBucket": {"roots/*"},
+        "AuditBucket": {"roots/*", "rows/*"},
         "ExportBucket": {"exports/*", "reports/*"},
         "SettlementBucket": {"*"},
     },

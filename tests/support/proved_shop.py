@@ -15,10 +15,13 @@ from runtime.payments.models import DisputeStatus, Payment
 from runtime.payments.posting_ids import POSTING_OPERATION
 from runtime.payments.processors.events import DisputeState
 from runtime.payments.transaction_models import Transaction, TransactionStatus
+from runtime.verification.accounts.checkpoints import Checkpoints
 from runtime.verification.books_repository import VerificationReads
 from runtime.verification.repository import VerificationRepository
+from runtime.verification.rules import RunKind
 from runtime.verification.run import verify_ledger
 from runtime.verification.segments import LedgerVerificationDependencies, Phase
+from tests.support.ledger_changes import NoChanges
 from tests.support.platform import SETUP, Platform
 
 CUT = timedelta(seconds=30)
@@ -41,13 +44,15 @@ class Shop:
         deps = LedgerVerificationDependencies(
             verifications=VerificationRepository(self.platform.store),
             books=VerificationReads(self.platform.store, segments=2, scan_page=page),
+            changes=NoChanges(),
+            checkpoints=Checkpoints(self.platform.store),
             outside=replace(self.platform.outside, sleep=self.platform.clock.advance),
             must_stop=lambda: False,
             cut=cut,
             grace_seconds=1.0,
             progress=lambda phase, _rows: self.phases.append(phase),
         )
-        report = verify_ledger(deps).report
+        report = verify_ledger(deps, kind=RunKind.FULL).report
         assert report is not None
         return {
             check.name.value: [(v.id, v.expected, v.found) for v in check.violations]

@@ -49,14 +49,20 @@ class AuditArchive:
         name = root_name(root.statement.number)
         return self._add(name, root.model_dump_json().encode(), "application/json")
 
-    def names(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Keys that begin with `prefix`, sorted, after `after` only."""
+    def names(
+        self, prefix: str, after: str = "", written_from: datetime | None = None
+    ) -> Iterator[str]:
+        """Keys that begin with `prefix`, sorted, after `after` only.
+
+        `written_from` leaves out objects that were written before it, to the second.
+        """
         pages = self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=prefix, StartAfter=after
         )
         for page in pages:
             for item in page.get("Contents", []):
-                yield item["Key"]
+                if written_from is None or item["LastModified"] >= written_from:
+                    yield item["Key"]
 
     def root_names(self) -> list[str]:
         """Keys of all roots, by number."""

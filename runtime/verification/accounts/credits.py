@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 
 from runtime.ledger.entries.models import credit_partitions, entry_partition
 from runtime.ledger.hot_accounts.rules import is_credit_shard
-from runtime.verification.accounts.rules import BalanceRow, Line
-from runtime.verification.rules import CheckName, Findings, Tally, is_newer, is_posting
+from runtime.verification.accounts.rules import BalanceRow, Checkpoint, Line
+from runtime.verification.rules import CheckName, Findings, Tally, Window, is_posting
 
 LinesOf = Callable[[str, str | None], Iterator[Line]]
 """Reads the entries of a partition after a sequence, in order."""
@@ -43,19 +43,42 @@ class CreditReading(BaseModel):
     missed_since: float | None = None
     """When missing entries were first rechecked, in seconds since the epoch."""
     again: bool = False
-    newer: int = 0
+    windowed: int = 0
+    start: str | None = None
+    until_cut: dict[str, int] = Field(default_factory=dict)
+    is_ahead: bool = False
     findings: Findings = Field(default_factory=Findings)
     tally: Tally = Field(default_factory=Tally)
 
     @classmethod
-    def of(cls, profile: BalanceRow, rows: Iterable[BalanceRow]) -> CreditReading:
-        """A new reading of the account's credit shards."""
+    def of(
+        cls,
+        profile: BalanceRow,
+        rows: Iterable[BalanceRow],
+        checkpoint: Checkpoint | None = None,
+    ) -> CreditReading:
+        """A new reading of the account's credit shards, after their checkpoint."""
         shards = {
             row.shard: CreditShard(balance=row.balance, version=row.version)
             for row in rows
             if is_credit_shard(row.shard)
         }
-        return cls(account_id=profile.id, currency=profile.currency, shards=shards)
+        reading = cls(account_id=profile.id, currency=profile.currency, shards=shards)
+        if checkpoint is not None:
+            reading.start, reading.until_cut = checkpoint.sequence, dict(checkpoint.shards)
+            for name, total in checkpoint.shards.items():
+                shards.setdefault(name, CreditShard()).total = total
+        return reading
+
+    @property
+    def name(self) -> str:
+        """Its name among checkpoints."""
+        return credits_name(self.account_id)
+
+    @property
+    def must_restart(self) -> bool:
+        """Whether its checkpoint may be the reason that it does not agree."""
+        return self.start is not None and not self.agrees
 
     @property
     def agrees(self) -> bool:
@@ -88,7 +111,7 @@ class CreditReading(BaseModel):
         """The remaining entries. The reading continues after each entry that was offered."""
         partitions = credit_partitions(self.account_id)
         while self.partition < len(partitions):
-            yield from of_partition(partitions[self.partition], self.after)
+            yield from of_partition(partitions[self.partition], self.after or self.start)
             self.partition, self.after = self.partition + 1, None
 
     def includes(self, line: Line) -> bool:
@@ -96,29 +119,33 @@ class CreditReading(BaseModel):
         shard = self.shards.get(line.balance_shard or "")
         return shard is not None and 0 < line.version <= shard.version
 
-    def offer(self, line: Line, cut_mark: str) -> None:
+    def offer(self, line: Line, window: Window) -> None:
         """Take the next entry."""
         self.after = line.sequence
         shard = self.shards.setdefault(line.balance_shard or "", CreditShard())
         if line.version > shard.version:
             shard.newest = max(shard.newest, line.version)
+            self.is_ahead |= not window.is_newer(line.operation_id)
             return
         if line.version < 1:
             self._wrong(line, "a version of the row")
             return
         shard.total += line.amount
-        newer = is_newer(line.operation_id, cut_mark)
-        if newer:
-            self.newer += line.amount
+        included = window.includes(line.operation_id)
+        if included:
+            self.windowed += line.amount
+        if not window.is_newer(line.operation_id):
+            name = line.balance_shard or ""
+            self.until_cut[name] = self.until_cut.get(name, 0) + line.amount
         if not is_posting(line.operation_id, line.amount, folded=True):
             return
         sums = self.tally.sums(self.currency)
         if line.transfer_id is None:
             self._wrong(line, "a transfer", CheckName.TRANSFER_ENTRIES)
-            if not newer:
+            if included:
                 sums.entries += line.amount
                 sums.unexplained += line.amount
-        elif not newer:
+        elif included:
             account_id = self.account_id if line.account_id == self.account_id else "another"
             self.tally.post(line.transfer_id, line.operation_id, account_id, line.amount)
             sums.entries += line.amount
@@ -149,13 +176,36 @@ class CreditReading(BaseModel):
                 found = f"version {row.version}" if row is not None else "no such row"
                 expected = f"version {shard.newest}, as its entries"
                 self.findings.violated(CheckName.ACCOUNT_ENTRIES, row_name, expected, found)
-        balance = sum(shard.balance for shard in self.shards.values())
-        self.tally.sums(self.currency).balances += balance - self.newer
+        beyond = sum(shard.balance - shard.total for shard in self.shards.values())
+        self.tally.sums(self.currency).balances += beyond + self.windowed
+
+    def next_checkpoint(self, window: Window) -> Checkpoint | None:
+        """The checkpoint to begin after next time; None if a shard is wrong.
+
+        There is none either while a shard is older than one of its entries until the cut, because
+        the next reading would begin after that entry.
+        """
+        wrong = any(check.violated for check in self.findings.checks.values())
+        if wrong or self.is_ahead or not self.agrees:
+            return None
+        return Checkpoint(sequence=window.cut, shards=self.until_cut)
 
     def _wrong(
         self, line: Line, expected: str, check: CheckName = CheckName.ACCOUNT_ENTRIES
     ) -> None:
         self.findings.violated(check, line.name, expected, "none")
+
+
+def credits_name(account_id: str) -> str:
+    """Name of an account's credit shards among checkpoints."""
+    return f"{account_id}#credits"
+
+
+def checkpoint_name(account_id: str, shard: str) -> str:
+    """Name of what a row of an account is compared with its entries in, among checkpoints."""
+    if is_credit_shard(shard):
+        return credits_name(account_id)
+    return entry_partition(account_id, shard)
 
 
 def _version_of(row: BalanceRow | None) -> int:

@@ -15,8 +15,9 @@ from runtime.verification.accounts.floors import check_floor, recheck_floor
 from runtime.verification.accounts.fresh import compare_fresh, note_fresh
 from runtime.verification.accounts.rules import BalanceRow, Reading, Step
 from runtime.verification.books_repository import is_number_guard
+from runtime.verification.changes.notes import Subject
 from runtime.verification.rules import CheckName
-from runtime.verification.segments import MAX_LATE, Work
+from runtime.verification.segments import MAX_LATE, Phase, Work
 
 MAX_LATE_PRINTS = 10_000
 """Most fingerprints in late rows (at most 1,024 per row). A checkpoint with this many is about
@@ -27,7 +28,8 @@ def read_accounts(work: Work) -> None:
     """Read the rest of the segment. Raises OutOfTime, StaleWrite."""
     state = work.state
     _finish_row(work)
-    for page in work.books.accounts(work.segment, state.cursor):
+    for page in work.pages.accounts(state.cursor):
+        work.load_checkpoints(page.rows)
         profiles = _profiles_of_shards(page.rows, work)
         for row in page.rows:
             state.cursor = {"id": row.id, "shard": row.shard}
@@ -47,9 +49,11 @@ def read_accounts(work: Work) -> None:
 
 def _begin(row: BalanceRow, work: Work) -> None:
     state = work.state
-    state.reading = Reading.of(row)
+    state.reading = work.reading_of(row)
     state.findings.count(CheckName.ACCOUNT_ENTRIES)
     work.count()
+    if work.is_suspect(Subject.ROWS, state.reading.name):
+        work.directly(Phase.DRILL_ENTRIES, Phase.DRILL_HELD)
     if not state.reading.is_profile:
         return
     state.findings.count(CheckName.SPENDABLE)
@@ -57,7 +61,9 @@ def _begin(row: BalanceRow, work: Work) -> None:
     _judge_spendable(row, work)
     check_floor(row, work)
     if row.posting == Posting.FOLDED:
-        state.credits = CreditReading.of(row, work.books.rows_of(row.id))
+        state.credits = work.credits_of(row)
+        if work.is_suspect(Subject.ROWS, state.credits.name):
+            work.directly(Phase.DRILL_ENTRIES)
 
 
 def _profiles_of_shards(rows: Sequence[BalanceRow], work: Work) -> frozenset[str]:
@@ -106,9 +112,10 @@ def _finish_row(work: Work) -> None:
 
 def _read(reading: Reading, work: Work, *, may_wait: bool = True, pausing: bool = True) -> None:
     """Read the row's remaining entries, up to the end or to a gap."""
+    window = work.run.window
     lines = work.books.lines(reading.name, reading.after)
     for number, line in enumerate(lines, start=1):
-        if reading.offer(line, work.run.cut_mark, may_wait=may_wait) is Step.GAP:
+        if reading.offer(line, window, may_wait=may_wait) is Step.GAP:
             return
         if not reading.again and line.version <= reading.version:
             note_fresh(line, reading.account_id, work, folded=reading.folded)
@@ -119,7 +126,7 @@ def _read(reading: Reading, work: Work, *, may_wait: bool = True, pausing: bool 
 def _read_credits(reading: CreditReading, work: Work, *, pausing: bool = True) -> None:
     """Read the remaining entries of an account's credit shards."""
     for number, line in enumerate(reading.lines(work.books.lines), start=1):
-        reading.offer(line, work.run.cut_mark)
+        reading.offer(line, work.run.window)
         if not reading.again and reading.includes(line):
             note_fresh(line, reading.account_id, work, folded=True)
         if pausing and number % work.books.entries_page == 0:
@@ -134,7 +141,7 @@ def _too_many_are_late(work: Work) -> bool:
 
 
 def _ready_to_go_on(reading: Reading) -> Reading:
-    """Row 00 continues at its gap. Other rows are read again from the start."""
+    """Row 00 continues at its gap. Other rows are read again from their first entry."""
     return reading if reading.waits else reading.from_the_start()
 
 
@@ -170,9 +177,10 @@ def _counted(reading: Reading, work: Work, *, may_wait: bool) -> bool:
     if reading.newest > reading.version:
         key = (reading.account_id, reading.shard)
         row_now = work.books.rows([key]).get(key)
-    if may_wait and reading.may_be_late(row_now):
+    if reading.must_restart or (may_wait and reading.may_be_late(row_now)):
         return False
     reading.finish(row_now)
+    work.keep_checkpoint(reading)
     work.state.findings.add(reading.findings)
     work.state.tally.add(reading.tally)
     return True
@@ -181,9 +189,10 @@ def _counted(reading: Reading, work: Work, *, may_wait: bool) -> bool:
 def _credits_counted(reading: CreditReading, work: Work, *, may_wait: bool) -> bool:
     """Check the credit shards and count them, unless missing entries may still arrive."""
     rows_now = work.books.rows(reading.keys)
-    if may_wait and reading.may_be_late(rows_now):
+    if reading.must_restart or (may_wait and reading.may_be_late(rows_now)):
         return False
     reading.finish(rows_now)
+    work.keep_checkpoint(reading)
     work.state.findings.add(reading.findings)
     work.state.tally.add(reading.tally)
     return True

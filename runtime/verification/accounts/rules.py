@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 
 from runtime.ledger.accounts.models import PROFILE_SHARD, Posting
 from runtime.ledger.entries.models import entry_partition
-from runtime.verification.holds.rules import Held
-from runtime.verification.rules import CheckName, Findings, Tally, is_newer, is_posting
+from runtime.verification.holds.rules import NOTHING_HELD, Held
+from runtime.verification.rules import CheckName, Findings, Tally, Window, is_posting
 
 
 class Line(BaseModel, frozen=True):
@@ -62,6 +62,22 @@ class BalanceRow(BaseModel, frozen=True):
     spendable: int = 0
 
 
+class Checkpoint(BaseModel, frozen=True):
+    """A row at one of its entries: the entries up to `sequence` add up to `balance`.
+
+    `version` is that of row 00; 0 for a balance shard. The operations of these entries began until
+    the cut of the run that made the checkpoint. The credit shards of an account have one for all of
+    them: `shards` are the sums of their entries up to `sequence`.
+    """
+
+    sequence: str
+    version: int = 0
+    balance: int = 0
+    shards: dict[str, int] = Field(default_factory=dict)
+    held_out: int = 0
+    held_in: int = 0
+
+
 class Step(StrEnum):
     """Result of offering an entry to a reading."""
 
@@ -73,8 +89,12 @@ class Step(StrEnum):
 class Reading(BaseModel):
     """Progress of comparing one row, at its balance and version as read, with its entries.
 
-    Findings and sums count only once the reading is finished. A balance shard that does not agree
-    yet is read again from the start.
+    Findings and sums count only once the reading is finished. It begins after a checkpoint if there
+    is one. A row that does not agree then is read again from its first entry: a checkpoint only
+    saves reads. So is a balance shard that does not agree yet.
+
+    `windowed…`: the sums of the entries in the run's window. `mark`: the last entry up to which all
+    were counted and began until the cut, which becomes the next checkpoint.
     """
 
     account_id: str
@@ -92,17 +112,20 @@ class Reading(BaseModel):
     total: int = 0
     running: int | None = 0
     newest: int = 0
-    newer: int = 0
-    newer_held_out: int = 0
-    newer_held_in: int = 0
+    windowed: int = 0
+    windowed_held: Held = NOTHING_HELD
+    counted_held: Held = NOTHING_HELD
     again: bool = False
+    checkpoint: Checkpoint | None = None
+    mark: Checkpoint | None = None
+    mark_is_final: bool = False
     findings: Findings = Field(default_factory=Findings)
     tally: Tally = Field(default_factory=Tally)
 
     @classmethod
-    def of(cls, row: BalanceRow) -> Reading:
-        """A new reading of the row."""
-        return cls(
+    def of(cls, row: BalanceRow, checkpoint: Checkpoint | None = None) -> Reading:
+        """A new reading of the row, after its checkpoint."""
+        reading = cls(
             account_id=row.id,
             shard=row.shard,
             currency=row.currency,
@@ -112,6 +135,12 @@ class Reading(BaseModel):
             held_in=row.held_in,
             folded=row.posting == Posting.FOLDED or row.shard != PROFILE_SHARD,
         )
+        if checkpoint is not None:
+            reading.checkpoint = checkpoint
+            reading.after = checkpoint.sequence
+            reading.next_version = checkpoint.version + 1
+            reading.total = reading.running = checkpoint.balance
+        return reading
 
     @property
     def name(self) -> str:
@@ -144,9 +173,40 @@ class Reading(BaseModel):
         return self.is_profile and self.next_version <= self.version
 
     @property
-    def held_at_cut(self) -> Held:
-        """Held amounts at the cut: those of the row minus its newer entries."""
-        return Held(self.held_out - self.newer_held_out, self.held_in - self.newer_held_in)
+    def must_restart(self) -> bool:
+        """Whether its checkpoint may be the reason that it does not agree."""
+        return self.checkpoint is not None and not self.waits and self.total != self.balance
+
+    @property
+    def held_change(self) -> Held:
+        """Change of the held amounts within the window, in a full run those at the cut.
+
+        It includes what the row holds beyond its entries, for which no hold will be found.
+        """
+        out, coming = self.windowed_held
+        return Held(out + self._held_beyond.out, coming + self._held_beyond.coming)
+
+    @property
+    def _held_beyond(self) -> Held:
+        before = self.checkpoint
+        out, coming = (before.held_out, before.held_in) if before is not None else NOTHING_HELD
+        return Held(
+            self.held_out - out - self.counted_held.out,
+            self.held_in - coming - self.counted_held.coming,
+        )
+
+    def next_checkpoint(self, _window: Window) -> Checkpoint | None:
+        """The checkpoint to begin after next time; None if it is not new, or the row is wrong."""
+        wrong = any(check.violated for check in self.findings.checks.values())
+        if wrong or self.mark is None or self.total != self.balance:
+            return None
+        beyond = self._held_beyond
+        return self.mark.model_copy(
+            update={
+                "held_out": self.mark.held_out + beyond.out,
+                "held_in": self.mark.held_in + beyond.coming,
+            }
+        )
 
     def from_the_start(self) -> Reading:
         """A new reading of the same row and version."""
@@ -163,7 +223,7 @@ class Reading(BaseModel):
             again=True,
         )
 
-    def offer(self, line: Line, cut_mark: str, *, may_wait: bool) -> Step:
+    def offer(self, line: Line, window: Window, *, may_wait: bool) -> Step:
         """Take the next entry of the row's partition.
 
         While `may_wait`, a gap means a late entry; the entry after the gap must be offered again.
@@ -174,12 +234,14 @@ class Reading(BaseModel):
             return Step.GAP
         if version > self.version:
             self.newest = max(self.newest, version)
+            self.mark_is_final = True
         elif version < 1:
             self._wrong(line, "a version of the row")
         else:
             if self.is_profile:
                 self._step(line, version)
-            self._count(line, cut_mark)
+            self._count(line, window)
+            self._set_mark(line, version, window)
         self.after = line.sequence
         return Step.TAKEN
 
@@ -199,9 +261,9 @@ class Reading(BaseModel):
             found = f"version {now}" if row_now is not None else "no such row"
             expected = f"version {self.newest}, as its entries"
             self.findings.violated(CheckName.ACCOUNT_ENTRIES, self.name, expected, found)
-        self.tally.sums(self.currency).balances += self.balance - self.newer
+        self.tally.sums(self.currency).balances += self.balance - self.total + self.windowed
         if self.is_profile:
-            self.tally.hold(self.account_id, self.held_at_cut)
+            self.tally.hold(self.account_id, self.held_change)
 
     def _step(self, line: Line, version: int) -> None:
         """Check that the entry follows the previous one, without a gap, with the right balance."""
@@ -217,24 +279,38 @@ class Reading(BaseModel):
         self.running = line.balance_after
         self.next_version = version + 1
 
-    def _count(self, line: Line, cut_mark: str) -> None:
+    def _count(self, line: Line, window: Window) -> None:
         self.total += line.amount
-        newer = is_newer(line.operation_id, cut_mark)
-        if newer:
-            self.newer += line.amount
-            self.newer_held_out += line.held_out
-            self.newer_held_in += line.held_in
+        self.counted_held = _plus(self.counted_held, line)
+        included = window.includes(line.operation_id)
+        if included:
+            self.windowed += line.amount
+            self.windowed_held = _plus(self.windowed_held, line)
         if not is_posting(line.operation_id, line.amount, folded=self.folded):
             return
         if line.transfer_id is None:
             self._wrong(line, "a transfer", CheckName.TRANSFER_ENTRIES)
-            if not newer:
+            if included:
                 self.tally.sums(self.currency).entries += line.amount
                 self.tally.sums(self.currency).unexplained += line.amount
-        elif not newer:
+        elif included:
             account_id = self.account_id if line.account_id == self.account_id else "another"
             self.tally.post(line.transfer_id, line.operation_id, account_id, line.amount)
             self.tally.sums(self.currency).entries += line.amount
+
+    def _set_mark(self, line: Line, version: int, window: Window) -> None:
+        if self.mark_is_final or window.is_newer(line.operation_id):
+            self.mark_is_final = True
+            return
+        before = self.checkpoint
+        out, coming = (before.held_out, before.held_in) if before is not None else NOTHING_HELD
+        self.mark = Checkpoint(
+            sequence=line.sequence,
+            version=version if self.is_profile else 0,
+            balance=self.total,
+            held_out=out + self.counted_held.out,
+            held_in=coming + self.counted_held.coming,
+        )
 
     def _miss(self, first: int, last: int, found: str) -> None:
         missing = f"version {first}" if first == last else f"versions {first} to {last}"
@@ -244,6 +320,10 @@ class Reading(BaseModel):
         self, line: Line, expected: str, check: CheckName = CheckName.ACCOUNT_ENTRIES
     ) -> None:
         self.findings.violated(check, line.name, expected, "none")
+
+
+def _plus(held: Held, line: Line) -> Held:
+    return Held(held.out + line.held_out, held.coming + line.held_in)
 
 
 def _version_of(row: BalanceRow | None) -> int:

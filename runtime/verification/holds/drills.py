@@ -14,8 +14,9 @@ from runtime.ledger.entries.models import entry_partition
 from runtime.ledger.rules import TRANSFER_PREFIX
 from runtime.verification.accounts.rules import BalanceRow, Line
 from runtime.verification.books_repository import TransferFacts, is_number_guard
+from runtime.verification.changes.notes import Subject
 from runtime.verification.holds.rules import NOTHING_HELD, Held, held_by, was_open
-from runtime.verification.rules import CheckName, bucket_of, is_newer
+from runtime.verification.rules import CheckName, Window, bucket_of, is_newer
 from runtime.verification.segments import MAX_LATE, LateItem, Work
 
 
@@ -24,6 +25,16 @@ def held_of(transfer: TransferFacts, cut_mark: str) -> dict[str, Held]:
     if not was_open(transfer.id, transfer.operation_id, transfer.status, cut_mark):
         return {}
     return held_by(transfer.legs, () if transfer.held_in_counted else transfer.folded_accounts)
+
+
+def held_change(transfer: TransferFacts, window: Window) -> dict[str, Held]:
+    """Change of the held amounts per account in the window; in a full run those at the cut."""
+    change = held_of(transfer, window.cut)
+    if window.since is not None:
+        for account_id, held in held_of(transfer, window.since).items():
+            before = change.get(account_id, NOTHING_HELD)
+            change[account_id] = Held(before.out - held.out, before.coming - held.coming)
+    return change
 
 
 # -------------------------------------------------------------------- accounts
@@ -35,13 +46,14 @@ def drill_held(work: Work) -> None:
     The holds of an account are found by its entries. Late entries are waited for.
     """
     state, differing = work.state, frozenset(work.run.differing_holds)
-    for page in work.books.accounts(work.segment, state.cursor):
+    for page in work.pages.accounts(state.cursor):
         for row in page.rows:
             state.cursor = {"id": row.id, "shard": row.shard}
             work.count()
             if row.shard != PROFILE_SHARD or is_number_guard(row):
                 continue
-            if bucket_of(row.id) in differing and _differs(row, work):
+            due = bucket_of(row.id) in differing or _is_direct(row.id, work)
+            if due and _differs(row, work):
                 state.late.append(LateItem(id=row.id))
                 while len(state.late) >= MAX_LATE:
                     _revisit_accounts(work)
@@ -49,6 +61,13 @@ def drill_held(work: Work) -> None:
     while state.late:
         _revisit_accounts(work)
     work.finish()
+
+
+def _is_direct(account_id: str, work: Work) -> bool:
+    """Whether the account or one of its holds changed late, or outside the application."""
+    return work.is_suspect(Subject.HOLDERS, account_id) or work.is_suspect(
+        Subject.ROWS, entry_partition(account_id, PROFILE_SHARD)
+    )
 
 
 def _differs(row: BalanceRow, work: Work) -> bool:
@@ -127,7 +146,7 @@ def drill_holds(work: Work) -> None:
     Raises OutOfTime, StaleWrite.
     """
     state = work.state
-    for page in work.books.transfers(work.segment, state.cursor):
+    for page in work.pages.transfers(state.cursor):
         for transfer in page.rows:
             state.cursor = {"id": transfer.id}
             work.count()
@@ -144,10 +163,13 @@ def drill_holds(work: Work) -> None:
 def _unknown(transfer: TransferFacts, work: Work) -> dict[str, tuple[Held, Held]]:
     """Accounts whose entries differ from the hold: the held amounts, and those in the entries."""
     differing = frozenset(work.run.differing_holds)
+    direct = work.is_suspect(Subject.TRANSFERS, transfer.id) or work.run.window.is_older(
+        transfer.operation_id
+    )
     held = {
         account: each
         for account, each in held_of(transfer, work.run.cut_mark).items()
-        if bucket_of(account) in differing
+        if direct or bucket_of(account) in differing
     }
     if not held:
         return {}

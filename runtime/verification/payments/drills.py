@@ -13,9 +13,16 @@ from typing import TypeVar
 from runtime.dynamodb.store import ScanPage
 from runtime.ledger.transfers.models import TransferStatus
 from runtime.verification.books_repository import TransferFacts
-from runtime.verification.payments.phase import PAYMENTS_AT_ONCE, Discrepancy, disputed, known_of
+from runtime.verification.changes.notes import Subject
+from runtime.verification.payments.phase import (
+    PAYMENTS_AT_ONCE,
+    Discrepancy,
+    disputed,
+    is_direct,
+    known_of,
+)
 from runtime.verification.payments.rules import ExpectedPosting, PaymentFacts, format_nets
-from runtime.verification.rules import CheckName, bucket_of, is_newer
+from runtime.verification.rules import CheckName, bucket_of
 from runtime.verification.segments import MAX_LATE, LateItem, Work
 from runtime.verification.transfers import posted_by
 
@@ -31,13 +38,15 @@ def drill_payments(work: Work) -> None:
     differing = frozenset(work.run.differing_bookings)
 
     def wrong_among(payments: Sequence[PaymentFacts]) -> Iterator[str]:
-        chosen = [payment for payment in payments if bucket_of(payment.id) in differing]
+        chosen = [
+            payment
+            for payment in payments
+            if bucket_of(payment.id) in differing or is_direct(payment.id, work)
+        ]
         for start in range(0, len(chosen), PAYMENTS_AT_ONCE):
             yield from _not_posted(chosen[start : start + PAYMENTS_AT_ONCE], work)
 
-    drill_rows(
-        work.books.payments(work.segment, work.state.cursor), wrong_among, _revisit_payments, work
-    )
+    drill_rows(work.pages.payments(work.state.cursor), wrong_among, _revisit_payments, work)
 
 
 def _not_posted(payments: Sequence[PaymentFacts], work: Work) -> dict[str, list[Discrepancy]]:
@@ -89,17 +98,22 @@ def drill_postings(work: Work) -> None:
     def wrong_among(transfers: Sequence[TransferFacts]) -> Iterable[str]:
         return _without_fact([each for each in transfers if _is_due(each, work)], work)
 
-    pages = work.books.transfers(work.segment, work.state.cursor)
+    pages = work.pages.transfers(work.state.cursor)
     drill_rows(pages, wrong_among, _revisit_transfers, work)
 
 
 def _is_due(transfer: TransferFacts, work: Work) -> bool:
+    window = work.run.window
     return (
         transfer.payment_id is not None
         and transfer.settlement_id is None
         and transfer.status == TransferStatus.PROCESSED
-        and bucket_of(transfer.payment_id) in work.run.differing_bookings
-        and not is_newer(transfer.operation_id, work.run.cut_mark)
+        and not window.is_newer(transfer.operation_id)
+        and (
+            bucket_of(transfer.payment_id) in work.run.differing_bookings
+            or window.is_older(transfer.operation_id)
+            or work.is_suspect(Subject.TRANSFERS, transfer.id)
+        )
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runtime.verification.books_repository import TransferFacts
+from runtime.verification.changes.notes import Subject
 from runtime.verification.payments.rules import (
     DisputeFacts,
     ExpectedPosting,
@@ -24,9 +25,9 @@ from runtime.verification.payments.rules import (
     format_nets,
     totals_that_differ,
 )
-from runtime.verification.rules import CheckName, is_newer
-from runtime.verification.segments import MAX_LATE, LateItem, Work
-from runtime.verification.settlements.rules import settled_nets
+from runtime.verification.rules import CheckName
+from runtime.verification.segments import MAX_LATE, LateItem, Phase, Work
+from runtime.verification.settlements.rules import settled_nets, settles_without_time
 from runtime.verification.transfers import posted_by
 
 PAYMENTS_AT_ONCE = 50
@@ -72,7 +73,7 @@ def read_payments(work: Work) -> None:
     payment is rechecked until the grace period is over.
     """
     state = work.state
-    for page in work.books.payments(work.segment, state.cursor):
+    for page in work.pages.payments(state.cursor):
         for start in range(0, len(page.rows), PAYMENTS_AT_ONCE):
             payments = page.rows[start : start + PAYMENTS_AT_ONCE]
             for known in known_of(payments, work):
@@ -151,14 +152,27 @@ def _of(dispute_id: str, dispute: DisputeFacts, known: Known) -> Iterator[Discre
 
 def _add_up(known: Known, work: Work) -> None:
     """Count the postings required up to the cut. Dispute transfers have been compared already."""
-    payment, tally = known.payment, work.state.tally
+    payment, tally, since = known.payment, work.state.tally, work.run.since
     for posting in known.postings():
-        if posting.at <= work.run.cut:
+        if (since or "") < posting.at <= work.run.cut:
             tally.book(payment.id, posting.id, posting.nets)
     tally.settle(payment.id, settled_nets(payment, known.transactions, work.run.cut))
+    if since is not None:
+        before = settled_nets(payment, known.transactions, since)
+        tally.settle(payment.id, {account: -net for account, net in before.items()})
+    if is_direct(payment.id, work):
+        work.directly(Phase.DRILL_PAYMENTS, Phase.DRILL_SETTLED)
+    elif since is not None and settles_without_time(payment, known.transactions):
+        work.notes.note(Subject.PAYMENTS, payment.id, suspect=True)
+        work.directly(Phase.DRILL_SETTLED)
     for transfer in known.dispute_transfers.values():
-        if not is_newer(transfer.operation_id, work.run.cut_mark):
+        if work.run.window.includes(transfer.operation_id):
             tally.book(payment.id, transfer.id, posted_by(transfer) or {})
+
+
+def is_direct(payment_id: str, work: Work) -> bool:
+    """Whether the payment is verified one by one: it changed late, or outside the application."""
+    return work.is_suspect(Subject.PAYMENTS, payment_id)
 
 
 def _revisit(work: Work) -> None:

@@ -12,11 +12,17 @@ from collections.abc import Iterator, Sequence
 
 from runtime.ledger.transfers.models import TransferStatus
 from runtime.verification.books_repository import TransferFacts
+from runtime.verification.changes.notes import Subject
 from runtime.verification.payments.drills import drill_rows, report_persistent
-from runtime.verification.payments.phase import PAYMENTS_AT_ONCE, Discrepancy, known_of
+from runtime.verification.payments.phase import (
+    PAYMENTS_AT_ONCE,
+    Discrepancy,
+    is_direct,
+    known_of,
+)
 from runtime.verification.payments.rules import PaymentFacts, added_up, format_nets
-from runtime.verification.rules import CheckName, bucket_of, is_newer
-from runtime.verification.segments import Work
+from runtime.verification.rules import CheckName, bucket_of
+from runtime.verification.segments import Phase, Work
 from runtime.verification.settlements.rules import (
     BookingFacts,
     LineFacts,
@@ -33,7 +39,7 @@ _CHECK = CheckName.SETTLEMENT_POSTINGS
 def read_lines(work: Work) -> None:
     """Check every line and add up its bookings. Raises OutOfTime, StaleWrite."""
     state = work.state
-    for page in work.books.settlement_lines(work.segment, state.cursor):
+    for page in work.pages.settlement_lines(state.cursor):
         for line in page.rows:
             state.cursor = {"settlement_bucket": line.settlement_bucket, "line": line.line}
             work.count()
@@ -46,17 +52,23 @@ def read_lines(work: Work) -> None:
 
 
 def _add_up(line: LineFacts, work: Work) -> None:
-    bookings = _until_cut(line, work)
+    if work.is_suspect(Subject.SETTLEMENTS, line.settlement_id):
+        work.directly(Phase.DRILL_LINES)
+    bookings = [each for each in line.bookings if work.run.window.includes(each.transfer_id)]
     for booking in bookings:
         work.state.tally.post_settlement(
             booking.transfer_id, line.settlement_id, line.moves_of(booking), 1
         )
     if line.payment_id is not None:
-        work.state.tally.settle(line.payment_id, settling(line, bookings))
+        settled = settling(line, bookings)
+        work.state.tally.settle(line.payment_id, settled)
+        if settled and work.run.since is not None:
+            work.notes.note(Subject.PAYMENTS, line.payment_id)  # it may lack the settlement
 
 
 def _until_cut(line: LineFacts, work: Work) -> list[BookingFacts]:
-    return [each for each in line.bookings if not is_newer(each.transfer_id, work.run.cut_mark)]
+    window = work.run.window
+    return [each for each in line.bookings if not window.is_newer(each.transfer_id)]
 
 
 # -------------------------------------------------------------------- drilling: transfers
@@ -68,7 +80,7 @@ def drill_settlements(work: Work) -> None:
     Raises OutOfTime, StaleWrite.
     """
     state = work.state
-    for page in work.books.transfers(work.segment, state.cursor):
+    for page in work.pages.transfers(state.cursor):
         for transfer in page.rows:
             state.cursor = {"id": transfer.id}
             work.count()
@@ -79,11 +91,16 @@ def drill_settlements(work: Work) -> None:
 
 
 def _is_due(transfer: TransferFacts, work: Work) -> bool:
+    window = work.run.window
     return (
         transfer.settlement_id is not None
         and transfer.status == TransferStatus.PROCESSED
-        and bucket_of(transfer.id) in work.run.differing_settlements
-        and not is_newer(transfer.id, work.run.cut_mark)
+        and not window.is_newer(transfer.id)
+        and (
+            bucket_of(transfer.id) in work.run.differing_settlements
+            or window.is_older(transfer.id)
+            or work.is_suspect(Subject.TRANSFERS, transfer.id)
+        )
     )
 
 
@@ -115,7 +132,7 @@ def drill_lines(work: Work) -> None:
     Raises OutOfTime, StaleWrite.
     """
     state = work.state
-    for page in work.books.settlement_lines(work.segment, state.cursor):
+    for page in work.pages.settlement_lines(state.cursor):
         _judge_transfers(page.rows, work)
         _judge_payments(page.rows, work)
         if page.rows:
@@ -133,6 +150,7 @@ def _judge_transfers(lines: Sequence[LineFacts], work: Work) -> None:
         for line in lines
         for booking in _until_cut(line, work)
         if bucket_of(booking.transfer_id) in differing
+        or work.is_suspect(Subject.SETTLEMENTS, line.settlement_id)
     ]
     transfers = work.books.transfers_by_id([booking.transfer_id for _, booking in bookings])
     for line, booking in bookings:
@@ -160,7 +178,10 @@ def _judge_payments(lines: Sequence[LineFacts], work: Work) -> None:
         (line, line.payment_id)
         for line in lines
         if line.payment_id is not None
-        and bucket_of(line.payment_id) in differing
+        and (
+            bucket_of(line.payment_id) in differing
+            or work.is_suspect(Subject.SETTLEMENTS, line.settlement_id)
+        )
         and settling(line, line.bookings)
     ]
     payments = work.books.payments_by_id([payment_id for _, payment_id in settled])
@@ -185,11 +206,15 @@ def drill_settled(work: Work) -> None:
     differing = frozenset(work.run.differing_settled)
 
     def wrong_among(payments: Sequence[PaymentFacts]) -> Iterator[str]:
-        chosen = [payment for payment in payments if bucket_of(payment.id) in differing]
+        chosen = [
+            payment
+            for payment in payments
+            if bucket_of(payment.id) in differing or is_direct(payment.id, work)
+        ]
         for start in range(0, len(chosen), PAYMENTS_AT_ONCE):
             yield from _not_settled(chosen[start : start + PAYMENTS_AT_ONCE], work)
 
-    pages = work.books.payments(work.segment, work.state.cursor)
+    pages = work.pages.payments(work.state.cursor)
     drill_rows(pages, wrong_among, _revisit, work)
 
 

@@ -240,6 +240,14 @@ def settled_nets(
     return {account: net for account, net in changes.items() if net}
 
 
+def settles_without_time(payment: PaymentFacts, transactions: Iterable[TransactionFacts]) -> bool:
+    """Whether something was settled that does not say when: a dispute or a returned refund."""
+    return any(each.return_settlement_id is not None for each in transactions) or any(
+        each.settled_withdrawn or each.settled_returned or each.settled_fee
+        for each in (payment.disputes or {}).values()
+    )
+
+
 def was_settled(each: TransactionFacts, until: Timestamp | None = None) -> bool:
     """Whether the transaction is settled, at `until` if given.
 

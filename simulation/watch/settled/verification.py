@@ -65,6 +65,16 @@ def ledger_verification_faults(platform: Platform) -> Faults:
                 yield f"{check['name']}: {named}"
     if not report["holds"] and not edited:
         yield "the ledger's verification does not hold"
+    yield from _kinds_that_differ(platform.proof_of_changes, report)
+
+
+def _kinds_that_differ(incremental: dict[str, Any], full: dict[str, Any]) -> Faults:
+    """Checks with violations that an incremental run, of the same state, found otherwise."""
+    found = {each["name"]: each["violations"] for each in incremental.get("checks", ())}
+    for check in full["checks"]:
+        name, expected = check["name"], check["violations"]
+        if sorted(found.get(name, ()), key=str) != sorted(expected, key=str):
+            yield f"{name}: {expected} in full, and {found.get(name)} in what changed"
 
 
 def audit_verification_faults(platform: Platform, rows: Rows) -> Faults:

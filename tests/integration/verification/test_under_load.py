@@ -16,13 +16,15 @@ from random import Random
 import pytest
 
 from runtime.ledger.accounts.models import Account
+from runtime.verification.accounts.checkpoints import Checkpoints
 from runtime.verification.books_repository import VerificationReads
 from runtime.verification.repository import VerificationRepository
-from runtime.verification.rules import CheckName, LedgerVerificationReport
+from runtime.verification.rules import CheckName, LedgerVerificationReport, RunKind
 from runtime.verification.run import verify_ledger
 from runtime.verification.segments import LedgerVerificationDependencies, Phase
 from tests.support.engines.engine import Engine
 from tests.support.engines.streams import STORMY
+from tests.support.ledger_changes import NoChanges
 from tests.support.simulation.ledger import LedgerClient, LedgerPlatform
 
 MOVERS = 4
@@ -153,6 +155,8 @@ def proved(ledger: LedgerPlatform, drilled: list[Phase]) -> LedgerVerificationRe
     deps = LedgerVerificationDependencies(
         verifications=VerificationRepository(ledger.platform.store),
         books=VerificationReads(ledger.platform.store, scan_page=3, entries_page=10),
+        changes=NoChanges(),
+        checkpoints=Checkpoints(ledger.platform.store),
         outside=replace(ledger.platform.outside, sleep=time.sleep),
         must_stop=lambda: dice.random() < 0.02,
         cut=CUT,
@@ -160,7 +164,7 @@ def proved(ledger: LedgerPlatform, drilled: list[Phase]) -> LedgerVerificationRe
         checkpoint_steps=2,
         progress=noted,
     )
-    while (report := verify_ledger(deps).report) is None:
+    while (report := verify_ledger(deps, kind=RunKind.FULL).report) is None:
         pass
     return report
 

@@ -4,152 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from runtime.core.scope import UNRESTRICTED
-from runtime.core.timestamps import to_timestamp
 from runtime.ledger.accounts.models import Account
 from runtime.ledger.entries.models import Entry
 from runtime.ledger.entries.projection import entry_of
-from runtime.ledger.hot_accounts.repository import HotAccount, ShardCredit, ShardRepository
 from runtime.ledger.hot_accounts.rules import is_credit_shard
-from runtime.ledger.rules import net_by_account
-from runtime.ledger.transfers.models import Leg, Transfer
+from runtime.ledger.transfers.models import Transfer
 from runtime.payments.models import Payment
-from runtime.verification.books_repository import VerificationReads
 from runtime.verification.repository import VerificationRepository
+from runtime.verification.rules import RunKind
 from runtime.verification.run import verify_ledger
-from runtime.verification.segments import LedgerVerificationDependencies
+from tests.support.bookkeeper import Bookkeeper
 from tests.support.outside import new_id
-from tests.support.platform import SETUP, Platform
-
-CUT = timedelta(seconds=30)
-
-
-class Bookkeeper:
-    """A correct ledger written row by row, and its verification."""
-
-    def __init__(self, platform: Platform) -> None:
-        self.platform = platform
-        self.must_stop: Callable[[], bool] = lambda: False
-        self.slept = 0
-
-    @property
-    def deps(self) -> LedgerVerificationDependencies:
-        return LedgerVerificationDependencies(
-            verifications=VerificationRepository(self.platform.store),
-            books=VerificationReads(self.platform.store),
-            outside=replace(self.platform.outside, sleep=self._sleep),
-            must_stop=self.must_stop,
-            cut=CUT,
-            grace_seconds=3.0,
-        )
-
-    def _sleep(self, seconds: float) -> None:
-        self.slept += 1
-        self.platform.clock.advance(1)
-
-    def keep(self, transfers: int = 12) -> list[Transfer]:
-        """Two immediate accounts, a hot one, and projected transfers between them."""
-        for name, posting in (("acc_a", "immediate"), ("acc_b", "immediate"), ("acc_f", "folded")):
-            self._write_account(None, self._account(name, posting))
-        made = [self.move(n) for n in range(transfers)]
-        self.platform.clock.advance(120)
-        return made
-
-    def move(self, number: int, *, project: bool = True) -> Transfer:
-        """A transfer of a varying amount, from one account to the two others in turn."""
-        target = ("acc_b", "acc_f")[number % 2]
-        amount = 10 + number
-        now = self.platform.clock()
-        transfer_id, at = new_id("trf", now), to_timestamp(now)
-        transfer = Transfer(
-            id=transfer_id,
-            operation_id=transfer_id,
-            legs=(Leg(from_account_id="acc_a", to_account_id=target, amount=amount),),
-            folded_accounts=("acc_f",) if target == "acc_f" else (),
-            amount=amount,
-            currency="USD",
-            status="processed",
-            posted_amount=amount,
-            processed_at=at,
-            created_at=at,
-            updated_at=at,
-            **SETUP.stamp(),
-        )
-        self.platform.put(transfer)
-        for name, change in net_by_account(transfer.legs).items():
-            if name == "acc_f":
-                if project:
-                    self.credit(transfer, change)
-                continue
-            before = self.row(name)
-            after = before.model_copy(
-                update={
-                    "balance": before.balance + change,
-                    "spendable": before.spendable + change,
-                    "version": before.version + 1,
-                    "cause": transfer.id,
-                    "last_operation_id": transfer.id,
-                    "updated_at": at,
-                }
-            )
-            self._write_account(before, after, project=project)
-        return transfer
-
-    def credit(self, transfer: Transfer, change: int) -> None:
-        target = HotAccount("acc_f", "platform", self.row("acc_f").account_type, "USD")
-        item = ShardCredit(transfer.id, transfer.operation_id, change, transfer.created_at)
-        shard_rows = ShardRepository(self.platform.store)
-        shard_rows.credit(target, [item], SETUP, self.platform.clock())
-
-    def row(self, name: str, shard: str = "00") -> Account:
-        row = self.platform.store.get(Account, {"id": name, "shard": shard}, Account, UNRESTRICTED)
-        assert row is not None
-        return row
-
-    def _account(self, name: str, posting: str) -> Account:
-        at = to_timestamp(self.platform.clock())
-        return Account(
-            id=name,
-            account_type="wallet",
-            currency="USD",
-            posting=posting,
-            credit_limit=10**6,
-            spendable=10**6,
-            last_operation_id=new_id("chg", self.platform.clock()),
-            created_at=at,
-            updated_at=at,
-            **SETUP.stamp(),
-        )
-
-    def _write_account(
-        self, before: Account | None, after: Account, *, project: bool = True
-    ) -> None:
-        self.platform.put(after)
-        if project:
-            self.platform.put(entry_of(before, after))
-
-    def verify_ledger(self) -> dict[str, list[tuple[str, Any, Any]]]:
-        """Violations per check; checks that hold are omitted."""
-        report = verify_ledger(self.deps).report
-        assert report is not None
-        broken = {
-            check.name.value: [(v.id, v.expected, v.found) for v in check.violations]
-            for check in report.checks
-            if not check.holds
-        }
-        assert report.holds == (not broken)
-        assert all(
-            c.counted
-            for c in report.checks
-            if not c.name.value.startswith(("payment_", "settlement_"))
-        )
-        return broken
+from tests.support.platform import Platform
 
 
 @pytest.fixture
@@ -356,7 +227,7 @@ def test_a_payments_totals_must_match_its_transactions(platform: Platform) -> No
 
 
 def books_of_payments(books: Bookkeeper) -> dict[str, list[tuple[str, Any, Any]]]:
-    report = verify_ledger(books.deps).report
+    report = verify_ledger(books.deps, kind=RunKind.FULL).report
     assert report is not None
     return {
         check.name.value: [(v.id, v.expected, v.found) for v in check.violations]
@@ -401,7 +272,7 @@ def test_an_interrupted_run_gives_the_same_result(books: Bookkeeper) -> None:
 
     books.must_stop = stop_soon
     runs = 0
-    while (report := verify_ledger(books.deps).report) is None:
+    while (report := verify_ledger(books.deps, kind=RunKind.FULL).report) is None:
         runs += 1
         calls = 0
         assert runs < 500
@@ -425,7 +296,9 @@ def test_concurrent_invocations_do_not_corrupt_a_run(books: Bookkeeper) -> None:
 
     books.must_stop = wait
     reports: list[Any] = []
-    first = threading.Thread(target=lambda: reports.append(verify_ledger(books.deps).report))
+    first = threading.Thread(
+        target=lambda: reports.append(verify_ledger(books.deps, kind=RunKind.FULL).report)
+    )
     first.start()
     assert entered.wait(30)
     second = Bookkeeper(books.platform)

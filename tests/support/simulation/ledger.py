@@ -36,15 +36,17 @@ from runtime.merchants.profiles import MerchantProfiles
 from runtime.merchants.repository import MerchantRepository
 from runtime.settings import PaymentTiming, VerifyLedgerSettings
 from runtime.streams.records import StreamRecord, batch_answer
+from runtime.verification.accounts.checkpoints import Checkpoints
 from runtime.verification.books_repository import VerificationReads
 from runtime.verification.repository import VerificationRepository
-from runtime.verification.rules import LedgerVerificationReport
+from runtime.verification.rules import LedgerVerificationReport, RunKind
 from runtime.verification.run import verify_ledger
 from runtime.verification.segments import LedgerVerificationDependencies
 from tests.support.engines.faults import Faults, ItemLocks, seeded
 from tests.support.engines.streams import QUIET, Handler, SourceSettings, StreamFaults, StreamPoller
 from tests.support.fakes import ParkingLot
 from tests.support.iam_guard import restrict_to
+from tests.support.ledger_changes import NoChanges
 from tests.support.oracles.ledger import TRANSFERS, Books, Story, legs_in
 from tests.support.oracles.ledger_model import LedgerModel, ModelAccount, net_of
 from tests.support.outside import OUTSIDE
@@ -299,12 +301,14 @@ class LedgerPlatform:
         deps = LedgerVerificationDependencies(
             verifications=VerificationRepository(store),
             books=VerificationReads(store, segments=2),
+            changes=NoChanges(),
+            checkpoints=Checkpoints(store),
             outside=replace(self.platform.outside, sleep=self.platform.clock.advance),
             must_stop=lambda: False,
             cut=CUT,
             grace_seconds=1.0,
         )
-        report = verify_ledger(deps).report
+        report = verify_ledger(deps, kind=RunKind.FULL).report
         assert report is not None, "the verification run is not completed"
         return report
 

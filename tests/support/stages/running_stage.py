@@ -16,14 +16,17 @@ from runtime.dynamodb.codec import Codec, NoCipher
 from runtime.dynamodb.store import Store
 from runtime.functions.composition import aws_clients
 from runtime.settings import VerifyLedgerSettings
+from runtime.verification.accounts.checkpoints import Checkpoints
 from runtime.verification.books_repository import VerificationReads
 from runtime.verification.repository import VerificationRepository
+from runtime.verification.rules import RunKind
 from runtime.verification.run import verify_ledger
 from runtime.verification.segments import LedgerVerificationDependencies
 from tests.support.engines.engine import Engine
 from tests.support.engines.streams import StreamPoller
 from tests.support.http import Functions, environment, functions, make_tables
 from tests.support.iam_guard import restrict_to
+from tests.support.ledger_changes import NoChanges
 from tests.support.outside import OUTSIDE, outside
 
 HEADER = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
@@ -74,12 +77,14 @@ class Stage:
         deps = LedgerVerificationDependencies(
             verifications=VerificationRepository(store),
             books=VerificationReads(store, segments=1),
+            changes=NoChanges(),
+            checkpoints=Checkpoints(store),
             outside=outside(),
             must_stop=lambda: False,
             cut=timedelta(0),
             grace_seconds=0.0,
         )
-        report = verify_ledger(deps).report
+        report = verify_ledger(deps, kind=RunKind.FULL).report
         assert report is not None
         checks = (
             check

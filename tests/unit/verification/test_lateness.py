@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -23,6 +23,7 @@ from runtime.verification.segments import (
     SegmentState,
     Work,
 )
+from tests.support.ledger_changes import NoChanges
 from tests.support.outside import new_id, outside
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
@@ -39,10 +40,13 @@ class SizedCheckpoints:
 
     sizes: list[int] = field(default_factory=list)
 
+    def save(self, checkpoints: Mapping[str, Any], now: datetime) -> None:
+        assert not checkpoints, f"a full run keeps no checkpoints of rows, at {now}"
+
     def save_segment(
         self, run_id: str, part: str, stored: Stored[SegmentState], now: datetime
     ) -> Stored[SegmentState]:
-        row = VerificationRepository._row(run_id, part, stored, now, expires=True)
+        row = VerificationRepository._row(run_id, part, stored, now, kept_days=1)
         self.sizes.append(len(row.content))
         return stored
 
@@ -51,6 +55,7 @@ class SizedCheckpoints:
 class PreparedReads:
     """A stub of VerificationReads with prepared results."""
 
+    segments: int = 1
     payments: Callable[[int, Any], Iterator[ScanPage[PaymentFacts]]] = lambda *_: iter(())
     transactions: Callable[[Sequence[str]], dict[str, TransactionFacts]] = lambda _: {}
     payments_by_id: Callable[[Sequence[str]], dict[str, PaymentFacts]] = lambda _: {}
@@ -79,6 +84,8 @@ class Bench:
         deps = LedgerVerificationDependencies(
             verifications=cast("Any", self.verifications),
             books=cast("Any", self.shelf),
+            changes=NoChanges(),
+            checkpoints=cast("Any", self.verifications),
             outside=outside(now=lambda: self.now, sleep=self.sleep),
             must_stop=lambda: False,
             cut=timedelta(minutes=6),

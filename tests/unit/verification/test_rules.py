@@ -21,6 +21,7 @@ from runtime.verification.rules import (
     CurrencySums,
     Findings,
     Tally,
+    Window,
     bucket_of,
     differing,
     is_newer,
@@ -32,6 +33,7 @@ from tests.support.outside import new_id
 NOW = datetime(2026, 3, 14, 9, 0, tzinfo=UTC)
 AT = "2026-03-14T09:00:00.000Z"
 CUT_MARK = operation_time(highest_id("cut", NOW))
+WINDOW = Window(CUT_MARK)
 BEFORE = new_id("trf", NOW - timedelta(seconds=1))
 AFTER = new_id("trf", NOW + timedelta(seconds=1))
 
@@ -222,7 +224,7 @@ def read(row: BalanceRow, lines: Sequence[Line], *, stop_at: int = -1) -> Readin
     for number, line in enumerate(lines):
         if number == stop_at:
             reading = Reading.model_validate_json(reading.model_dump_json(exclude_defaults=True))
-        assert reading.offer(line, CUT_MARK, may_wait=False) is Step.TAKEN
+        assert reading.offer(line, WINDOW, may_wait=False) is Step.TAKEN
     reading.finish(row)
     return reading
 
@@ -273,13 +275,13 @@ def test_a_missing_entry_is_waited_for_and_then_reported(
     gone = data.draw(st.integers(0, len(lines) - 1))
     left = [*lines[:gone], *lines[gone + 1 :]]
     waiting = Reading.of(row)
-    taken = [waiting.offer(line, CUT_MARK, may_wait=True) for line in left]
+    taken = [waiting.offer(line, WINDOW, may_wait=True) for line in left]
     assert taken[:gone] == [Step.TAKEN] * gone
     assert Step.TAKEN not in taken[gone:]
     assert not waiting.agrees
     assert waiting.may_be_late(row)
     for line in lines[gone:]:
-        waiting.offer(line, CUT_MARK, may_wait=True)
+        waiting.offer(line, WINDOW, may_wait=True)
     assert waiting.agrees
 
     impatient = read(row, left)
@@ -300,7 +302,7 @@ def test_entries_may_arrive_in_any_order_and_before_their_row_version(
         there = sorted([*there, line], key=lambda each: each.sequence)
         ahead = [each for each in there if each.sequence > (reading.after or "")]
         for each in ahead:
-            if reading.offer(each, CUT_MARK, may_wait=True) is Step.GAP:
+            if reading.offer(each, WINDOW, may_wait=True) is Step.GAP:
                 break
     assert reading.agrees
     reading.finish(row_of(lines))
@@ -317,7 +319,7 @@ def test_an_entry_added_while_the_row_changed_is_not_a_violation() -> None:
     lines = profile_lines([5, 6])
     reading = Reading.of(row_of(lines[:1]))
     for line in lines:
-        reading.offer(line, CUT_MARK, may_wait=True)
+        reading.offer(line, WINDOW, may_wait=True)
     assert reading.agrees
     reading.finish(row_of(lines))
     assert not broken(reading)

@@ -1,0 +1,1 @@
+"""What an incremental run reads: rows that changed, as the audit archive names them."""
