@@ -16,6 +16,7 @@ from runtime.aws.transport import Limits
 from runtime.dynamodb.client.lean import LeanClient
 from runtime.functions.composition.lean_clients import access_to
 from tests.support.engines.engine import REGION, Engine
+from tests.support.platform import Platform
 
 LIMITS: Final = Limits(connect_seconds=5, read_seconds=20, connections=64)
 
@@ -38,6 +39,12 @@ def lean_client(url: str) -> LeanClient:
 def client_of(engine: Engine) -> Any:
     """The lean client; botocore's for an engine within this process."""
     return lean_client(engine.endpoint_url) if engine.endpoint_url else engine.dynamodb()
+
+
+def make_tables(platform: Platform) -> None:
+    """Create the tables: one is created when the platform's own client first uses it."""
+    for table in platform.tables.values():
+        platform.client.describe_table(TableName=table)
 
 
 class CountedClient:

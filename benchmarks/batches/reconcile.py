@@ -22,6 +22,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
+from benchmarks.batches.lean import make_tables
 from benchmarks.batches.reconcile_worker import MemoryQueue, Order, Report, dependencies_on
 from benchmarks.bill.prices import Price, by_place, price_of
 from benchmarks.setting import BenchmarkDependencies, quiet
@@ -150,7 +151,7 @@ def _put(platform: Platform, items: list[dict[str, Any]]) -> None:
 
 def _measured(platform: Platform, merchant: MerchantProfile, lines: int, path: Path) -> Measured:
     """Plan in one process, meter the first chunk in this one, work in two, and close."""
-    _make_tables(platform)
+    make_tables(platform)
     arrived = object_created(f"reconciliation/{merchant.id}/2026-03-15.csv", None)
     planning = _worker(platform, path, [arrived])
     first, *others = planning.sent
@@ -180,12 +181,6 @@ def _metered(platform: Platform, path: Path, message: str) -> Price:
     return price_of(
         lambda: handle_message(message, "bench", dependencies), store.client, platform.client
     )
-
-
-def _make_tables(platform: Platform) -> None:
-    """A table is created when its client first uses it; workers have other clients."""
-    for table in platform.tables.values():
-        platform.client.describe_table(TableName=table)
 
 
 def _worker(platform: Platform, path: Path, messages: list[str]) -> Report:

@@ -16,7 +16,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.batches.lean import client_of
+from benchmarks.batches.lean import client_of, make_tables
 from benchmarks.bill.prices import price_of
 from benchmarks.setting import BenchmarkDependencies, quiet
 from runtime.core.fair_run import RunLimits
@@ -117,6 +117,7 @@ def _measured(platform: Platform, limits: RunLimits, lost: int) -> tuple[float, 
     merchants = [platform.merchant() for _ in range(8)]
     for number in range(lost):
         platform.pay(merchants[number % len(merchants)], payment_method="tok_timeout")
+    make_tables(platform)
     store = platform.store_on(client_of(platform.engine))
     busy, began = time.process_time(), time.monotonic()
     report = platform.resolve(store, limits=limits)
