@@ -53,16 +53,15 @@ class Transaction(Record, table="transactions", stream=True, frozen=True):
 
     A charge's transaction is written with its answer. The others are written as pending before the
     processor is called, and are in `gsi-open` until the answer is known. They are also in
-    `gsi-merchant`. Charges are not, because their ids follow from the payments' ids.
+    `gsi-merchant`. Charges are not, because their ids follow from the payments' ids. A payment has
+    the ids of all of its transactions.
     """
 
-    id: Annotated[
-        str, partition(), sort("gsi-payment"), sort("gsi-unsettled"), sort("gsi-merchant")
-    ]
+    id: Annotated[str, partition(), sort("gsi-unsettled"), sort("gsi-merchant")]
     merchant_bucket: Annotated[str | None, partition("gsi-merchant")] = None
     open_bucket: Annotated[str | None, partition("gsi-open")] = None
     next_action_at: Annotated[Timestamp | None, sort("gsi-open")] = None
-    payment_id: Annotated[str, partition("gsi-payment")]
+    payment_id: str
     processor_id: Annotated[str | None, partition("gsi-processor")] = None
     unsettled_bucket: Annotated[str | None, partition("gsi-unsettled")] = None
     type: TransactionType

@@ -113,7 +113,7 @@ class QuerySettings(Settings, frozen=True):
         "transactions": allow(
             "GetItem",
             "BatchGetItem",
-            query=("gsi-merchant", "gsi-payment", "gsi-processor", "gsi-unsettled"),
+            query=("gsi-merchant", "gsi-processor", "gsi-unsettled"),
         ),
         "transfers": allow(
             "GetItem", "BatchGetItem", query=("customer-index", "merchant-index", "status-index")

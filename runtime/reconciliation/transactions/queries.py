@@ -93,10 +93,11 @@ def _ids(
 ) -> Iterator[str]:
     """Ids of candidates, newest first, older than `after_id`."""
     if query.payment_id is not None:
-        require_found(reads.payments.get(query.payment_id, whose), "payment", query.payment_id)
-        return reads.transactions.of_payment(
-            query.payment_id, after_id=after_id, page_size=query.limit + 1
+        payment = require_found(
+            reads.payments.get(query.payment_id, whose), "payment", query.payment_id
         )
+        ids = sorted(payment.transaction_ids, reverse=True)
+        return (each for each in ids if after_id is None or each < after_id)
     if query.processor_id is not None:
         return _of_processor_id(query.processor_id, after_id, reads)
     merchant = reads.merchants.require(whose.owner or "")

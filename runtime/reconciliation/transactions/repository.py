@@ -39,15 +39,14 @@ class TransactionLists:
         self._store = store
         self._lists = IdLists(store, Transaction, IdEntry)
 
-    def of_payment(self, payment_id: str, *, after_id: str | None, page_size: int) -> Iterator[str]:
-        """Ids of a payment's operations, newest first, older than `after_id`."""
-        return self._newest_first("gsi-payment", (payment_id,), after_id, page_size)
-
     def operations(
         self, buckets: Sequence[str], *, after_id: str | None, page_size: int
     ) -> Iterator[str]:
         """Ids of a merchant's captures, refunds and voids of authorizations, newest first."""
-        return self._newest_first("gsi-merchant", buckets, after_id, page_size)
+        entries = self._lists.newest_first(
+            "gsi-merchant", buckets, after_id=after_id, page_size=page_size
+        )
+        return (entry.id for entry in entries)
 
     def of_processor_id(self, processor_id: str, *, page_size: int) -> Iterator[str]:
         """Ids of transactions with this processor id, of any merchant, unordered."""
@@ -74,11 +73,3 @@ class TransactionLists:
             return []
         lines = self._store.get_many(SettlementLine, keys, LineView, scope)
         return sorted(lines, key=lambda line: (line.settlement_id, line.line))
-
-    def _newest_first(
-        self, index: str, partitions: Sequence[str], after_id: str | None, page_size: int
-    ) -> Iterator[str]:
-        entries = self._lists.newest_first(
-            index, partitions, after_id=after_id, page_size=page_size
-        )
-        return (entry.id for entry in entries)

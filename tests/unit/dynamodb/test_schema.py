@@ -410,7 +410,7 @@ EXPECTED = {
         "gsi-idempotency",
         "gsi-open",
     },
-    "transactions": {"gsi-merchant", "gsi-open", "gsi-payment", "gsi-processor", "gsi-unsettled"},
+    "transactions": {"gsi-merchant", "gsi-open", "gsi-processor", "gsi-unsettled"},
     "customers": {"gsi-merchant", "gsi-email"},
     "merchants": {"gsi-email", "gsi-list"},
     "idempotency": {"gsi-merchant"},
