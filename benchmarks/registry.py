@@ -8,7 +8,6 @@ from typing import Final
 from benchmarks.batches import export, payout, reconcile, resolver
 from benchmarks.bill import sale_bill
 from benchmarks.requests import (
-    bytecode,
     card_scan,
     client,
     cold_start,
@@ -32,6 +31,5 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "export": export.run,
     "encryption": encryption.run,
     "cold": cold_start.run,
-    "bytecode": bytecode.run,
     "card-scan": card_scan.run,
 }

@@ -21,7 +21,7 @@ class Size:
     """The size of each benchmark. Figures of anything but `FULL` mean nothing.
 
     `transfer_seconds` is the length of one measurement, `payout_seconds` virtual time of one model
-    with a payout in each second. `most_bodies` and `most_handlers` cut lists short.
+    with a payout in each second. `most_bodies` cuts a list short.
     """
 
     cpu_requests: int
@@ -45,8 +45,6 @@ class Size:
     encryption_reads: int
     encryption_tokens: int
     cold_starts: int
-    bytecode_runs: int
-    most_handlers: int
     card_scan_times: int
     most_bodies: int
 
@@ -73,8 +71,6 @@ FULL: Final = Size(
     encryption_reads=2_000,
     encryption_tokens=200,
     cold_starts=9,
-    bytecode_runs=5,
-    most_handlers=5,
     card_scan_times=5,
     most_bodies=100,
 )
@@ -100,8 +96,6 @@ TINY: Final = Size(
     encryption_reads=2,
     encryption_tokens=2,
     cold_starts=1,
-    bytecode_runs=1,
-    most_handlers=1,
     card_scan_times=1,
     most_bodies=1,
 )

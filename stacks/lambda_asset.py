@@ -3,10 +3,9 @@
 Built with pip for the target platform, not with Docker, so `cdk synth` works on a bare clone. What
 it does beyond `pip install --target`:
 
-* botocore carries the models of ~400 services (26 MB); only those in `AWS_SERVICES` stay;
-* stripe's `params` (9 MB with bytecode) are types that only a type checker imports;
-* bytecode is compiled with an interpreter of the target's minor version, marked `unchecked-hash`:
-  Lambda unpacks files with a fixed date, which makes ordinary bytecode stale (~0.4 s a cold start);
+* `asset_contents.py` removes what no function reads, half of it;
+* modules ship as bytecode alone, compiled with an interpreter of the target's minor version
+  (`asset_compiler.py`): without it a cold start takes ~0.4 s longer;
 * the result's name is a hash of its inputs and it appears by one rename: no asset is ever half
   built, and two builds at once do no harm.
 
@@ -30,6 +29,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from stacks.asset_contents import strip
 from stacks.asset_sizes import sizes_of, table_of
 
 Architecture = Literal["arm64", "x86_64"]
@@ -37,28 +37,24 @@ Architecture = Literal["arm64", "x86_64"]
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements-lambda.txt"
 RUNTIME = ROOT / "runtime"
+COMPILER = ROOT / "stacks" / "asset_compiler.py"
+RECIPE = tuple(
+    ROOT / "stacks" / f"{name}.py"
+    for name in ("lambda_asset", "asset_compiler", "asset_contents", "asset_symbols")
+)
+"""What decides what a build contains; a change makes a new one."""
 DEFAULT_CACHE_DIR = ROOT / "build"
-
-# The AWS APIs that runtime/ calls; a client for any other service cannot be made from the asset.
-AWS_SERVICES = frozenset({"dynamodb", "events", "kms", "lambda", "s3", "secretsmanager", "sqs"})
 
 # Lambda's Python 3.12+ runs on Amazon Linux 2023, whose glibc is 2.34; pip tries the newest first.
 GLIBC_MINORS = (34, 31, 28, 27, 26, 24, 17)
 WHEEL_MACHINE: dict[Architecture, str] = {"arm64": "aarch64", "x86_64": "x86_64"}
 
-# Part of the dependency cache's key: raise it when this file changes what a build contains.
-RECIPE_VERSION = 2
 PIP_TIMEOUT_SECONDS = 600
 COMPILE_TIMEOUT_SECONDS = 300
 PROBE_TIMEOUT_SECONDS = 10
 SCRATCH_PREFIX = ".building-"
 ABANDONED_AFTER_SECONDS = 3600
 KEEP_BUILDS = 3  # of one target: a synthesis that still reads the last one must not lose it
-
-NOT_SHIPPED_DIRS = frozenset({"__pycache__", "bin", "test", "tests"})
-NOT_SHIPPED_SUFFIXES = frozenset({".c", ".h", ".pxd", ".pyi", ".pyx"})
-# METADATA, entry points and licences stay: importlib.metadata, plugins and lawyers read them.
-NOT_SHIPPED_METADATA = frozenset({"INSTALLER", "RECORD", "REQUESTED", "WHEEL", "direct_url.json"})
 
 console = Console(stderr=True)
 
@@ -125,7 +121,7 @@ def lambda_asset(target: LambdaTarget, cache_dir: Path = DEFAULT_CACHE_DIR) -> P
         shutil.copytree(dependencies, directory, copy_function=_link, dirs_exist_ok=True)
         shutil.copytree(RUNTIME, directory / "runtime", ignore=_not_source)
         if interpreter := find_interpreter(target.python_version):
-            _compile(interpreter, directory / "runtime", directory)
+            _compile(interpreter, directory)
 
     _build_once(asset, fill)
     _prune(asset, target)
@@ -141,15 +137,15 @@ def _dependencies(target: LambdaTarget, cache_dir: Path) -> Path:
             f"starts will be ~0.4 s slower. Install that Python before you deploy.",
             style="yellow",
         )
-    recipe = f"{RECIPE_VERSION} {target.label} {sorted(AWS_SERVICES)} {interpreter is not None}"
-    key = _digest(recipe.encode(), REQUIREMENTS.read_bytes())
+    recipe = [file.read_bytes() for file in (*RECIPE, REQUIREMENTS)]
+    key = _digest(f"{target.label} {interpreter is not None}".encode(), *recipe)
     directory = cache_dir / "dependencies" / f"{target.label}-{key}"
 
     def fill(directory: Path) -> None:
         _pip_install(target, directory)
-        _strip(directory)
+        strip(directory)
         if interpreter is not None:
-            _compile(interpreter, directory, directory)
+            _compile(interpreter, directory)
 
     _build_once(directory, fill)
     return directory
@@ -204,29 +200,15 @@ def _pip_install(target: LambdaTarget, directory: Path) -> None:
     )
 
 
-def _strip(directory: Path) -> None:
-    """Remove what no handler reads. The import test runs against what is left."""
-    for data in (directory / "botocore" / "data", directory / "boto3" / "data"):
-        for service in [entry for entry in data.iterdir() if entry.is_dir()]:
-            if service.name not in AWS_SERVICES:
-                shutil.rmtree(service)
-    shutil.rmtree(directory / "boto3" / "examples", ignore_errors=True)
-    shutil.rmtree(directory / "stripe" / "params")
-    for path in sorted(directory.rglob("*"), reverse=True):
-        if path.is_dir() and path.name in NOT_SHIPPED_DIRS:
-            shutil.rmtree(path)
-        elif path.suffix in NOT_SHIPPED_SUFFIXES or path.name.startswith("examples-1.json"):
-            path.unlink()
-        elif path.parent.suffix == ".dist-info" and path.name in NOT_SHIPPED_METADATA:
-            path.unlink()
+def _compile(interpreter: str, directory: Path) -> None:
+    """Bytecode in place of sources, under its paths in Lambda.
 
-
-def _compile(interpreter: str, directory: Path, asset: Path) -> None:
-    """Bytecode that Lambda never checks against its source, under its paths in Lambda."""
-    strip = ["-s", str(asset), "-p", "/var/task"]
-    command = [interpreter, "-I", "-S", "-m", "compileall", "-q", "-f", "-j", "0", *strip]
+    Without the columns of each instruction, a fifth of it, which would underline the failing part
+    of a line in a traceback. Our own docstrings stay: they describe the API's shapes.
+    """
+    python = [interpreter, "-I", "-S", "-X", "no_debug_ranges"]
     _run(
-        [*command, "--invalidation-mode", "unchecked-hash", str(directory)],
+        [*python, str(COMPILER), str(directory), "/var/task", "--keep-docstrings", RUNTIME.name],
         timeout_seconds=COMPILE_TIMEOUT_SECONDS,
         what=f"compiling {directory.name} with {interpreter}",
         hint="The first lines above name the file that this Python version cannot read.",

@@ -14,7 +14,8 @@ from runtime.api.endpoints import ENDPOINTS
 from runtime.api.openapi import openapi_document
 from runtime.api.public_text import PublicText
 
-_ASSETS = "aws_lambda_powertools.event_handler.openapi.swagger_ui"
+_ASSETS = files("aws_lambda_powertools") / "event_handler/openapi/swagger_ui"
+"""Not as the package that this is: importing it would load Powertools' router."""
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Payments API</title>
 <link rel="icon" href="data:,"><style>{css}</style></head>
@@ -35,11 +36,10 @@ _POLICY = (
 
 
 def _page() -> str:
-    assets = files(_ASSETS)
     document = json.dumps(openapi_document()).replace("</", "<\\/")
     return _PAGE.format(
-        css=(assets / "swagger-ui.min.css").read_text("utf-8"),
-        script=(assets / "swagger-ui-bundle.min.js").read_text("utf-8"),
+        css=(_ASSETS / "swagger-ui.min.css").read_text("utf-8"),
+        script=(_ASSETS / "swagger-ui-bundle.min.js").read_text("utf-8"),
         document=document,
     )
 

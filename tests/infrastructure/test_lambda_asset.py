@@ -1,17 +1,26 @@
 """What ships to Lambda can be imported in a process without anything else."""
 
+import gzip
 import hashlib
 import json
 import os
+import platform
+import re
+import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.bindings import _rust
 
 from stacks import lambda_asset as packaging
-from stacks.lambda_asset import AWS_SERVICES, RUNTIME, LambdaTarget, find_interpreter, lambda_asset
+from stacks.asset_compiler import compiled
+from stacks.asset_contents import AWS_SERVICES, STRIPE_SERVICES, strip
+from stacks.asset_symbols import clear_symbols
+from stacks.lambda_asset import RUNTIME, LambdaTarget, find_interpreter, lambda_asset
 
 IMPORT_TIMEOUT_SECONDS = 120
 HANDLERS = sorted(
@@ -111,21 +120,143 @@ def test_stripe_can_be_called_from_the_asset_alone(asset: Path) -> None:
     )
 
 
+def test_stripes_services_are_those_that_are_called(asset: Path) -> None:
+    ours = (RUNTIME / "payments/processors/stripe").glob("*.py")
+    called = {name for file in ours for name in re.findall(r"\.v1\.(\w+)", file.read_text())}
+    assert {name.removesuffix("s") for name in called} == STRIPE_SERVICES
+    make = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import stripe\n"
+        "for name in sys.argv[2:]: assert getattr(stripe.StripeClient('sk').v1, name)"
+    )
+    command = [sys.executable, "-I", "-S", "-c", make, str(asset), *sorted(called)]
+    subprocess.run(command, check=True, env={}, timeout=IMPORT_TIMEOUT_SECONDS)
+
+
+def test_every_object_that_stripe_may_answer_can_be_made(asset: Path) -> None:
+    make = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from stripe._object_classes import OBJECT_CLASSES, get_object_class\n"
+        "print(len({get_object_class('V1', name) for name in OBJECT_CLASSES}))"
+    )
+    command = [sys.executable, "-I", "-S", "-c", make, str(asset)]
+    said = subprocess.run(
+        command, check=True, env={}, timeout=IMPORT_TIMEOUT_SECONDS, capture_output=True, text=True
+    )
+    assert int(said.stdout) > 100
+
+
+def test_every_validator_and_the_documentation_page_can_be_made(asset: Path) -> None:
+    make = (
+        "import importlib, pkgutil, sys; sys.path.insert(0, sys.argv[1])\n"
+        "import runtime\n"
+        "from pydantic import BaseModel\n"
+        "def all_below(shape):\n"
+        "    for each in shape.__subclasses__():\n"
+        "        yield each\n"
+        "        yield from all_below(each)\n"
+        "for module in pkgutil.walk_packages(runtime.__path__, 'runtime.'):\n"
+        "    importlib.import_module(module.name)\n"
+        "ours = [each for each in all_below(BaseModel) if each.__module__.startswith('runtime.')]\n"
+        "for each in ours: each.model_rebuild()\n"
+        "from runtime.api.docs_page import DOCS_PAGE\n"
+        "page = DOCS_PAGE.answer({'accept-encoding': 'gzip'})\n"
+        "print(len(ours), page.status, len(page.body))\n"
+    )
+    command = [sys.executable, "-I", "-S", "-c", make, str(asset)]
+    said = subprocess.run(
+        command,
+        check=True,
+        env={"AWS_DEFAULT_REGION": "eu-west-1"},
+        timeout=IMPORT_TIMEOUT_SECONDS,
+        capture_output=True,
+        text=True,
+    )
+    models, status, characters = map(int, said.stdout.splitlines()[-1].split())
+    assert models > 200
+    assert (status, characters > 100_000) == (200, True)
+
+
 def bytecode(asset: Path) -> Iterator[Path]:
     yield from asset.rglob("*.pyc")
 
 
-def test_every_source_has_bytecode_that_is_never_checked(asset: Path) -> None:
+def test_modules_are_bytecode_that_is_never_checked(asset: Path) -> None:
     flags = {int.from_bytes(file.read_bytes()[PYC_FLAGS], "little") for file in bytecode(asset)}
     assert flags == {UNCHECKED_HASH_FLAG}
-    sources = sum(1 for _ in (asset / "runtime").rglob("*.py"))
-    assert sum(1 for _ in bytecode(asset / "runtime")) == sources
+    assert list(asset.rglob("*.py")) == []
+    sources = {file.relative_to(RUNTIME).with_suffix(".pyc") for file in RUNTIME.rglob("*.py")}
+    assert {file.relative_to(asset / "runtime") for file in bytecode(asset / "runtime")} == sources
 
 
 def test_bytecode_has_the_path_of_the_source_in_lambda(asset: Path) -> None:
     compiled = next(bytecode(asset / "runtime")).read_bytes()
     assert b"/var/task/runtime" in compiled
     assert str(asset).encode() not in compiled
+
+
+SOURCE = b'''"""Module."""
+def f(x):
+    """Function."""
+    assert x, "kept"
+class C:
+    "Class."
+'''
+
+
+@pytest.mark.parametrize(
+    ("documented", "docstrings"),
+    [(True, "Module. Function. Class."), (False, "None None None")],
+)
+def test_our_docstrings_and_everyones_asserts_are_kept(
+    documented: bool, docstrings: str, tmp_path: Path
+) -> None:
+    (tmp_path / "m.pyc").write_bytes(compiled(SOURCE, "/var/task/m.py", documented=documented))
+    use = (
+        "import m; print(m.__doc__, m.f.__doc__, m.C.__doc__)\n"
+        "try: m.f(0)\n"
+        "except AssertionError as failed: print(failed, m.f.__code__.co_filename)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", use], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.splitlines() == [docstrings, "kept /var/task/m.py"]
+
+
+def test_models_of_services_lose_their_texts_alone(tmp_path: Path) -> None:
+    model = tmp_path / "botocore/data/kms/1/service-2.json.gz"
+    members = {"documentation": {"shape": "Text", "documentation": "words"}}
+    shape = {"type": "structure", "members": members, "documentation": "<p>words</p>"}
+    model.parent.mkdir(parents=True)
+    model.write_bytes(gzip.compress(json.dumps({"shapes": {"S": shape}}).encode()))
+    (tmp_path / "boto3/data").mkdir(parents=True)
+    strip(tmp_path)
+    assert json.loads(gzip.decompress(model.read_bytes())) == {
+        "shapes": {"S": {"type": "structure", "members": {"documentation": {"shape": "Text"}}}}
+    }
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="modules are ELF files on Linux")
+def test_only_the_symbol_table_of_a_compiled_module_is_cleared(tmp_path: Path) -> None:
+    original = Path(_rust.__file__)
+    module = tmp_path / original.name
+    shutil.copy(original, module)
+    clear_symbols(module)
+    before, after = original.read_bytes(), module.read_bytes()
+    assert len(after) == len(before)
+    changed = [at for at, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
+    assert all(after[at] == 0 for at in changed)
+    assert len(zlib.compress(after, 1)) < len(zlib.compress(before, 1)) * 0.95
+    load = f"import importlib.util as u; s = u.spec_from_file_location('_rust', {str(module)!r})\n"
+    use = "m = u.module_from_spec(s); s.loader.exec_module(m); assert m.openssl.openssl_version()"
+    subprocess.run([sys.executable, "-c", load + use], check=True, timeout=IMPORT_TIMEOUT_SECONDS)
+
+
+def test_a_file_of_another_format_is_left_as_it_is(tmp_path: Path) -> None:
+    other = tmp_path / "module.so"
+    other.write_bytes(b"\xcf\xfa\xed\xfe Mach-O")
+    clear_symbols(other)
+    assert other.read_bytes() == b"\xcf\xfa\xed\xfe Mach-O"
 
 
 def test_only_files_that_functions_read_are_shipped(asset: Path) -> None:

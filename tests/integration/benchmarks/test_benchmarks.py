@@ -47,7 +47,6 @@ EXPECTED = {
     "export": Expected(REAL, ("Exports of payments", "Read units of 1,000 payments")),
     "encryption": Expected(NONE, ("KMS calls of 1 warm payments", "of 1 MB")),
     "cold": Expected(REAL, ("cold start, CPU ms", "authorize: API key", "zipped, MB")),
-    "bytecode": Expected(NONE, ("import of a handler", "authorize")),
     "card-scan": Expected(NONE, ("an ordinary body",)),
 }
 
