@@ -130,6 +130,10 @@ class MerchantRepository:
         """A merchant without its secrets, strongly consistent."""
         return self._store.get(Merchant, {"id": merchant_id}, MerchantProfile, scope)
 
+    def recent_profile(self, merchant_id: str, scope: Scope) -> MerchantProfile | None:
+        """Like `profile`, but perhaps as before the latest change. None if it was not found."""
+        return self._store.get_recent(Merchant, {"id": merchant_id}, MerchantProfile, scope)
+
     def connection(self, merchant_id: str, scope: Scope) -> ProcessorConnection | None:
         """A merchant's processor configurations, decrypted; None if the merchant is unknown."""
         return self._store.get(Merchant, {"id": merchant_id}, ProcessorConnection, scope)
@@ -142,3 +146,8 @@ class MerchantRepository:
         """A merchant's webhook URL and secrets, decrypted; None if the merchant is unknown."""
         scope = Scope(merchant_id)
         return self._store.get(Merchant, {"id": merchant_id}, WebhookEndpoint, scope)
+
+    def recent_webhook_endpoint(self, merchant_id: str) -> WebhookEndpoint | None:
+        """Like `webhook_endpoint`, but perhaps as before the latest change."""
+        scope = Scope(merchant_id)
+        return self._store.get_recent(Merchant, {"id": merchant_id}, WebhookEndpoint, scope)

@@ -3,6 +3,10 @@
 Both rows are read once per invocation and merchant. The messages of an invocation are processed in
 parallel, so a shared read is as fresh as one read each; and reading both rows strongly
 for each delivery of a busy merchant would exceed a partition's 3,000 reads a second.
+
+They are read eventually consistent, so an attempt may use the URL, the secrets and the health of a
+moment ago. What would end a delivery for good is read again, strongly consistent: a merchant
+without an endpoint, and an endpoint that is gone.
 """
 
 from __future__ import annotations
@@ -67,11 +71,16 @@ class Endpoints:
             return self._known[merchant_id]
 
     def _read(self, merchant_id: str) -> Endpoint | None:
-        sender = self._merchants.webhook_endpoint(merchant_id)
+        sender = self._merchants.recent_webhook_endpoint(merchant_id)
+        if sender is None or sender.webhook_url is None:
+            sender = self._merchants.webhook_endpoint(merchant_id)
         if sender is None or sender.webhook_url is None:
             return None
-        health = self._webhooks.health(merchant_id, sender.webhook_url)
-        return Endpoint(merchant_id, sender.webhook_url, sender, health)
+        url = sender.webhook_url
+        health = self._webhooks.recent_health(merchant_id, url)
+        if health is not None and health.gone_at is not None:
+            health = self._webhooks.health(merchant_id, url)
+        return Endpoint(merchant_id, url, sender, health)
 
     def take_probe(self, rested: EndpointHealth) -> EndpointHealth:
         """Reserve the probe of a resting endpoint. Raises StaleWrite if another has reserved it."""

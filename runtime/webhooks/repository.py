@@ -164,6 +164,11 @@ class WebhookRepository:
         key = {"id": endpoint_id(merchant_id, url)}
         return self._store.get(Webhook, key, EndpointHealth, Scope(merchant_id))
 
+    def recent_health(self, merchant_id: str, url: str) -> EndpointHealth | None:
+        """Like `health`, but perhaps as before the latest change."""
+        key = {"id": endpoint_id(merchant_id, url)}
+        return self._store.get_recent(Webhook, key, EndpointHealth, Scope(merchant_id))
+
     def note_health(self, before: EndpointHealth | None, after: EndpointHealth) -> None:
         """Write the endpoint's health; `before` None: no row yet. Raises StaleWrite."""
         if before is None:

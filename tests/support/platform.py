@@ -203,7 +203,10 @@ class Platform:
             return processor
 
         return Connectors(
-            MerchantRepository(self.store), {"sandbox": factory, "stripe": factory}, 0, self.outside
+            MerchantRepository(self.store),
+            {"sandbox": factory, "stripe": factory},
+            self.profiles(),
+            self.outside,
         )
 
     def sandbox(self, store: Store | None = None) -> SandboxProcessor:

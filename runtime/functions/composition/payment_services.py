@@ -10,6 +10,7 @@ from runtime.alerts.repository import AlertRepository
 from runtime.customers.repository import CustomerRepository
 from runtime.functions.composition.services import FunctionServices
 from runtime.idempotency.repository import ClaimRepository
+from runtime.merchants.profiles import MerchantProfiles
 from runtime.merchants.repository import MerchantRepository
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.disputes.kept_event_routes import ProcessorEventDependencies
@@ -44,13 +45,15 @@ def payment_dependencies_of(
 ) -> PaymentDependencies:
     """Dependencies of the payment use-cases, on this function's tables."""
     store = services.store
+    profiles = services.profiles_for(timing.merchant_cache_seconds)
+    seconds = timing.processor_timeout_seconds
     return PaymentDependencies(
         payments=PaymentRepository(store),
         customers=CustomerRepository(store),
         claims=ClaimRepository(store),
         limits=RateLimiter(LimitRepository(store), services.outside),
-        merchants=services.profiles_for(timing.merchant_cache_seconds),
-        connectors=connectors_of(services, timing, timing.processor_timeout_seconds, partners),
+        merchants=profiles,
+        connectors=connectors_of(services, timing, profiles, seconds, partners),
         timing=timing,
         outside=services.outside,
     )
@@ -68,6 +71,7 @@ def processor_event_dependencies_of(
 def connectors_of(
     services: FunctionServices,
     timing: PaymentTiming,
+    profiles: MerchantProfiles,
     timeout_seconds: float,
     partners: PaymentPartners | None = None,
 ) -> Connectors:
@@ -88,6 +92,6 @@ def connectors_of(
     return Connectors(
         MerchantRepository(services.store),
         {"sandbox": partners.sandbox or sandbox, "stripe": stripe.connector},
-        timing.merchant_cache_seconds,
+        profiles,
         services.outside,
     )

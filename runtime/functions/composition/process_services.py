@@ -137,7 +137,9 @@ class ProcessServices(FunctionServices):
         # Identifying a key's account takes two calls, and the request has time for one full one.
         each_seconds = settings.processor_timeout_seconds / 2
         return ProcessorConfiguration(
-            connectors_of(self, settings, each_seconds, partners),
+            connectors_of(
+                self, settings, self.payment_dependencies.merchants, each_seconds, partners
+            ),
             self.payment_dependencies.payments,
             PaymentLists(self.store),
             ProcessingList(self.store, self.payment_dependencies.intent_lease),

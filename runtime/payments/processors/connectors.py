@@ -11,7 +11,7 @@ from runtime.core.echo import echoed
 from runtime.core.errors import NotFound, ProcessorAccountRemoved
 from runtime.core.outside import Outside
 from runtime.core.scope import Scope
-from runtime.merchants.models import ProcessorConnection
+from runtime.merchants.models import MerchantProfile, ProcessorConnection
 from runtime.payments.models import Payment
 from runtime.payments.processors.port import Processor, ProcessorConfig
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 MAX_REMEMBERED: Final = 500
 """Connectors cached by one execution environment."""
+KEPT_SECONDS: Final = 300
+"""How long a connector, and with it a processor's key, is kept: as long as data keys are.
+
+A change of the row without a new version, which only happens out of band, is seen after this time.
+"""
 
 
 class ConnectionReader(Protocol):
@@ -27,6 +32,14 @@ class ConnectionReader(Protocol):
 
     def connection(self, merchant_id: str, scope: Scope) -> ProcessorConnection | None:
         """The decrypted configurations; None if the merchant does not exist."""
+        ...
+
+
+class ProfileReader(Protocol):
+    """Reads merchants' profiles, from a cache."""
+
+    def require(self, merchant_id: str) -> MerchantProfile:
+        """The merchant. Raises NotFound."""
         ...
 
 
@@ -60,7 +73,10 @@ class StripeOptions:
 
 
 class Connectors:
-    """Connectors by merchant, processor and account, kept for `remember_seconds`.
+    """Connectors by merchant, processor and account, and by the version of the merchant's row.
+
+    So a connector with replaced or removed keys is used as long as the old profile is cached, and
+    the row is not read twice: for the profile, and for keys that have not changed.
 
     An account's connector is only ever built with that account's own keys. Another account does
     not know the payment, and its "never seen" would be taken for "not charged".
@@ -70,13 +86,14 @@ class Connectors:
         self,
         connections: ConnectionReader,
         factories: Mapping[str, Factory],
-        remember_seconds: float,
+        profiles: ProfileReader,
         outside: Outside,
     ) -> None:
         self._connections = connections
         self._factories = factories
-        self._known: Cache[tuple[str, str, str | None], Processor] = Cache(
-            MAX_REMEMBERED, outside, seconds=remember_seconds
+        self._profiles = profiles
+        self._known: Cache[tuple[str, str, str | None, int], Processor] = Cache(
+            MAX_REMEMBERED, outside, seconds=KEPT_SECONDS
         )
 
     @property
@@ -98,7 +115,7 @@ class Connectors:
         `account` None: the account of payments that do not name one. Raises NotFound for a
         merchant that does not exist, ProcessorAccountRemoved if no key of the account is kept.
         """
-        key = (merchant_id, processor, account)
+        key = (merchant_id, processor, account, self._profiles.require(merchant_id).version)
         known = self._known.get(key)
         if known is not None:
             return known

@@ -68,6 +68,8 @@ class Buckets:
         assert scope.admits(merchant_id)
         return MerchantProfile.model_construct(id=merchant_id, index_buckets=BUCKETS)
 
+    recent_profile = profile
+
 
 def trail(platform: Platform) -> AuditTrail:
     merchants = MerchantProfiles(Buckets(), 0, OUTSIDE)

@@ -45,6 +45,54 @@ def change_merchant(platform: Platform, merchant_id: str, **changes: Any) -> Non
 # ------------------------------------------------------------ endpoints
 
 
+class Lagging:
+    """The client of an engine whose eventually consistent reads of a table are `behind`."""
+
+    def __init__(self, client: Any, behind: dict[str, Any]) -> None:
+        self._client, self._behind = client, behind
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def get_item(self, **request: Any) -> Any:
+        if request["TableName"] in self._behind and not request["ConsistentRead"]:
+            item = self._behind[request["TableName"]]
+            return {} if item is None else {"Item": item}
+        return self._client.get_item(**request)
+
+
+@pytest.mark.parametrize("lags", [{"merchants": None}, {"merchants": "before its URL"}])
+def test_an_endpoint_that_a_lagging_read_lacks_is_read_again(
+    platform: Platform, lags: dict[str, Any]
+) -> None:
+    http = FakeHttp()
+    merchant = platform.merchant(webhook_url=URL)
+    table = platform.tables["merchants"]
+    item = platform.client.get_item(TableName=table, Key={"id": {"S": merchant.id}})["Item"]
+    before = {name: value for name, value in item.items() if name != "webhook_url"}
+    behind = {table: None if lags["merchants"] is None else before}
+    post = Post(platform, http)
+    store = platform.store_on(Lagging(platform.client, behind))
+    row = post.placed(merchant)
+    assert deliver(DeliveryOrder.of(row), post.deps(store)) is DeliveryOutcome.DELIVERED
+
+
+def test_an_endpoint_that_is_not_gone_any_more_ends_no_delivery(platform: Platform) -> None:
+    http = FakeHttp()
+    merchant = platform.merchant(webhook_url=URL)
+    health = {
+        "id": {"S": endpoint_id(merchant.id, URL)},
+        "merchant_id": {"S": merchant.id},
+        "version": {"N": "1"},
+        "gone_at": {"S": to_timestamp(platform.clock())},
+        "updated_at": {"S": to_timestamp(platform.clock())},
+    }
+    post = Post(platform, http)
+    row = post.placed(merchant)
+    store = platform.store_on(Lagging(platform.client, {platform.tables["webhooks"]: health}))
+    assert deliver(DeliveryOrder.of(row), post.deps(store)) is DeliveryOutcome.DELIVERED
+
+
 def test_a_dead_endpoint_is_paused_and_does_not_block_another(either_world: Platform) -> None:
     platform = either_world
     http = FakeHttp(lambda url: Reply(status=200 if url == URL else None, failure="dead"))

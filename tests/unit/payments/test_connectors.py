@@ -11,8 +11,13 @@ import stripe
 
 from runtime.core.errors import InvalidValue, NotFound, ProcessorAccountRemoved
 from runtime.core.scope import Scope
-from runtime.merchants.models import ProcessorAccount, ProcessorConnection
-from runtime.payments.processors.connectors import MAX_REMEMBERED, Connectors, StripeOptions
+from runtime.merchants.models import MerchantProfile, ProcessorAccount, ProcessorConnection
+from runtime.payments.processors.connectors import (
+    KEPT_SECONDS,
+    MAX_REMEMBERED,
+    Connectors,
+    StripeOptions,
+)
 from tests.support.outside import outside
 
 LEFT = "2026-11-30T00:00:00.000Z"
@@ -60,17 +65,28 @@ def lazy(merchant_id: str, config: Callable[[], Any]) -> Any:
     return ("lazy", merchant_id, config)
 
 
-def some(connections: Connections, seconds: float = 5.0) -> tuple[Connectors, list[float]]:
-    clock = [0.0]
+@dataclass
+class Profiles:
+    """Cached profiles, of one version."""
+
+    version: int = 1
+
+    def require(self, merchant_id: str) -> MerchantProfile:
+        return MerchantProfile.model_construct(id=merchant_id, version=self.version)
+
+
+def some(connections: Connections) -> tuple[Connectors, list[float], Profiles]:
+    clock, profiles = [0.0], Profiles()
     factories = {"stripe": eager, "sandbox": lazy}
-    return Connectors(connections, factories, seconds, outside(monotonic=lambda: clock[0])), clock
+    connectors = Connectors(connections, factories, profiles, outside(monotonic=lambda: clock[0]))
+    return connectors, clock, profiles
 
 
 def test_each_merchant_gets_a_connector_with_its_own_configuration() -> None:
     connections = Connections(
         {"mer_1": connected("acct_1", {"key": 1}), "mer_2": connected("acct_1", {"key": 2})}
     )
-    connectors, _ = some(connections)
+    connectors, _, _ = some(connections)
     assert connectors.of("mer_1", "stripe", "acct_1") == ("eager", {"key": 1})
     assert connectors.of("mer_2", "stripe", "acct_1") == ("eager", {"key": 2})
     assert connections.asked == [("mer_1", Scope("mer_1")), ("mer_2", Scope("mer_2"))]
@@ -78,7 +94,7 @@ def test_each_merchant_gets_a_connector_with_its_own_configuration() -> None:
 
 def test_an_account_is_queried_about_its_payments_whatever_the_merchant_uses_now() -> None:
     moved = connected("acct_new", {"key": "new"}, left("acct_old", {"key": "old"}))
-    connectors, _ = some(Connections({"mer_1": moved}))
+    connectors, _, _ = some(Connections({"mer_1": moved}))
     assert connectors.of("mer_1", "stripe", "acct_new") == ("eager", {"key": "new"})
     assert connectors.of("mer_1", "stripe", "acct_old") == ("eager", {"key": "old"})
     assert connectors.kept("mer_1", "stripe") == {
@@ -100,42 +116,54 @@ def test_an_account_is_queried_about_its_payments_whatever_the_merchant_uses_now
 def test_no_connector_is_made_from_the_keys_of_another_account(
     stored: ProcessorConnection, account: str | None
 ) -> None:
-    connectors, _ = some(Connections({"mer_1": stored}))
+    connectors, _, _ = some(Connections({"mer_1": stored}))
     with pytest.raises(ProcessorAccountRemoved):
         connectors.of("mer_1", "stripe", account)
 
 
 def test_payments_without_an_account_are_asked_about_where_they_were_sent() -> None:
     connections = Connections({"mer_1": connected(None, {"key": "first"})})
-    connectors, clock = some(connections)
+    connectors, _, profiles = some(connections)
     assert connectors.of("mer_1", "stripe", None) == ("eager", {"key": "first"})
     connections.known["mer_1"] = connected("acct_2", {"key": "2"}, left(None, {"key": "first"}))
-    clock[0] = 5.1
+    profiles.version = 2
     assert connectors.of("mer_1", "stripe", None) == ("eager", {"key": "first"})
 
 
-def test_a_connector_is_cached_for_seconds_and_then_recreated() -> None:
+def test_a_connector_is_cached_until_its_merchants_profile_has_another_version() -> None:
     connections = Connections({"mer_1": connected("acct_1", {"key": "old"})})
-    connectors, clock = some(connections)
+    connectors, clock, profiles = some(connections)
     connectors.of("mer_1", "stripe", "acct_1")
     connections.known["mer_1"] = connected("acct_1", {"key": "new"})
-    clock[0] = 4.9
+    clock[0] = 100.0
     assert connectors.of("mer_1", "stripe", "acct_1") == ("eager", {"key": "old"})
-    clock[0] = 5.1
+    assert len(connections.asked) == 1, "the same version is not read twice"
+    profiles.version = 2
     assert connectors.of("mer_1", "stripe", "acct_1") == ("eager", {"key": "new"})
     assert len(connections.asked) == 2
 
 
+def test_a_key_changed_without_a_new_version_is_used_after_five_minutes() -> None:
+    connections = Connections({"mer_1": connected("acct_1", {"key": "old"})})
+    connectors, clock, _ = some(connections)
+    connectors.of("mer_1", "stripe", "acct_1")
+    connections.known["mer_1"] = connected("acct_1", {"key": "new"})
+    clock[0] = KEPT_SECONDS - 0.1
+    assert connectors.of("mer_1", "stripe", "acct_1") == ("eager", {"key": "old"})
+    clock[0] = KEPT_SECONDS + 0.1
+    assert connectors.of("mer_1", "stripe", "acct_1") == ("eager", {"key": "new"})
+
+
 def test_a_processor_that_needs_no_configuration_costs_no_read() -> None:
     connections = Connections({})
-    connectors, _ = some(connections)
+    connectors, _, _ = some(connections)
     assert connectors.of("mer_1", "sandbox", "sandbox")[:2] == ("lazy", "mer_1")  # type: ignore[index]
     assert connections.asked == []
 
 
 def test_an_unknown_merchant_has_no_connector_and_is_not_cached() -> None:
     connections = Connections({})
-    connectors, _ = some(connections)
+    connectors, _, _ = some(connections)
     for _ in range(2):
         with pytest.raises(NotFound, match="mer_1"):
             connectors.of("mer_1", "stripe", "acct_1")
@@ -145,7 +173,7 @@ def test_an_unknown_merchant_has_no_connector_and_is_not_cached() -> None:
 def test_the_cache_of_connectors_is_bounded() -> None:
     known = {f"mer_{n}": connected("acct_1", {}) for n in range(MAX_REMEMBERED + 1)}
     connections = Connections(known)
-    connectors, _ = some(connections)
+    connectors, _, _ = some(connections)
     for n in range(MAX_REMEMBERED + 1):
         connectors.of(f"mer_{n}", "stripe", "acct_1")
     asked = len(connections.asked)
@@ -156,14 +184,14 @@ def test_the_cache_of_connectors_is_bounded() -> None:
 
 
 def test_only_existing_processors_are_known() -> None:
-    connectors, _ = some(Connections({}))
+    connectors, _, _ = some(Connections({}))
     assert connectors.knows("sandbox")
     assert not connectors.knows("unknown")
 
 
 def test_a_connector_of_keys_that_are_not_stored_is_not_cached() -> None:
     connections = Connections({"mer_1": connected("acct_1", {"key": "stored"})})
-    connectors, _ = some(connections)
+    connectors, _, _ = some(connections)
     assert connectors.with_config("mer_1", "stripe", {"key": "new"}) == ("eager", {"key": "new"})
     assert connectors.of("mer_1", "stripe", "acct_1") == ("eager", {"key": "stored"})
 

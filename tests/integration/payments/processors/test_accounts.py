@@ -94,7 +94,10 @@ class Bank:
 
         factories = {"stripe": self.connector, "sandbox": sandbox}
         return Connectors(
-            MerchantRepository(self.platform.store), factories, 0, self.platform.outside
+            MerchantRepository(self.platform.store),
+            factories,
+            self.platform.profiles(),
+            self.platform.outside,
         )
 
     def payment_dependencies(self) -> PaymentDependencies:

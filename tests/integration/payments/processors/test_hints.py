@@ -382,7 +382,7 @@ def test_a_dispute_of_a_payment_of_a_removed_account_asks_the_account_that_sent_
         return simulation.processor  # type: ignore[return-value]
 
     merchants = MerchantRepository(platform.store)
-    connectors = Connectors(merchants, {"sandbox": factory}, 0, platform.outside)
+    connectors = Connectors(merchants, {"sandbox": factory}, platform.profiles(), platform.outside)
     simulation.deps = replace(simulation.deps, connectors=connectors)
     platform.put(platform.payment().model_copy(update={"processor_account": "acct_gone"}))
     if known:
