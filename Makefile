@@ -18,7 +18,7 @@ PY := $(VENV)/bin/python
 CDK := node_modules/.bin/cdk --app '$(PY) app.py'
 
 LOCKED := requirements-lambda.txt requirements.txt requirements-ministack.txt \
-	requirements-localstripe.txt requirements-beancount.txt
+	requirements-localstripe.txt requirements-beancount.txt requirements-dynamorm.txt
 COMPILE := $(PY) -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-config --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 # What belongs to `make test-deep` is left out of the others.
@@ -237,7 +237,8 @@ lock: venv ## compile the pinned lists again; run it with Python 3.11  [ARGS="--
 	$(COMPILE) $(ARGS) --constraint requirements-lambda.txt --output-file requirements.txt requirements.in && \
 	$(COMPILE) $(ARGS) --output-file requirements-ministack.txt requirements-ministack.in && \
 	$(COMPILE) $(ARGS) --output-file requirements-localstripe.txt requirements-localstripe.in && \
-	$(COMPILE) $(ARGS) --output-file requirements-beancount.txt requirements-beancount.in
+	$(COMPILE) $(ARGS) --output-file requirements-beancount.txt requirements-beancount.in && \
+	$(COMPILE) $(ARGS) --constraint requirements-lambda.txt --output-file requirements-dynamorm.txt requirements-dynamorm.in
 	@if grep -nE '^--|https?://' $(LOCKED); then echo 'The lists must not name an index.' >&2; exit 1; fi
 
 .PHONY: clean

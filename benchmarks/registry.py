@@ -15,11 +15,12 @@ from benchmarks.requests import (
     queries,
     request_cpu,
 )
-from benchmarks.rivals import sale, transfer
+from benchmarks.rivals import rates, sale, transfer
 from benchmarks.setting import Benchmark
 
 BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "transfer": transfer.run,
+    "rivals": rates.run,
     "cpu": request_cpu.run,
     "client": client.run,
     "queries": queries.run,

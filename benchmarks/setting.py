@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from rich.console import Console
 
 from benchmarks.emulator import emulator, table_engine
+from benchmarks.figures import Figures
 from local.progress import Progress
 from runtime.core.observability import logger
 from tests.support.engines.engine import Engine
@@ -32,6 +33,10 @@ class Size:
     transfer_accounts: int
     transfer_seconds: float
     transfer_clients: tuple[int, ...]
+    rival_clients: int
+    rival_delays: tuple[float, ...]
+    rival_seconds: float
+    rival_rounds: int
     sale_clients: tuple[int, ...]
     sale_rounds: int
     sales_of_a_round: int
@@ -58,6 +63,10 @@ FULL: Final = Size(
     transfer_accounts=200,
     transfer_seconds=3.0,
     transfer_clients=(1, 16),
+    rival_clients=16,
+    rival_delays=(0.0, 0.002, 0.006),
+    rival_seconds=0.5,
+    rival_rounds=2,
     sale_clients=(1, 8),
     sale_rounds=3,
     sales_of_a_round=60,
@@ -83,6 +92,10 @@ TINY: Final = Size(
     transfer_accounts=4,
     transfer_seconds=0.02,
     transfer_clients=(1, 2),
+    rival_clients=2,
+    rival_delays=(0.0, 0.002),
+    rival_seconds=0.02,
+    rival_rounds=1,
     sale_clients=(1, 2),
     sale_rounds=1,
     sales_of_a_round=2,
@@ -110,6 +123,13 @@ class BenchmarkDependencies:
     size: Size = FULL
     table_engine: Callable[[Progress], AbstractContextManager[Engine]] = table_engine
     emulator: Callable[[Progress], AbstractContextManager[object]] = emulator
+    figures: list[Figures] = field(default_factory=list)
+    """What `show` has printed."""
+
+    def show(self, figures: Figures) -> None:
+        """Print a table, and keep it for the guide."""
+        self.console.print(figures.table())
+        self.figures.append(figures)
 
 
 Benchmark = Callable[[BenchmarkDependencies], None]

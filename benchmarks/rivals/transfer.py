@@ -210,15 +210,14 @@ class _Bench:
 
     def boto3(self) -> Baseline:
         client = self.engine.dynamodb()
-        return self._baseline("Go's way", rivals.by_boto3(client, self.gave_up), client, "b")
+        return self._baseline("Go's way", rivals.by_boto3(client), client, "b")
 
     def pynamodb(self) -> Baseline:
-        transfer, client = rivals.by_pynamodb(
-            self.engine.endpoint_url or "", REGION, CREDENTIALS, self.gave_up
-        )
+        url = self.engine.endpoint_url or ""
+        transfer, client = rivals.by_pynamodb(url, REGION, CREDENTIALS)
         return self._baseline("PynamoDB", transfer, client, "p")
 
-    def _baseline(self, name: str, transfer: Any, client: Any, letter: str) -> Baseline:
+    def _baseline(self, name: str, moved: rivals.Transfer, client: Any, letter: str) -> Baseline:
         names = [f"{letter}-{n:03d}" for n in range(self.size.transfer_accounts)]
         hot = f"{letter}-hot"
         for each in names:
@@ -230,6 +229,9 @@ class _Bench:
             rows = [row for page in pages for row in page["Items"]]
             mine = (row for row in rows if row["id"]["S"].startswith(f"{letter}-"))
             return sum(int(row["balance"]["N"]) for row in mine)
+
+        def transfer(source: str, target: str, amount: int) -> int:
+            return moved(source, target, amount, self.gave_up)
 
         return Baseline(name, transfer, client, names, hot, total)
 

@@ -23,6 +23,10 @@ from pynamodb.transactions import TransactWrite
 
 from benchmarks.rivals.baseline_tables import Layout
 
+Transfer = Callable[[str, str, int, Callable[[], bool]], int]
+"""Moves an amount from an account to another. Returns its attempts, negative if it gave up: whether
+it should is asked before each repetition."""
+
 BACKOFF_SECONDS: Final = 0.025
 ACCOUNTS, PAYMENTS, AUDIT = "rival-accounts", "rival-payments", "rival-audit"
 TABLES: Final[Layout] = {
@@ -61,18 +65,21 @@ def open_account(client: Any, account_id: str, balance: int) -> None:
         "currency": {"S": "USD"},
         "balance": {"N": str(balance)},
         "version": {"N": "1"},
-        "updated_at": {"S": _now()},
+        "updated_at": {"S": now()},
     }
     client.put_item(TableName=ACCOUNTS, Item=row)
 
 
-def _now() -> str:
+def now() -> str:
+    """The time as the baselines store it."""
     return datetime.now(UTC).isoformat()
 
 
-def _rows(source: str, target: str, amount: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def payment_and_audits(
+    source: str, target: str, amount: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The payment and its three audit rows, as the example writes them."""
-    payment_id, now = uuid4().hex, _now()
+    payment_id, moment = uuid4().hex, now()
     payment = {
         "id": payment_id,
         "customer_id": f"cus_{source}",
@@ -84,13 +91,13 @@ def _rows(source: str, target: str, amount: int) -> tuple[dict[str, Any], list[d
         "currency": "USD",
         "status": "processed",
         "description": "Invoice 2026-0042",
-        "created_at": now,
-        "processed_at": now,
+        "created_at": moment,
+        "processed_at": moment,
     }
     audits = [
         {
             "id": uuid4().hex,
-            "timestamp": now,
+            "timestamp": moment,
             "entity_id": entity,
             "user_id": "bench",
             "action": action,
@@ -107,25 +114,26 @@ def _rows(source: str, target: str, amount: int) -> tuple[dict[str, Any], list[d
     return payment, audits
 
 
-def _again(attempt: int, dice: random.Random) -> None:
+def back_off(attempt: int, dice: random.Random) -> None:
+    """Wait before a repetition."""
     time.sleep(dice.uniform(0, min(1.0, BACKOFF_SECONDS * 2 ** min(attempt, 6))))
 
 
-def by_boto3(client: Any, gave_up: Callable[[], bool]) -> Callable[[str, str, int], int]:
-    """The algorithm on the low-level client. The transfer returns its attempts."""
-    dice = random.Random()
+def by_boto3(client: Any) -> Transfer:
+    """The algorithm on the low-level client."""
+    dice = random.SystemRandom()  # forked processes draw different values
 
-    def transfer(source: str, target: str, amount: int) -> int:
+    def transfer(source: str, target: str, amount: int, gave_up: Callable[[], bool]) -> int:
         attempt = 1
         while not _moved(client, source, target, amount):
             if gave_up():
                 return -attempt
-            _again(attempt, dice)
+            back_off(attempt, dice)
             attempt += 1
-        payment, audits = _rows(source, target, amount)
-        client.put_item(TableName=PAYMENTS, Item=_typed(payment))
+        payment, audits = payment_and_audits(source, target, amount)
+        client.put_item(TableName=PAYMENTS, Item=typed(payment))
         for audit in audits:
-            client.put_item(TableName=AUDIT, Item=_typed(audit))
+            client.put_item(TableName=AUDIT, Item=typed(audit))
         return attempt
 
     return transfer
@@ -135,7 +143,7 @@ def _moved(client: Any, source: str, target: str, amount: int) -> bool:
     changes = []
     for account, change in ((source, -amount), (target, amount)):
         row = client.get_item(TableName=ACCOUNTS, Key={"id": {"S": account}}, ConsistentRead=True)
-        changes.append(_version_checked(row["Item"], change))
+        changes.append(version_checked(row["Item"], change))
     try:
         client.transact_write_items(TransactItems=changes)
     except ClientError as error:
@@ -145,7 +153,8 @@ def _moved(client: Any, source: str, target: str, amount: int) -> bool:
     return True
 
 
-def _version_checked(row: dict[str, Any], change: int) -> dict[str, Any]:
+def version_checked(row: dict[str, Any], change: int) -> dict[str, Any]:
+    """The update of an account that was read."""
     version = int(row["version"]["N"])
     return {
         "Update": {
@@ -157,13 +166,14 @@ def _version_checked(row: dict[str, Any], change: int) -> dict[str, Any]:
                 ":b": {"N": str(int(row["balance"]["N"]) + change)},
                 ":n": {"N": str(version + 1)},
                 ":v": {"N": str(version)},
-                ":t": {"S": _now()},
+                ":t": {"S": now()},
             },
         }
     }
 
 
-def _typed(row: dict[str, Any]) -> dict[str, Any]:
+def typed(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the low-level client sends it."""
     return {n: {"N": str(v)} if isinstance(v, int) else {"S": v} for n, v in row.items()}
 
 
@@ -225,8 +235,8 @@ def _models(endpoint_url: str, region_name: str, credentials: tuple[str, str]) -
 
 
 def by_pynamodb(
-    endpoint_url: str, region: str, credentials: tuple[str, str], gave_up: Callable[[], bool]
-) -> tuple[Callable[[str, str, int], int], Any]:
+    endpoint_url: str, region: str, credentials: tuple[str, str]
+) -> tuple[Transfer, Any]:
     """The same algorithm written with PynamoDB; also the botocore client underneath."""
     accounts, payments, audit = _models(endpoint_url, region, credentials)
     connection = Connection(
@@ -236,7 +246,7 @@ def by_pynamodb(
     for each in (payments._get_connection().connection, audit._get_connection().connection):
         each._client = client  # one client, so that all its calls are counted
     connection._client = client
-    dice = random.Random()
+    dice = random.SystemRandom()  # forked processes draw different values
 
     def moved(source: str, target: str, amount: int) -> bool:
         try:
@@ -248,7 +258,7 @@ def by_pynamodb(
                         actions=[
                             accounts.balance.set(int(row.balance) + change),
                             accounts.version.set(int(row.version) + 1),
-                            accounts.updated_at.set(_now()),
+                            accounts.updated_at.set(now()),
                         ],
                         condition=accounts.version == row.version,
                     )
@@ -258,14 +268,14 @@ def by_pynamodb(
             return False
         return True
 
-    def transfer(source: str, target: str, amount: int) -> int:
+    def transfer(source: str, target: str, amount: int, gave_up: Callable[[], bool]) -> int:
         attempt = 1
         while not moved(source, target, amount):
             if gave_up():
                 return -attempt
-            _again(attempt, dice)
+            back_off(attempt, dice)
             attempt += 1
-        payment, audits = _rows(source, target, amount)
+        payment, audits = payment_and_audits(source, target, amount)
         payments(**payment).save()
         for each in audits:
             audit(**each).save()

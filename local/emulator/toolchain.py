@@ -86,17 +86,29 @@ def beancount_python(workspace: Workspace, progress: Progress) -> Path:
     return _own_environment(workspace, "beancount", progress, "Install Beancount")
 
 
-def _own_environment(workspace: Workspace, tool: str, progress: Progress, step: str) -> Path:
+def dynamorm_python(workspace: Workspace, progress: Progress, interpreter: str) -> Path:
+    """The interpreter of dynamorm-py's own environment, built with `interpreter`: it needs 3.13."""
+    step = "Install what dynamorm-py needs"
+    return _own_environment(workspace, "dynamorm", progress, step, interpreter)
+
+
+def _own_environment(
+    workspace: Workspace,
+    tool: str,
+    progress: Progress,
+    step: str,
+    interpreter: str = sys.executable,
+) -> Path:
     requirements = workspace.root / f"requirements-{tool}.txt"
     environment = workspace.tools / f"{tool}-venv"
-    key = f"{_fingerprint(requirements)}-{sys.version_info.major}.{sys.version_info.minor}"
+    key = f"{_fingerprint(requirements)}-{_version(interpreter)}"
     marker = environment / f".installed-{key}"
     python = environment / "bin" / "python"
     with _locked(workspace.tools / f"{tool}-venv.lock"):
         if not marker.exists() or not python.exists():
             with progress.step(step):
                 shutil.rmtree(environment, ignore_errors=True)
-                command = [sys.executable, "-m", "venv", "--without-pip", str(environment)]
+                command = [interpreter, "-m", "venv", "--without-pip", str(environment)]
                 _install(command, cwd=workspace.root, what="python -m venv")
                 pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
                 options = ["--disable-pip-version-check", "--require-hashes"]
@@ -107,6 +119,14 @@ def _own_environment(workspace: Workspace, tool: str, progress: Progress, step: 
                 )
                 marker.touch()
     return python
+
+
+def _version(interpreter: str) -> str:
+    if interpreter == sys.executable:
+        return f"{sys.version_info.major}.{sys.version_info.minor}"
+    code = "import sys; print(f'{sys.version_info.major}.{sys.version_info.minor}')"
+    asked = [interpreter, "-c", code]
+    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _install(command: list[str], *, cwd: Path, what: str) -> None:

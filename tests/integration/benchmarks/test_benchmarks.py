@@ -36,6 +36,9 @@ class Expected:
 
 EXPECTED = {
     "transfer": Expected(REAL, ("a transfer, on dynamodb-local", "attempts per success")),
+    "rivals": Expected(
+        REAL, ("transfers/s, 2 ms a trip", "2 processes, one hot account", "together")
+    ),
     "cpu": Expected(REAL, ("CPU of a request", "repeated sale")),
     "client": Expected(REAL, ("CPU of a call to DynamoDB", "Query of 20")),
     "queries": Expected(REAL, ("a query", "summary of 30 days", "verification of its chain")),
@@ -77,7 +80,8 @@ def test_every_benchmark_of_the_registry_is_run_by_these_tests() -> None:
 def test_a_benchmark_runs_and_prints_its_tables(
     name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("BENCH_LINES", raising=False)
+    for name_of_setting in ("BENCH_LINES", "DYNAMORM_SOURCE"):
+        monkeypatch.delenv(name_of_setting, raising=False)
     printed = io.StringIO()
     progress = Progress(Console(file=io.StringIO()))
     levels = logger.log_level, logging.root.manager.disable, dict(os.environ)

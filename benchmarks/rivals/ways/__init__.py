@@ -1,0 +1,1 @@
+"""Ways to make a transfer: each module has `way(url, accounts)`, a `worker.Way`."""
