@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from benchmarks.batches import export, payout, reconcile, resolver
-from benchmarks.bill import sale_bill
+from benchmarks.bill import sale_bill, verification_bill
 from benchmarks.requests import (
     card_scan,
     client,
@@ -26,6 +26,7 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "queries": queries.run,
     "sale": sale.run,
     "price": sale_bill.run,
+    "verification": verification_bill.run,
     "payout": payout.run,
     "resolver": resolver.run,
     "reconcile": reconcile.run,

@@ -60,6 +60,7 @@ PARTNER_SECONDS: Final[Mapping[str, float]] = {
 """Assumed time of a call; DynamoDB promises single-digit milliseconds for plain calls. Only the
 price of Lambda depends on them."""
 PROJECT, DELIVER, ARCHIVE, PROCESS = "project", "deliver", "archive", "process"
+PROOF = "proof"
 
 
 @dataclass
@@ -128,6 +129,7 @@ class CountedStage:
 
     def invoke(self, name: str, event: Mapping[str, Any]) -> Any:
         """One invocation, added to the use of its function."""
+        self.scheduler.now = self.clock.now  # the time of objects in S3
         self._use = use = self.uses.setdefault(name, Use())
         meter = Meter(self._clients.reader)
         meter.attach(self._clients.metered)
@@ -256,7 +258,7 @@ class CountedStage:
         partners = Partners(PaymentPartners(sandbox=self._sandbox(stage)), endpoints)
         return {
             name: FUNCTIONS[name].build(name, stage, self.outside, partners)
-            for name in (PROCESS, "query", PROJECT, DELIVER, ARCHIVE)
+            for name in (PROCESS, "query", PROJECT, DELIVER, ARCHIVE, PROOF)
         }
 
     def _sandbox(self, stage: StageSettings) -> Callable[..., Processor]:

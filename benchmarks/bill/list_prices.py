@@ -29,6 +29,7 @@ TRACED_SHARE: Final = 0.05
 """aws.amazon.com/xray/pricing. X-Ray's default rule records a request per second and 5 % of the
 rest."""
 S3_PUT: Final = 0.005 / 1_000
+S3_GET: Final = 0.0004 / 1_000
 S3_GIGABYTE_MONTH: Final = 0.023
 """aws.amazon.com/s3/pricing, S3 Standard."""
 KMS_REQUEST: Final = 0.03 / 10_000

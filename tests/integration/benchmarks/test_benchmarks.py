@@ -44,6 +44,7 @@ EXPECTED = {
     "queries": Expected(REAL, ("a query", "summary of 30 days", "verification of its chain")),
     "sale": Expected(IN_MEMORY, ("ours, on in-memory", "refund of a sale", "Go example")),
     "price": Expected(NONE, ("a sale, quiet stage", "$ per million sales", "A million sales of")),
+    "verification": Expected(NONE, ("a ledger verification of", "transfers in a year")),
     "payout": Expected(IN_MEMORY, ("write units of a payout", "locks of 5 ms")),
     "resolver": Expected(IN_MEMORY, ("The last one is resolved after", "gsi-open")),
     "reconcile": Expected(REAL, ("Write units of a chunk",)),
