@@ -69,6 +69,7 @@ class LedgerStack(FunctionsStack):
                 failed_batches=self._data.failed_batches_bucket,
                 only=only,
                 parallel_batches=self._stage.streams.parallel_batches_of(name),
+                window_seconds=self._stage.streams.window_seconds.get(name, 0),
             )
         iterator_age_alarm(self, "StreamsLag", function=project.function)
         log_alarm(

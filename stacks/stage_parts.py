@@ -19,6 +19,8 @@ MAX_AUTHORIZER_CACHE_SECONDS: Final = 300
 PARALLEL_BATCHES: Final = 2
 MAX_PARALLEL_BATCHES: Final = 10
 """Of one shard (Lambda's `ParallelizationFactor`)."""
+MAX_WINDOW_SECONDS: Final = 60
+"""Our own bound; Lambda's is 300. What is derived comes late by as much."""
 NEW_TABLE_WRITE_UNITS: Final = 4_000
 """Write units a second that a new table on demand takes at once."""
 PLACEHOLDER_SUFFIX: Final = ".example"
@@ -132,13 +134,17 @@ class Streams(StagePart, frozen=True):
     `parallel_batches`: batches of one shard at once, by the table's name; 2 for all others. Records
     of one item stay in order. More batches keep up with more records of a shard, but they are
     smaller, so what a batch writes once, such as a balance shard, is written more often.
+
+    `window_seconds`: how long a batch waits to fill, by the table's name; all others do not wait.
     """
 
     parallel_batches: Mapping[str, Annotated[int, Field(ge=1, le=MAX_PARALLEL_BATCHES)]] = {}
+    window_seconds: Mapping[str, Annotated[int, Field(ge=1, le=MAX_WINDOW_SECONDS)]] = {}
 
     @model_validator(mode="after")
     def _names_tables(self) -> Self:
         _require_tables("parallel_batches", self.parallel_batches)
+        _require_tables("window_seconds", self.window_seconds)
         return self
 
     def parallel_batches_of(self, table: str) -> int:

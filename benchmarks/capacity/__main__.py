@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console,
         "What breaks first on a stage as prod is in cdk.json",
         found.as_prod,
-        *(Kind.STREAM, Kind.SETTING),
+        *(kind for kind in Kind if kind is not Kind.QUOTA),
     )
     print_claims(console, found.claims)
     print_keys(console, "The Go example's layout", found.go_keys, made.rate)

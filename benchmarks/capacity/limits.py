@@ -50,11 +50,15 @@ PARALLEL_BATCHES: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class StageSettings:
-    """What a stage sets for its rate. Batches at once (of a shard) and warm units are by table."""
+    """What a stage sets for its rate.
+
+    By table: batches of a shard at once, how long a batch waits to fill, and warm units.
+    """
 
     requests_per_second: int
     deliveries_at_once: int
     parallel_batches: Mapping[str, int] = field(default_factory=dict)
+    window_seconds: Mapping[str, int] = field(default_factory=dict)
     warm_write_units: Mapping[str, int] = field(default_factory=dict)
 
     def parallel(self, table: str) -> int:
@@ -72,17 +76,19 @@ them."""
 FOR_20_000: Final = StageSettings(
     requests_per_second=100_000,
     deliveries_at_once=800,
-    parallel_batches={"transfers": 4},
+    window_seconds={"payments": 1, "transfers": 1},
     warm_write_units={
-        "accounts": 40_000,
-        "audit_log": 250_000,
-        "entries": 150_000,
-        "idempotency": 150_000,
-        "payments": 150_000,
-        "totals": 80_000,
-        "transactions": 80_000,
-        "transfers": 80_000,
-        "webhooks": 100_000,
+        "accounts": 20_000,
+        "audit_log": 120_000,
+        "customers": 20_000,
+        "entries": 140_000,
+        "idempotency": 110_000,
+        "limits": 10_000,
+        "payments": 100_000,
+        "totals": 50_000,
+        "transactions": 60_000,
+        "transfers": 50_000,
+        "webhooks": 90_000,
     },
 )
 """For 20,000 payments per second: docs/performance.md has the same, and a test compares them."""

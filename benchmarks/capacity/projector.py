@@ -150,7 +150,7 @@ def _at_rest(
     groups: Callable[[float], float],
     stage: StageSettings,
 ) -> Stream:
-    """Batches grow until one takes as long as the next one takes to arrive."""
+    """Batches grow until one takes as long as the next one takes to arrive, or to wait for."""
     calls_per_record = calls / records if records else 0.0
     warm = stage.warm_write_units.get(table, 0.0)
     shards = max(LEAST_PARTITIONS, ceil(max(units, warm) / PARTITION_WRITE_UNITS))
@@ -163,9 +163,9 @@ def _at_rest(
         waits += CALLS_PER_SHARD * ceil(groups(batch) / PARALLEL_COMMITS)
         return work + CALL_SECONDS * waits
 
-    batch = 1.0
+    batch, window = 1.0, stage.window_seconds.get(table, 0)
     for _ in range(_ROUNDS):
-        batch = min(float(BATCH_RECORDS), max(1.0, lane * seconds(batch)))
+        batch = min(float(BATCH_RECORDS), max(1.0, lane * seconds(batch), lane * window))
     fastest = BATCH_RECORDS / seconds(BATCH_RECORDS) if records else inf
     parallel = stage.parallel(table)
     return Stream(table, records, shards, parallel, batch, seconds(batch), fastest)

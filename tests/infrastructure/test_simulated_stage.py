@@ -60,6 +60,7 @@ def test_the_load_model_has_the_settings_of_the_deployed_stage() -> None:
     assert prod.throttling.rate_per_second == limits.AS_PROD.requests_per_second
     assert prod.concurrency.deliver == limits.AS_PROD.deliveries_at_once
     assert prod.streams.parallel_batches == limits.AS_PROD.parallel_batches
+    assert prod.streams.window_seconds == limits.AS_PROD.window_seconds
     assert prod.data.warm_write_units == limits.AS_PROD.warm_write_units
 
 
@@ -68,4 +69,5 @@ def test_the_load_model_has_the_settings_of_the_documented_large_stage() -> None
     assert large.throttling.rate_per_second == limits.FOR_20_000.requests_per_second
     assert large.concurrency.deliver == limits.FOR_20_000.deliveries_at_once
     assert large.streams.parallel_batches == limits.FOR_20_000.parallel_batches
+    assert large.streams.window_seconds == limits.FOR_20_000.window_seconds
     assert large.data.warm_write_units == limits.FOR_20_000.warm_write_units

@@ -68,11 +68,21 @@ def test_a_table_and_its_indexes_take_the_throughput_that_the_stage_sets(
     assert "WarmThroughput" not in str(_body(prod, schema))
 
 
-def test_streams_are_read_with_the_batches_at_once_that_the_stage_sets(large: Synthesized) -> None:
+def test_streams_are_read_with_the_batches_and_windows_that_the_stage_sets(
+    large: Synthesized,
+) -> None:
     sources = [each.properties for each in large.all("AWS::Lambda::EventSourceMapping")]
-    at_once = [each["ParallelizationFactor"] for each in sources if "ParallelizationFactor" in each]
-    wanted = [limits.FOR_20_000.parallel(name) for name in ledger.PROJECTED]
-    assert sorted(at_once) == sorted([*wanted, 1])  # one of the archive's stream
+    set_ = [
+        (each["ParallelizationFactor"], each.get("MaximumBatchingWindowInSeconds", 0))
+        for each in sources
+        if "ParallelizationFactor" in each
+    ]
+    stage = limits.FOR_20_000
+    wanted = [
+        (stage.parallel(name), stage.window_seconds.get(name, 0)) for name in ledger.PROJECTED
+    ]
+    archive = (1, 30)
+    assert sorted(set_) == sorted([*wanted, archive])
 
 
 @every_table
