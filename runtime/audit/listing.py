@@ -1,9 +1,10 @@
-"""Which audit rows are listed together, so that they need one index entry and not two.
+"""Which audit rows are listed together, so that they need one index entry and not several.
 
-A posting's transfer is stored in the commit of the capture or refund that it books, by the same
-user and at the same time: `trf_X` with `txn_X` (payments/posting_ids.py). The entry of the
-transaction's row therefore stands for the transfer's as well in the lists by user and by merchant.
-In the list by action the transfer has its own entry.
+The answer to a charge changes `pay_X` and stores the transaction `txn_X` and, if it captures, the
+posting `trf_X`, in one commit, by one user and at one time (payments/posting_ids.py). The answer to
+a later capture or refund `txn_X` stores `trf_X` likewise. So the entry of the payment's row, or of
+the later transaction's, stands for the rows that were stored with it, in the lists by user and by
+merchant. In the list by action each row has its own entry.
 """
 
 from __future__ import annotations
@@ -11,31 +12,43 @@ from __future__ import annotations
 from typing import Final
 
 from runtime.audit.actions import REBUILT
-from runtime.payments.posting_ids import posting_id
+from runtime.payments.posting_ids import charge_transaction_id, posting_id
 from runtime.streams.images import Image, text_of
 
-POSTED: Final = "transfer_processed"
-"""The action of a posting's row: postings are created processed, and never change."""
-_POSTING_ACTIONS: Final = frozenset({"capture_succeeded", "refund_succeeded", REBUILT})
-"""Actions of a transaction's rows that may have been committed with a posting."""
+_POSTED: Final = "transfer_processed"
+_CAPTURED: Final = "capture_succeeded"
+_REFUNDED: Final = "refund_succeeded"
+_AUTHORIZED: Final = "authorization_succeeded"
+_PAYMENT: Final = "pay_"
 _TRANSACTION: Final = "txn_"
-_CAUSES: Final = (_TRANSACTION, "pay_")
-"""A posting is caused by its transaction, or by the payment that is charged."""
 
 
-def is_listed_with_transaction(action: str, old: Image | None, new: Image) -> bool:
-    """Whether this change stored a posting together with its transaction."""
-    cause = text_of(new, "cause")
-    return (
-        old is None
-        and action == POSTED
-        and cause.startswith(_CAUSES)
-        and posting_id(cause) == text_of(new, "id")
-    )
+def is_listed_with_another(action: str, old: Image | None, new: Image) -> bool:
+    """Whether this change stored a new row together with one that lists it."""
+    identifier, cause = text_of(new, "id"), text_of(new, "cause")
+    if old is not None:
+        return False
+    if action == _POSTED:
+        return cause.startswith((_PAYMENT, _TRANSACTION)) and posting_id(cause) == identifier
+    if action in (_CAPTURED, _AUTHORIZED):
+        return cause.startswith(_PAYMENT) and charge_transaction_id(cause) == identifier
+    return False
 
 
-def posting_listed_with(entity_id: str, action: str | None) -> str | None:
-    """The transfer that may be listed with this row. Whether it is, its own row says."""
-    if not entity_id.startswith(_TRANSACTION) or action not in _POSTING_ACTIONS:
-        return None
-    return posting_id(entity_id)
+def may_be_listed_with(entity_id: str, action: str | None) -> tuple[tuple[str, str | None], ...]:
+    """New rows that may be listed with this one: entity, and action (None: not known).
+
+    Whether a row is, its own keys and time say.
+    """
+    if entity_id.startswith(_TRANSACTION) and action in (_CAPTURED, _REFUNDED, REBUILT):
+        return ((posting_id(entity_id), _POSTED),)
+    if not entity_id.startswith(_PAYMENT):
+        return ()
+    transaction_id = charge_transaction_id(entity_id)
+    if action == "payment_succeeded":
+        return (transaction_id, _CAPTURED), (posting_id(transaction_id), _POSTED)
+    if action == "payment_requires_capture":
+        return ((transaction_id, _AUTHORIZED),)
+    if action == REBUILT:
+        return (transaction_id, None), (posting_id(transaction_id), _POSTED)
+    return ()

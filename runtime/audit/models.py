@@ -83,8 +83,8 @@ class AuditRow(Row, table="audit_log", stream=True, frozen=True):
     previous row. `image_hash` is the hash of the whole item after the change, encrypted fields
     included; it is empty if the item was deleted. How hashes are computed: audit/chain.py.
 
-    The row of a posting has no bucket of a user or a merchant: it is listed with the row of its
-    transaction (audit/listing.py).
+    The row of a posting, or of a charge's transaction, has no bucket of a user or a merchant: it is
+    listed with the row of its transaction or payment (audit/listing.py).
 
     Fields that no index needs are stored compressed. Hashes, the archive and the API use the
     values, however they are stored: a row with plain attributes is as valid.

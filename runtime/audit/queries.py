@@ -64,7 +64,8 @@ def list_audit(query: AuditQuery, call: Call, trail: AuditTrail) -> AuditList:
         rows, next_position = list(page.entries), page.next_position
     else:
         entries = _of_index(query, times, position, call.scope, trail)
-        rows = trail.audit.get_many(entries.entries, call.scope)
+        found = trail.audit.get_many(entries.entries, call.scope)
+        rows = [row for row in found if is_wanted(row, query)]
         next_position = entries.next_position
     return AuditList.from_items(map(AuditRowAnswer.of, rows), cursor.after(next_position))
 
@@ -170,6 +171,11 @@ def _of_index(
     return min(own, of_all, key=lambda found: found.next_position or "")
 
 
-def is_wanted(entry: AuditEntry, query: AuditQuery) -> bool:
-    """Whether an entry of a merchant's own index matches the query."""
+def is_wanted(entry: AuditEntry | AuditRow, query: AuditQuery) -> bool:
+    """Whether an entry of a merchant's own index, or a row, matches the query.
+
+    An entry whose action is not known may match: its row decides.
+    """
+    if isinstance(entry, AuditEntry) and entry.is_assumed and entry.action is None:
+        return query.user_id in (None, entry.user_id)
     return query.action in (None, entry.action) and query.user_id in (None, entry.user_id)

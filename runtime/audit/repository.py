@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from runtime.audit.chain import Unreadable, version_key
-from runtime.audit.listing import POSTED, posting_listed_with
+from runtime.audit.chain import FIRST, Unreadable
+from runtime.audit.listing import may_be_listed_with
 from runtime.audit.models import AuditRow
 from runtime.core.fields import Timestamp
 from runtime.core.scope import UNRESTRICTED, Scope
@@ -19,7 +19,7 @@ from runtime.streams.images import text_of
 
 CHAIN_PAGE = 200
 SHARED_INDEXES = ("user-index", "gsi-merchant")
-"""Indexes in which an entry may stand for two rows (audit/listing.py)."""
+"""Indexes in which an entry may stand for several rows (audit/listing.py)."""
 
 
 def _text(value: object) -> str | None:
@@ -33,7 +33,8 @@ class AuditEntry(BaseModel, frozen=True, defer_build=True):
     """A row as projected into an index; attributes may have been edited out of band.
 
     The platform's indexes have the owner, a merchant's index the user, and the index of users and
-    a merchant's the action. `is_assumed`: the entry of another row stands for it.
+    a merchant's the action. `is_assumed`: the entry of another row stands for it; its action may
+    not be known.
     """
 
     timestamp: str
@@ -50,11 +51,10 @@ class AuditEntry(BaseModel, frozen=True, defer_build=True):
         return f"{self.timestamp}|{self.entity_id}|{self.sequence}"
 
     def together(self) -> "Iterator[AuditEntry]":
-        """This entry, and that of the posting that may be listed with it."""
+        """This entry, and those of the rows that may be listed with it."""
         yield self
-        posting = posting_listed_with(self.entity_id, self.action)
-        if posting is not None:
-            named = {"entity_id": posting, "sequence": version_key(1), "action": POSTED}
+        for entity_id, action in may_be_listed_with(self.entity_id, self.action):
+            named = {"entity_id": entity_id, "sequence": FIRST, "action": action}
             yield self.model_copy(update={**named, "is_assumed": True})
 
 
@@ -138,8 +138,8 @@ class AuditRepository:
     ) -> Iterator[AuditEntry]:
         """Index entries between two times and before a place, merged over buckets, newest first.
 
-        The index may lag some seconds. Where a posting may be listed with its transaction, its
-        entry is assumed; `get_many` drops it if that is not so.
+        The index may lag some seconds. Where a row may be listed with another, its entry is
+        assumed; `get_many` drops it if that is not so.
         """
         start, end = times
         if before is not None:
@@ -149,7 +149,7 @@ class AuditRepository:
         key = AuditRow.table_schema.index(index).partition_key.name
         readers = [
             in_order_of_place(
-                _with_postings(
+                _with_assumed(
                     self._store.query(
                         AuditRow,
                         AuditEntry,
@@ -197,7 +197,7 @@ class AuditRepository:
             return []
 
 
-def _with_postings(entries: Iterator[AuditEntry], index: str) -> Iterator[AuditEntry]:
+def _with_assumed(entries: Iterator[AuditEntry], index: str) -> Iterator[AuditEntry]:
     if index not in SHARED_INDEXES:
         return entries
     return (each for entry in entries for each in entry.together())

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from runtime.alerts.models import AlertFacts, AlertType, Detail, Window
 from runtime.audit.actions import OUT_OF_BAND_ACTION, REBUILT, action_of
 from runtime.audit.chain import FIRST, cause_of_record, sealed
-from runtime.audit.listing import is_listed_with_transaction
+from runtime.audit.listing import is_listed_with_another
 from runtime.audit.models import ACTION_BUCKETS, USER_BUCKETS, AuditRow, EntityType
 from runtime.core.errors import NotFound
 from runtime.core.fields import PLATFORM, Timestamp
@@ -197,7 +197,7 @@ class AuditRows:
         changes = tuple(each for each in changed_attributes(old, new) if each not in said_already)
         # A row that changed owner is listed for the previous owner.
         owner = text_of(step.old or known, "merchant_id") or PLATFORM
-        is_listed = not is_listed_with_transaction(step.action, step.old, new)
+        is_listed = not is_listed_with_another(step.action, step.old, new)
         return sealed(
             AuditRow(
                 entity_id=change.entity_id,

@@ -1,15 +1,14 @@
-"""Rows of postings are listed with those of their transactions, and all others by themselves."""
+"""Rows that were stored with a payment's or a transaction's are listed with it, others alone."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from runtime.audit.models import AuditRow
 from runtime.core.timestamps import to_timestamp
 from runtime.ledger.transfers.models import Leg, Transfer
+from runtime.payments.models import Payment
 from runtime.payments.transaction_models import Transaction
 from tests.integration.audit.test_queries import (
     as_merchant,
@@ -64,6 +63,21 @@ def charged(platform: Platform, **more: Any) -> Transaction:
     return Transaction(**stamped(platform, **values))
 
 
+def paid(platform: Platform, transaction: Transaction, status: str, **more: Any) -> Any:
+    """The payment of a charge, before and after its answer."""
+    values = stamped(platform, **more)
+    begun = Payment(
+        **values,
+        id=transaction.payment_id,
+        processor="sandbox",
+        payment_method="tok_approved",
+        idempotency_scope="s",
+        status="processing",
+    )
+    answered = {"status": status, "cause": transaction.id, "updated_at": transaction.updated_at}
+    return begun, next_version(begun, changed_by=transaction.changed_by, **answered)
+
+
 def recorded(platform: Platform, *steps: tuple[Any, Any]) -> list[AuditRow]:
     """The audit rows of changes, each a row before and after."""
     project = audit_projection(platform)
@@ -81,32 +95,74 @@ def refund(platform: Platform, payment: str) -> tuple[Transaction, Transaction]:
     return pending, done
 
 
-def test_a_posting_is_listed_by_user_and_merchant_without_entries_of_its_own(
+def unlisted(rows: list[AuditRow]) -> set[str]:
+    """Entities of the rows without entries of a user and a merchant."""
+    without = {row.entity_id for row in rows if row.user_bucket is None}
+    assert without == {row.entity_id for row in rows if row.merchant_bucket is None}
+    return without
+
+
+def must_be_listed(platform: Platform, rows: list[AuditRow]) -> None:
+    """By user, and by each action, for the merchant and for an operator, whatever the limit."""
+    for call in (as_merchant(platform, MERCHANT), as_operator(platform)):
+        for limit in (1, 2, 3, 50):
+            found = reported(listed(platform, call, user_id=CLIENT, limit=limit))
+            assert found == newest_first(rows)
+        for action in {row.action for row in rows}:
+            found = reported(listed(platform, call, action=action, limit=2))
+            assert found == newest_first([row for row in rows if row.action == action])
+
+
+def test_what_is_stored_with_a_payment_or_transaction_is_listed_with_it(
     either_world: Platform,
 ) -> None:
     platform = either_world
     sale = charged(platform)
     sold = posted(platform, sale)
+    begun, succeeded = paid(platform, sale, "succeeded")
     platform.clock.advance(1)
-    begun, done = refund(platform, sale.payment_id)
+    pending, done = refund(platform, sale.payment_id)
     back = posted(platform, done)
     rows = recorded(
-        platform, (None, sold), (None, sale), (None, begun), (begun, done), (None, back)
+        platform,
+        *((None, sold), (None, sale), (None, begun), (begun, succeeded)),
+        *((None, pending), (pending, done), (None, back)),
     )
-    without = {row.entity_id for row in rows if row.user_bucket is None}
-    assert without == {sold.id, back.id}
-    assert without == {row.entity_id for row in rows if row.merchant_bucket is None}
-    everything = newest_first(rows)
-    mine, operator = as_merchant(platform, MERCHANT), as_operator(platform)
-    for limit in (1, 2, 3, 50):
-        assert reported(listed(platform, operator, user_id=CLIENT, limit=limit)) == everything
-        assert reported(listed(platform, mine, user_id=CLIENT, limit=limit)) == everything
-    postings = newest_first([row for row in rows if row.action == "transfer_processed"])
-    for call in (mine, operator):
-        found = reported(listed(platform, call, action="transfer_processed", limit=1))
-        assert found == postings
-        captures = reported(listed(platform, call, action="capture_succeeded"))
-        assert captures == newest_first([row for row in rows if row.entity_id == sale.id])
+    assert unlisted(rows) == {sale.id, sold.id, back.id}
+    must_be_listed(platform, rows)
+
+
+def test_an_authorization_is_listed_with_its_payment_and_a_failed_charge_by_itself(
+    platform: Platform,
+) -> None:
+    held = charged(platform, type="authorization")
+    begun, authorized = paid(platform, held, "requires_capture")
+    failed = charged(platform, status="failed")
+    tried, refused = paid(platform, failed, "failed")
+    rows = recorded(
+        platform,
+        *((None, held), (None, begun), (begun, authorized)),
+        *((None, failed), (None, tried), (tried, refused)),
+    )
+    assert unlisted(rows) == {held.id}
+    must_be_listed(platform, rows)
+
+
+def test_the_rebuilt_row_of_a_payment_lists_its_charge(platform: Platform) -> None:
+    sale = charged(platform)
+    begun, succeeded = paid(platform, sale, "succeeded")
+    later = next_version(succeeded, changed_by=CLIENT, description="new")
+    rows = recorded(
+        platform,
+        *((None, posted(platform, sale)), (None, sale)),
+        *((None, begun), (succeeded, later)),  # the record of the answer was lost
+    )
+    assert [row.action for row in rows if row.entity_id == begun.id] == [
+        "payment_created",
+        "rebuilt",
+        "payment_updated",
+    ]
+    must_be_listed(platform, rows)
 
 
 def test_a_posting_of_another_kind_has_entries_of_its_own(platform: Platform) -> None:
@@ -117,29 +173,28 @@ def test_a_posting_of_another_kind_has_entries_of_its_own(platform: Platform) ->
         posted(platform, sale, cause=sale.id.replace("txn_", "trf_"), payment_id=None),
     ]
     rows = recorded(platform, *((None, each) for each in others))
-    assert [row.entity_id for row in rows if row.user_bucket is None] == []
-    mine = as_merchant(platform, MERCHANT)
-    assert reported(listed(platform, mine, user_id=CLIENT)) == newest_first(rows)
+    assert unlisted(rows) == set()
+    must_be_listed(platform, rows)
 
 
-@pytest.mark.parametrize("status", ["failed", "pending", "succeeded"])
-def test_a_transaction_without_a_posting_lists_only_itself(platform: Platform, status: str) -> None:
-    sale = charged(platform, status=status)
+def test_a_row_of_another_time_is_not_listed_with_a_payment(platform: Platform) -> None:
+    sale = charged(platform)
+    begun, succeeded = paid(platform, sale, "succeeded")
     at = to_timestamp(platform.clock() + timedelta(seconds=1))
-    later = posted(platform, sale, updated_at=at)  # of another time: not the posting of this commit
-    rows = recorded(platform, (None, sale), (None, later))
-    own = [row for row in rows if row.entity_id == sale.id]
+    other = posted(platform, sale, updated_at=at)
+    rows = recorded(platform, (None, sale), (None, begun), (begun, succeeded), (None, other))
     mine = as_merchant(platform, MERCHANT)
-    assert reported(listed(platform, mine, user_id=CLIENT)) == newest_first(own)
+    listed_rows = [row for row in rows if row.entity_id != other.id]
+    assert reported(listed(platform, mine, user_id=CLIENT)) == newest_first(listed_rows)
 
 
 def test_a_row_that_was_stored_with_entries_is_listed_once(platform: Platform) -> None:
     sale = charged(platform)
-    rows = recorded(platform, (None, sale), (None, posted(platform, sale)))
-    (posting,) = [row for row in rows if row.user_bucket is None]
+    begun, succeeded = paid(platform, sale, "succeeded")
+    changes = [(None, sale), (None, begun), (begun, succeeded), (None, posted(platform, sale))]
+    rows = recorded(platform, *changes)
     buckets = {"user_bucket": f"{CLIENT}#000", "merchant_bucket": f"{MERCHANT}#000"}
-    platform.put(posting.model_copy(update=buckets))
-    mine = as_merchant(platform, MERCHANT)
-    for limit in (1, 50):
-        found = reported(listed(platform, mine, user_id=CLIENT, limit=limit))
-        assert found == newest_first(rows)
+    for row in rows:
+        if row.user_bucket is None:
+            platform.put(row.model_copy(update=buckets))
+    must_be_listed(platform, rows)

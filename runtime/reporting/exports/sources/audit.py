@@ -43,7 +43,7 @@ class AuditSource:
             matches=lambda entry: is_wanted(entry, query),
         ):
             rows = self._reads.audit.get_many(each.entries, whose.scope)
-            yield self._chunk(rows, each.position)
+            yield self._chunk([row for row in rows if is_wanted(row, query)], each.position)
 
     def _of_entity(
         self, entity_id: str, times: tuple[Timestamp, Timestamp], position: str | None
