@@ -170,6 +170,12 @@ class Templates:
         text = ACCOUNT_ROW.sub(self._shard, text)
         return _ULID.sub(self._placeholder, text)
 
+    def of_read(self, text: str) -> str:
+        """The template of a key that is read: every request reads all balance shards."""
+        for identifier, placeholder in self.known.items():
+            text = text.replace(identifier, placeholder)
+        return _ULID.sub(self._placeholder, text)
+
     def key(self, table: str, attribute: str, item: Item) -> Key:
         """The template of an item's partition key. Raises KeyRuleDiffers."""
         value = item[attribute]["S"]

@@ -101,6 +101,9 @@ MERCHANT_CACHE_SECONDS: Final[int] = ProcessSettings.model_fields["merchant_cach
 
 # -------------------------------------------------------------------- times
 
+POLL_SECONDS: Final = 0.25
+"""How long records wait for Lambda at a stream: it polls each shard four times a second. Lambda
+Developer Guide, "Using Lambda with Amazon DynamoDB", "Polling and batching streams"."""
 CALL_SECONDS: Final = 0.005
 """Wait for one call of DynamoDB from Lambda. Assumed: single-digit milliseconds, as AWS says."""
 CALL_CPU_SECONDS: Final = 0.0005

@@ -1,7 +1,8 @@
 """What the projector does with batches of change records, and how far it keeps up.
 
 A batch writes one balance shard of each account for up to 99 of its records, and the totals of each
-merchant once. How large batches are follows from how fast records come and how long a batch takes.
+merchant once. How large batches are follows from how fast records come, how often Lambda asks for
+them, and how long a batch takes.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ from benchmarks.capacity.keys import Ids
 from benchmarks.capacity.limits import (
     CALL_CPU_SECONDS,
     CALL_SECONDS,
+    CONFLICTS_TOLERATED,
     FULL_PROCESSOR_MB,
     LEAST_PARTITIONS,
     PARTITION_WRITE_UNITS,
+    POLL_SECONDS,
     PROJECT_MEMORY_MB,
     StageSettings,
+    conflicts,
 )
 from benchmarks.capacity.load import Population, Usage
 from runtime.audit.projection.projection import PARALLEL_ENTITIES
 from runtime.dynamodb.index_shards import all_buckets
+from runtime.ledger.accounts.models import FIRST_CREDIT_SHARDS
 from runtime.ledger.hot_accounts.projection import PARALLEL_COMMITS
 from runtime.ledger.hot_accounts.repository import MAX_SHARD_CREDITS
-from runtime.ledger.hot_accounts.rules import credit_shards
+from runtime.ledger.hot_accounts.rules import MAX_CREDIT_SHARDS, credit_shards
 from simulation.platform.sources import BATCH_RECORDS
 
 CALLS_PER_SHARD: Final = 2
@@ -150,7 +155,7 @@ def _at_rest(
     groups: Callable[[float], float],
     stage: StageSettings,
 ) -> Stream:
-    """Batches grow until one takes as long as the next one takes to arrive, or to wait for."""
+    """Batches have what arrives while Lambda waits: for the window, a poll, or the last batch."""
     calls_per_record = calls / records if records else 0.0
     warm = stage.warm_write_units.get(table, 0.0)
     shards = max(LEAST_PARTITIONS, ceil(max(units, warm) / PARTITION_WRITE_UNITS))
@@ -165,7 +170,8 @@ def _at_rest(
 
     batch, window = 1.0, stage.window_seconds.get(table, 0)
     for _ in range(_ROUNDS):
-        batch = min(float(BATCH_RECORDS), max(1.0, lane * seconds(batch), lane * window))
+        waited = max(seconds(batch), window, POLL_SECONDS)
+        batch = min(float(BATCH_RECORDS), max(1.0, lane * waited))
     fastest = BATCH_RECORDS / seconds(BATCH_RECORDS) if records else inf
     parallel = stage.parallel(table)
     return Stream(table, records, shards, parallel, batch, seconds(batch), fastest)
@@ -199,8 +205,9 @@ def add_shards(
             account = Ids((), merchant).fill(template)
             if account not in credits_.by_account:
                 continue
-            shards = credit_shards()
-            rate = batches * credits_.commits(account, batch) / len(shards)
+            commits = batches * credits_.commits(account, batch)
+            shards = credit_shards(grown_shards(commits))
+            rate = commits / len(shards)
             for shard in shards:
                 ids = Ids((), merchant, credit=shard)
                 updates += rate
@@ -209,6 +216,20 @@ def add_shards(
                     item = None if touch.item is None else ids.fill(touch.item)
                     usage.add(locking, touch.key.of(ids), item, rate)
     return updates
+
+
+def grown_shards(commits: float) -> int:
+    """Credit shards of an account with so many commits a second: it doubles them while they meet.
+
+    The model stops at half of the conflicts that are tolerated.
+    """
+    number = FIRST_CREDIT_SHARDS
+    while (
+        number < MAX_CREDIT_SHARDS
+        and conflicts(LOCKS_PER_SHARD * commits / number) > CONFLICTS_TOLERATED / 2
+    ):
+        number *= 2
+    return number
 
 
 def add_totals(

@@ -17,7 +17,6 @@ from botocore.exceptions import ClientError
 from runtime.core.outside import Outside
 from runtime.dynamodb.capacity import Consistency, Item, TableLayout, item_size, read_units
 from runtime.dynamodb.table_schema import TableSchema
-from runtime.ledger.hot_accounts.rules import shards_of
 from runtime.tables import ALL_TABLES
 from simulation.dynamodb import InMemoryDynamoDB
 from simulation.environments import Environment
@@ -218,12 +217,8 @@ class _RecordedClient:
         if index is not None:
             entry_of = TableLayout.of(_SCHEMAS[table]).index(index).entry
             rows = [entry for entry in map(entry_of, rows) if entry is not None]
-        if table == "accounts":
-            rows = [row for row in rows if row["id"]["S"] == partition]
         sizes = [item_size(row) for row in rows]
         most: int = request["Limit"]
-        if table == "accounts":
-            most = min(most, 1 + len(shards_of(partition)))
         return read_units(most * sum(sizes) // max(len(sizes), 1), _consistency(request))
 
     def scan(self, **request: Any) -> Any:

@@ -30,8 +30,8 @@ class AuditedTables:
 
     def item(self, model: type[Row], entity_id: str) -> Item | None:
         """The audited item as an entity, if the entity belongs to this table."""
-        identifier, _, shard = entity_id.partition("#")
-        key: dict[str, str | int] = {"id": identifier}
+        _, _, shard = entity_id.partition("#")
+        key: dict[str, str | int] = {"id": entity_id}
         if len(TableSchema.of(model).key_names) > 1:
             key["shard"] = shard or PROFILE_SHARD
         elif shard:

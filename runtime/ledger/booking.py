@@ -10,7 +10,7 @@ from runtime.core.change_context import ChangeContext
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.expressions import Update, Write, absent, put, update
 from runtime.dynamodb.index_shards import bucket_for
-from runtime.ledger.accounts.models import Account, Posting
+from runtime.ledger.accounts.models import Account, Posting, row_key
 from runtime.ledger.hot_accounts.rules import accounts_of_fact
 from runtime.ledger.rules import chart_account, final_legs, net_by_account
 from runtime.ledger.transfers.models import Leg, Transfer, TransferStatus
@@ -87,7 +87,7 @@ def _debit(transfer: Transfer, account_id: str, net: int) -> Update:
     assert net < 0, f"{transfer.id} changes {account_id} by {net}"
     assert transfer.debit_shard is not None, f"{transfer.id} has no debit shard"
     return (
-        update(Account, {"id": account_id, "shard": transfer.debit_shard})
+        update(Account, row_key(account_id, transfer.debit_shard))
         .count(balance=net, version=1)
         .begin_with(
             merchant_id=chart.merchant_id,

@@ -12,7 +12,6 @@ from runtime.customers.repository import unlocked
 from runtime.dynamodb.expressions import (
     Check,
     Condition,
-    Key,
     Update,
     absent,
     any_of,
@@ -22,7 +21,7 @@ from runtime.dynamodb.expressions import (
     one_of,
     update,
 )
-from runtime.ledger.accounts.models import PROFILE_SHARD, Account, AccountStatus, Posting
+from runtime.ledger.accounts.models import Account, AccountStatus, Posting, row_key
 from runtime.ledger.accounts.rules import ORDINARY_TYPES, Terms
 from runtime.ledger.hot_accounts.rules import HotBalance
 from runtime.ledger.rules import Movement
@@ -57,7 +56,7 @@ def begin_movement(
     if version is not None:
         conditions = (*conditions, equals("version", version))
     if movement.is_nothing:
-        return check(Account, account_key(movement.account_id), *conditions)
+        return check(Account, row_key(movement.account_id), *conditions)
     return _moved(movement, operation).when(*conditions)
 
 
@@ -83,7 +82,7 @@ def debit_shard_checks(movement: Movement, seen: HotBalance) -> list[Check]:
     return [
         check(
             Account,
-            {"id": movement.account_id, "shard": shard},
+            row_key(movement.account_id, shard),
             _untouched_or_at_least(seen.debits[shard], balance),
         )
         for shard, balance in least.items()
@@ -98,23 +97,16 @@ def resolve_movement(movement: Movement, operation: Operation) -> Update:
 
 def lock_account(account_id: str, owner: str, until: Timestamp, operation: Operation) -> Update:
     """Lock an immediate account of `owner` unless it is already locked."""
-    return stamped(
-        update(Account, account_key(account_id)).assign(locked_until=until), operation
-    ).when(
+    return stamped(update(Account, row_key(account_id)).assign(locked_until=until), operation).when(
         equals("merchant_id", owner),
         equals("posting", Posting.IMMEDIATE),
         unlocked(operation.at),
     )
 
 
-def account_key(account_id: str) -> Key:
-    """Key of an account's profile and balance."""
-    return {"id": account_id, "shard": PROFILE_SHARD}
-
-
 def _moved(movement: Movement, operation: Operation) -> Update:
     return stamped(
-        update(Account, account_key(movement.account_id)).add(
+        update(Account, row_key(movement.account_id)).add(
             balance=movement.balance,
             held_out=movement.held_out,
             held_in=movement.held_in,

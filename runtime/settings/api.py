@@ -29,9 +29,7 @@ class ProcessSettings(PaymentTiming, frozen=True):
     """The function behind every POST, PATCH and DELETE."""
 
     TABLE_USES: ClassVar[TableUses] = {
-        "accounts": allow(
-            "GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "ConditionCheckItem"
-        ),
+        "accounts": allow("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "ConditionCheckItem"),
         "alerts": allow("PutItem"),
         "api_keys": allow("GetItem", "PutItem", "UpdateItem"),
         "customers": allow("GetItem", "PutItem", "UpdateItem", "ConditionCheckItem"),
@@ -77,7 +75,6 @@ class QuerySettings(Settings, frozen=True):
         "accounts": allow(
             "GetItem",
             "BatchGetItem",
-            "Query",
             query=("customer-index", "number-index", "status-index"),
         ),
         "alerts": allow("BatchGetItem", "PutItem", query=("gsi-everybody", "gsi-merchant")),

@@ -49,7 +49,7 @@ class ProjectSettings(Settings, frozen=True):
     """The function behind the tables' change streams."""
 
     TABLE_USES: ClassVar[TableUses] = {
-        "accounts": allow("GetItem", "PutItem", stream=True),
+        "accounts": allow("GetItem", "PutItem", "UpdateItem", stream=True),
         "alerts": allow("PutItem", stream=True),
         "audit_log": allow("GetItem", "PutItem", "Query"),
         "customers": allow(stream=True),

@@ -76,7 +76,7 @@ class ExportSettings(Settings, frozen=True):
     """The function that writes exports."""
 
     TABLE_USES: ClassVar[TableUses] = {
-        "accounts": allow("GetItem", "Query", query=("status-index",)),
+        "accounts": allow("GetItem", "BatchGetItem", query=("status-index",)),
         "audit_log": allow("BatchGetItem", "Query", query=("gsi-merchant",)),
         "entries": allow("Query"),
         "exports": allow("GetItem", "UpdateItem"),

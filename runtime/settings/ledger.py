@@ -29,7 +29,7 @@ class VerifyLedgerSettings(Settings, frozen=True):
     """
 
     TABLE_USES: ClassVar[TableUses] = {
-        "accounts": allow("BatchGetItem", "Query", "Scan"),
+        "accounts": allow("BatchGetItem", "Scan"),
         "entries": allow("BatchGetItem", "Query", query=("transfer-index",)),
         "payments": allow("BatchGetItem", "Scan"),
         "proofs": allow("BatchGetItem", "GetItem", "PutItem", "Query"),

@@ -11,13 +11,14 @@ from runtime.dynamodb.expressions import Key, equals
 from runtime.dynamodb.index_shards import bucket_key
 from runtime.dynamodb.schema import Row
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, ScanPage, Store, View
-from runtime.ledger.accounts.models import Account
+from runtime.ledger.accounts.models import PROFILE_SHARD, Account, row_key
 from runtime.ledger.entries.models import (
     Entry,
     credit_partition,
     entry_partition,
     shard_sequence,
 )
+from runtime.ledger.hot_accounts.rules import MAX_CREDIT_SHARDS, shards_of
 from runtime.ledger.transfers.models import Leg, Transfer
 from runtime.payments.models import Payment
 from runtime.payments.transaction_models import Transaction
@@ -143,21 +144,24 @@ class VerificationReads:
         )
 
     def rows_of(self, account_id: str) -> list[BalanceRow]:
-        """All rows of one account."""
-        rows = self._store.query(
-            Account,
-            BalanceRow,
-            [equals("id", account_id)],
-            page_size=self._scan_page,
-            consistent=True,
-        )
-        return list(rows)
+        """All rows of one account, row 00 first if it exists."""
+        key = (account_id, PROFILE_SHARD)
+        profile = self.rows([key]).get(key)
+        if profile is not None:
+            return [profile, *self.shards_of(profile)]
+        shards = shards_of(account_id, MAX_CREDIT_SHARDS)
+        return list(self.rows([(account_id, shard) for shard in shards]).values())
+
+    def shards_of(self, profile: BalanceRow) -> list[BalanceRow]:
+        """The balance shards of the account with this row 00."""
+        shards = shards_of(profile.id, profile.credit_shards)
+        return list(self.rows([(profile.id, shard) for shard in shards]).values())
 
     def rows(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], BalanceRow]:
-        """Rows of accounts by (id, shard); those that do not exist are left out."""
-        wanted: list[Key] = [{"id": id_, "shard": shard} for id_, shard in dict.fromkeys(keys)]
+        """Rows of accounts by (account, shard); those that do not exist are left out."""
+        wanted: list[Key] = [row_key(id_, shard) for id_, shard in dict.fromkeys(keys)]
         found = self._in_batches(Account, wanted, BalanceRow)
-        return {(row.id, row.shard): row for row in found}
+        return {(row.account_id, row.shard): row for row in found}
 
     def transfers_by_id(self, ids: Sequence[str]) -> dict[str, TransferFacts]:
         """Transfers by id; those that do not exist are left out."""

@@ -269,7 +269,7 @@ class Work:
     def load_checkpoints(self, rows: Sequence[BalanceRow]) -> None:
         """Read the checkpoints of the rows. A full run uses none."""
         if self.run.since is not None:
-            names = {checkpoint_name(row.id, row.shard) for row in rows}
+            names = {checkpoint_name(row.account_id, row.shard) for row in rows}
             names |= {credits_name(row.id) for row in rows if row.shard == PROFILE_SHARD}
             self._checkpoints = self.deps.checkpoints.load(sorted(names))
 
@@ -278,12 +278,12 @@ class Work:
 
         A row that was changed from outside is read from its first entry.
         """
-        return Reading.of(row, self._checkpoint(entry_partition(row.id, row.shard)))
+        return Reading.of(row, self._checkpoint(entry_partition(row.account_id, row.shard)))
 
     def credits_of(self, profile: BalanceRow) -> CreditReading:
         """A new reading of the credit shards of a hot account, likewise."""
         checkpoint = self._checkpoint(credits_name(profile.id))
-        return CreditReading.of(profile, self.books.rows_of(profile.id), checkpoint)
+        return CreditReading.of(profile, self.books.shards_of(profile), checkpoint)
 
     def _checkpoint(self, name: str) -> Checkpoint | None:
         since, found = self.run.since, self._checkpoints.get(name)

@@ -24,11 +24,13 @@ from simulation.watch.transfers import (
     booked_by,
     is_debit_shard,
     left_to_fold,
+    place_of,
     transfer_faults,
 )
 from simulation.watch.values import Item, number, text
 
 _SWEEP: Final = "swp_"
+_FIRST_SHARDS: Final = 16
 _RECEIVABLE: Final = "acc_receivable_"
 """What the ids of accounts begin with that facts debit, and that have a floor all the same."""
 
@@ -57,6 +59,8 @@ class LedgerRule:
     """The same, by currency."""
     debits_owed: Counter[str] = field(default_factory=Counter)
     """What the change stream has to take from each account yet, as a negative sum."""
+    credit_shards: dict[str, int] = field(default_factory=dict)
+    """How many credit shards the row 00 of each account counts."""
     awaited: dict[tuple[str, str], _Line] = field(default_factory=dict)
     """Entries that the change stream has to write yet, by key."""
 
@@ -87,7 +91,8 @@ class LedgerRule:
         for key, old, new in commit.of("accounts"):
             if is_number_guard(key) or new is None:
                 continue
-            place, change = AccountRow(*key), movement_of(old, new)
+            place, change = place_of(key), movement_of(old, new)
+            self._must_be_counted(place, old, new, commit)
             self.balance[text(new, "currency")] += change.balance
             if text(new, "posting") == "folded":
                 self.total[place.account] += change.balance
@@ -109,6 +114,20 @@ class LedgerRule:
         elif is_debit_shard(place.shard):
             sequence = text(new, "last_operation_id").partition("_")[2]
             self.awaited[partition, sequence] = _Line(change, None)
+
+    def _must_be_counted(
+        self, place: AccountRow, old: Item | None, new: Item, commit: Commit
+    ) -> None:
+        """Readers find a credit shard by the number in row 00, which never falls."""
+        if place.shard == PROFILE:
+            number_now, before = _credit_shards(new), 0 if old is None else _credit_shards(old)
+            self.credit_shards[place.account] = number_now
+            if number_now < before and not commit.by_hand:
+                commit.report("shards", f"{place.account} has {number_now} shards, not {before}")
+        elif place.shard.isdecimal() and not commit.by_hand:
+            most = self.credit_shards.get(place.account, 0)
+            if int(place.shard) > most:
+                commit.report("shards", f"{place} is written, and row 00 counts {most}")
 
     def _must_conserve(self, commit: Commit) -> None:
         for currency, balance in self.balance.items():
@@ -189,6 +208,11 @@ class LedgerRule:
             commit.report("entry", f"{key} is of no version of its account")
         elif found != wanted:
             commit.report("entry", f"{key} says {found}, and the row changed by {wanted}")
+
+
+def _credit_shards(row: Item) -> int:
+    """What row 00 says; 16 without a number."""
+    return number(row, "credit_shards") if "credit_shards" in row else _FIRST_SHARDS
 
 
 def _add(movements: Movements, place: AccountRow, more: Movement) -> None:

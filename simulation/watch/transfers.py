@@ -25,6 +25,11 @@ class AccountRow(NamedTuple):
     shard: str
 
 
+def place_of(key: tuple[str, ...]) -> AccountRow:
+    """The row with this key: the partition key of a shard is the account's id with the shard."""
+    return AccountRow(key[0].removesuffix(f"#{key[1]}"), key[1])
+
+
 class Movement(NamedTuple):
     """What changes in one row of an account, in minor units."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_timestamp
-from runtime.ledger.accounts.models import Account
+from runtime.ledger.accounts.models import Account, row_key
 from runtime.ledger.entries.projection import entry_of
 from runtime.ledger.hot_accounts.repository import HotAccount, ShardCredit, ShardRepository
 from runtime.ledger.rules import net_by_account
@@ -113,7 +113,7 @@ class Bookkeeper:
         shard_rows.credit(target, [item], SETUP, self.platform.clock())
 
     def row(self, name: str, shard: str = "00") -> Account:
-        row = self.platform.store.get(Account, {"id": name, "shard": shard}, Account, UNRESTRICTED)
+        row = self.platform.store.get(Account, row_key(name, shard), Account, UNRESTRICTED)
         assert row is not None
         return row
 

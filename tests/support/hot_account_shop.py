@@ -45,7 +45,7 @@ class Shop:
 
     def rows(self) -> dict[str, int]:
         rows = self.platform.rows(Account)
-        return {row.shard: row.balance for row in rows if row.id == self.receivable}
+        return {row.shard: row.balance for row in rows if row.account_id == self.receivable}
 
     def total(self) -> int:
         return sum(self.rows().values())
@@ -108,7 +108,7 @@ def code(answer: StoredAnswer) -> str | None:
 
 def held(shop: Shop, account_id: str) -> tuple[int, int, int]:
     """(balance of all rows, held_out, held_in) of an account."""
-    rows = [row for row in shop.platform.rows(Account) if row.id == account_id]
+    rows = [row for row in shop.platform.rows(Account) if row.account_id == account_id]
     sums = (sum(getattr(row, name) for row in rows) for name in ("balance", "held_out", "held_in"))
     balance, held_out, held_in = sums
     return balance, held_out, held_in

@@ -9,7 +9,7 @@ from typing import Any, Final
 from runtime.core.fields import Timestamp
 from runtime.core.timestamps import to_datetime, to_timestamp
 from runtime.dynamodb.schema import Row
-from runtime.ledger.accounts.models import PROFILE_SHARD, Account
+from runtime.ledger.accounts.models import Account
 from runtime.ledger.transfers.models import Transfer
 from runtime.payments.models import Payment
 from runtime.payments.transaction_models import Transaction
@@ -79,7 +79,7 @@ class ChangedTables:
 
     def _changes(self, by_hand: Collection[str]) -> Iterator[ArchivedChange]:
         now = {
-            (kind, _entity(row)): row
+            (kind, row["id"]): row
             for kind, model in _AUDITED.items()
             for row in (each.model_dump(mode="json") for each in self.platform.rows(model))
         }
@@ -100,8 +100,3 @@ class ChangedTables:
                 new_values={name: new[name] for name in names if name in new},
             )
         self._rows = now
-
-
-def _entity(row: dict[str, Any]) -> str:
-    shard = row.get("shard") or PROFILE_SHARD
-    return row["id"] if shard == PROFILE_SHARD else f"{row['id']}#{shard}"

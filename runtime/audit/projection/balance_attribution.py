@@ -18,10 +18,14 @@ from runtime.audit.projection.rows import AuditableChange
 from runtime.audit.projection.shard_attribution import ShardAttribution
 from runtime.core.observability import logger
 from runtime.core.scope import UNRESTRICTED, Scope
-from runtime.ledger.accounts.models import PROFILE_SHARD, Posting
-from runtime.ledger.entries.models import entry_partition
+from runtime.ledger.accounts.models import (
+    FIRST_CREDIT_SHARDS,
+    PROFILE_SHARD,
+    Posting,
+    account_of_row,
+)
 from runtime.ledger.entries.repository import EntryRepository
-from runtime.ledger.hot_accounts.rules import is_debit_shard
+from runtime.ledger.hot_accounts.rules import is_debit_shard, shards_of
 from runtime.ledger.rules import CONSOLIDATION_PREFIX, TRANSFER_PREFIX, postings
 from runtime.ledger.transfers.models import Transfer
 from runtime.ledger.transfers.repository import TransferRepository
@@ -72,15 +76,16 @@ class BalanceAttribution:
         if len(cause) > MAX_CAUSE or not all(_is_folded(image) for image in images):
             return 0
         account, shard = _account(change), _shard(change)
+        credits_ = number_of(change.record.new or {}, "credit_shards") or FIRST_CREDIT_SHARDS
+        shards = shards_of(account, credits_) if shard == PROFILE_SHARD else (shard,)
         try:
-            taken = self.entries.of_consolidation(account, cause)
+            taken = self.entries.of_consolidation(account, shards, cause)
         except ValidationError:
             logger.warning("an entry cannot be read", account=account, operation=cause)
             return None
         if shard == PROFILE_SHARD:
             return -sum(entry.amount for entry in taken)
-        own = entry_partition(account, shard)  # a debit shard's: credit shards have no delta
-        return sum(entry.amount for entry in taken if entry.account_shard == own)
+        return sum(entry.amount for entry in taken)
 
     def _read(self, causes: Sequence[str], get: ReadTransfers) -> dict[str, Transfer]:
         """The transfers among the causes that exist and can be read."""
@@ -145,7 +150,7 @@ def _cause(change: AuditableChange) -> str:
 
 
 def _account(change: AuditableChange) -> str:
-    return text_of(change.record.new or {}, "id")
+    return account_of_row(text_of(change.record.new or {}, "id"), _shard(change))
 
 
 def _shard(change: AuditableChange) -> str:

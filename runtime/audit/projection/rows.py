@@ -20,7 +20,7 @@ from runtime.core.timestamps import is_timestamp, to_datetime, to_timestamp
 from runtime.customers.models import Customer
 from runtime.dynamodb.index_shards import bucket_for
 from runtime.dynamodb.schema import Row
-from runtime.ledger.accounts.models import PROFILE_SHARD, Account
+from runtime.ledger.accounts.models import Account
 from runtime.ledger.transfers.models import Transfer
 from runtime.merchants.models import Merchant
 from runtime.payments.models import Payment
@@ -49,9 +49,8 @@ _KEYS: Final = frozenset({"id", "shard"})
 
 
 def entity_of(image: Image) -> str:
-    """Entity id in the audit log: the item's id, and for a balance shard the shard as well."""
-    entity, shard = text_of(image, "id"), text_of(image, "shard")
-    return entity if shard in ("", PROFILE_SHARD) else f"{entity}#{shard}"
+    """Entity id in the audit log: the item's id, which names the shard of a balance shard."""
+    return text_of(image, "id")
 
 
 def _hidden_of(model: type[Row]) -> frozenset[str]:

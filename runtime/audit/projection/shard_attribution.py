@@ -17,7 +17,7 @@ from runtime.audit.models import EntityType
 from runtime.audit.projection.rows import AuditableChange
 from runtime.core.observability import logger
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS
-from runtime.ledger.accounts.models import PROFILE_SHARD
+from runtime.ledger.accounts.models import PROFILE_SHARD, account_of_row, row_id
 from runtime.ledger.entries.models import (
     Entry,
     EntryPlace,
@@ -112,7 +112,8 @@ def _is_explained(change: AuditableChange, found: Mapping[EntryPlace, Entry]) ->
 
 def _place(change: AuditableChange) -> EntryPlace | None:
     """Where the entry of the last operation is; None if the ids cannot be those of a posting."""
-    account, cause = _new(change, "id"), _new(change, "cause")
+    account = account_of_row(_new(change, "id"), _new(change, "shard"))
+    cause = _new(change, "cause")
     operation = _new(change, "last_operation_id")
     if max(map(len, (account, cause, operation))) > MAX_ID or not shard_sequence(operation):
         return None
@@ -128,8 +129,10 @@ def _shape_fault(change: AuditableChange) -> str | None:
     old, new = change.record.old or {}, change.record.new or {}
     shard, is_new = text_of(new, "shard"), change.record.old is None
     may = _POSTED | _PROFILE if is_new else _POSTED
-    if not (is_credit_shard(shard) or is_debit_shard(shard)):
-        return f"accounts have no shard {shard!r}"
+    known = is_credit_shard(shard) or is_debit_shard(shard)
+    row = text_of(new, "id")
+    if not known or row != row_id(account_of_row(row, shard), shard):
+        return f"{row} has no shard {shard!r}"
     others = [
         name
         for name in changed_attributes(old, new)

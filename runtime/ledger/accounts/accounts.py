@@ -14,7 +14,7 @@ from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import ClaimReader, create_once
 from runtime.ledger.accounts.api import AccountAnswer, AccountRequest
-from runtime.ledger.accounts.models import PROFILE_SHARD, Account, AccountStatus, Posting
+from runtime.ledger.accounts.models import Account, AccountStatus, Posting
 from runtime.ledger.accounts.repository import AccountRepository
 from runtime.ledger.hot_accounts.repository import ShardRepository
 from runtime.ledger.rules import opening_account
@@ -72,7 +72,7 @@ def whole_account(row: Account, shard_rows: ShardRepository) -> AccountAnswer:
     """The public shape of an account, from its row 00 and the shards of a hot account."""
     if row.posting is not Posting.FOLDED:
         return account_answer(row)
-    shards = [each for each in shard_rows.rows_of(row.id) if each.shard != PROFILE_SHARD]
+    shards = shard_rows.shards_of(row)
     sharded = sum(each.balance for each in shards)
     whole = row.model_copy(
         update={"balance": row.balance + sharded, "spendable": row.spendable + sharded}

@@ -220,7 +220,7 @@ class _Adding:
         """The shard's balance at that time. Raises InvalidValue, Unavailable."""
         if self._is_unchanged_since(row):
             return row.balance
-        partition = entry_partition(row.id, row.shard)
+        partition = entry_partition(self._account_id, row.shard)
         shards = _Shards(row.balance, {None: row.version}, (partition,))
         return self._sum(shards, backwards=self._is_complete(row))
 
@@ -265,7 +265,7 @@ class _Adding:
         """Whether every change of the balance has its entry. Entries of debits arrive later."""
         if row.last_operation_id is None:
             return True
-        return self._entries.has_operation(row.id, row.shard, row.last_operation_id)
+        return self._entries.has_operation(self._account_id, row.shard, row.last_operation_id)
 
     def _some(self, lines: Iterator[EntryLine], *, backwards: bool) -> list[EntryLine]:
         taken = list(islice(lines, ADDED_PAGE))

@@ -1,14 +1,16 @@
 """Accounts and their balances."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from runtime.core.fields import SignedMinorUnits, Timestamp
 from runtime.dynamodb.record import Record
-from runtime.dynamodb.schema import Row, partition, sort
+from runtime.dynamodb.schema import Row, UnlessDefault, partition, sort
 
 PROFILE_SHARD = "00"
 """Sort key of the row with the profile and the balance. A hot account has further rows."""
+FIRST_CREDIT_SHARDS: Final = 16
+"""Credit shards of a new hot account."""
 
 
 class AccountType(StrEnum):
@@ -42,8 +44,10 @@ class Posting(StrEnum):
 class Account(Record, table="accounts", stream=True, frozen=True):
     """An account's profile and balance (shard `00`), or one of a hot account's balance shards.
 
-    The change stream raises credit shards (`01` to `16`). Refunds, chargebacks and settlement lines
-    lower debit shards (`d00` to `d63`). The account's balance is the sum of its rows.
+    The `id` of a balance shard is the account's id with the shard, such as `acc_x#07`: all shards
+    of a hot account would be too much for one partition key. The change stream raises credit shards
+    (`01` to `credit_shards` of row `00`, which only grows). Refunds, chargebacks and settlement
+    lines lower debit shards (`d00` to `d63`). The account's balance is the sum of its rows.
     `spendable` = balance - held_out + credit_limit is stored because a DynamoDB condition cannot do
     arithmetic.
     """
@@ -63,7 +67,28 @@ class Account(Record, table="accounts", stream=True, frozen=True):
     held_in: SignedMinorUnits = 0
     credit_limit: SignedMinorUnits = 0
     spendable: SignedMinorUnits = 0
+    credit_shards: Annotated[int, UnlessDefault()] = FIRST_CREDIT_SHARDS
     last_operation_id: str | None = None
+
+    @property
+    def account_id(self) -> str:
+        """The account's id, also on a balance shard."""
+        return account_of_row(self.id, self.shard)
+
+
+def row_id(account_id: str, shard: str) -> str:
+    """Partition key of a row of an account: of a balance shard it is `acc_x#07`."""
+    return account_id if shard == PROFILE_SHARD else f"{account_id}#{shard}"
+
+
+def row_key(account_id: str, shard: str = PROFILE_SHARD) -> dict[str, str | int]:
+    """Key of a row of an account."""
+    return {"id": row_id(account_id, shard), "shard": shard}
+
+
+def account_of_row(row: str, shard: str) -> str:
+    """The account's id, from a row's partition key and shard."""
+    return row.removesuffix(f"#{shard}")
 
 
 class AccountNumberGuard(Row, frozen=True):

@@ -28,7 +28,6 @@ from runtime.ledger.accounts.repository import AccountRepository
 from runtime.ledger.entries.models import Entry
 from runtime.ledger.entries.repository import EntryRepository
 from runtime.ledger.hot_accounts.repository import ShardRepository
-from runtime.ledger.hot_accounts.rules import is_debit_shard
 from runtime.ledger.rules import is_consolidation, is_receivable, operation_time
 from runtime.merchants.profiles import MerchantProfiles
 
@@ -130,8 +129,8 @@ def entries_of(
     if row.posting is not Posting.FOLDED:
         return reads.entries.of_row(row.id, before_sequence=position, page_size=STATEMENT_PAGE)
     # A shard exists before its first entry, and most accounts have few debit shards.
-    rows = reads.shard_rows.rows_of(row.id) if is_receivable(row.id) else []
-    debited = [each.shard for each in rows if is_debit_shard(each.shard)]
+    rows = reads.shard_rows.debit_shards_of(row.id) if is_receivable(row.id) else []
+    debited = [each.shard for each in rows]
     return reads.entries.of_hot_account(
         row.id, debited, before_operation=position, page_size=page_size
     )

@@ -12,12 +12,17 @@ from runtime.customers.models import Customer
 from runtime.customers.repository import customer_of
 from runtime.dynamodb.codec import Item
 from runtime.dynamodb.errors import TransactionRefused
-from runtime.dynamodb.expressions import Condition, Key, Write, absent, change, check, equals, put
+from runtime.dynamodb.expressions import Condition, Write, absent, change, check, equals, put
 from runtime.dynamodb.expressions import below as older_than
 from runtime.dynamodb.store import Store
 from runtime.idempotency.idempotent_create import create_once
 from runtime.idempotency.models import IdempotencyRecord
-from runtime.ledger.accounts.models import PROFILE_SHARD, Account, AccountNumberGuard, AccountType
+from runtime.ledger.accounts.models import (
+    Account,
+    AccountNumberGuard,
+    AccountType,
+    row_key,
+)
 from runtime.ledger.transfers.models import Transfer
 
 
@@ -93,13 +98,15 @@ class AccountRepository:
 
     def get(self, account_id: str, scope: Scope) -> Account | None:
         """Row 00 of an account, strongly consistent."""
-        return self._store.get(Account, _key(account_id), Account, scope)
+        return self._store.get(Account, row_key(account_id), Account, scope)
 
     def get_many(self, account_ids: Sequence[str], scope: Scope) -> list[Account]:
         """The accounts that exist, in the given order; at most MAX_TRANSACTION_ITEMS ids."""
         if not account_ids:
             return []
-        return self._store.get_many(Account, [_key(each) for each in account_ids], Account, scope)
+        return self._store.get_many(
+            Account, [row_key(each) for each in account_ids], Account, scope
+        )
 
     def of_customer(
         self, customer_id: str, *, after_id: str | None, page_size: int
@@ -117,13 +124,13 @@ class AccountRepository:
 
     def of_owners_number(self, owner: str, number: str) -> str | None:
         """Id of the owner's account with this number, strongly consistent (read by its guard)."""
-        key = _key(AccountNumberGuard.key_of(owner, number))
+        key = row_key(AccountNumberGuard.key_of(owner, number))
         guard = self._store.get(Account, key, AccountNumberGuard, UNRESTRICTED)
         return None if guard is None else guard.guards
 
     def of_number(self, number: str, start_after: str | None, page_size: int) -> Iterator[str]:
         """Ids of all owners' accounts with this number, in a stable but arbitrary order."""
-        start = None if start_after is None else {"account_number": number, **_key(start_after)}
+        start = None if start_after is None else {"account_number": number, **row_key(start_after)}
         entries = self._store.query(
             Account,
             AccountEntry,
@@ -139,7 +146,7 @@ class AccountRepository:
     ) -> Iterator[str]:
         """Ids of accounts in one status bucket and type, in a stable but arbitrary order."""
         key = {"status_bucket": bucket, "account_type": account_type.value}
-        start = None if start_after is None else {**key, **_key(start_after)}
+        start = None if start_after is None else {**key, **row_key(start_after)}
         entries = self._store.query(
             Account,
             AccountEntry,
@@ -149,7 +156,3 @@ class AccountRepository:
             page_size=page_size,
         )
         return (entry.id for entry in entries)
-
-
-def _key(account_id: str) -> Key:
-    return {"id": account_id, "shard": PROFILE_SHARD}

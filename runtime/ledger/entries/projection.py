@@ -58,11 +58,11 @@ def entry_of(old: Account | None, new: Account) -> Entry:
     exact = new.shard == PROFILE_SHARD
     operation_id = new.last_operation_id or ""
     return Entry(
-        account_shard=entry_partition(new.id, new.shard),
+        account_shard=entry_partition(new.account_id, new.shard),
         sequence=version_sequence(new.version) if exact else shard_sequence(operation_id),
         transfer_id=new.cause if new.cause.startswith(_OPERATIONS) else None,
         operation_id=operation_id,
-        account_id=new.id,
+        account_id=new.account_id,
         amount=new.balance - before[0],
         held_out=new.held_out - before[1],
         held_in=new.held_in - before[2],

@@ -24,7 +24,6 @@ from runtime.ledger.entries.models import (
     entry_partition,
     shard_sequence,
 )
-from runtime.ledger.hot_accounts.rules import shards_of
 from runtime.ledger.rules import operation_time
 
 LONGEST_COMMIT: Final = timedelta(minutes=1)
@@ -143,16 +142,16 @@ class EntryRepository:
             return self._settled(keys)
         return self._store.get_many(Entry, keys, Entry, UNRESTRICTED)
 
-    def of_consolidation(self, account_id: str, operation_id: str) -> list[Entry]:
-        """Entries of a consolidation in the account's shards, consistent with earlier commits.
+    def of_consolidation(
+        self, account_id: str, shards: Sequence[str], operation_id: str
+    ) -> list[Entry]:
+        """Entries of a consolidation in some of the account's shards, consistent with its commit.
 
         Raises ValidationError if an entry was edited and is invalid.
         """
         if not shard_sequence(operation_id):
             return []
-        places = [
-            consolidation_key(account_id, each, operation_id) for each in shards_of(account_id)
-        ]
+        places = [consolidation_key(account_id, each, operation_id) for each in shards]
         keys = [{"account_shard": partition, "sequence": each} for partition, each in places]
         entries = [
             entry

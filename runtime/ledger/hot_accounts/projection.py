@@ -20,12 +20,18 @@ from runtime.ledger.hot_accounts.repository import (
     ShardCredit,
     ShardRepository,
 )
+from runtime.ledger.hot_accounts.rules import MAX_CREDIT_SHARDS
 from runtime.ledger.rules import chart_account, final_legs, net_by_account
 from runtime.ledger.transfers.models import Transfer, TransferStatus
 from runtime.streams.records import Change, Failed, Parking, park_record
 
 CREDITED_BY = "system:project"
 MAX_TARGETS_REMEMBERED = 10_000
+TARGET_SECONDS = 60.0
+"""How long the number of an account's credit shards is remembered; an earlier number is valid."""
+BUSY_SHARDS = 3
+"""Credit shards in a row that other writers changed meanwhile: the account gets more of them. If a
+tenth of the attempts meet another writer, a thousandth of the commits do so three times."""
 PARALLEL_COMMITS = 8
 """Commits at once: they lock different rows, and the Lambda has little CPU."""
 
@@ -69,7 +75,7 @@ class ShardProjection:
     _targets: Cache[str, HotAccount] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._targets = Cache(MAX_TARGETS_REMEMBERED, self.outside)
+        self._targets = Cache(MAX_TARGETS_REMEMBERED, self.outside, seconds=TARGET_SECONDS)
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
         """Add the batch's credits to their accounts, as many as possible in each commit."""
@@ -115,7 +121,10 @@ class ShardProjection:
         )
         target = self._target(group.account_id, transfer, context, now)
         credits_ = [member.credit for member in group.members if member.credit is not None]
-        self.shard_rows.credit(target, credits_, context, now)
+        busy = self.shard_rows.credit(target, credits_, context, now)
+        if busy >= BUSY_SHARDS and target.credit_shards < MAX_CREDIT_SHARDS:
+            self.shard_rows.grow(target, context, now)
+            self._targets.forget(lambda account_id: account_id == target.account_id)
 
     def _target(
         self, account_id: str, transfer: Transfer, context: ChangeContext, now: datetime
@@ -123,16 +132,14 @@ class ShardProjection:
         known = self._targets.get(account_id)
         if known is not None:
             return known
-        chart = chart_account(account_id, transfer.merchant_id, transfer.currency)
-        if chart is not None:
-            self.shard_rows.ensure_profile(chart, context, now)
-            target = HotAccount(chart.id, chart.merchant_id, chart.account_type, chart.currency)
-        else:
-            row = self.accounts.get(account_id, UNRESTRICTED)
-            if row is None:
+        row = self.accounts.get(account_id, UNRESTRICTED)
+        if row is None:
+            chart = chart_account(account_id, transfer.merchant_id, transfer.currency)
+            if chart is None:
                 raise NotFound(f"Transfer {transfer.id} names the unknown account {account_id}")
-            target = HotAccount(row.id, row.merchant_id, row.account_type, row.currency)
-        return self._targets.keep(account_id, target)
+            self.shard_rows.open(chart, context, now)
+            return HotAccount(chart.id, chart.merchant_id, chart.account_type, chart.currency)
+        return self._targets.keep(account_id, HotAccount.of(row))
 
 
 def _groups_of(changes: Sequence[Change]) -> list[_Group]:

@@ -11,25 +11,28 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Self
 
 from pydantic import BaseModel
 
-from runtime.core.cache import Cache
 from runtime.core.change_context import ChangeContext
 from runtime.core.errors import StaleWrite, Unavailable
 from runtime.core.fields import Timestamp
 from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.errors import TransactionRefused
-from runtime.dynamodb.expressions import Put, Write, above, absent, equals, put, update
+from runtime.dynamodb.expressions import Key, Put, Write, absent, any_of, equals, put, update
 from runtime.dynamodb.index_shards import account_status_bucket
-from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, Store
+from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, Store, View
 from runtime.ledger.accounts.models import (
+    FIRST_CREDIT_SHARDS,
     PROFILE_SHARD,
     Account,
     AccountStatus,
     AccountType,
     Posting,
+    row_id,
+    row_key,
 )
 from runtime.ledger.entries.models import (
     Entry,
@@ -38,11 +41,12 @@ from runtime.ledger.entries.models import (
     shard_sequence,
 )
 from runtime.ledger.hot_accounts.rules import (
-    CREDIT_SHARDS,
+    MAX_CREDIT_SHARDS,
     HotBalance,
     credit_shard,
     debit_shards,
     is_credit_shard,
+    shards_of,
 )
 from runtime.ledger.rules import ChartAccount, is_receivable
 
@@ -53,18 +57,25 @@ MAX_CONSOLIDATED_AT_ONCE = 49
 MAX_ATTEMPTS = 50
 """Attempts at one credit or consolidation under contention. Each failed attempt means that another
 writer, or a part of this one, made progress."""
-MAX_PROFILES_REMEMBERED = 10_000
-ROWS_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class HotAccount:
-    """The fields of a hot account that are repeated on its credit shards."""
+    """The fields of a hot account that are repeated on its credit shards, and their number.
+
+    `credit_shards` may be an earlier number: it only grows.
+    """
 
     account_id: str
     merchant_id: str
     account_type: AccountType
     currency: str
+    credit_shards: int = FIRST_CREDIT_SHARDS
+
+    @classmethod
+    def of(cls, row: Account) -> Self:
+        """The account with this row 00."""
+        return cls(row.id, row.merchant_id, row.account_type, row.currency, row.credit_shards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +95,11 @@ ChangeOf = Callable[[str], ChangeContext]
 class _Spendable(BaseModel, frozen=True, defer_build=True):
     version: int
     spendable: int
+    credit_shards: int = FIRST_CREDIT_SHARDS
 
 
 class _Shard(BaseModel, frozen=True, defer_build=True):
+    id: str
     shard: str
     balance: int
 
@@ -96,19 +109,46 @@ class ShardRepository:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._stored_profiles: Cache[str, bool] = Cache(MAX_PROFILES_REMEMBERED, store.outside)
 
     def rows_of(self, account_id: str) -> list[Account]:
-        """Row 00 and the shards of an account, strongly consistent."""
-        rows = self._store.query(
-            Account, Account, [equals("id", account_id)], page_size=ROWS_PAGE, consistent=True
-        )
-        return list(rows)
+        """Row 00 and the shards of an account, strongly consistent, row 00 first."""
+        profile = self._store.get(Account, row_key(account_id), Account, UNRESTRICTED)
+        if profile is None:
+            return []
+        return [profile, *self.shards_of(profile)]
 
-    def ensure_profile(self, account: ChartAccount, context: ChangeContext, now: datetime) -> None:
+    def shards_of(self, profile: Account) -> list[Account]:
+        """The balance shards of an account that exist, strongly consistent.
+
+        The number in `profile`, which was read before, may be an earlier one: then shards that were
+        added since are missing, which only this account's later credits raise.
+        """
+        return self._shards(profile.id, profile.credit_shards, Account)
+
+    def debit_shards_of(self, account_id: str) -> list[Account]:
+        """The debit shards of a receivable that exist, strongly consistent."""
+        return self._read(account_id, debit_shards(), Account)
+
+    def _shards(self, account_id: str, credits_: int, view: type[View]) -> list[View]:
+        return self._read(account_id, shards_of(account_id, credits_), view)
+
+    def _read(self, account_id: str, shards: Sequence[str], view: type[View]) -> list[View]:
+        keys = [row_key(account_id, shard) for shard in shards]
+        parts = [
+            keys[start : start + MAX_TRANSACTION_ITEMS]
+            for start in range(0, len(keys), MAX_TRANSACTION_ITEMS)
+        ]
+        if len(parts) == 1:
+            return self._part(parts[0], view)
+        with self._store.outside.threads(len(parts)) as pool:
+            found = pool.map(lambda part: self._part(part, view), parts)
+            return [row for rows in found for row in rows]
+
+    def _part(self, keys: Sequence[Key], view: type[View]) -> list[View]:
+        return self._store.get_many(Account, keys, view, UNRESTRICTED)
+
+    def open(self, account: ChartAccount, context: ChangeContext, now: datetime) -> None:
         """Store row 00 of a chart account if it does not exist."""
-        if self._stored_profiles.get(account.id):
-            return
         status, at = AccountStatus.ACTIVE, to_timestamp(now)
         profile = Account(
             id=account.id,
@@ -127,7 +167,27 @@ class ShardRepository:
             self._store.transact(
                 [put(profile).when(absent("id"))], token=self._store.outside.new_id("prf", now)
             )
-        self._stored_profiles.keep(account.id, True)
+
+    def grow(self, account: HotAccount, context: ChangeContext, now: datetime) -> None:
+        """Double the number of the account's credit shards, unless another writer has."""
+        number = min(2 * account.credit_shards, MAX_CREDIT_SHARDS)
+        operation_id = self._store.outside.new_id("chg", now)
+        known = equals("credit_shards", account.credit_shards)
+        if account.credit_shards == FIRST_CREDIT_SHARDS:
+            known = any_of(absent("credit_shards"), known)
+        grown = (
+            update(Account, row_key(account.account_id))
+            .add(version=1)
+            .assign(
+                credit_shards=number,
+                last_operation_id=operation_id,
+                updated_at=to_timestamp(now),
+                **replace(context, cause=operation_id).stamp(),
+            )
+            .when(equals("posting", Posting.FOLDED), known)
+        )
+        with suppress(TransactionRefused):
+            self._store.transact([grown], token=operation_id)
 
     def credit(
         self,
@@ -135,19 +195,19 @@ class ShardRepository:
         items: Sequence[ShardCredit],
         context: ChangeContext,
         now: datetime,
-    ) -> None:
+    ) -> int:
         """Add at most MAX_SHARD_CREDITS items to a credit shard, each exactly once.
 
-        Raises Unavailable.
+        Returns how many shards other writers changed meanwhile. Raises Unavailable.
         """
         left = list({item.operation_id: item for item in items}.values())
+        busy = 0
         for _ in range(MAX_ATTEMPTS):
             if not left:
-                return
-            shard = credit_shard(1 + self._store.outside.chance.randrange(CREDIT_SHARDS))
-            before = self._store.get(
-                Account, {"id": target.account_id, "shard": shard}, Account, UNRESTRICTED
-            )
+                break
+            shard = credit_shard(1 + self._store.outside.chance.randrange(target.credit_shards))
+            key = row_key(target.account_id, shard)
+            before = self._store.get(Account, key, Account, UNRESTRICTED)
             after = _added(before, target, shard, left, context, now)
             entries = [_entry(target, shard, item, after.version) for item in left]
             writes: list[Write] = [put(entry).when(absent("account_shard")) for entry in entries]
@@ -159,26 +219,23 @@ class ShardRepository:
                     writes, token=self._store.outside.new_id("fld", now), decisive=every
                 )
             except TransactionRefused as refused:
+                busy += len(left) in refused.failed
                 left = [item for at, item in enumerate(left) if at not in refused.failed]
             else:
-                return
-        raise Unavailable(f"The balance shards of {target.account_id} are busy; try again")
+                return busy
+        if left:
+            raise Unavailable(f"The balance shards of {target.account_id} are busy; try again")
+        return busy
 
     def balance_of(self, account_id: str) -> HotBalance:
         """Balance of a hot account for a guarded debit: row 00, then all shards, consistent.
 
         The order matters: only consolidation lowers a credit shard, and it increments the version
-        of row 00. The version is 0 if the account does not exist.
+        of row 00, as does adding credit shards. The version is 0 if the account does not exist.
         """
-        key = {"id": account_id, "shard": PROFILE_SHARD}
-        row = self._store.get(Account, key, _Spendable, UNRESTRICTED)
-        shards = self._store.query(
-            Account,
-            _Shard,
-            [equals("id", account_id), above("shard", PROFILE_SHARD)],
-            page_size=ROWS_PAGE,
-            consistent=True,
-        )
+        row = self._store.get(Account, row_key(account_id), _Spendable, UNRESTRICTED)
+        number = row.credit_shards if row is not None else FIRST_CREDIT_SHARDS
+        shards = self._shards(account_id, number, _Shard)
         balances = {shard.shard: shard.balance for shard in shards}
         debits = debit_shards() if is_receivable(account_id) else ()
         return HotBalance(
@@ -232,7 +289,7 @@ class ShardRepository:
                 return 0
             total = sum(row.balance for row in left)
             into = (
-                update(Account, {"id": account_id, "shard": PROFILE_SHARD})
+                update(Account, row_key(account_id))
                 .add(balance=total, spendable=total, version=1)
                 .assign(
                     last_operation_id=operation_id,
@@ -285,7 +342,7 @@ def _added(
     total = sum(item.amount for item in items)
     if before is None:
         return Account(
-            id=target.account_id,
+            id=row_id(target.account_id, shard),
             shard=shard,
             merchant_id=target.merchant_id,
             account_type=target.account_type,
@@ -327,13 +384,13 @@ def _emptied(row: Account, operation_id: str, context: ChangeContext, at: Timest
 
 def _consolidation_entry(before: Account, after: Account) -> Entry:
     operation_id = after.last_operation_id or ""
-    partition, sequence = consolidation_key(before.id, before.shard, operation_id)
+    partition, sequence = consolidation_key(before.account_id, before.shard, operation_id)
     return Entry(
         account_shard=partition,
         sequence=sequence,
         transfer_id=operation_id,
         operation_id=operation_id,
-        account_id=before.id,
+        account_id=before.account_id,
         amount=-before.balance,
         fold_version=after.version,
         balance_shard=before.shard if is_credit_shard(before.shard) else None,

@@ -16,8 +16,8 @@ from runtime.ledger.accounts.models import PROFILE_SHARD
 from runtime.ledger.rules import is_receivable, net_by_account
 from runtime.ledger.transfers.models import Leg
 
-CREDIT_SHARDS: Final = 16
-"""Credit shards of a hot account. A transfer may be added to any of them."""
+MAX_CREDIT_SHARDS: Final = 256
+"""Most credit shards of an account. A transfer may be added to any of them."""
 DEBIT_SHARDS: Final = 64
 """Debit shards of a receivable: at 500 refunds per second each takes 8. A transfer stores its
 shard, so the number may grow. Before lowering it, consolidate the shards to be removed."""
@@ -44,14 +44,17 @@ def debit_shards() -> tuple[str, ...]:
     return tuple(_shard(number) for number in range(DEBIT_SHARDS))
 
 
-def shards_of(account_id: str) -> tuple[str, ...]:
-    """Sort keys of every shard that a hot account may have besides row 00."""
-    return (*credit_shards(), *(debit_shards() if is_receivable(account_id) else ()))
+def shards_of(account_id: str, credits_: int) -> tuple[str, ...]:
+    """Sort keys of every shard that a hot account may have besides row 00.
+
+    `credits_`: the number of its credit shards.
+    """
+    return (*credit_shards(credits_), *(debit_shards() if is_receivable(account_id) else ()))
 
 
-def credit_shards() -> tuple[str, ...]:
-    """Sort keys of all credit shards of an account."""
-    return tuple(credit_shard(number) for number in range(1, CREDIT_SHARDS + 1))
+def credit_shards(number: int) -> tuple[str, ...]:
+    """Sort keys of so many credit shards."""
+    return tuple(credit_shard(each) for each in range(1, number + 1))
 
 
 def credit_shard(number: int) -> str:

@@ -6,7 +6,7 @@ change during the comparison. Entries of row 00 come from a stream, so missing o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from runtime.ledger.accounts.models import PROFILE_SHARD, Posting
 from runtime.ledger.hot_accounts.rules import is_credit_shard
@@ -30,11 +30,11 @@ def read_accounts(work: Work) -> None:
     _finish_row(work)
     for page in work.pages.accounts(state.cursor):
         work.load_checkpoints(page.rows)
-        profiles = _profiles_of_shards(page.rows, work)
+        credited = _credit_shards_of(page.rows, work)
         for row in page.rows:
             state.cursor = {"id": row.id, "shard": row.shard}
             if is_credit_shard(row.shard):
-                _count_credit_shard(row, profiles, work)
+                _count_credit_shard(row, credited, work)
             elif not is_number_guard(row):
                 _begin(row, work)
                 _finish_row(work)
@@ -66,20 +66,24 @@ def _begin(row: BalanceRow, work: Work) -> None:
             work.directly(Phase.DRILL_ENTRIES)
 
 
-def _profiles_of_shards(rows: Sequence[BalanceRow], work: Work) -> frozenset[str]:
-    """The accounts of the credit shards among `rows` that have a row 00."""
-    keys = [(row.id, PROFILE_SHARD) for row in rows if is_credit_shard(row.shard)]
-    return frozenset(id_ for id_, _ in work.books.rows(keys))
+def _credit_shards_of(rows: Sequence[BalanceRow], work: Work) -> dict[str, int]:
+    """The number of credit shards of each account that has a credit shard among `rows`."""
+    keys = [(row.account_id, PROFILE_SHARD) for row in rows if is_credit_shard(row.shard)]
+    return {row.id: row.credit_shards for row in work.books.rows(keys).values()}
 
 
-def _count_credit_shard(row: BalanceRow, profiles: frozenset[str], work: Work) -> None:
-    """Count a credit shard, which is compared with its entries together with row 00."""
+def _count_credit_shard(row: BalanceRow, credited: Mapping[str, int], work: Work) -> None:
+    """Count a credit shard, which is compared with its entries together with row 00.
+
+    It must be one that row 00 counts: no other is read with the account's balance.
+    """
     work.count()
     state = work.state
     state.findings.count(CheckName.ACCOUNT_ENTRIES)
-    if row.id not in profiles:
-        name = f"{row.id}#{row.shard}"
-        state.findings.violated(CheckName.ACCOUNT_ENTRIES, name, "an account", "no row 00")
+    number = credited.get(row.account_id, 0)
+    if int(row.shard) > number:
+        found = f"{number} in row 00"
+        state.findings.violated(CheckName.ACCOUNT_ENTRIES, row.id, "a counted shard", found)
         state.tally.sums(row.currency).balances += row.balance
 
 

@@ -6,7 +6,12 @@ from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
-from runtime.ledger.accounts.models import PROFILE_SHARD, Posting
+from runtime.ledger.accounts.models import (
+    FIRST_CREDIT_SHARDS,
+    PROFILE_SHARD,
+    Posting,
+    account_of_row,
+)
 from runtime.ledger.entries.models import entry_partition
 from runtime.verification.holds.rules import NOTHING_HELD, Held
 from runtime.verification.rules import CheckName, Findings, Tally, Window, is_posting
@@ -60,6 +65,12 @@ class BalanceRow(BaseModel, frozen=True):
     held_in: int = 0
     credit_limit: int = 0
     spendable: int = 0
+    credit_shards: int = FIRST_CREDIT_SHARDS
+
+    @property
+    def account_id(self) -> str:
+        """The account's id, also on a balance shard."""
+        return account_of_row(self.id, self.shard)
 
 
 class Checkpoint(BaseModel, frozen=True):
@@ -126,7 +137,7 @@ class Reading(BaseModel):
     def of(cls, row: BalanceRow, checkpoint: Checkpoint | None = None) -> Reading:
         """A new reading of the row, after its checkpoint."""
         reading = cls(
-            account_id=row.id,
+            account_id=row.account_id,
             shard=row.shard,
             currency=row.currency,
             balance=row.balance,

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from runtime.dynamodb.expressions import Key
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, ScanPage
+from runtime.ledger.accounts.models import account_of_row
 from runtime.verification.accounts.rules import BalanceRow
 from runtime.verification.books_repository import TransferFacts, VerificationReads
 from runtime.verification.changes.notes import Subject
@@ -93,11 +94,13 @@ class ChangedRows:
 
     def accounts(self, after: Key | None) -> Iterator[ScanPage[BalanceRow]]:
         """Rows of the changed accounts: all of them, because few are known to have changed."""
-        last = None if after is None else (str(after["id"]), str(after["shard"]))
-        ids = self._after(Subject.ACCOUNTS, None if last is None else last[0], inclusive=True)
+        last = None if after is None else str(after["id"])
+        account = None if after is None else account_of_row(str(after["id"]), str(after["shard"]))
+        ids = self._after(Subject.ACCOUNTS, account, inclusive=True)
         for batch in _batches(ids, ACCOUNTS_AT_ONCE):
             rows = (row for account_id in batch for row in self._books.rows_of(account_id))
-            yield _page([row for row in rows if last is None or (row.id, row.shard) > last])
+            in_order = sorted(rows, key=lambda row: row.id)
+            yield _page([row for row in in_order if last is None or row.id > last])
 
     def transfers(self, after: Key | None) -> Iterator[ScanPage[TransferFacts]]:
         """The changed transfers."""

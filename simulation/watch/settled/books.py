@@ -7,7 +7,7 @@ from collections.abc import Set
 
 from simulation.watch.ledger import LedgerRule
 from simulation.watch.settled.rows import Faults, Rows
-from simulation.watch.transfers import booked_by, left_to_fold
+from simulation.watch.transfers import booked_by, left_to_fold, place_of
 from simulation.watch.values import number, text
 
 Amounts = dict[str, tuple[int, int, int]]
@@ -35,7 +35,8 @@ def account_amounts(rows: Rows) -> Amounts:
     sums: dict[str, Counter[str]] = {}
     for item in rows.of("accounts"):
         if "balance" in item:
-            mine = sums.setdefault(text(item, "id"), Counter())
+            account = place_of((text(item, "id"), text(item, "shard"))).account
+            mine = sums.setdefault(account, Counter())
             for name in ("balance", "held_out", "held_in"):
                 mine[name] += number(item, name)
     return {name: (c["balance"], c["held_out"], c["held_in"]) for name, c in sums.items()}

@@ -37,7 +37,6 @@ from simulation.platform.settings import AUDIT_BUCKET, AUDIT_KEY
 from simulation.scheduler import Scheduler
 from simulation.watch.settled.rows import Faults, Rows
 from simulation.watch.values import text
-from simulation.watch.watching import Edit
 
 if TYPE_CHECKING:
     from simulation.platform.world import Platform
@@ -88,7 +87,7 @@ def audit_verification_faults(platform: Platform, rows: Rows) -> Faults:
             yield f"{finding.subject}: {finding.reason}"
     for entity in sorted(forged - named):
         yield f"the audit rows of {entity} were edited, and the verification says nothing"
-    edited = {_entity(edit) for edit in watch.edits if edit.table in AUDITED}
+    edited = {edit.key[0] for edit in watch.edits if edit.table in AUDITED}
     alerted = {
         text(item, "entity_id") for item in rows.of("alerts") if text(item, "type") == OUT_OF_BAND
     }
@@ -104,15 +103,14 @@ def head_faults(platform: Platform, rows: Rows) -> Faults:
     A balance shard has none: its entries record each version.
     """
     heads = platform.watch.rules.audit.heads
-    edited: Set[str] = {_entity(edit) for edit in platform.watch.edits}
+    edited: Set[str] = {edit.key[0] for edit in platform.watch.edits}
     for table in sorted(AUDITED):
         for item in rows.of(table):
-            name, shard = text(item, "id"), text(item, "shard") or "00"
-            entity = name if shard == "00" else f"{name}#{shard}"
-            if name.startswith("number#") or entity in edited:
+            entity = text(item, "id")
+            if entity.startswith("number#") or entity in edited:
                 continue
             head, version = heads.get(entity), item["version"]["N"]
-            if shard != "00":
+            if text(item, "shard") not in ("", "00"):
                 if head is not None:
                     yield f"{entity} was changed by postings alone, and has audit rows: {head}"
             elif head is None:
@@ -160,9 +158,3 @@ def _public_key(platform: Platform) -> bytes:
     """What verifies the archive's roots, as KMS hands it out: DER."""
     key = load_pem_public_key(platform.aws.kms.public_key_pem(AUDIT_KEY).encode())
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _entity(edit: Edit) -> str:
-    """The name of an edited row in the audit log."""
-    shard = edit.key[1] if len(edit.key) > 1 else "00"
-    return edit.key[0] if shard == "00" else f"{edit.key[0]}#{shard}"

@@ -10,7 +10,7 @@ import pytest
 from runtime.audit.models import AuditRow
 from runtime.core.scope import Scope
 from runtime.dynamodb.expressions import put
-from runtime.ledger.accounts.models import Account
+from runtime.ledger.accounts.models import Account, row_key
 from runtime.ledger.entries.models import Entry
 from runtime.ledger.hot_accounts.repository import HotAccount, ShardCredit, ShardRepository
 from runtime.ledger.rules import receivable_account
@@ -102,7 +102,9 @@ def test_a_forged_stamp_does_not_hide_a_balance_change(forged: str, platform: Pl
 def folded(platform: Platform, **more: Any) -> Account:
     """A hot account whose shard 00 and one balance shard with 70 are stored."""
     row = account(platform, posting="folded", **more)
-    shard = row.model_copy(update={"shard": "03", "balance": 70, "last_operation_id": "trf_0"})
+    shard = row.model_copy(
+        update={**row_key(row.id, "03"), "balance": 70, "last_operation_id": "trf_0"}
+    )
     platform.store.transact([put(row), put(shard)], token=row.id)
     return row
 
@@ -163,7 +165,7 @@ def debited_shard(platform: Platform) -> tuple[Account, Account]:
     receivable = receivable_account("mer_1", "USD")
     debits = {"debited_accounts": (receivable,), "debit_shard": "d07"}
     first, second = (transfer(platform, receivable, amount, **debits) for amount in (10, 30))
-    opened = account(platform, id=receivable, shard="d07", posting="folded")
+    opened = account(platform, **row_key(receivable, "d07"), posting="folded")
     before = opened.model_copy(update={"balance": -10, "cause": first.id})
     return before, next_version(before, balance=-40, cause=second.id)
 
@@ -178,14 +180,14 @@ def test_a_debit_shard_is_explained_by_the_facts_that_it_refers_to(platform: Pla
 def test_a_fact_explains_only_its_debit_shard(forged: str, platform: Platform) -> None:
     first, second = debited_shard(platform)
     change: dict[str, Any] = {
-        "another shard": {"shard": "d08"},
-        "row 00": {"shard": "00"},
+        "another shard": row_key(first.account_id, "d08"),
+        "row 00": row_key(first.account_id),
         "another amount": {"balance": -41},
     }[forged]
-    kept = {name: value for name, value in change.items() if name == "shard"}
+    kept = {name: value for name, value in change.items() if name in ("id", "shard")}
     first, second = first.model_copy(update=kept), second.model_copy(update=change)
     assert audit_projection(platform)(records_of(platform, [first, second])) == DONE
-    rows = chain_of(platform, first.id if forged == "row 00" else f"{first.id}#{first.shard}")
+    rows = chain_of(platform, first.id)
     assert rows[-1].action == "out_of_band"
 
 
@@ -204,9 +206,9 @@ def test_a_consolidation_of_a_debit_shard_is_explained_by_its_entry(
     forged: str | None, platform: Platform
 ) -> None:
     first, second = debited_shard(platform)
-    receivable = account(platform, id=first.id, posting="folded")
+    receivable = account(platform, id=first.account_id, posting="folded")
     platform.store.transact([put(receivable), put(second)], token=new_id("tst", platform.clock()))
-    assert consolidated(platform, first.id).balance == -40
+    assert consolidated(platform, first.account_id).balance == -40
     (third,) = (row for row in platform.rows(Account) if row.shard == "d07")
     assert third.balance == 0
     if forged is not None:

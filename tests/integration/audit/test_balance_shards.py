@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runtime.audit.models import AuditRow
-from runtime.ledger.accounts.models import Account
+from runtime.ledger.accounts.models import Account, AccountType, row_id, row_key
 from runtime.ledger.entries.models import Entry, EntryPlace
 from runtime.ledger.entries.repository import EntryRepository
 from runtime.ledger.hot_accounts.repository import HotAccount, ShardCredit, ShardRepository
@@ -26,18 +26,11 @@ from tests.support.outside import new_id
 from tests.support.platform import SETUP, Platform
 
 ACCOUNT = "acc_hot"
-USES: dict[str, Any] = {"posting": "folded", "shard": "01"}
-
-
-@pytest.fixture(autouse=True)
-def one_shard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All credits go to shard 01."""
-    monkeypatch.setattr("runtime.ledger.hot_accounts.repository.CREDIT_SHARDS", 1)
+SHARD = row_id(ACCOUNT, "01")
 
 
 def shard_of(platform: Platform) -> Account | None:
-    rows = (row for row in platform.rows(Account) if (row.id, row.shard) == (ACCOUNT, "01"))
-    return next(rows, None)
+    return next((row for row in platform.rows(Account) if row.id == SHARD), None)
 
 
 def credited(platform: Platform, *amounts: int) -> tuple[Account | None, Account]:
@@ -47,7 +40,7 @@ def credited(platform: Platform, *amounts: int) -> tuple[Account | None, Account
     for amount in amounts:
         transfer = new_id("trf", now)
         items.append(ShardCredit(transfer, new_id("pos", now), amount, "2026-03-14T09:00:00.000Z"))
-    target = HotAccount(ACCOUNT, "mer_a", "merchant", "USD")  # type: ignore[arg-type]
+    target = HotAccount(ACCOUNT, "mer_a", AccountType.MERCHANT, "USD", credit_shards=1)
     ShardRepository(platform.store).credit(target, items, SETUP, now)
     after = shard_of(platform)
     assert after is not None
@@ -58,7 +51,7 @@ def consolidated(platform: Platform) -> tuple[Account, Account]:
     """The shard before and after it was emptied into row 00."""
     before = shard_of(platform)
     assert before is not None
-    platform.put(before.model_copy(update={"shard": "00", "balance": 0}))
+    platform.put(before.model_copy(update={**row_key(ACCOUNT), "balance": 0}))
     ShardRepository(platform.store).consolidate(ACCOUNT, lambda _: SETUP, platform.clock())
     after = shard_of(platform)
     assert after is not None
@@ -128,7 +121,7 @@ def test_a_forged_posting_of_a_shard_is_recorded(
     records = [reported(platform, *first), reported(platform, first[1], forged)]
     for _ in range(2):
         assert audit_projection(platform)(records) == DONE
-    (row,) = chain_of(platform, f"{ACCOUNT}#01")
+    (row,) = chain_of(platform, SHARD)
     assert (row.action, row.version) == ("out_of_band", 2)
     assert set(row.changes) == change.keys() - {"cause"}
     (alert,) = reasons(platform)
@@ -136,13 +129,17 @@ def test_a_forged_posting_of_a_shard_is_recorded(
 
 
 def test_a_new_shard_that_no_posting_made_is_recorded(platform: Platform) -> None:
-    given = account(platform, id=ACCOUNT, **USES, balance=5, last_operation_id="pos_1")
-    other = account(platform, id=ACCOUNT, posting="folded", shard="x1")
-    richer = account(platform, id="acc_b", posting="folded", shard="01", spendable=7)
-    projected(platform, (None, given), (None, other), (None, richer))
+    given = account(
+        platform, **row_key(ACCOUNT, "01"), posting="folded", balance=5, last_operation_id="pos_1"
+    )
+    other = account(platform, **row_key(ACCOUNT, "x1"), posting="folded")
+    misplaced = account(platform, id=ACCOUNT, posting="folded", shard="02")
+    richer = account(platform, **row_key("acc_b", "01"), posting="folded", spendable=7)
+    projected(platform, *((None, row) for row in (given, other, misplaced, richer)))
     found = sorted(reasons(platform))
     assert [reason.split("'")[0] for reason in found] == [
-        "accounts have no shard ",
+        "acc_hot has no shard ",
+        "acc_hot#x1 has no shard ",
         "its balance changed by 5, and no entry of ",
         "its spendable changed, which no posting does",
     ]
@@ -151,10 +148,10 @@ def test_a_new_shard_that_no_posting_made_is_recorded(platform: Platform) -> Non
 def test_a_posting_does_not_explain_another_version_or_shard(platform: Platform) -> None:
     first, second = credited(platform, 70), credited(platform, 5)
     again = next_version(second[1], balance=80, cause=second[1].cause)
-    moved = [row and row.model_copy(update={"shard": "02"}) for row in second]
+    moved = [row and row.model_copy(update=row_key(ACCOUNT, "02")) for row in second]
     projected(platform, first, second, (second[1], again), (moved[0], moved[1]))
-    assert [row.action for row in chain_of(platform, f"{ACCOUNT}#01")] == ["out_of_band"]
-    assert [row.action for row in chain_of(platform, f"{ACCOUNT}#02")] == ["out_of_band"]
+    assert [row.action for row in chain_of(platform, SHARD)] == ["out_of_band"]
+    assert [row.action for row in chain_of(platform, row_id(ACCOUNT, "02"))] == ["out_of_band"]
 
 
 def test_edits_between_postings_are_a_valid_chain(either_auditor: AuditHarness) -> None:
@@ -168,7 +165,7 @@ def test_edits_between_postings_are_a_valid_chain(either_auditor: AuditHarness) 
         auditor.store(edited)
         projected(platform, (before, edited))
         projected(platform, credited(platform, amount), credited(platform, amount))
-    name = f"{ACCOUNT}#01"
+    name = SHARD
     rows = chain_of(platform, name)
     assert [row.version for row in rows] == [2, 4]
     auditor.archive(rows)
@@ -192,7 +189,7 @@ def test_a_shard_that_was_deleted_and_restored_is_recorded_twice(
     records = [reported(platform, old, new) for old, new in changes]
     for _ in range(2):
         assert audit_projection(platform)(records) == DONE
-    rows = chain_of(platform, f"{ACCOUNT}#01")
+    rows = chain_of(platform, SHARD)
     assert [row.image_hash == "" for row in rows] == [True, False]
     assert sorted(reasons(platform)) == ["a deleted row was restored", "the row was deleted"]
     auditor.archive(rows)

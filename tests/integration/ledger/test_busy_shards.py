@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -36,15 +36,15 @@ class BusyAccount:
 
     def __post_init__(self) -> None:
         self.id = self.ledger.open(folded=True)
-        (row,) = (row for row in self.ledger.platform.rows(Account) if row.id == self.id)
-        self.target = HotAccount(row.id, row.merchant_id, row.account_type, row.currency)
+        (row,) = (row for row in self.ledger.platform.rows(Account) if row.account_id == self.id)
+        self.target = replace(HotAccount.of(row), credit_shards=1)
         self.calm = ShardRepository(self.ledger.platform.store)
 
-    def credit(self, shards: ShardRepository, amount: int, operation: str | None = None) -> None:
+    def credit(self, shards: ShardRepository, amount: int, operation: str | None = None) -> int:
         now = self.ledger.platform.clock()
         operation = operation or f"trf_{next(self.numbers)}"
         item = ShardCredit(operation, operation, amount, to_timestamp(now))
-        shards.credit(self.target, [item], SETUP, now)
+        return shards.credit(self.target, [item], SETUP, now)
 
     def consolidate(self, shards: ShardRepository) -> int:
         return shards.consolidate(self.id, lambda _: SETUP, self.ledger.platform.clock())
@@ -66,7 +66,7 @@ class BusyAccount:
 
     def balances(self) -> dict[str, int]:
         rows = self.ledger.platform.rows(Account)
-        return {row.shard: row.balance for row in rows if row.id == self.id}
+        return {row.shard: row.balance for row in rows if row.account_id == self.id}
 
     def entries(self) -> list[int]:
         rows = self.ledger.platform.rows(Entry)
@@ -80,8 +80,7 @@ class Interrupted:
 
 
 @pytest.fixture
-def hot(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[BusyAccount]:
-    monkeypatch.setattr("runtime.ledger.hot_accounts.repository.CREDIT_SHARDS", 1)
+def hot(engine: Engine) -> Iterator[BusyAccount]:
     ledger = LedgerPlatform(engine, seed="busy")
     yield BusyAccount(ledger)
     ledger.platform.drop()
@@ -100,6 +99,15 @@ def test_a_credit_of_a_shard_that_stays_busy_is_given_up_and_added_once_later(
         hot.credit(hot.calm, 1_000, "trf_late")
     assert hot.balances()[SHARD] == MAX_ATTEMPTS + 1_000
     assert hot.entries() == [1] * MAX_ATTEMPTS + [1_000]
+
+
+def test_a_credit_counts_the_shards_that_other_writers_changed(hot: BusyAccount) -> None:
+    writer = hot.interrupted(lambda: hot.credit(hot.calm, 1), times=3)
+    assert hot.credit(writer.shards, 5) == 3
+    again = hot.interrupted(lambda: hot.credit(hot.calm, 7, "trf_same"), times=1)
+    assert hot.credit(again.shards, 7, "trf_same") == 1
+    assert hot.credit(hot.calm, 7, "trf_same") == 0
+    assert hot.balances()[SHARD] == 3 + 5 + 7
 
 
 def test_a_credit_that_another_writer_has_added_meanwhile_is_not_added_again(

@@ -35,7 +35,7 @@ def body_of(answer: StoredAnswer) -> dict[str, Any]:
 
 
 def held_out(ledger: LedgerPlatform, account_id: str) -> int:
-    (row,) = (row for row in ledger.platform.rows(Account) if row.id == account_id)
+    (row,) = (row for row in ledger.platform.rows(Account) if row.account_id == account_id)
     return row.held_out
 
 

@@ -233,11 +233,11 @@ def test_every_row_of_a_closed_hot_account_is_zero(shop: Shop) -> None:
     shop.ledger.calm.send(shop.ledger.order(payer, hot, 70))
     shop.project()
     shop.ledger.calm.send(shop.ledger.order(hot, payer, 70))
-    rows = {row.shard: row.balance for row in shop.platform.rows(Account) if row.id == hot}
+    rows = {row.shard: row.balance for row in shop.platform.rows(Account) if row.account_id == hot}
     assert sorted(rows.values()) == [-70, 70]
     answer = close(shop, hot)
     assert json.loads(answer.body)["status"] == "closed"
-    assert {row.balance for row in shop.platform.rows(Account) if row.id == hot} == {0}
+    assert {row.balance for row in shop.platform.rows(Account) if row.account_id == hot} == {0}
     shop.project()
     shop.ledger.must_be_verified()
 
@@ -263,7 +263,7 @@ def test_an_account_activated_during_consolidation_is_not_closed(shop: Shop, whe
     )
     with pytest.raises(Conflict, match="has been active since"):
         close(shop, hot)
-    rows = [row.balance for row in shop.platform.rows(Account) if row.id == hot]
+    rows = [row.balance for row in shop.platform.rows(Account) if row.account_id == hot]
     assert sorted(rows) == ([-70, 70] if when == "before" else [0, 0]), "never while it is active"
 
 
@@ -280,7 +280,7 @@ def test_a_hold_without_held_in_counted_does_not_release_held_in(shop: Shop) -> 
     payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
     hold = shop.ledger.hold(payer, hot, 100)
     (row,) = [row for row in shop.platform.rows(Transfer) if row.id == hold]
-    (account,) = [each for each in shop.platform.rows(Account) if each.id == hot]
+    (account,) = [each for each in shop.platform.rows(Account) if each.account_id == hot]
     as_before = [
         put(row.model_copy(update={"held_in_counted": False})),
         put(account.model_copy(update={"held_in": 0})),

@@ -14,7 +14,7 @@ from runtime.core.errors import (
 )
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.expressions import absent, put
-from runtime.ledger.accounts.models import Account, AccountType, Posting
+from runtime.ledger.accounts.models import Account, AccountType, Posting, row_id
 from runtime.ledger.hot_accounts.rules import (
     DEBIT_SHARDS,
     is_debit_shard,
@@ -144,7 +144,7 @@ def lower(shop: Shop, shard: str, amount: int) -> None:
     """Lower this debit shard like a fact."""
     now = shop.platform.clock()
     row = Account(
-        id=shop.receivable,
+        id=row_id(shop.receivable, shard),
         shard=shard,
         merchant_id=shop.merchant.id,
         account_type=AccountType.MERCHANT,

@@ -117,7 +117,7 @@ def test_locking_an_account_adds_a_version_with_an_entry_of_zero(
 ) -> None:
     payer.fail(3)
     ledger.must_balance()
-    (row,) = (row for row in ledger.platform.rows(Account) if row.id == payer.empty)
+    (row,) = (row for row in ledger.platform.rows(Account) if row.account_id == payer.empty)
     (entry,) = (
         entry
         for entry in ledger.platform.rows(Entry)
@@ -291,7 +291,7 @@ def test_concurrent_refusals_are_all_counted_and_lock_once(
     assert {each.status for each in refused} == {422}
     assert payer.standing == (len(refused), True)
     assert payer.row.version == 1 + len(refused)
-    (account,) = (row for row in ledger.platform.rows(Account) if row.id == payer.empty)
+    (account,) = (row for row in ledger.platform.rows(Account) if row.account_id == payer.empty)
     assert (account.version, account.locked_until) == (2, payer.row.locked_until)
     ledger.must_balance()
 

@@ -159,7 +159,7 @@ def test_exported_entries_and_transfers_match_the_lists(simulation: ExportCase) 
 
 
 def test_beancount_finds_an_error_of_one_minor_unit(simulation: ExportCase, tmp_path: Path) -> None:
-    (row,) = (row for row in simulation.platform.rows(Account) if row.id == simulation.poor)
+    (row,) = (row for row in simulation.platform.rows(Account) if row.account_id == simulation.poor)
     simulation.platform.put(row.model_copy(update={"balance": row.balance + 1}))
     content, _ = simulation.books(simulation.shop)
     simulation.platform.put(row)
@@ -227,7 +227,7 @@ def test_a_transfer_by_another_owner_hides_the_other_account(
     theirs = simulation.ledger.open()
     simulation.send(simulation.rich, theirs, 500)
     simulation.ledger.poller.drain()
-    (row,) = (row for row in simulation.platform.rows(Account) if row.id == theirs)
+    (row,) = (row for row in simulation.platform.rows(Account) if row.account_id == theirs)
     simulation.platform.put(row.model_copy(update={"merchant_id": stranger.id}))
     content, _ = simulation.books(stranger, account_id=theirs)
     assert bean_check(content, tmp_path) == ""

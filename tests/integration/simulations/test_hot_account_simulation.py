@@ -295,7 +295,9 @@ def test_no_accepted_debit_takes_a_hot_account_below_its_floor(
     ledger.platform.must_agree()
     books = ledger.must_balance(market.story, market.orders)
     watch = ledger.watch
-    shards = {row.shard for row in ledger.platform.rows(Account) if row.id == market.receivable}
+    shards = {
+        row.shard for row in ledger.platform.rows(Account) if row.account_id == market.receivable
+    }
     became = Counter(row.status.value for row in books.transfers.values())
     print(dict(market.done), dict(became), dict(watch.looked), dict(market.story.unanswered))
     # A run in which nothing happens would not test anything.

@@ -204,7 +204,9 @@ def test_a_transfer_that_cannot_be_added_to_balances_does_not_block_its_shard(
     must_park_only(
         platform, reported(platform, None, poison), [reported(platform, None, row) for row in good]
     )
-    rows = [row for row in platform.rows(Account) if row.id == "acc_f" and row.shard != "00"]
+    rows = [
+        row for row in platform.rows(Account) if row.account_id == "acc_f" and row.shard != "00"
+    ]
     assert sum(row.balance for row in rows) == sum(row.amount for row in good)
     assert {entry.transfer_id for entry in platform.rows(Entry)} == {row.id for row in good}
 

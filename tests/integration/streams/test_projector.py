@@ -108,10 +108,12 @@ def account(platform: Platform, account_id: str = "acc_f", **more: Any) -> Accou
 
 def folded_sum(platform: Platform, account_id: str = "acc_f") -> int:
     """The account's balance, which must equal the sum of its entries, row by row."""
-    rows = [row for row in platform.rows(Account) if row.id == account_id and row.shard != "00"]
+    rows = [
+        row for row in platform.rows(Account) if row.account_id == account_id and row.shard != "00"
+    ]
     entries = platform.rows(Entry)
     for row in rows:
-        place = (row.id, row.shard)
+        place = (row.account_id, row.shard)
         mine = [each for each in entries if (each.account_id, each.balance_shard) == place]
         assert row.balance == sum(entry.amount for entry in mine)
         assert {entry.fold_version for entry in mine} <= set(range(1, row.version + 1))
@@ -293,14 +295,14 @@ def test_the_chart_profile_is_stored_once_and_never_overwritten(platform: Platfo
     assert isinstance(chart, ChartAccount)
     at_once(
         *[
-            lambda: ShardRepository(platform.store).ensure_profile(chart, SETUP, platform.clock())
+            lambda: ShardRepository(platform.store).open(chart, SETUP, platform.clock())
             for _ in range(8)
         ]
     )
     (row,) = platform.rows(Account)
     changed = row.model_copy(update={"version": 2})
     platform.store.transact([change(row, changed)], token=new_id("tst", platform.clock()))
-    ShardRepository(platform.store).ensure_profile(chart, SETUP, platform.clock())
+    ShardRepository(platform.store).open(chart, SETUP, platform.clock())
     assert platform.rows(Account) == [changed]
 
 

@@ -84,7 +84,7 @@ def test_a_debit_that_ignored_an_earlier_refund_is_reported(ledger: LedgerPlatfo
     receivable = receivable_account(ledger.merchant.id, "USD")
     assert platform.operate(ledger.merchant, payment_id, "refund", amount=9_000).status == 200
     ledger.poller.drain()
-    total = sum(row.balance for row in platform.rows(Account) if row.id == receivable)
+    total = sum(row.balance for row in platform.rows(Account) if row.account_id == receivable)
     platform.clock.advance(3_600)
     taken_past_the_guard(ledger, receivable, payee, total + 9_000)
     assert found_by(ledger)["floors"] == [(receivable, 0, -9_000)]
@@ -97,11 +97,13 @@ def test_a_negative_receivable_caused_by_refunds_alone_is_not_a_violation(
     payment_id = platform.paid(ledger.merchant, amount=10_000)
     receivable = receivable_account(ledger.merchant.id, "USD")
     ledger.poller.drain()
-    total = sum(row.balance for row in platform.rows(Account) if row.id == receivable)
+    total = sum(row.balance for row in platform.rows(Account) if row.account_id == receivable)
     payout = ledger.order(receivable, payee, total)
     assert ledger.calm.send(payout).status == 201
     assert platform.operate(ledger.merchant, payment_id, "refund", amount=9_000).status == 200
     platform.clock.advance(3_600)
     assert platform.operate(ledger.merchant, payment_id, "refund", amount=900).status == 200
     assert found_by(ledger) == {}
-    assert sum(row.balance for row in platform.rows(Account) if row.id == receivable) == -9_900
+    assert (
+        sum(row.balance for row in platform.rows(Account) if row.account_id == receivable) == -9_900
+    )

@@ -195,7 +195,9 @@ def test_a_difference_of_one_unit_under_load_is_found(ledger: LedgerPlatform) ->
     now = Time(ledger)
     with now.passing(), ledger.poller.running(workers=2), moving(now, accounts):
         now.wait(CUT)
-        (row,) = (r for r in ledger.platform.rows(Account) if r.id == quiet and r.shard == "00")
+        (row,) = (
+            r for r in ledger.platform.rows(Account) if r.account_id == quiet and r.shard == "00"
+        )
         forged = {"balance": row.balance + 1, "spendable": row.spendable + 1}
         ledger.platform.put(row.model_copy(update=forged))
         report = proved(ledger, [])

@@ -24,7 +24,7 @@ from runtime.audit.models import AuditRow
 from runtime.audit.projection.rows import entity_of
 from runtime.audit.repository import AuditRepository
 from runtime.core.timestamps import to_timestamp
-from runtime.ledger.accounts.models import Account
+from runtime.ledger.accounts.models import Account, row_id
 from runtime.streams.records import Kind, StreamRecord
 from tests.support.audit.rows import audit_projection, chain_of, history, image_of
 from tests.support.audit.stage import AuditStage
@@ -41,11 +41,14 @@ class AuditHarness:
     directory: Path
     archived: int = 0
 
-    def account(self, *steps: dict[str, Any], archive: bool = True, **more: Any) -> Account:
+    def account(
+        self, *steps: dict[str, Any], shard: str = "00", archive: bool = True, **more: Any
+    ) -> Account:
         """An account with a row per step; the last step is the stored row."""
         now = self.platform.clock()
         first = Account(
-            id=new_id("acc", now),
+            id=row_id(new_id("acc", now), shard),
+            shard=shard,
             account_type="wallet",
             currency="USD",
             created_at=to_timestamp(now),

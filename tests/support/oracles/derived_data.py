@@ -58,9 +58,9 @@ def entities(stage: Stage) -> dict[str, dict[str, Any]]:
     found = {}
     for table in AUDITED:
         for item in items(stage, table):
-            name, shard = item["id"]["S"], item.get("shard", {}).get("S", "00")
+            name = item["id"]["S"]
             if not name.startswith("number#"):
-                found[name if shard == "00" else f"{name}#{shard}"] = item
+                found[name] = item
     return found
 
 

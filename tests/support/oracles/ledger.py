@@ -80,7 +80,7 @@ class Books:
         found: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
         for row in self.accounts:
             for place, amount in enumerate((row.balance, row.held_out, row.held_in)):
-                found[row.id][place] += amount
+                found[row.account_id][place] += amount
         wanted = {
             name: [account.balance, account.held_out, account.held_in]
             for name, account in model.accounts.items()
@@ -102,8 +102,7 @@ class Books:
         assert balance == row.balance, row
 
     def _entries_of_a_fold_row_are_exact(self, row: Account) -> None:
-        place = f"{row.id}#{row.shard}"
-        entries = self.entries_of_shard[row.id, row.shard] or self.entries_of[place]
+        entries = self.entries_of_shard[row.account_id, row.shard] or self.entries_of[row.id]
         assert sum(entry.amount for entry in entries) == row.balance, row
         versions = {entry.fold_version for entry in entries}
         assert versions == set(range(1, row.version + 1)), f"{row.id}#{row.shard}: {versions}"

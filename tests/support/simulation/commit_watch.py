@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runtime.ledger.accounts.models import PROFILE_SHARD
+from runtime.ledger.accounts.models import FIRST_CREDIT_SHARDS, PROFILE_SHARD, row_key
+from runtime.ledger.hot_accounts.rules import shards_of
 from tests.support.engines.faults import COMMIT
 
 if TYPE_CHECKING:
@@ -90,14 +91,18 @@ class CommitWatch:
 
     def _total(self, account_id: str) -> int | None:
         """The spendable total of a hot account, all rows together; None for another account."""
-        rows = self.reader.query(
-            TableName=self.accounts,
-            KeyConditionExpression="id = :id",
-            ExpressionAttributeValues={":id": {"S": account_id}},
-            ConsistentRead=True,
-        )["Items"]
-        profile = next(row for row in rows if row["shard"]["S"] == PROFILE_SHARD)
+        profile = self._rows([row_key(account_id)])[0]
         if profile["posting"]["S"] != "folded":
             return None
         held, credit = (int(profile[name]["N"]) for name in ("held_out", "credit_limit"))
+        shards = shards_of(account_id, FIRST_CREDIT_SHARDS)
+        rows = [profile, *self._rows([row_key(account_id, shard) for shard in shards])]
         return sum(int(row["balance"]["N"]) for row in rows) - held + credit
+
+    def _rows(self, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        wanted = [{name: {"S": value} for name, value in key.items()} for key in keys]
+        request = {self.accounts: {"Keys": wanted, "ConsistentRead": True}}
+        rows: list[dict[str, Any]] = self.reader.batch_get_item(RequestItems=request)["Responses"][
+            self.accounts
+        ]
+        return rows

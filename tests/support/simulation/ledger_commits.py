@@ -30,7 +30,7 @@ def account(name, version=1, *, balance=0, held_out=0, held_in=0, operation="chg
 
 def shard(name, number, version, balance, operation):
     return {
-        "id": name,
+        "id": f"{name}#{number}",
         "shard": number,
         "version": version,
         "currency": "USD",

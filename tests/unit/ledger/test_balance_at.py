@@ -20,7 +20,7 @@ from runtime.http.request_context import Call
 from runtime.ledger.accounts import balance_at as balance_queries
 from runtime.ledger.accounts.api import BalanceAnswer, BalanceQuery
 from runtime.ledger.accounts.balance_at import BalanceReads, get_balance
-from runtime.ledger.accounts.models import Account, AccountType, Posting
+from runtime.ledger.accounts.models import Account, AccountType, Posting, row_id
 from runtime.ledger.entries.models import version_sequence
 from runtime.ledger.entries.repository import EntryLine
 from runtime.ledger.rules import operation_time
@@ -81,7 +81,7 @@ class Books:
         self, shard: str, balance: int, version: int, updated: int, last: str | None = None
     ) -> None:
         self.rows[shard] = Account(
-            id="acc_x",
+            id=row_id("acc_x", shard),
             shard=shard,
             merchant_id="mer_x",
             account_type=AccountType.WALLET,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from runtime.ledger.accounts.models import PROFILE_SHARD
 from runtime.ledger.hot_accounts.rules import (
     DEBIT_SHARDS,
+    MAX_CREDIT_SHARDS,
     HotBalance,
     accounts_of_fact,
     debit_shard,
@@ -63,12 +64,13 @@ def test_a_debit_stays_covered_whatever_facts_take_within_the_limits(
 
 def test_an_account_without_fact_debits_needs_no_debit_shard_checks() -> None:
     assert HotBalance(1, 100, 50, {}).least_debits(150) == {}
-    assert shards_of("acc_01") == tuple(f"{n:02d}" for n in range(1, 17))
-    assert len(shards_of(RECEIVABLE)) == 16 + DEBIT_SHARDS
+    assert shards_of("acc_01", 16) == tuple(f"{n:02d}" for n in range(1, 17))
+    assert len(shards_of(RECEIVABLE, 16)) == 16 + DEBIT_SHARDS
+    assert shards_of("acc_01", MAX_CREDIT_SHARDS)[-1] == "256"
 
 
 def test_debit_shards_sort_after_row_00_and_differ_from_credit_shards() -> None:
-    assert all(shard > PROFILE_SHARD for shard in shards_of(RECEIVABLE))
+    assert all(shard > PROFILE_SHARD for shard in shards_of(RECEIVABLE, 16))
     assert [is_debit_shard(each) for each in (PROFILE_SHARD, "01", "16", "d00", "d63")] == [
         *[False] * 3,
         *[True] * 2,

@@ -61,7 +61,7 @@ class PreparedReads:
     payments_by_id: Callable[[Sequence[str]], dict[str, PaymentFacts]] = lambda _: {}
     accounts: Callable[[int, Any], Iterator[ScanPage[BalanceRow]]] = lambda *_: iter(())
     lines: Callable[[str, str | None], Iterator[Line]] = lambda *_: iter(())
-    rows_of: Callable[[str], list[BalanceRow]] = lambda _: []
+    shards_of: Callable[[BalanceRow], list[BalanceRow]] = lambda _: []
     rows: Callable[[Sequence[tuple[str, str]]], dict[tuple[str, str], BalanceRow]] = lambda _: {}
     entries_page: int = 500
 
@@ -156,7 +156,12 @@ PROFILE = BalanceRow(
 
 def balance_shard(version: int, balance: int) -> BalanceRow:
     return BalanceRow(
-        id="acc_f", shard="01", currency="USD", posting="folded", version=version, balance=balance
+        id="acc_f#01",
+        shard="01",
+        currency="USD",
+        posting="folded",
+        version=version,
+        balance=balance,
     )
 
 
@@ -177,7 +182,7 @@ def credit(version: int, amount: int) -> Line:
 def prepared(bench: Bench, row: BalanceRow, lines: Sequence[Line]) -> None:
     """The account has one credit shard, with these entries."""
     bench.shelf.accounts = lambda *_: iter([ScanPage([PROFILE], None)])
-    bench.shelf.rows_of = lambda _: [PROFILE, row]
+    bench.shelf.shards_of = lambda _: [row]
     bench.shelf.lines = lambda partition, _after: iter(
         [line for line in lines if line.account_shard == partition]
     )
