@@ -113,29 +113,37 @@ def run_fairly(
 ) -> FairRun[Result]:
     """Do everything that is due, and what becomes due meanwhile, while there is time to start it.
 
+    `look` may return a part of what is due. When that is done, it is asked for more at once. The
+    run ends when it has nothing new after the last work, or when time is over.
+
     Raises what `look` or the work raises; closing `workers` waits for work in progress.
     """
     queue: FairQueue[Due[Result]] = FairQueue(limits.per_owner)
     seen: set[str] = set()
     results: list[Result] = []
     began = look_at = monotonic()
-    in_time = True
+    in_time, has_worked = True, False
     while True:
         if in_time and monotonic() >= look_at:
             for due in look():
                 if due.identifier not in seen:
                     seen.add(due.identifier)
                     queue.add(due.owner, due)
-            look_at = monotonic() + limits.look_seconds
+            look_at, has_worked = monotonic() + limits.look_seconds, False
         while in_time and queue.in_flight < limits.workers and queue.has_next:
             in_time = has_time() and monotonic() - began <= limits.begin_seconds
             if in_time and (taken := queue.take()) is not None:
                 workers.begin(partial(_done, *taken))
         if not queue.in_flight:
-            return FairRun(len(seen), queue.waiting_of(), results)
+            in_time = in_time and has_time() and monotonic() - began <= limits.begin_seconds
+            if not (in_time and has_worked):
+                return FairRun(len(seen), queue.waiting_of(), results)
+            look_at = monotonic()
+            continue
         until_the_next_look = max(0.0, look_at - monotonic()) if in_time else None
         for ended in workers.ended(until_the_next_look):
             queue.done(ended.owner)
+            has_worked = True
             results.append(ended.result)
 
 

@@ -36,6 +36,8 @@ from runtime.payments.resolution.open_queue import Model, OpenQueue
 from runtime.payments.resolution.operation import resolve_operation
 from runtime.payments.transaction_models import Transaction
 
+PROCESSOR_CALLS: Final = 2
+"""Most calls to the processor for one payment. A run starts nothing without the time for them."""
 MERCHANTS_NAMED: Final = 5
 """Merchants named in the log: those with the most payments left to the next run."""
 
@@ -96,7 +98,8 @@ def resolve_due(
             yield from (each for each in pair if each is not None)
 
     def has_time() -> bool:
-        return store.remaining_seconds() >= 2 * deps.timing.processor_timeout_seconds
+        margin = PROCESSOR_CALLS * deps.timing.processor_timeout_seconds
+        return store.remaining_seconds() >= margin
 
     with WorkerThreads[Counts](deps.outside.threads(limits.workers)) as workers:
         run = run_fairly(look, workers, limits, has_time, deps.outside.monotonic)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from functools import partial
 from typing import Any
@@ -89,6 +89,47 @@ def test_without_time_nothing_is_begun_and_the_rest_is_reported() -> None:
     with WorkerThreads(RealThreads(2)) as workers:
         run = run_fairly(simulation.look, workers, LIMITS, lambda: False, lambda: simulation.now)
     assert (run.due, run.left, run.results) == (3, {"shop": 3}, [])
+
+
+class AtOnce:
+    """A worker that is done immediately; each work takes a tenth of a second of a fake clock."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._done: list[Ended[str]] = []
+
+    def begin(self, work: Callable[[], Ended[str]]) -> None:
+        self.now += 0.1
+        self._done.append(work())
+
+    def ended(self, within_seconds: float | None) -> list[Ended[str]]:
+        done, self._done = self._done, []
+        return done
+
+
+@pytest.mark.parametrize(
+    ("begin_seconds", "done"), [(40.0, 95), (5.0, 51)], ids=["all", "until its time ends"]
+)
+def test_a_run_that_sees_a_part_at_a_time_goes_on_until_nothing_is_due(
+    begin_seconds: float, done: int
+) -> None:
+    due = {f"pay_{n:03}" for n in range(95)}
+    looks = 0
+
+    def resolve(identifier: str) -> str:
+        due.remove(identifier)
+        return identifier
+
+    def look() -> list[Due[str]]:
+        nonlocal looks
+        looks += 1
+        return [Due(each, "shop", partial(resolve, each)) for each in sorted(due)[:10]]
+
+    workers = AtOnce()
+    limits = RunLimits(workers=2, per_owner=2, look_seconds=1_000, begin_seconds=begin_seconds)
+    run = run_fairly(look, workers, limits, lambda: True, lambda: workers.now)
+    assert len(run.results) == len(set(run.results)) == done
+    assert (looks, run.left) == ((11, {}) if done == 95 else (6, {"shop": 9}))
 
 
 # -------------------------------------------------------------------- threads
