@@ -21,7 +21,7 @@ from runtime.verification.repository import VerificationRepository
 from runtime.verification.rules import RunKind
 from runtime.verification.run import verify_ledger
 from runtime.verification.segments import LedgerVerificationDependencies, Phase
-from tests.support.ledger_changes import NoChanges
+from tests.support.ledger_changes import ChangedTables
 from tests.support.platform import SETUP, Platform
 
 CUT = timedelta(seconds=30)
@@ -38,13 +38,16 @@ class Shop:
 
     def __post_init__(self) -> None:
         self.merchant: MerchantProfile = self.platform.merchant()
+        self.changes = ChangedTables(self.platform)
 
-    def verify_ledger(self, cut: timedelta = CUT, *, page: int = 5) -> Found:
+    def verify_ledger(
+        self, cut: timedelta = CUT, *, page: int = 5, kind: RunKind = RunKind.FULL
+    ) -> Found:
         """Violations of the checks of payments and settlements, by check."""
         deps = LedgerVerificationDependencies(
             verifications=VerificationRepository(self.platform.store),
             books=VerificationReads(self.platform.store, segments=2, scan_page=page),
-            changes=NoChanges(),
+            changes=self.changes,
             checkpoints=Checkpoints(self.platform.store),
             outside=replace(self.platform.outside, sleep=self.platform.clock.advance),
             must_stop=lambda: False,
@@ -52,8 +55,9 @@ class Shop:
             grace_seconds=1.0,
             progress=lambda phase, _rows: self.phases.append(phase),
         )
-        report = verify_ledger(deps, kind=RunKind.FULL).report
+        report = verify_ledger(deps, kind=kind).report
         assert report is not None
+        assert report.kind is kind
         return {
             check.name.value: [(v.id, v.expected, v.found) for v in check.violations]
             for check in report.checks

@@ -36,6 +36,11 @@ class ArchivedChange(BaseModel, frozen=True):
     new_values: Mapping[str, Any] = Field(default_factory=dict)
 
     @property
+    def is_of_new_row(self) -> bool:
+        """Whether the row was added: then all of its values are new values."""
+        return "created_at" in self.new_values and not self.old_values
+
+    @property
     def is_irregular(self) -> bool:
         """Whether the change was made outside the application, or recorded out of order."""
         return "#" in self.sequence

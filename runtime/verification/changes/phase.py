@@ -57,22 +57,25 @@ def _note_all(changes: Sequence[ArchivedChange], since: Timestamp, work: Work) -
         elif change.entity_type == EntityType.SETTLEMENT:
             work.notes.note(Subject.SETTLEMENTS, entity, suspect=suspect)
         elif change.entity_type == EntityType.TRANSACTION:
-            if not _note_related(change.new_values, work.notes, suspect=suspect):
+            _note_related(change, work.notes, suspect=suspect)
+            if not change.is_of_new_row:
                 known = unnamed[EntityType.TRANSACTION]
                 known[entity] = suspect or known.get(entity, False)
         elif change.entity_type == EntityType.TRANSFER:
             work.notes.note(Subject.TRANSFERS, entity, suspect=irregular)
             _note_accounts(change, work.notes)
-            _note_related(change.new_values, work.notes)
-            if "legs" not in change.new_values:
-                unnamed[EntityType.TRANSFER][entity] = irregular
+            _note_related(change, work.notes, suspect=irregular)
+            if not change.is_of_new_row:
+                known = unnamed[EntityType.TRANSFER]
+                known[entity] = irregular or known.get(entity, False)
     _look_up(unnamed, work)
 
 
 def _look_up(unnamed: Mapping[EntityType, Mapping[str, bool]], work: Work) -> None:
     """Note the related rows of changes that do not name them: only what changed is archived."""
-    for transfer in work.books.transfers_by_id(list(unnamed[EntityType.TRANSFER])).values():
-        _note_transfer(transfer, work.notes)
+    transfers = unnamed[EntityType.TRANSFER]
+    for transfer in work.books.transfers_by_id(list(transfers)).values():
+        _note_transfer(transfer, work.notes, suspect=transfers[transfer.id])
     transactions = unnamed[EntityType.TRANSACTION]
     for transaction in work.books.transactions(list(transactions)).values():
         suspect = transactions[transaction.id]
@@ -89,20 +92,21 @@ def _note_accounts(change: ArchivedChange, notes: Notes) -> None:
                     notes.note(Subject.ACCOUNTS, leg[side])
 
 
-def _note_related(values: Mapping[str, Any], notes: Notes, *, suspect: bool = False) -> bool:
-    """Note the payment and the settlement. Returns whether there is a payment."""
-    payment_id, settlement_id = values.get("payment_id"), values.get("settlement_id")
+def _note_related(change: ArchivedChange, notes: Notes, *, suspect: bool) -> None:
+    """The payment and the settlement that a row names, and those that it named before an edit."""
+    for values in (change.old_values, change.new_values):
+        _note_ids(values.get("payment_id"), values.get("settlement_id"), notes, suspect=suspect)
+
+
+def _note_ids(payment_id: Any, settlement_id: Any, notes: Notes, *, suspect: bool) -> None:
     if isinstance(settlement_id, str):
-        notes.note(Subject.SETTLEMENTS, settlement_id)
+        notes.note(Subject.SETTLEMENTS, settlement_id, suspect=suspect)
     if isinstance(payment_id, str):
         notes.note(Subject.PAYMENTS, payment_id, suspect=suspect)
-    return isinstance(payment_id, str)
 
 
-def _note_transfer(transfer: TransferFacts, notes: Notes) -> None:
+def _note_transfer(transfer: TransferFacts, notes: Notes, *, suspect: bool) -> None:
     for leg in transfer.legs:
         notes.note(Subject.ACCOUNTS, leg.from_account_id)
         notes.note(Subject.ACCOUNTS, leg.to_account_id)
-    _note_related(
-        {"payment_id": transfer.payment_id, "settlement_id": transfer.settlement_id}, notes
-    )
+    _note_ids(transfer.payment_id, transfer.settlement_id, notes, suspect=suspect)

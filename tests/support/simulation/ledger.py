@@ -46,7 +46,7 @@ from tests.support.engines.faults import Faults, ItemLocks, seeded
 from tests.support.engines.streams import QUIET, Handler, SourceSettings, StreamFaults, StreamPoller
 from tests.support.fakes import ParkingLot
 from tests.support.iam_guard import restrict_to
-from tests.support.ledger_changes import NoChanges
+from tests.support.ledger_changes import ChangedTables
 from tests.support.oracles.ledger import TRANSFERS, Books, Story, legs_in
 from tests.support.oracles.ledger_model import LedgerModel, ModelAccount, net_of
 from tests.support.outside import OUTSIDE
@@ -161,6 +161,7 @@ class LedgerPlatform:
 
     def __post_init__(self) -> None:
         self.platform = Platform(self.engine, self.timing, streams=True)
+        self.changes = ChangedTables(self.platform)
         self.profiles = MerchantProfiles(
             MerchantRepository(self.platform.store), 3600, self.platform.outside
         )
@@ -292,7 +293,7 @@ class LedgerPlatform:
         report = self.verify_ledger()
         assert report.holds, report
 
-    def verify_ledger(self) -> LedgerVerificationReport:
+    def verify_ledger(self, kind: RunKind = RunKind.FULL) -> LedgerVerificationReport:
         """Run ledger verification on the current data."""
         self.platform.clock.advance(2 * CUT.total_seconds())
         client = self.platform.engine.dynamodb()
@@ -301,14 +302,14 @@ class LedgerPlatform:
         deps = LedgerVerificationDependencies(
             verifications=VerificationRepository(store),
             books=VerificationReads(store, segments=2),
-            changes=NoChanges(),
+            changes=self.changes,
             checkpoints=Checkpoints(store),
             outside=replace(self.platform.outside, sleep=self.platform.clock.advance),
             must_stop=lambda: False,
             cut=CUT,
             grace_seconds=1.0,
         )
-        report = verify_ledger(deps, kind=RunKind.FULL).report
+        report = verify_ledger(deps, kind=kind).report
         assert report is not None, "the verification run is not completed"
         return report
 
