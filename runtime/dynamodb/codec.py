@@ -112,14 +112,14 @@ class Codec:
         schema = TableSchema.of(type(row))
         item: dict[str, Any] = {}
         packed: dict[str, Any] = {}
-        for name, field in type(row).model_fields.items():
+        defaults = _defaults(type(row))
+        for name in type(row).model_fields:
             value = getattr(row, name)
             if value is None or value == frozenset():
                 continue
             encrypted = name in schema.encrypted
             is_packed = name in schema.packed
-            may_lack = encrypted or is_packed or name in schema.unless_default
-            if may_lack and value == field.get_default(call_default_factory=True):
+            if name in defaults and value == defaults[name]:
                 continue
             if is_packed:
                 packed[name] = _plain(value)
@@ -215,6 +215,20 @@ def _unpacked(
         detail = InitErrorDetails(type=corrupt, loc=(PACKED,), input=None)
         raise ValidationError.from_exception_data(view.__name__, [detail]) from error
     return {name: value for name, value in values.items() if name in schema.packed}
+
+
+@cache
+def _defaults(model: type[Row]) -> Mapping[str, Any]:
+    """Defaults of the fields that are omitted while they have them; to compare with only.
+
+    Cached, because pydantic inspects a default's factory each time: 24 µs for an audit row.
+    """
+    schema = TableSchema.of(model)
+    return {
+        name: field.get_default(call_default_factory=True)
+        for name, field in model.model_fields.items()
+        if name in schema.encrypted or name in schema.packed or name in schema.unless_default
+    }
 
 
 @cache
