@@ -15,8 +15,10 @@ from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, Field, ValidationError
 
+from runtime.audit.actions import OUT_OF_BAND_ACTION
 from runtime.audit.archive.bucket import AuditArchive
 from runtime.audit.archive.rules import LATE_DAYS, day_prefix, read_segment_name
+from runtime.audit.chain import is_outside
 from runtime.audit.models import ROWS_PREFIX
 from runtime.core.fields import Timestamp
 from runtime.core.timestamps import to_datetime
@@ -30,6 +32,7 @@ class ArchivedChange(BaseModel, frozen=True):
 
     entity_id: str
     sequence: str
+    action: str = ""
     entity_type: str
     timestamp: str
     old_values: Mapping[str, Any] = Field(default_factory=dict)
@@ -42,8 +45,11 @@ class ArchivedChange(BaseModel, frozen=True):
 
     @property
     def is_irregular(self) -> bool:
-        """Whether the change was made outside the application, or recorded out of order."""
-        return "#" in self.sequence
+        """Whether the change was made outside the application, or recorded out of order.
+
+        An out-of-band change that begins a chain has the sequence of a first version.
+        """
+        return is_outside(self.sequence) or self.action == OUT_OF_BAND_ACTION
 
 
 class ChangeFeed(Protocol):
