@@ -67,11 +67,12 @@ PROOF = "proof"
 class Use:
     """What the invocations of one function used.
 
-    `waited`: seconds of calls to AWS and endpoints. `cpu`: seconds of this machine's CPU, without
-    the engine and without the DynamoDB client.
+    `records`: of change streams. `waited`: seconds of calls to AWS and endpoints. `cpu`: seconds of
+    this machine's CPU, without the engine and without the DynamoDB client.
     """
 
     invocations: int = 0
+    records: int = 0
     calls: int = 0
     written: Counter[tuple[str, str | None]] = field(default_factory=Counter)
     read_units: float = 0.0
@@ -170,6 +171,7 @@ class CountedStage:
             batch = [waiting.popleft() for _ in range(min(most, len(waiting)))]
             records = [self.database.record(table, entry) for entry in batch]
             answer = self.invoke(PROJECT, {"Records": records})
+            self.uses[PROJECT].records += len(records)
             _require_all_done(answer, f"projections of {name}")
             projected = True
         return projected

@@ -82,6 +82,11 @@ class Bill:
     client_cpu: float
     """Seconds of CPU of one call to DynamoDB."""
 
+    def cpu(self, function: str) -> float:
+        """Seconds of this machine's CPU of one sale, with the DynamoDB client's."""
+        use = self.uses[function]
+        return (use.cpu + use.calls * self.client_cpu) / self.sales
+
     def seconds(self, function: str) -> float:
         """Billed Lambda seconds of one sale: waiting, and CPU at the function's share of a core."""
         use = self.uses[function]
@@ -193,7 +198,7 @@ def _print_uses(console: Console, bill: Bill) -> None:
     columns = [Column(title, justify="right") for title in titles]
     table = Table(f"a sale, {bill.name} stage", *columns, box=SIMPLE)
     for function, use in bill.uses.items():
-        cpu = (use.cpu / bill.sales + use.calls / bill.sales * bill.client_cpu) * 1_000
+        cpu = bill.cpu(function) * 1_000
         counts = (use.invocations, use.calls, use.write_units, use.read_units)
         table.add_row(
             TITLES[function],
@@ -203,7 +208,14 @@ def _print_uses(console: Console, bill: Bill) -> None:
             f"{use.log_bytes / bill.sales:.0f}",
         )
     console.print(table)
-    units = bill.uses[PROJECT].written
+    derived, cpu = bill.uses[PROJECT], bill.cpu(PROJECT)
+    records = derived.records / bill.sales
+    console.print(
+        f"  derived, per sale: {derived.calls / bill.sales:.1f} calls, "
+        f"{derived.write_units / bill.sales:.1f} write units, {cpu * 1_000:.1f} ms of CPU "
+        f"for {records:.1f} stream records: {records / cpu:,.0f} records/s of one core"
+    )
+    units = derived.written
     per_table: dict[str, float] = {}
     for (name, _), count in units.items():
         per_table[name] = per_table.get(name, 0.0) + count / bill.sales
