@@ -51,6 +51,9 @@ def changes_prefix(target: int) -> str:
     return f"changes#{target:02d}#"
 
 
-def changes_part(target: int, phase: str, segment: int, number: int) -> str:
-    """Sort key of the ids noted for the segment `target` by a segment of a phase."""
-    return f"{changes_prefix(target)}{phase}#{segment:02d}#{number:06d}"
+def changes_part(target: int, phase: str, note_id: str) -> str:
+    """Sort key of ids noted for the segment `target` in a phase. Each `note_id` is new.
+
+    So a worker that was overtaken cannot replace what another one noted.
+    """
+    return f"{changes_prefix(target)}{phase}#{note_id}"

@@ -100,7 +100,6 @@ class SegmentState(BaseModel):
     late: list[LateItem] = Field(default_factory=list)
     fresh: list[Fresh] = Field(default_factory=list)
     fresh_compared: int = 0
-    notes_stored: int = 0
     direct: set[Phase] = Field(default_factory=set)
 
 
@@ -243,7 +242,7 @@ class Work:
         """
         self.deps.checkpoints.save(self._new_checkpoints, self.deps.outside.now())
         self._new_checkpoints = {}
-        self.state.notes_stored += self.notes.flush()
+        self.notes.flush()
         part = segment_part(self.run.phase, self.segment)
         deps = self.deps
         self.stored = deps.verifications.save_segment(
@@ -267,7 +266,7 @@ class Work:
         return self.pages.is_suspect(subject, identifier)
 
     def load_checkpoints(self, rows: Sequence[BalanceRow]) -> None:
-        """Read the checkpoints of the rows. A full run uses none."""
+        """Read the checkpoints of the rows. A full run begins at their first entries."""
         if self.run.since is not None:
             names = {checkpoint_name(row.account_id, row.shard) for row in rows}
             names |= {credits_name(row.id) for row in rows if row.shard == PROFILE_SHARD}
@@ -292,16 +291,22 @@ class Work:
         return found.until(since)
 
     def keep_checkpoint(self, reading: Reading | CreditReading) -> None:
-        """Keep the next checkpoint of what was read; it is written with the state."""
+        """Keep the next checkpoint of what was read; it is written with the state.
+
+        A full run keeps those of hot accounts, which have most of the entries.
+        """
         since, checkpoint = self.run.since, reading.next_checkpoint(self.run.window)
-        if since is not None and checkpoint is not None:
-            earlier = self._checkpoint(reading.name)
-            kept = RowCheckpoints().adding(since, earlier)
-            self._new_checkpoints[reading.name] = kept.adding(self.run.cut, checkpoint)
+        if checkpoint is None or (since is None and not reading.folded):
+            return
+        kept = RowCheckpoints()
+        if since is not None:
+            kept = kept.adding(since, self._checkpoint(reading.name))
+        self._new_checkpoints[reading.name] = kept.adding(self.run.cut, checkpoint)
 
     def _store_notes(self, target: int, ids: NotedIds) -> None:
-        part = changes_part(target, self.run.phase, self.segment, self.state.notes_stored)
-        self.deps.verifications.save_notes(self.run.run_id, part, ids, self.deps.outside.now())
+        now = self.deps.outside.now()
+        part = changes_part(target, self.run.phase, self.deps.outside.new_id("prn", now))
+        self.deps.verifications.save_notes(self.run.run_id, part, ids, now)
 
     def _noted(self) -> Mapping[Subject, Mapping[str, bool]]:
         prefix = changes_prefix(self.segment)

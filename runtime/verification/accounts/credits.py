@@ -76,6 +76,11 @@ class CreditReading(BaseModel):
         return credits_name(self.account_id)
 
     @property
+    def folded(self) -> bool:
+        """Only hot accounts have credit shards."""
+        return True
+
+    @property
     def must_restart(self) -> bool:
         """Whether its checkpoint may be the reason that it does not agree."""
         return self.start is not None and not self.agrees

@@ -65,8 +65,8 @@ class Notes:
         """Whether the ids should be stored now."""
         return self._size >= MAX_NOTED
 
-    def flush(self) -> bool:
-        """Store all ids. Returns whether there were any."""
+    def flush(self) -> None:
+        """Store all ids."""
         by_segment: dict[int, NotedIds] = {}
         for subject, noted in self._noted.items():
             for identifier, suspect in noted.items():
@@ -77,7 +77,6 @@ class Notes:
         for target, ids_of_segment in by_segment.items():
             self.store(target, ids_of_segment)
         self._noted, self._size = {}, 0
-        return bool(by_segment)
 
 
 def merged(stored: Iterable[NotedIds]) -> Mapping[Subject, dict[str, bool]]:
