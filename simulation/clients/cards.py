@@ -127,6 +127,7 @@ class CardsClient(Client):
         lists: list[tuple[str, dict[str, str]]] = [
             ("/v1/payments", {"limit": "10"}),
             ("/v1/payments", {"limit": "5", "status": "requires_capture"}),
+            ("/v1/payments", {"limit": "5", "status": "processing"}),
             ("/v1/payments/summary", {}),
             ("/v1/transactions", {"limit": "10", "status": "succeeded"}),
             ("/v1/idempotency-keys", {"limit": "10"}),

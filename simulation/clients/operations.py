@@ -60,7 +60,7 @@ class OperationsClient(Client):
         version = seen.body["version"]
         if dice.random() < 0.4:
             changes: list[dict[str, Any]] = [
-                {"index_buckets": min(seen.body["index_buckets"] + 1, 8)},
+                {"index_buckets": min(4 * seen.body["index_buckets"], 24)},
                 {"rate_limits": {"payments_per_minute": dice.choice([30, 60, 1_000])}},
                 {"reconciliation": {"tolerance_minor": dice.choice([0, 2])}},
             ]

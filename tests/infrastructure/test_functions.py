@@ -170,6 +170,15 @@ def test_refused_tokens_are_counted_by_reason_and_many_trigger_an_alarm(stage: S
     assert alarm.properties["Period"] == 300
 
 
+def test_lists_of_payments_in_processing_know_the_lease_of_requests(stage: Synthesized) -> None:
+    functions = stage.functions()
+    leases = {
+        functions[name].properties["Environment"]["Variables"]["INTENT_LEASE_SECONDS"]
+        for name in ("process", "query", "export")
+    }
+    assert len(leases) == 1, "they find them by the end of the lease"
+
+
 def test_only_the_local_stage_allows_local_webhook_endpoints(stage: Synthesized) -> None:
     environment = _environment(stage, stage.functions()["process"])
     settings = ProcessSettings.from_environment(environment)
