@@ -53,8 +53,9 @@ class Stream:
     """A table's change stream. `records` per second; `shards` as few as its writes allow.
 
     `parallel`: batches of a shard at once. `batch`: records of a batch; `seconds`: what one takes;
-    `fastest`: records per second of one batch after the other, all full. `keeps_up`: the part of
-    its records up to which it does not lag.
+    `fastest`: records per second of one batch after the other, all full. `lag`: how old a record of
+    a shard at its write limit becomes until it is projected, in seconds. `keeps_up`: the part of
+    its records up to which it does not lag behind more and more.
     """
 
     table: str
@@ -64,6 +65,7 @@ class Stream:
     batch: float
     seconds: float
     fastest: float
+    lag: float
     keeps_up: float = 0.0
 
     @property
@@ -159,7 +161,7 @@ def _at_rest(
     calls_per_record = calls / records if records else 0.0
     warm = stage.warm_write_units.get(table, 0.0)
     shards = max(LEAST_PARTITIONS, ceil(max(units, warm) / PARTITION_WRITE_UNITS))
-    lane = records / (shards * stage.parallel(table))
+    parallel, window = stage.parallel(table), stage.window_seconds.get(table, 0)
 
     def seconds(batch: float) -> float:
         own, shared = calls_per_record * batch, CALLS_PER_SHARD * groups(batch)
@@ -168,13 +170,19 @@ def _at_rest(
         waits += CALLS_PER_SHARD * ceil(groups(batch) / PARALLEL_COMMITS)
         return work + CALL_SECONDS * waits
 
-    batch, window = 1.0, stage.window_seconds.get(table, 0)
-    for _ in range(_ROUNDS):
-        waited = max(seconds(batch), window, POLL_SECONDS)
-        batch = min(float(BATCH_RECORDS), max(1.0, lane * waited))
+    def gathered(lane: float) -> float:
+        batch = 1.0
+        for _ in range(_ROUNDS):
+            waited = max(seconds(batch), window, POLL_SECONDS)
+            batch = min(float(BATCH_RECORDS), max(1.0, lane * waited))
+        return batch
+
+    batch = gathered(records / (shards * parallel))
     fastest = BATCH_RECORDS / seconds(BATCH_RECORDS) if records else inf
-    parallel = stage.parallel(table)
-    return Stream(table, records, shards, parallel, batch, seconds(batch), fastest)
+    full = records / units * PARTITION_WRITE_UNITS / parallel if units else 0.0
+    taken = seconds(gathered(full))
+    lag = max(taken, window, POLL_SECONDS) + taken if full <= fastest else inf
+    return Stream(table, records, shards, parallel, batch, seconds(batch), fastest, lag)
 
 
 def calls_per_second(

@@ -44,7 +44,9 @@ def print_first(console: Console, title: str, made: Assessment, *kinds: Kind) ->
 def print_streams(console: Console, made: Assessment) -> None:
     """Each change stream, with as few shards as its table's writes allow."""
     table = _table(
-        "Change streams", "records/s", "shards", "batch", "s a batch", "capacity", "shards needed"
+        "Change streams",
+        *("records/s", "shards", "batch", "s a batch", "capacity", "shards needed"),
+        "s until projected, shard at its write limit",
     )
     for stream in made.streams.values():
         table.add_row(
@@ -55,6 +57,7 @@ def print_streams(console: Console, made: Assessment) -> None:
             f"{stream.seconds:.2f}",
             f"{stream.capacity:,.0f}",
             str(stream.shards_needed),
+            f"{stream.lag:.1f}",
         )
     console.print(table)
     console.print(

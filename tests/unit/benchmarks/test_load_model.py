@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from pathlib import Path
 from random import Random
 
@@ -178,6 +179,27 @@ def test_a_stream_whose_partitions_are_full_has_full_batches_and_lags() -> None:
     assert stream.keeps_up * stream.records == pytest.approx(least, rel=0.03)
     enough = stream.shards_needed * limits.PARALLEL_BATCHES * stream.fastest
     assert enough >= stream.records > enough - limits.PARALLEL_BATCHES * stream.fastest
+
+
+def test_the_lag_of_a_full_shard_is_a_poll_and_a_batch_unless_it_cannot_keep_up() -> None:
+    light = stream_of(
+        "payments",
+        5_000.0,
+        calls=5_000.0,
+        units=20_000.0,
+        groups=lambda _: 0.0,
+        stage=limits.AS_PROD,
+    )
+    assert light.lag == pytest.approx(limits.POLL_SECONDS + light.seconds, rel=0.1)
+    heavy = stream_of(
+        "payments",
+        5_000.0,
+        calls=50_000.0,
+        units=5_000.0,
+        groups=lambda _: 0.0,
+        stage=limits.AS_PROD,
+    )
+    assert heavy.lag == math.inf
 
 
 def test_a_stream_is_slower_with_shards_to_write() -> None:
