@@ -9,8 +9,10 @@ from local.errors import FunctionFailed, LocalError
 from local.stackfile import Stack
 
 
-def tick(stack: Stack, name: str) -> tuple[Any, float]:
+def tick(stack: Stack, name: str, **asked: str) -> tuple[Any, float]:
     """Invoke the schedule's function with its real event; its answer, and the seconds it took.
+
+    `asked` is added to the event.
 
     Raises:
         LocalError: no such schedule.
@@ -25,7 +27,7 @@ def tick(stack: Stack, name: str) -> tuple[Any, float]:
         )
     started = time.monotonic()
     answer = Clients(stack.aws_endpoint_url).functions.invoke(
-        FunctionName=schedule.function, Payload=json.dumps(schedule.event).encode()
+        FunctionName=schedule.function, Payload=json.dumps({**schedule.event, **asked}).encode()
     )
     payload = json.loads(answer["Payload"].read() or b"null")
     if answer.get("FunctionError"):

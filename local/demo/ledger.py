@@ -117,7 +117,7 @@ def _entries(client: ApiClient, account: str, expected: int) -> list[Any]:
 
 
 def _prove(stack: Stack, operator: ApiClient, console: Console) -> None:
-    tick(stack, "proof")
+    tick(stack, "proof", kind="full")
     proof = operator.get("/v1/proof").require(200)
     table = Table("check", Column("counted", justify="right"), "holds", box=SIMPLE)
     for check in proof["checks"]:

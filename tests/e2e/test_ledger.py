@@ -166,7 +166,7 @@ def test_ledger_verification_passes_and_finds_a_planted_minor_unit(
 ) -> None:
     a, b = account(deployment, shop, 1000), account(deployment, shop)
     shop.client.post("/v1/transfers", order(a, b, 10), key=fresh()).require(201)
-    tick(deployment.stack, "proof")
+    tick(deployment.stack, "proof", kind="full")
     proof = deployment.operator.get("/v1/proof").require(200)
     assert proof["holds"], proof
     assert shop.client.get("/v1/proof").status == 403
@@ -181,7 +181,7 @@ def test_ledger_verification_passes_and_finds_a_planted_minor_unit(
 
     shift(1)
     try:
-        tick(deployment.stack, "proof")
+        tick(deployment.stack, "proof", kind="full")
         proof = deployment.operator.get("/v1/proof").require(200)
         assert not proof["holds"]
         broken = {check["name"] for check in proof["checks"] if not check["holds"]}
