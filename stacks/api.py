@@ -14,7 +14,6 @@ from runtime.reconciliation.settlements.models import REPORTS_PREFIX
 from runtime.reporting.exports.models import EXPORT_PREFIX
 from runtime.settings import AuthorizerSettings, ProcessSettings, QuerySettings
 from stacks.base_stack import FunctionsStack, FunctionsStackProps
-from stacks.constructs.alarms import decryption_failure_alarm, refusals_alarm
 from stacks.constructs.http_api import HttpEndpoints
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.environment import settings_for
@@ -38,12 +37,16 @@ class ApiStack(FunctionsStack):
         super().__init__(scope, construct_id, **props)
         self.process = self._function("Process", self._process())
         self.query = self._function("Query", self._query())
-        decryption_failure_alarm(self, "ProcessUnopenable", log_group=self.process.log_group)
-        decryption_failure_alarm(self, "QueryUnopenable", log_group=self.query.log_group)
+        self._alarms.count_unreadable_fields(
+            self, "ProcessUnreadable", log_group=self.process.log_group
+        )
+        self._alarms.count_unreadable_fields(
+            self, "QueryUnreadable", log_group=self.query.log_group
+        )
         self.authorizer: ServiceFunction | None = None
         if self._stage.auth.mode == "lambda":
             self.authorizer = self._function("Authorizer", self._authorizer())
-            refusals_alarm(self, "Refusals", log_group=self.authorizer.log_group)
+            self._alarms.refusals(self, "Refusals", log_group=self.authorizer.log_group)
         self.endpoints = HttpEndpoints(
             self,
             "Http",
@@ -52,6 +55,7 @@ class ApiStack(FunctionsStack):
             authorizer=self.authorizer.live if self.authorizer else None,
             log_key=self._key,
         )
+        self._alarms.api(self, api=self.endpoints.api)
         functions = {"process": self.process, "query": self.query}
         if self.authorizer is not None:
             functions["authorizer"] = self.authorizer
@@ -64,6 +68,7 @@ class ApiStack(FunctionsStack):
         return FunctionSpec(
             module="process",
             description="Every POST, PATCH and DELETE",
+            serves_requests=True,
             no_dead_letter_queue="Invoked synchronously: the caller gets the error.",
             settings=settings_for(
                 ProcessSettings,
@@ -111,6 +116,7 @@ class ApiStack(FunctionsStack):
         return FunctionSpec(
             module="query",
             description="Every GET",
+            serves_requests=True,
             no_dead_letter_queue="Invoked synchronously: the caller gets the error.",
             settings=settings_for(
                 QuerySettings,
@@ -157,6 +163,7 @@ class ApiStack(FunctionsStack):
         return FunctionSpec(
             module="authorize",
             description="Verifies bearer tokens and API keys",
+            serves_requests=True,
             no_dead_letter_queue="Invoked synchronously: the caller gets the error.",
             settings=settings_for(
                 AuthorizerSettings,

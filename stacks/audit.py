@@ -7,7 +7,6 @@ from typing import Final, Unpack
 from constructs import Construct
 
 from stacks.base_stack import FunctionsStack, FunctionsStackProps
-from stacks.constructs.alarms import iterator_age_alarm
 from stacks.constructs.service_function import ServiceFunction
 from stacks.constructs.stream_source import StreamSource
 from stacks.scheduled_workers import AUDIT
@@ -40,8 +39,9 @@ class AuditStack(FunctionsStack):
             batch_records=SEGMENT_ROWS,
             window_seconds=self._stage.archive_window_seconds,
             parallel_batches=1,
+            alarms=self._alarms,
         )
-        iterator_age_alarm(
+        self._alarms.iterator_age(
             self,
             "RowsLag",
             function=archive.function,

@@ -13,7 +13,6 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from runtime.settings import Settings
-from stacks.constructs.alarms import decryption_failure_alarm, log_alarm
 from stacks.constructs.queues import DeadLetterQueue
 from stacks.constructs.schedule import Schedule
 from stacks.constructs.service_function import FunctionSpec, HandlerModule, ServiceFunction
@@ -25,6 +24,7 @@ from stacks.iam.statements import (
     queue_statements,
     table_statements,
 )
+from stacks.runbooks import Runbook
 from stacks.stage import Schedules, StageConfig
 
 
@@ -36,6 +36,7 @@ class LogAlarm:
     messages: tuple[str, ...]
     metric_name: str
     description: str
+    runbook: Runbook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,7 @@ class FunctionsStack(Stack):
         protected = props["stage"].data.is_protected
         super().__init__(scope, construct_id, termination_protection=protected)
         self._stage, self._data, self._asset = props["stage"], props["data"], props["asset"]
+        self._alarms = self._data.alarms
         # By ARN: no construct here may write into the key's policy, which the data stack owns.
         self._key = kms.Key.from_key_arn(self, "TableKey", self._data.table_key.key_arn)
         self._schedules: dict[str, Schedule] = {}
@@ -96,6 +98,7 @@ class FunctionsStack(Stack):
             stage=self._stage,
             asset=self._asset,
             log_key=self._key,
+            alarms=self._alarms,
         )
 
     def _scheduled(self, workers: Iterable[ScheduledWorker]) -> dict[str, ServiceFunction]:
@@ -104,7 +107,9 @@ class FunctionsStack(Stack):
 
     def _scheduled_function(self, worker: ScheduledWorker) -> ServiceFunction:
         construct_id = worker.name.capitalize()
-        dead = DeadLetterQueue(self, f"{construct_id}DeadLetters", key=self._key).queue
+        dead = DeadLetterQueue(
+            self, f"{construct_id}DeadLetters", key=self._key, alarms=self._alarms
+        ).queue
         function = self._function(construct_id, self._spec(worker, dead.queue_arn))
         self._schedules[worker.name] = Schedule(
             self,
@@ -113,19 +118,21 @@ class FunctionsStack(Stack):
             minutes=worker.minutes(self._stage.schedules),
             target=function.live,
             dead_letters=dead,
+            alarms=self._alarms,
         )
         if worker.data_keys:
-            decryption_failure_alarm(
-                self, f"{construct_id}Unopenable", log_group=function.log_group
+            self._alarms.count_unreadable_fields(
+                self, f"{construct_id}Unreadable", log_group=function.log_group
             )
         for alarm in worker.alarms:
-            log_alarm(
+            self._alarms.log_line(
                 self,
                 alarm.construct_id,
                 log_group=function.log_group,
                 messages=alarm.messages,
                 metric_name=alarm.metric_name,
                 description=alarm.description,
+                runbook=alarm.runbook,
             )
         return function
 

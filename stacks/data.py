@@ -13,6 +13,8 @@ from constructs import Construct
 
 from runtime.reconciliation.files.models import CONVERTED_PREFIX
 from runtime.tables import ALL_TABLES
+from stacks.constructs.alarm_topics import AlarmTopic
+from stacks.constructs.alarms import Alarms
 from stacks.constructs.customer_key import CustomerKey, SigningKey
 from stacks.constructs.private_bucket import PrivateBucket
 from stacks.constructs.queues import WorkQueue
@@ -20,6 +22,7 @@ from stacks.constructs.schema_table import SchemaTable, pascal
 from stacks.iam.key_users import DATA_KEY_USERS, only_listed_roles
 from stacks.iam.resource_policies import append_only, one_archivist
 from stacks.iam.statements import Purpose
+from stacks.runbooks import Severity
 from stacks.stage import PROD, StageConfig
 
 SETTLEMENT_COLD_AFTER_DAYS: Final = 90
@@ -69,6 +72,7 @@ class DataStack(Stack):
             stage=stage,
         ).key
         self._let_services_use_the_table_key()
+        self.alarms = self._alarms()
         for key, users in (
             (self.pii_key, DATA_KEY_USERS["pii"]),
             (self.pci_key, DATA_KEY_USERS["pci"]),
@@ -88,6 +92,8 @@ class DataStack(Stack):
             )
             for schema in ALL_TABLES
         }
+        self.alarms.unreadable_fields(self)
+        self.alarms.throttled_tables(self, {name: each.table for name, each in self.tables.items()})
         access_logs = self._access_logs()
         self._settlement_files(construct_id, access_logs)
         self._exports(construct_id, access_logs)
@@ -97,16 +103,35 @@ class DataStack(Stack):
             self,
             "Deliveries",
             key=self.table_key,
+            alarms=self.alarms,
             consumer_timeout_seconds=DELIVER_TIMEOUT_SECONDS,
         )
         self.export_jobs = WorkQueue(
             self,
             "ExportJobs",
             key=self.table_key,
+            alarms=self.alarms,
             consumer_timeout_seconds=EXPORT_TIMEOUT_SECONDS,
         )
         self._export_everything()
         self._write_outputs()
+
+    def _alarms(self) -> Alarms:
+        """What makes the stage's alarms, with a topic for each severity that notifies anyone."""
+        config = self._stage.alarms
+        targets = {Severity.PAGE: config.page, Severity.TICKET: config.ticket}
+        self._topics = {
+            severity: AlarmTopic(
+                self, f"{severity.capitalize()}Alarms", target=target, key=self.table_key
+            )
+            for severity, target in targets.items()
+        }
+        notifying = {
+            severity: self._topics[severity].topic
+            for severity, target in targets.items()
+            if target.notifies
+        }
+        return Alarms(self._stage.name, config.runbooks, notifying)
 
     @property
     def data_keys(self) -> Mapping[Purpose, kms.Key]:
@@ -199,9 +224,9 @@ class DataStack(Stack):
         return CustomerKey(self, construct_id, purpose=purpose, stage=self._stage).key
 
     def _let_services_use_the_table_key(self) -> None:
-        """EventBridge puts messages into encrypted queues, CloudWatch writes encrypted logs.
+        """EventBridge and CloudWatch use encrypted queues, topics and log groups.
 
-        Both act in their own name, so no identity policy can allow it. EventBridge sends no
+        They act in their own name, so no identity policy can allow it. EventBridge sends no
         aws:SourceAccount for encrypted queues (EventBridge User Guide, "Troubleshooting": the key
         policy there has no condition): under one, settlement files would be lost, because their
         dead-letter queue has the same key. The policies of the queues name the rules.
@@ -210,6 +235,15 @@ class DataStack(Stack):
             iam.PolicyStatement(
                 sid="EventBridgeToQueues",
                 principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                resources=["*"],
+            )
+        )
+        # As AWS's own example has it (CloudWatch User Guide, "Notify users on alarm changes").
+        self.table_key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="AlarmsToTopics",
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
                 actions=["kms:Decrypt", "kms:GenerateDataKey"],
                 resources=["*"],
             )
@@ -266,6 +300,8 @@ class DataStack(Stack):
             self.export_value(table.table_arn)
             if table.table_stream_arn is not None:
                 self.export_value(table.table_stream_arn)
+        for topic in (each.topic for each in self._topics.values() if each.is_ours):
+            self.export_value(topic.topic_arn)
         for queue in (self.deliveries.queue, self.export_jobs.queue):
             self.export_value(queue.queue_arn)
             self.export_value(queue.queue_url)

@@ -10,12 +10,12 @@ from constructs import Construct
 from runtime.reporting.exports.models import EXPORT_GIVEN_UP, EXPORT_PREFIX
 from runtime.settings import ExportSettings
 from stacks.base_stack import FunctionsStack, FunctionsStackProps
-from stacks.constructs.alarms import log_alarm
 from stacks.constructs.queues import CONSUMER_ACTIONS, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import EXPORT_TIMEOUT_SECONDS
 from stacks.environment import settings_for
 from stacks.iam.statements import queue_statements, through_service
+from stacks.runbooks import Runbook
 
 EXPORT_MEMORY_MB: Final = 1769
 """One whole virtual processor (Lambda Developer Guide): rows become text there."""
@@ -42,13 +42,14 @@ class ExportsStack(FunctionsStack):
             batch_size=1,
             max_concurrency=self._stage.concurrency.export,
         )
-        log_alarm(
+        self._alarms.log_line(
             self,
             "ExportGivenUp",
             log_group=export.log_group,
             messages=(EXPORT_GIVEN_UP,),
             metric_name="ExportsGivenUp",
             description="An export failed: several attempts made no progress; see the log.",
+            runbook=Runbook.EXPORT_FAILED,
         )
         return export
 

@@ -11,12 +11,6 @@ from runtime.alerts.models import EVENT_SOURCE
 from runtime.core.change_context import ENTRY_CONFLICT, OUT_OF_BAND, PARKED
 from runtime.settings import ProjectSettings
 from stacks.base_stack import FunctionsStack, FunctionsStackProps
-from stacks.constructs.alarms import (
-    alerts_alarm,
-    decryption_failure_alarm,
-    iterator_age_alarm,
-    log_alarm,
-)
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.constructs.stream_source import StreamSource
 from stacks.environment import settings_for
@@ -27,6 +21,7 @@ from stacks.iam.statements import (
     queue_statements,
     through_service,
 )
+from stacks.runbooks import Runbook
 from stacks.scheduled_workers import LEDGER
 
 PROJECT_TIMEOUT_SECONDS: Final = 60
@@ -57,7 +52,7 @@ class LedgerStack(FunctionsStack):
 
     def _projector(self) -> ServiceFunction:
         """Streams → project; what cannot be projected at all lies in the failed batches."""
-        project = self._function("Project", self._project())
+        project, alarms = self._function("Project", self._project()), self._alarms
         for name, only in PROJECTED.items():
             table = self._data.tables[name]
             assert table.table.table_stream_arn is not None  # noqa: S101 - declared on the model
@@ -68,20 +63,22 @@ class LedgerStack(FunctionsStack):
                 target=project.live,
                 failed_batches=self._data.failed_batches_bucket,
                 only=only,
+                alarms=alarms,
                 parallel_batches=self._stage.streams.parallel_batches_of(name),
                 window_seconds=self._stage.streams.window_seconds.get(name, 0),
             )
-        iterator_age_alarm(self, "StreamsLag", function=project.function)
-        log_alarm(
+        alarms.iterator_age(self, "StreamsLag", function=project.function)
+        alarms.log_line(
             self,
             "OutOfBandChange",
             log_group=project.log_group,
             messages=(OUT_OF_BAND, ENTRY_CONFLICT, PARKED),
             metric_name="ChangedPastTheLedger",
             description="A row was changed out of band, or its record was parked; see the log.",
+            runbook=Runbook.OUT_OF_BAND,
         )
-        alerts_alarm(self, "Alerts", log_group=project.log_group)
-        decryption_failure_alarm(self, "ProjectUnopenable", log_group=project.log_group)
+        alarms.alerts(self, "SeriousAlerts", log_group=project.log_group)
+        self._alarms.count_unreadable_fields(self, "ProjectUnreadable", log_group=project.log_group)
         return project
 
     def _project(self) -> FunctionSpec:

@@ -13,7 +13,6 @@ from constructs import Construct
 from runtime.reconciliation.files.models import CONVERTED_PREFIX, REJECTED_PREFIX
 from runtime.settings import ReconcileSettings
 from stacks.base_stack import FunctionsStack, FunctionsStackProps
-from stacks.constructs.alarms import undelivered_alarms
 from stacks.constructs.queues import CONSUMER_ACTIONS, WorkQueue, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.environment import settings_for
@@ -48,6 +47,7 @@ class WorkersStack(FunctionsStack):
             self,
             "SettlementFiles",
             key=self._key,
+            alarms=self._alarms,
             consumer_timeout_seconds=RECONCILE_TIMEOUT_SECONDS,
         )
         arrived = events.Rule(
@@ -68,7 +68,7 @@ class WorkersStack(FunctionsStack):
                 )
             ],
         )
-        undelivered_alarms(arrived, rule=arrived)
+        self._alarms.undelivered(arrived, rule=arrived)
         reconcile = self._function("Reconcile", self._reconcile(files))
         feed_from_queue(
             self,

@@ -30,6 +30,7 @@ from runtime.verification.models import LEDGER_VERIFICATION_FAILED
 from stacks.base_stack import LogAlarm, ScheduledWorker
 from stacks.data import DataStack
 from stacks.iam.statements import failed_batches_statements, queue_statements, through_service
+from stacks.runbooks import Runbook
 from stacks.stage import StageConfig
 
 WHOLE_CPU_MB: Final = 1769
@@ -83,6 +84,7 @@ PAYMENTS: Final = (
                 construct_id="UnknownTooOld",
                 messages=(UNKNOWN_TOO_OLD, NOT_VOIDED),
                 metric_name="UnknownTooOld",
+                runbook=Runbook.PROCESSOR_SILENT,
                 description="A processor does not report an outcome, or refuses a void.",
             ),
         ),
@@ -110,6 +112,7 @@ PAYMENTS: Final = (
                 construct_id="PollUnfinished",
                 messages=(POLL_UNFINISHED,),
                 metric_name="PollUnfinished",
+                runbook=Runbook.POLL_UNFINISHED,
                 description="One run of the poll does not reach all merchants: schedule it more "
                 "often.",
             ),
@@ -127,6 +130,7 @@ PAYMENTS: Final = (
                 construct_id="MissingUnfinished",
                 messages=(MISSING_UNFINISHED,),
                 metric_name="MissingUnfinished",
+                runbook=Runbook.MISSING_UNFINISHED,
                 description="One run of the sweep for missing transactions does not reach all "
                 "merchants: schedule it more often.",
             ),
@@ -152,9 +156,10 @@ LEDGER: Final = (
         timeout_seconds=300,
         alarms=(
             LogAlarm(
-                construct_id="NotFolded",
+                construct_id="TotalsNotCompacted",
                 messages=(NOT_COMPACTED,),
-                metric_name="TotalsNotFolded",
+                metric_name="TotalsNotCompacted",
+                runbook=Runbook.TOTALS_NOT_COMPACTED,
                 description="Totals of closed days are not compacted; summaries read more rows.",
             ),
         ),
@@ -179,9 +184,10 @@ LEDGER: Final = (
         memory_mb=WHOLE_CPU_MB,
         alarms=(
             LogAlarm(
-                construct_id="BooksContradict",
+                construct_id="LedgerVerificationFailed",
                 messages=(LEDGER_VERIFICATION_FAILED,),
                 metric_name="LedgerVerificationFailed",
+                runbook=Runbook.LEDGER_VERIFICATION,
                 description="Ledger verification failed; GET /v1/proof lists each violation.",
             ),
         ),
@@ -255,6 +261,7 @@ AUDIT: Final = (
                 construct_id="AuditTampered",
                 messages=(AUDIT_TAMPERED,),
                 metric_name="AuditTampered",
+                runbook=Runbook.AUDIT_TAMPERED,
                 description="An audit row was changed, deleted or forged; the log names it.",
             ),
         ),

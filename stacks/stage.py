@@ -25,6 +25,8 @@ from runtime.settings import (
 )
 from stacks.stage_parts import (
     LOCAL,
+    PLACEHOLDER_SUFFIX,
+    AlarmConfig,
     AuthConfig,
     DataConfig,
     RoleName,
@@ -204,6 +206,7 @@ class StageConfig(StagePart, frozen=True):
     resolver: Resolver = Resolver()
     lock_out: Lockout = Lockout()
     alerts: AlertThresholds = AlertThresholds()
+    alarms: AlarmConfig = AlarmConfig()
     processor_events: ProcessorEvents = ProcessorEvents()
     webhooks: Webhooks = Webhooks()
     proof_cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 360
@@ -285,6 +288,14 @@ class StageConfig(StagePart, frozen=True):
         return self
 
     @model_validator(mode="after")
+    def _prod_calls_someone(self) -> Self:
+        if self.name == PROD and not (self.alarms.page.notifies and self.alarms.ticket.notifies):
+            raise ValueError(
+                "prod must set alarms.page and alarms.ticket: email, https or topic_arn"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _money_is_real_where_it_is_kept(self) -> Self:
         if self.name == PROD and self.processors != "live":
             raise ValueError('prod must set processors "live": its payments are people\'s')
@@ -302,7 +313,8 @@ class StageConfig(StagePart, frozen=True):
         """Call before a deployment. Synthesis, for review and tests, accepts the placeholders.
 
         Raises:
-            StageError: `auth` has not been filled in, so every request would be refused.
+            StageError: `auth` has not been filled in, so every request would be refused; or the
+                addresses of alarms have not, so alarms would reach no one.
         """
         if self.auth.is_placeholder:
             raise StageError(
@@ -311,6 +323,13 @@ class StageConfig(StagePart, frozen=True):
                 "and jwks_url, jwks_secret_name or hs256_secret_name, unless mode is jwt), "
                 "then deploy again"
             )
+        for severity, target in (("page", self.alarms.page), ("ticket", self.alarms.ticket)):
+            if target.is_placeholder:
+                raise StageError(
+                    f"stage {self.name}: alarms.{severity} still names an address under "
+                    f"{PLACEHOLDER_SUFFIX}; set stages.{self.name}.alarms.{severity} in cdk.json "
+                    "to email or https addresses that are read, or to topic_arn, then deploy again"
+                )
 
 
 def _sentences(error: ValidationError) -> str:

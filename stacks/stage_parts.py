@@ -158,5 +158,46 @@ def _require_tables(setting: str, names: Iterable[str]) -> None:
         raise ValueError(f"{setting} names tables that do not exist: {', '.join(unknown)}")
 
 
+class AlarmTarget(StagePart, frozen=True):
+    """Who is notified of alarms of one severity.
+
+    `email` and `https` subscribe to a topic of the stage; each address confirms its subscription.
+    `topic_arn` is another topic instead, whose policy allows CloudWatch of this account to publish.
+    """
+
+    email: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = ()
+    https: tuple[Annotated[str, Field(pattern=r"^https://[^\s/]+")], ...] = ()
+    topic_arn: Annotated[str | None, Field(pattern=r"^arn:[\w-]+:sns:[\w-]+:\d{12}:\S+$")] = None
+
+    @model_validator(mode="after")
+    def _is_one_topic(self) -> Self:
+        if self.topic_arn is not None and (self.email or self.https):
+            raise ValueError("topic_arn has its own subscriptions: give it, or email and https")
+        return self
+
+    @property
+    def notifies(self) -> bool:
+        """Whether anyone is notified."""
+        return bool(self.email or self.https or self.topic_arn)
+
+    @property
+    def is_placeholder(self) -> bool:
+        """An address still ends in the reserved domain `.example`."""
+        hosts = [*(a.rpartition("@")[2] for a in self.email), *map(_host, self.https)]
+        return any(host.endswith(PLACEHOLDER_SUFFIX) for host in hosts)
+
+
+class AlarmConfig(StagePart, frozen=True):
+    """Who is notified, by severity, and where the runbooks are.
+
+    `runbooks` is the address of docs/operations.md in your copy of the repository; alarms link to
+    its headings.
+    """
+
+    page: AlarmTarget = AlarmTarget()
+    ticket: AlarmTarget = AlarmTarget()
+    runbooks: Annotated[str, Field(min_length=1, pattern=r"^[^\s#]+$")] = "docs/operations.md"
+
+
 def _host(url: str) -> str:
     return (urlsplit(url).hostname or "").lower()

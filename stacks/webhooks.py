@@ -8,7 +8,6 @@ from constructs import Construct
 
 from runtime.settings import DeliverSettings
 from stacks.base_stack import FunctionsStack, FunctionsStackProps
-from stacks.constructs.alarms import decryption_failure_alarm
 from stacks.constructs.queues import CONSUMER_ACTIONS, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DELIVER_TIMEOUT_SECONDS
@@ -46,7 +45,7 @@ class WebhooksStack(FunctionsStack):
             batch_size=DELIVER_BATCH,
             max_concurrency=self._stage.concurrency.deliver,
         )
-        decryption_failure_alarm(self, "DeliverUnopenable", log_group=deliver.log_group)
+        self._alarms.count_unreadable_fields(self, "DeliverUnreadable", log_group=deliver.log_group)
         return deliver
 
     def _deliver(self) -> FunctionSpec:

@@ -1,210 +1,390 @@
-"""Metric alarms. Who is notified is configured where the alarms are collected, not here."""
+"""Metric alarms: named, with a runbook, and with an action by severity."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from aws_cdk import Duration
+from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from runtime.alerts.models import ALERT_RAISED, SERIOUS
 from runtime.core.change_context import DECRYPTION_FAILED
 from runtime.settings import ACCESS_REFUSED
+from stacks.runbooks import Runbook, Severity
 
-METRICS_NAMESPACE: Final = "payments"
+UNREADABLE_FIELDS: Final = "UnreadableFields"
 
 MANY_REFUSALS: Final = 100
 """Refused tokens in `REFUSALS_MINUTES`: above what clients with an expired token make."""
 REFUSALS_MINUTES: Final = 5
 
-OLDEST_ITERATOR_SECONDS = 60
-OLD_PERIODS = 3
+OLDEST_ITERATOR_SECONDS: Final = 60
+OLD_PERIODS: Final = 3
 """Consecutive minutes: a single slow batch is not a lag."""
 
-
-def error_alarm(
-    scope: Construct, construct_id: str, *, function: lambda_.IFunction
-) -> cloudwatch.Alarm:
-    """Triggers when the function crashed or timed out. An error that it answered does not count."""
-    return first_one(
-        scope,
-        construct_id,
-        metric=function.metric_errors(period=Duration.minutes(5), statistic="Sum"),
-        description="The function crashed or timed out.",
-    )
-
-
-def dead_letter_alarm(
-    scope: Construct, construct_id: str, *, queue: sqs.IQueue
-) -> cloudwatch.Alarm:
-    """Triggers while the dead-letter queue holds a message that needs a person."""
-    return first_one(
-        scope,
-        construct_id,
-        metric=queue.metric_approximate_number_of_messages_visible(
-            period=Duration.minutes(1), statistic="Maximum"
-        ),
-        description="A message failed repeatedly and is in the dead-letter queue.",
-    )
+SERVER_ERRORS: Final = 10
+"""Answers 500 to 599 within five minutes: more than requests that an overload turned away."""
+SLOW_MILLISECONDS: Final = 5_000
+"""Of the slowest hundredth of requests; a card processor may take 10 s."""
+SLOW_PERIODS: Final = 3
+OLDEST_MESSAGE_SECONDS: Final = 3_600
+"""Longer than the longest delay of a message (15 minutes) and visibility timeout (half an hour)."""
+THROTTLED_REQUESTS: Final = 10
+TABLES_PER_ALARM: Final = 5
+"""An alarm adds up ten metrics at the most (CloudWatch quota): reads and writes of a table."""
 
 
-def undelivered_alarms(scope: Construct, *, rule: events.IRule) -> None:
-    """Trigger when EventBridge could not invoke the rule's target, or could not even keep that.
+@dataclass(frozen=True)
+class Alarms:
+    """Makes the alarms of a stage.
 
-    The second metric counts events that are lost: the dead-letter queue did not take them.
-    (EventBridge User Guide, "Monitoring Amazon EventBridge".)
+    Their names are `payments-<stage>-` and their place among the constructs; their descriptions end
+    with the address of the runbook. `topics` has the severities that notify anyone.
     """
-    for metric_name, description in (
-        ("FailedInvocations", "EventBridge could not invoke the target of a rule."),
-        ("InvocationsFailedToBeSentToDlq", "EventBridge lost an event of a rule."),
-    ):
-        metric = cloudwatch.Metric(
-            namespace="AWS/Events",
-            metric_name=metric_name,
-            dimensions_map={"RuleName": rule.rule_name},
-            period=Duration.minutes(5),
-            statistic="Sum",
+
+    stage_name: str
+    runbooks: str
+    topics: Mapping[Severity, sns.ITopic]
+
+    def error(
+        self, scope: Construct, *, function: lambda_.IFunction, severity: Severity | None = None
+    ) -> None:
+        """Triggers when the function crashed or timed out, not when it answered with an error."""
+        metric = function.metric_errors(period=Duration.minutes(5), statistic="Sum")
+        self.first_one(
+            scope,
+            "Errors",
+            metric=metric,
+            description="The function crashed or timed out.",
+            runbook=Runbook.FUNCTION_ERRORS,
+            severity=severity,
         )
-        first_one(scope, metric_name, metric=metric, description=description)
+
+    def throttled(self, scope: Construct, *, function: lambda_.IFunction) -> None:
+        """Triggers when Lambda turned away an invocation: no environment was free."""
+        self.first_one(
+            scope,
+            "Throttles",
+            metric=function.metric_throttles(period=Duration.minutes(5), statistic="Sum"),
+            description="Lambda turned away invocations of the function.",
+            runbook=Runbook.FUNCTION_THROTTLED,
+        )
+
+    def dead_letter(self, scope: Construct, *, queue: sqs.IQueue) -> None:
+        """Triggers while the dead-letter queue holds a message that needs a person."""
+        self.first_one(
+            scope,
+            "Waiting",
+            metric=queue.metric_approximate_number_of_messages_visible(
+                period=Duration.minutes(1), statistic="Maximum"
+            ),
+            description="A message failed repeatedly and is in the dead-letter queue.",
+            runbook=Runbook.DEAD_LETTER,
+        )
+
+    def old_message(self, scope: Construct, *, queue: sqs.IQueue) -> None:
+        """Triggers when a message waits for its function for an hour."""
+        self._at_least(
+            scope,
+            "Age",
+            metric=queue.metric_approximate_age_of_oldest_message(
+                period=Duration.minutes(5), statistic="Maximum"
+            ),
+            threshold=OLDEST_MESSAGE_SECONDS,
+            periods=1,
+            description="A message has waited for an hour.",
+            runbook=Runbook.QUEUE_WAITS,
+        )
+
+    def undelivered(self, scope: Construct, *, rule: events.IRule) -> None:
+        """Trigger when EventBridge could not invoke a rule's target, or could not even keep that.
+
+        The second metric counts events that are lost: the dead-letter queue did not take them.
+        (EventBridge User Guide, "Monitoring Amazon EventBridge".)
+        """
+        for metric_name, description, severity in (
+            ("FailedInvocations", "EventBridge could not invoke the target of a rule.", None),
+            (
+                "InvocationsFailedToBeSentToDlq",
+                "EventBridge lost an event of a rule.",
+                Severity.PAGE,
+            ),
+        ):
+            metric = cloudwatch.Metric(
+                namespace="AWS/Events",
+                metric_name=metric_name,
+                dimensions_map={"RuleName": rule.rule_name},
+                period=Duration.minutes(5),
+                statistic="Sum",
+            )
+            self.first_one(
+                scope,
+                metric_name,
+                metric=metric,
+                description=description,
+                runbook=Runbook.UNDELIVERED_EVENT,
+                severity=severity,
+            )
+
+    def iterator_age(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        function: lambda_.IFunction,
+        oldest_seconds: int = OLDEST_ITERATOR_SECONDS,
+    ) -> None:
+        """Triggers when projections lag behind the change streams."""
+        self._at_least(
+            scope,
+            construct_id,
+            metric=function.metric("IteratorAge", period=Duration.minutes(1), statistic="Maximum"),
+            threshold=oldest_seconds * 1000,
+            periods=OLD_PERIODS,
+            description="Projections lag behind the change streams.",
+            runbook=Runbook.STREAMS_LAG,
+        )
+
+    def log_line(  # noqa: PLR0913 - what an alarm on a log line is made of
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        log_group: logs.ILogGroup,
+        messages: Sequence[str],
+        metric_name: str,
+        description: str,
+        runbook: Runbook,
+    ) -> None:
+        """Triggers on a log line of the function whose message is one of `messages`."""
+        found = self._count_lines(scope, construct_id, log_group, messages, metric_name)
+        metric = found.metric(period=Duration.minutes(1), statistic="Sum")
+        self.first_one(scope, construct_id, metric=metric, description=description, runbook=runbook)
+
+    def unreadable_fields(self, scope: Construct) -> None:
+        """Triggers when a function could not decrypt a field: moved or changed, or its key gone.
+
+        One alarm for all functions whose lines `count_unreadable_fields` counts.
+        """
+        self.first_one(
+            scope,
+            "UnreadableFields",
+            metric=cloudwatch.Metric(
+                namespace=self._namespace,
+                metric_name=UNREADABLE_FIELDS,
+                period=Duration.minutes(1),
+                statistic="Sum",
+            ),
+            description="An encrypted field was moved or changed, or its key is gone; see the log.",
+            runbook=Runbook.DECRYPTION_FAILURE,
+        )
+
+    def refusals(self, scope: Construct, construct_id: str, *, log_group: logs.ILogGroup) -> None:
+        """Counts refused tokens by reason, and triggers when there are many in total."""
+        refused = logs.FilterPattern.string_value("$.message", "=", ACCESS_REFUSED)
+        log_group.add_metric_filter(
+            f"{construct_id}ByReason",
+            filter_pattern=refused,
+            metric_namespace=self._namespace,
+            metric_name="TokensRefused",
+            metric_value="1",
+            dimensions={"Reason": "$.reason"},
+        )
+        # CloudWatch adds nothing up over a dimension, and an alarm may not search: its own sum.
+        in_all = log_group.add_metric_filter(
+            f"{construct_id}InAll",
+            filter_pattern=refused,
+            metric_namespace=self._namespace,
+            metric_name="TokensRefusedInAll",
+            metric_value="1",
+        )
+        self._at_least(
+            scope,
+            construct_id,
+            metric=in_all.metric(period=Duration.minutes(REFUSALS_MINUTES), statistic="Sum"),
+            threshold=MANY_REFUSALS,
+            periods=1,
+            description="Tokens are refused: an attack, a misconfigured client, or no keys.",
+            runbook=Runbook.TOKENS_REJECTED,
+        )
+
+    def alerts(self, scope: Construct, construct_id: str, *, log_group: logs.ILogGroup) -> None:
+        """Counts announced alerts by type, and triggers for serious ones."""
+        raised = logs.FilterPattern.string_value("$.message", "=", ALERT_RAISED)
+        log_group.add_metric_filter(
+            f"{construct_id}ByType",
+            filter_pattern=raised,
+            metric_namespace=self._namespace,
+            metric_name="Alerts",
+            metric_value="1",
+            dimensions={"Type": "$.alert_type"},
+        )
+        # An alarm watches one metric, and knows no "any of these dimensions".
+        types = (logs.FilterPattern.string_value("$.alert_type", "=", each) for each in SERIOUS)
+        serious = log_group.add_metric_filter(
+            f"{construct_id}Serious",
+            filter_pattern=logs.FilterPattern.all(raised, logs.FilterPattern.any(*types)),
+            metric_namespace=self._namespace,
+            metric_name="SeriousAlerts",
+            metric_value="1",
+        )
+        self.first_one(
+            scope,
+            construct_id,
+            metric=serious.metric(period=Duration.minutes(1), statistic="Sum"),
+            description="A serious alert was raised; see GET /v1/alerts.",
+            runbook=Runbook.SERIOUS_ALERT,
+        )
+
+    def api(self, scope: Construct, *, api: apigw.HttpApi) -> None:
+        """Trigger when the API answers with server errors, or slowly."""
+        self._at_least(
+            scope,
+            "ServerErrors",
+            metric=api.metric_server_error(period=Duration.minutes(5), statistic="Sum"),
+            threshold=SERVER_ERRORS,
+            periods=1,
+            description="The API answers with server errors.",
+            runbook=Runbook.API_ERRORS,
+        )
+        self._at_least(
+            scope,
+            "Latency",
+            metric=api.metric_latency(period=Duration.minutes(5), statistic="p99"),
+            threshold=SLOW_MILLISECONDS,
+            periods=SLOW_PERIODS,
+            description="One request in a hundred takes more than five seconds.",
+            runbook=Runbook.API_SLOW,
+        )
+
+    def throttled_tables(self, scope: Construct, tables: Mapping[str, dynamodb.ITable]) -> None:
+        """Trigger when DynamoDB throttles reads or writes of tables, some of them in each alarm."""
+        names = sorted(tables)
+        for start in range(0, len(names), TABLES_PER_ALARM):
+            metrics = {
+                f"{kind}{number}": cloudwatch.Metric(
+                    namespace="AWS/DynamoDB",
+                    metric_name=f"{kind.capitalize()}ThrottleEvents",
+                    dimensions_map={"TableName": tables[name].table_name},
+                    period=Duration.minutes(5),
+                    statistic="Sum",
+                )
+                for number, name in enumerate(names[start : start + TABLES_PER_ALARM])
+                for kind in ("read", "write")
+            }
+            of_tables = ", ".join(names[start : start + TABLES_PER_ALARM])
+            self._at_least(
+                scope,
+                f"ThrottledTables{start // TABLES_PER_ALARM + 1}",
+                metric=cloudwatch.MathExpression(
+                    expression=" + ".join(f"FILL({each}, 0)" for each in metrics),
+                    using_metrics=metrics,
+                    period=Duration.minutes(5),
+                ),
+                threshold=THROTTLED_REQUESTS,
+                periods=1,
+                description=f"DynamoDB throttles requests ({of_tables}).",
+                runbook=Runbook.TABLE_THROTTLED,
+            )
+
+    def first_one(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        metric: cloudwatch.IMetric,
+        description: str,
+        runbook: Runbook,
+        severity: Severity | None = None,
+    ) -> None:
+        """Triggers when `metric` counts at least one in a period."""
+        self._at_least(
+            scope,
+            construct_id,
+            metric=metric,
+            threshold=1,
+            periods=1,
+            description=description,
+            runbook=runbook,
+            severity=severity,
+        )
+
+    def _at_least(  # noqa: PLR0913 - what an alarm is made of
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        metric: cloudwatch.IMetric,
+        threshold: float,
+        periods: int,
+        description: str,
+        runbook: Runbook,
+        severity: Severity | None = None,
+    ) -> None:
+        alarm = cloudwatch.Alarm(
+            scope,
+            construct_id,
+            alarm_name=self._name(scope, construct_id),
+            alarm_description=f"{description} Runbook: {runbook.link(self.runbooks)}",
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            evaluation_periods=periods,
+            metric=metric,
+            threshold=threshold,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        topic = self.topics.get(severity or runbook.severity)
+        if topic is not None:
+            alarm.add_alarm_action(actions.SnsAction(topic))
+            alarm.add_ok_action(actions.SnsAction(topic))
+
+    def count_unreadable_fields(
+        self, scope: Construct, construct_id: str, *, log_group: logs.ILogGroup
+    ) -> None:
+        """Count a function's log lines about fields that it could not decrypt."""
+        self._count_lines(scope, construct_id, log_group, DECRYPTION_FAILED, UNREADABLE_FIELDS)
+
+    def _count_lines(
+        self,
+        scope: Construct,
+        construct_id: str,
+        log_group: logs.ILogGroup,
+        messages: Sequence[str],
+        metric_name: str,
+    ) -> logs.MetricFilter:
+        return logs.MetricFilter(
+            scope,
+            f"{construct_id}Lines",
+            log_group=log_group,
+            filter_pattern=logs.FilterPattern.any(
+                *(logs.FilterPattern.string_value("$.message", "=", each) for each in messages)
+            ),
+            metric_namespace=self._namespace,
+            metric_name=metric_name,
+            metric_value="1",
+        )
+
+    @property
+    def _namespace(self) -> str:
+        """Of our own metrics. Each stage has its own: an account may have several stages."""
+        return f"payments/{self.stage_name}"
+
+    def _name(self, scope: Construct, construct_id: str) -> str:
+        """`payments-prod-process-errors`, from the place of the alarm in its stack."""
+        place = [*scope.node.path.split("/")[1:], construct_id]
+        return "-".join([f"payments-{self.stage_name}", *map(_kebab, place)])
 
 
-def iterator_age_alarm(
-    scope: Construct,
-    construct_id: str,
-    *,
-    function: lambda_.IFunction,
-    oldest_seconds: int = OLDEST_ITERATOR_SECONDS,
-) -> cloudwatch.Alarm:
-    """Triggers when projections lag behind the change streams."""
-    return cloudwatch.Alarm(
-        scope,
-        construct_id,
-        alarm_description="Projections lag behind the change streams.",
-        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-        evaluation_periods=OLD_PERIODS,
-        metric=function.metric("IteratorAge", period=Duration.minutes(1), statistic="Maximum"),
-        threshold=oldest_seconds * 1000,
-        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-    )
-
-
-def log_alarm(
-    scope: Construct,
-    construct_id: str,
-    *,
-    log_group: logs.ILogGroup,
-    messages: Sequence[str],
-    metric_name: str,
-    description: str,
-) -> cloudwatch.Alarm:
-    """Triggers on a log line of the function whose message is one of `messages`."""
-    found = log_group.add_metric_filter(
-        f"{construct_id}Lines",
-        filter_pattern=logs.FilterPattern.any(
-            *(logs.FilterPattern.string_value("$.message", "=", each) for each in messages)
-        ),
-        metric_namespace=METRICS_NAMESPACE,
-        metric_name=metric_name,
-        metric_value="1",
-    )
-    metric = found.metric(period=Duration.minutes(1), statistic="Sum")
-    return first_one(scope, construct_id, metric=metric, description=description)
-
-
-def decryption_failure_alarm(
-    scope: Construct, construct_id: str, *, log_group: logs.ILogGroup
-) -> cloudwatch.Alarm:
-    """Triggers when a field could not be decrypted: it was moved or changed, or its key is gone."""
-    return log_alarm(
-        scope,
-        construct_id,
-        log_group=log_group,
-        messages=DECRYPTION_FAILED,
-        metric_name="FieldsThatDoNotOpen",
-        description="An encrypted field was moved or changed, or its key is gone; see the log.",
-    )
-
-
-def refusals_alarm(
-    scope: Construct, construct_id: str, *, log_group: logs.ILogGroup
-) -> cloudwatch.Alarm:
-    """Counts refused tokens by reason, and triggers when there are many in total."""
-    refused = logs.FilterPattern.string_value("$.message", "=", ACCESS_REFUSED)
-    log_group.add_metric_filter(
-        f"{construct_id}ByReason",
-        filter_pattern=refused,
-        metric_namespace=METRICS_NAMESPACE,
-        metric_name="TokensRefused",
-        metric_value="1",
-        dimensions={"Reason": "$.reason"},
-    )
-    # CloudWatch adds nothing up over a dimension, and an alarm may not search: a sum of its own.
-    in_all = log_group.add_metric_filter(
-        f"{construct_id}InAll",
-        filter_pattern=refused,
-        metric_namespace=METRICS_NAMESPACE,
-        metric_name="TokensRefusedInAll",
-        metric_value="1",
-    )
-    return cloudwatch.Alarm(
-        scope,
-        construct_id,
-        alarm_description="Tokens are refused: an attack, a misconfigured client, or no keys.",
-        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-        evaluation_periods=1,
-        metric=in_all.metric(period=Duration.minutes(REFUSALS_MINUTES), statistic="Sum"),
-        threshold=MANY_REFUSALS,
-        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-    )
-
-
-def alerts_alarm(
-    scope: Construct, construct_id: str, *, log_group: logs.ILogGroup
-) -> cloudwatch.Alarm:
-    """Counts announced alerts by type, and triggers for serious ones."""
-    raised = logs.FilterPattern.string_value("$.message", "=", ALERT_RAISED)
-    log_group.add_metric_filter(
-        f"{construct_id}ByType",
-        filter_pattern=raised,
-        metric_namespace=METRICS_NAMESPACE,
-        metric_name="Alerts",
-        metric_value="1",
-        dimensions={"Type": "$.alert_type"},
-    )
-    # An alarm watches one metric, and knows no "any of these dimensions".
-    types = (logs.FilterPattern.string_value("$.alert_type", "=", each) for each in SERIOUS)
-    serious = log_group.add_metric_filter(
-        f"{construct_id}Serious",
-        filter_pattern=logs.FilterPattern.all(raised, logs.FilterPattern.any(*types)),
-        metric_namespace=METRICS_NAMESPACE,
-        metric_name="SeriousAlerts",
-        metric_value="1",
-    )
-    return first_one(
-        scope,
-        construct_id,
-        metric=serious.metric(period=Duration.minutes(1), statistic="Sum"),
-        description="A serious alert was raised; see GET /v1/alerts.",
-    )
-
-
-def first_one(
-    scope: Construct, construct_id: str, *, metric: cloudwatch.Metric, description: str
-) -> cloudwatch.Alarm:
-    """Triggers when `metric` counts at least one in a period."""
-    return cloudwatch.Alarm(
-        scope,
-        construct_id,
-        alarm_description=description,
-        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-        evaluation_periods=1,
-        metric=metric,
-        threshold=1,
-        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-    )
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()

@@ -11,7 +11,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from stacks.constructs.acknowledge import acknowledge
-from stacks.constructs.alarms import dead_letter_alarm
+from stacks.constructs.alarms import Alarms
 
 MAX_RECEIVES: Final = 5
 VISIBILITY_PER_TIMEOUT: Final = 6
@@ -22,7 +22,6 @@ DATA_KEY_REUSE_HOURS: Final = 1
 
 
 CONSUMER_ACTIONS: Final = (
-    "ChangeMessageVisibility",
     "DeleteMessage",
     "GetQueueAttributes",
     "ReceiveMessage",
@@ -34,7 +33,9 @@ CONSUMER_ACTIONS: Final = (
 class DeadLetterQueue(Construct):
     """Where given-up work waits for a person, with the alarm that calls one."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, key: kms.IKey) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, key: kms.IKey, alarms: Alarms
+    ) -> None:
         super().__init__(scope, construct_id)
         self.queue = sqs.Queue(
             self,
@@ -47,7 +48,7 @@ class DeadLetterQueue(Construct):
         )
         for rule in ("AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy"):
             acknowledge(self.queue, rule, "It is the dead-letter queue; an alarm watches it.")
-        dead_letter_alarm(self, "Waiting", queue=self.queue)
+        alarms.dead_letter(self, queue=self.queue)
 
 
 class WorkQueue(Construct):
@@ -62,10 +63,11 @@ class WorkQueue(Construct):
         construct_id: str,
         *,
         key: kms.IKey,
+        alarms: Alarms,
         consumer_timeout_seconds: int,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.dead_letters = DeadLetterQueue(self, "DeadLetters", key=key).queue
+        self.dead_letters = DeadLetterQueue(self, "DeadLetters", key=key, alarms=alarms).queue
         self.queue = sqs.Queue(
             self,
             "Queue",
@@ -79,6 +81,7 @@ class WorkQueue(Construct):
             retention_period=Duration.days(LONGEST_RETENTION_DAYS),
             visibility_timeout=Duration.seconds(VISIBILITY_PER_TIMEOUT * consumer_timeout_seconds),
         )
+        alarms.old_message(self, queue=self.queue)
 
 
 def feed_from_queue(

@@ -12,7 +12,7 @@ from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from stacks.constructs.alarms import undelivered_alarms
+from stacks.constructs.alarms import Alarms
 
 DELIVERY_ATTEMPTS: Final = 3
 OLDEST_DELIVERED_MINUTES: Final = 10
@@ -26,7 +26,7 @@ class Schedule(Construct):
     function's policy must allow sqs:SendMessage there: Lambda writes failed runs in its name.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one construct is made of
         self,
         scope: Construct,
         construct_id: str,
@@ -35,6 +35,7 @@ class Schedule(Construct):
         minutes: int,
         target: lambda_.Alias,
         dead_letters: sqs.IQueue,
+        alarms: Alarms,
     ) -> None:
         super().__init__(scope, construct_id)
         self.event = {"schedule": name}
@@ -58,4 +59,4 @@ class Schedule(Construct):
                 )
             ],
         )
-        undelivered_alarms(self, rule=rule)
+        alarms.undelivered(self, rule=rule)

@@ -18,9 +18,10 @@ from constructs import Construct
 
 from runtime.settings import Settings
 from stacks.constructs.acknowledge import acknowledge
-from stacks.constructs.alarms import METRICS_NAMESPACE, error_alarm
+from stacks.constructs.alarms import Alarms
 from stacks.constructs.log_group import encrypted_log_group
 from stacks.iam.statements import INDEXES
+from stacks.runbooks import Severity
 from stacks.stage import LambdaRuntime, StageConfig
 
 LIVE: Final = "live"
@@ -67,6 +68,8 @@ class FunctionSpec:
     memory_mb: int = 512
     timeout_seconds: int
     reserved_concurrency: int | None = None
+    serves_requests: bool = False
+    """Whether people wait for it: its errors and throttles call someone at any hour."""
     no_dead_letter_queue: str
     """Why the function itself has none: who retries, or who keeps what failed."""
     sends_to_itself: bool = False
@@ -78,7 +81,7 @@ class FunctionSpec:
 class ServiceFunction(Construct):
     """A function, its log group, its role with customer managed policies, its alias `live`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one construct is made of
         self,
         scope: Construct,
         construct_id: str,
@@ -87,6 +90,7 @@ class ServiceFunction(Construct):
         stage: StageConfig,
         asset: Path,
         log_key: kms.IKey,
+        alarms: Alarms,
     ) -> None:
         super().__init__(scope, construct_id)
         self.log_group = encrypted_log_group(self, "Logs", stage=stage, key=log_key)
@@ -123,7 +127,10 @@ class ServiceFunction(Construct):
         self.live = lambda_.Alias(
             self, "Live", alias_name=LIVE, version=self.function.current_version
         )
-        error_alarm(self, "Errors", function=self.function)
+        urgent = Severity.PAGE if spec.serves_requests else None
+        alarms.error(self, function=self.function, severity=urgent)
+        if spec.serves_requests:
+            alarms.throttled(self, function=self.function)
 
     def _acknowledge(self, spec: FunctionSpec) -> None:
         for rule in ("AwsSolutions-L1", "Serverless-LambdaLatestVersion"):
@@ -189,7 +196,6 @@ def _environment(spec: FunctionSpec, stage: StageConfig) -> dict[str, str]:
         **spec.settings.environment(),
         **chosen,
         "LOG_LEVEL": stage.log_level,
-        "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
         "POWERTOOLS_SERVICE_NAME": spec.settings.service,
     }
 

@@ -11,7 +11,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.constructs.alarms import first_one
+from stacks.constructs.alarms import Alarms
+from stacks.runbooks import Runbook
 
 BATCH_RECORDS: Final = 100
 MAX_ATTEMPTS: Final = 100
@@ -45,6 +46,7 @@ class StreamSource(Construct):
         batch_records: int = BATCH_RECORDS,
         window_seconds: int = 0,
         parallel_batches: int,
+        alarms: Alarms,
     ) -> None:
         super().__init__(scope, construct_id)
         mapping = lambda_.EventSourceMapping(
@@ -71,7 +73,7 @@ class StreamSource(Construct):
                 destination=failed_batches.bucket_arn
             )
         )
-        first_one(
+        alarms.first_one(
             self,
             "GivenUp",
             metric=cloudwatch.Metric(
@@ -82,4 +84,5 @@ class StreamSource(Construct):
                 statistic="Sum",
             ),
             description="Stream records failed repeatedly; see the bucket of failed batches.",
+            runbook=Runbook.STREAM_RECORDS,
         )

@@ -110,7 +110,7 @@ def test_the_audit_logs_stream_is_archived_within_a_minute_and_no_record_is_drop
     destination = stage.flat(properties["DestinationConfig"]["OnFailure"]["Destination"])
     assert destination.startswith("${FailedBatchesBucket")
     metrics = [
-        alarm.properties["MetricName"]
+        alarm.properties.get("MetricName")
         for alarm in stage.all("AWS::CloudWatch::Alarm")
         if alarm.stack == "audit"
     ]

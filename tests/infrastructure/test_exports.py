@@ -91,6 +91,6 @@ def test_a_failed_export_triggers_an_alarm(stage: Synthesized) -> None:
     assert f'"{EXPORT_GIVEN_UP}"' in lines.properties["FilterPattern"]
     (metric,) = lines.properties["MetricTransformations"]
     assert any(
-        alarm.properties["MetricName"] == metric["MetricName"]
+        alarm.properties.get("MetricName") == metric["MetricName"]
         for alarm in stage.all("AWS::CloudWatch::Alarm")
     )

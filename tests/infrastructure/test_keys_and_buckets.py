@@ -84,7 +84,7 @@ def test_production_keeps_its_keys_buckets_and_logs(prod: Synthesized) -> None:
         assert key.properties["PendingWindowInDays"] == 30
 
 
-def test_only_two_services_use_the_tables_key(stage: Synthesized) -> None:
+def test_only_three_services_use_the_tables_key(stage: Synthesized) -> None:
     services = {}
     for key in stage.all("AWS::KMS::Key"):
         for statement in key.properties["KeyPolicy"]["Statement"]:
@@ -95,8 +95,12 @@ def test_only_two_services_use_the_tables_key(stage: Synthesized) -> None:
                 services[statement["Sid"]] = "AWS::AccountId" in str(statement.get("Condition"))
             elif statement["Effect"] == "Allow":
                 assert stage.flat(principal["AWS"]).endswith(":${AWS::AccountId}:root")
-    # EventBridge sends no aws:SourceAccount for encrypted queues.
-    assert services == {"CloudWatchLogs": True, "EventBridgeToQueues": False}
+    # EventBridge sends no aws:SourceAccount for encrypted queues, nor CloudWatch for topics.
+    assert services == {
+        "AlarmsToTopics": False,
+        "CloudWatchLogs": True,
+        "EventBridgeToQueues": False,
+    }
 
 
 def test_every_bucket_is_private_versioned_and_requires_tls(stage: Synthesized) -> None:

@@ -224,7 +224,8 @@ def test_a_placeholder_can_be_synthesized_but_not_deployed(name: str) -> None:
 
 def test_a_stage_with_a_real_issuer_can_be_deployed() -> None:
     auth = {"issuer": "https://a.b", "audience": "c", "jwks_url": "https://a.b/c"}
-    stage = _stage("prod", auth=auth)
+    target = {"email": ["on-call@a.b"]}
+    stage = _stage("prod", auth=auth, alarms={"page": target, "ticket": target})
     stage.refuse_deploying_placeholders()
     assert not stage.auth.is_placeholder
 
