@@ -109,6 +109,7 @@ class ApiStack(FunctionsStack):
             memory_mb=HTTP_MEMORY_MB,
             timeout_seconds=self._stage.process_timeout_seconds,
             reserved_concurrency=self._stage.concurrency.process,
+            snap_start=self._stage.snap_start,
         )
 
     def _query(self) -> FunctionSpec:
@@ -154,6 +155,7 @@ class ApiStack(FunctionsStack):
             memory_mb=HTTP_MEMORY_MB,
             timeout_seconds=QUERY_TIMEOUT_SECONDS,
             reserved_concurrency=self._stage.concurrency.query,
+            snap_start=self._stage.snap_start,
         )
 
     def _authorizer(self) -> FunctionSpec:
@@ -189,6 +191,7 @@ class ApiStack(FunctionsStack):
             memory_mb=AUTHORIZER_MEMORY_MB,
             timeout_seconds=AUTHORIZER_TIMEOUT_SECONDS,
             reserved_concurrency=self._stage.concurrency.authorizer,
+            snap_start=self._stage.snap_start,
         )
 
     def _secret_arn(self, construct_id: str, name: str | None) -> str | None:

@@ -59,6 +59,10 @@ class StageError(ValueError):
     """The stage does not exist, or its settings are wrong or must not be used there."""
 
 
+FIRST_PYTHON_WITH_SNAP_START: Final = 12
+"""The minor version (Lambda Developer Guide, "Improving startup performance with SnapStart")."""
+
+
 class LambdaRuntime(StagePart, frozen=True):
     """Processor and Python of the functions."""
 
@@ -195,6 +199,9 @@ class StageConfig(StagePart, frozen=True):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     dynamodb_client: Literal["lean", "botocore"] | None = None
     """What calls DynamoDB (decision 0075). None: the runtime's default."""
+    snap_start: bool = False
+    """Whether the API's functions start from snapshots (SnapStart, decision 0077), at a price
+    (docs/costs.md)."""
     intent_lease_seconds: Annotated[int, Field(ge=5, le=900)] = 60
     process_timeout_seconds: Annotated[int, Field(ge=5, lt=MAX_API_INTEGRATION_SECONDS)] = 29
     processor_timeout_seconds: Annotated[int, Field(ge=1, le=30)] = 10
@@ -252,6 +259,19 @@ class StageConfig(StagePart, frozen=True):
             raise ValueError(
                 f"processor_timeout_seconds ({self.processor_timeout_seconds}) must be less than "
                 f"process_timeout_seconds ({self.process_timeout_seconds})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _snapshots_need_a_newer_python(self) -> Self:
+        runtime = self.lambda_runtime
+        if self.snap_start and (
+            runtime == "this-machine"
+            or int(runtime.python_version.removeprefix("3.")) < FIRST_PYTHON_WITH_SNAP_START
+        ):
+            raise ValueError(
+                f"snap_start needs a lambda_runtime of Python 3.{FIRST_PYTHON_WITH_SNAP_START} or "
+                f"newer, not {runtime}"
             )
         return self
 

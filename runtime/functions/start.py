@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -24,7 +25,15 @@ def __getattr__(name: str) -> Any:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()
     try:
-        return import_module(f"runtime.functions.{name}").handler
+        handler = import_module(f"runtime.functions.{name}").handler
+        if starts_from_snapshot(os.environ):
+            import_module("runtime.functions.snapshot").register_hooks()
     finally:
         gc.freeze()
         gc.enable()
+    return handler
+
+
+def starts_from_snapshot(environment: Mapping[str, str]) -> bool:
+    """Whether this environment is initialized in order to take a snapshot of it (SnapStart)."""
+    return environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"

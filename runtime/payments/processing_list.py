@@ -36,7 +36,7 @@ CLOCKS_DIFFER: Final = timedelta(seconds=5)
 _RANDOM_CHARACTERS: Final = 16
 
 
-class _Queued(BaseModel, frozen=True):
+class _Queued(BaseModel, frozen=True, defer_build=True):
     """An entry of `gsi-open`."""
 
     id: str

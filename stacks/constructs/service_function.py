@@ -72,6 +72,8 @@ class FunctionSpec:
     """Whether people wait for it: its errors and throttles call someone at any hour."""
     no_dead_letter_queue: str
     """Why the function itself has none: who retries, or who keeps what failed."""
+    snap_start: bool = False
+    """Whether it starts from a snapshot of its initialized environment."""
     sends_to_itself: bool = False
     """Whether it puts messages into the queue that feeds it, to go on or to try again later."""
     wildcard_resources: Mapping[str, str] = field(default_factory=dict)
@@ -118,8 +120,11 @@ class ServiceFunction(Construct):
             # Frozen, so that no construct adds rights: all of them stand in the one policy.
             role=role.without_policy_updates(),
             runtime=lambda_.Runtime(
-                f"python{runtime.python_version}", lambda_.RuntimeFamily.PYTHON
+                f"python{runtime.python_version}",
+                lambda_.RuntimeFamily.PYTHON,
+                supports_snap_start=True,  # else the stage is refused
             ),
+            snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if spec.snap_start else None,
             timeout=Duration.seconds(spec.timeout_seconds),
             tracing=lambda_.Tracing.ACTIVE,
         )
@@ -192,9 +197,12 @@ def target_runtime(stage: StageConfig) -> LambdaRuntime:
 
 def _environment(spec: FunctionSpec, stage: StageConfig) -> dict[str, str]:
     chosen = {} if (client := stage.dynamodb_client) is None else {"DYNAMODB_CLIENT": client}
+    # SnapStart's credentials may name their account, for which botocore alone has endpoints.
+    endpoints = {"AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled"} if spec.snap_start else {}
     return {
         **spec.settings.environment(),
         **chosen,
+        **endpoints,
         "LOG_LEVEL": stage.log_level,
         "POWERTOOLS_SERVICE_NAME": spec.settings.service,
     }

@@ -59,8 +59,9 @@ def with_origins(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synth
 
 @pytest.fixture(scope="session")
 def with_hs256(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    """The stage dev, which also accepts tokens signed with a shared secret."""
+    """The stage dev with a shared secret for tokens, whose functions start from snapshots."""
     context = copy.deepcopy(cdk_json_context())
+    context["stages"]["dev"]["snap_start"] = True
     context["stages"]["dev"]["auth"]["hs256_secret_name"] = "tokens/hs256"
     return Synthesized.make("dev", asset, tmp_path_factory.mktemp("cdk-hs256"), context)
 

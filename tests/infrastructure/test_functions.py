@@ -258,3 +258,26 @@ def _feeds_itself(name: str, stage: Synthesized) -> bool:
             queues.setdefault(action, set()).update(map(stage.flat, statement["Resource"]))
     received = queues.get("sqs:ReceiveMessage", set())
     return not received.isdisjoint(queues.get("sqs:SendMessage", set()))
+
+
+def test_functions_of_the_api_start_from_snapshots_where_the_stage_says_so(
+    with_hs256: Synthesized, prod: Synthesized
+) -> None:
+    """Of published versions, which the alias names: the functions themselves are never invoked."""
+    started = {
+        name: function.properties["SnapStart"]
+        for name, function in with_hs256.functions().items()
+        if "SnapStart" in function.properties
+    }
+    applied = {"ApplyOn": "PublishedVersions"}
+    assert started == {"authorizer": applied, "process": applied, "query": applied}
+    for name, function in with_hs256.functions().items():
+        # SnapStart excludes all of them (Lambda Developer Guide).
+        assert not {"EphemeralStorage", "FileSystemConfigs"} & function.properties.keys()
+        variables = function.properties["Environment"]["Variables"]
+        mode = variables.get("AWS_ACCOUNT_ID_ENDPOINT_MODE")
+        assert (mode == "disabled") == (name in started)
+    assert with_hs256.all("AWS::Lambda::Alias")
+    for alias in with_hs256.all("AWS::Lambda::Alias"):
+        assert "ProvisionedConcurrencyConfig" not in alias.properties
+    assert not any("SnapStart" in each.properties for each in prod.functions().values())

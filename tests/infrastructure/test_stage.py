@@ -70,6 +70,14 @@ def test_a_dynamodb_client_that_does_not_exist_is_refused() -> None:
         _stage("dev", dynamodb_client="boto")
 
 
+@pytest.mark.parametrize("runtime", ["this-machine", {"python_version": "3.11"}])
+def test_snapshots_need_a_newer_python(runtime: Any) -> None:
+    assert not _stage("dev").snap_start
+    assert _stage("dev", snap_start=True).snap_start
+    with pytest.raises(StageError, match=r"snap_start needs a lambda_runtime of Python 3\.12"):
+        _stage("local", snap_start=True, lambda_runtime=runtime)
+
+
 def test_a_stage_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         _stage("dev").log_level = "DEBUG"  # type: ignore[misc]

@@ -45,6 +45,10 @@ CHANGES_CONNECTIONS: Final = frozenset(
 )
 """Variables that change how botocore connects or signs, in ways that the lean client lacks."""
 
+NO_ACCOUNT_ENDPOINTS: Final = ("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")
+CHANGES_NOTHING: Final = frozenset({NO_ACCOUNT_ENDPOINTS})
+"""Variables with a value that demands what the lean client does anyway."""
+
 CONFIGURATION_FILES: Final[Mapping[str, str]] = {
     "AWS_CONFIG_FILE": "~/.aws/config",
     "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials",
@@ -66,7 +70,7 @@ def access_to(
     region, endpoint = environment.get("AWS_DEFAULT_REGION", ""), endpoint_of(service, environment)
     if endpoint is None:
         return None
-    credentials = _static_credentials(environment) or _provided_credentials()
+    credentials = _static_credentials(environment) or _provided_credentials(environment)
     if credentials is None:
         return None
     bundle = environment.get("AWS_CA_BUNDLE") or environment.get("REQUESTS_CA_BUNDLE")
@@ -76,7 +80,10 @@ def access_to(
 
 def endpoint_of(service: str, environment: Mapping[str, str]) -> Endpoint | None:
     """The endpoint that botocore uses in this environment; None if that takes more to know."""
-    if any(value and name.upper() in CHANGES_CONNECTIONS for name, value in environment.items()):
+    if any(
+        value and name.upper() in CHANGES_CONNECTIONS and (name, value) not in CHANGES_NOTHING
+        for name, value in environment.items()
+    ):
         return None
     if any(
         os.path.isfile(os.path.expanduser(environment.get(name, usual)))  # noqa: PTH111, PTH113 - without a home directory, Path's raises
@@ -120,13 +127,16 @@ def _static_credentials(environment: Mapping[str, str]) -> CredentialsSource | N
     return lambda: static
 
 
-def _provided_credentials() -> CredentialsSource | None:
+def _provided_credentials(environment: Mapping[str, str]) -> CredentialsSource | None:
     """From botocore's chain of providers, which renews them before they expire."""
     from botocore.session import get_session  # noqa: PLC0415 - not loaded where Lambda has keys
 
     found: BotocoreCredentials | None = get_session().get_credentials()
-    if found is None or found.get_frozen_credentials().account_id:
-        return None  # botocore's client reports it, or uses the account's own endpoint
+    if found is None:
+        return None  # botocore's client reports it
+    name, disabled = NO_ACCOUNT_ENDPOINTS
+    if found.get_frozen_credentials().account_id and environment.get(name) != disabled:
+        return None  # botocore's client uses the account's own endpoint
 
     def current() -> Credentials:
         frozen = found.get_frozen_credentials()
