@@ -20,7 +20,7 @@ from runtime.functions.composition.process_services import ProcessServices, proc
 from runtime.functions.composition.real_outside import real_outside
 from runtime.functions.http.function import HttpFunction
 from runtime.functions.http.request import Request
-from runtime.functions.http.routes import Routes
+from runtime.functions.http.routes import Answer, Routes
 from runtime.http.responses import StoredAnswer
 from runtime.ledger.accounts.account_lifecycle import (
     activate_account,
@@ -47,11 +47,9 @@ from runtime.payments.disputes.kept_event_routes import apply_kept_event
 from runtime.payments.disputes.processor_webhooks import receive_event
 from runtime.payments.operations.operations import cancel_payment, capture_payment, refund_payment
 from runtime.reconciliation.exceptions.api import BulkResolveRequest, ResolveRequest
-from runtime.reconciliation.exceptions.resolutions import resolve_exception, resolve_exceptions
 from runtime.reconciliation.files.api import SettlementFileRequest
 from runtime.reconciliation.files.routes import create_settlement_file
 from runtime.reporting.exports.api import ExportRequest
-from runtime.reporting.exports.requests import create_export
 from runtime.webhooks.deliveries import redeliver
 
 ROUTES: Final[Routes[ProcessServices]] = Routes("process")
@@ -96,12 +94,6 @@ processor_events.with_id("applyProcessorEvent", apply_kept_event)
 settlement_files = ROUTES.using(lambda services: services.settlement_files)
 settlement_files.with_body("createSettlementFile", create_settlement_file, SettlementFileRequest)
 
-exceptions = ROUTES.using(lambda services: services.resolutions)
-exceptions.with_body("resolveExceptions", resolve_exceptions, BulkResolveRequest)
-
-exports = ROUTES.using(lambda services: services.exports)
-exports.with_body("createExport", create_export, ExportRequest)
-
 webhooks = ROUTES.using(lambda services: services.webhook_dependencies)
 webhooks.with_id("redeliverWebhook", redeliver)
 
@@ -129,9 +121,28 @@ def post_processor_event(request: Request, services: ProcessServices) -> EventAn
 
 @ROUTES.handles("resolveException")
 def post_resolution(request: Request, services: ProcessServices) -> StoredAnswer:
-    """POST /v1/settlement-lines/{settlement_id}/{line}/resolve."""
+    """POST /v1/settlement-lines/{settlement_id}/{line}/resolve. Rare: see `post_export`."""
+    from runtime.reconciliation.exceptions.resolutions import resolve_exception  # noqa: PLC0415
+
     body, dependencies = request.body(ResolveRequest), services.resolutions
     return resolve_exception(request.path, body, request.authenticated, dependencies)
+
+
+@ROUTES.handles("resolveExceptions")
+def post_resolutions(request: Request, services: ProcessServices) -> Answer:
+    """POST /v1/settlement-lines/resolve. Rare: see `post_export`."""
+    from runtime.reconciliation.exceptions.resolutions import resolve_exceptions  # noqa: PLC0415
+
+    body, dependencies = request.body(BulkResolveRequest), services.resolutions
+    return resolve_exceptions(body, request.authenticated, dependencies)
+
+
+@ROUTES.handles("createExport")
+def post_export(request: Request, services: ProcessServices) -> Answer:
+    """POST /v1/exports. Rare, and all other requests start without its code (decision 0077)."""
+    from runtime.reporting.exports.requests import create_export  # noqa: PLC0415
+
+    return create_export(request.body(ExportRequest), request.authenticated, services.exports)
 
 
 def handler_for(

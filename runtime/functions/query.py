@@ -21,7 +21,7 @@ from runtime.functions.composition.query_services import QueryServices, query_se
 from runtime.functions.composition.real_outside import real_outside
 from runtime.functions.http.function import JSON, HttpFunction
 from runtime.functions.http.request import Request
-from runtime.functions.http.routes import Routes
+from runtime.functions.http.routes import Answer, Routes
 from runtime.http.problem import Health
 from runtime.http.responses import HttpResponse
 from runtime.idempotency.api import IdempotencyKeyQuery
@@ -35,13 +35,11 @@ from runtime.merchants.api import MerchantQuery
 from runtime.merchants.merchants import get_merchant, list_accounts_at_processors, list_merchants
 from runtime.payments.api import PaymentQuery, SummaryQuery
 from runtime.payments.disputes.api import KeptEventQuery
-from runtime.payments.disputes.kept_event_routes import list_kept_events
 from runtime.payments.queries import get_payment, list_payments
 from runtime.reconciliation.exceptions.api import ExceptionQuery
 from runtime.reconciliation.exceptions.queries import list_exceptions
 from runtime.reconciliation.files.api import SettlementFileQuery
 from runtime.reconciliation.files.routes import get_settlement_file, list_settlement_files
-from runtime.reconciliation.reports.report import make_report
 from runtime.reconciliation.settlements.api import LineQuery, SettlementQuery
 from runtime.reconciliation.settlements.queries import get_settlement, list_lines, list_settlements
 from runtime.reconciliation.transactions.api import TransactionQuery
@@ -93,15 +91,10 @@ transactions = ROUTES.using(lambda services: services.transactions)
 transactions.with_id("getTransaction", get_transaction)
 transactions.with_query("listTransactions", list_transactions, TransactionQuery)
 
-processor_events = ROUTES.using(lambda services: services.processor_events)
-processor_events.with_query("listProcessorEvents", list_kept_events, KeptEventQuery)
-
 settlements = ROUTES.using(lambda services: services.settlements)
 settlements.with_query("listSettlements", list_settlements, SettlementQuery)
 settlements.with_id("getSettlement", get_settlement)
 settlements.with_id_and_query("listSettlementLines", list_lines, LineQuery)
-settlement_reports = ROUTES.using(lambda services: services.reports)
-settlement_reports.with_id("getSettlementReport", make_report)
 
 settlement_files = ROUTES.using(lambda services: services.settlement_files)
 settlement_files.with_query("listSettlementFiles", list_settlement_files, SettlementFileQuery)
@@ -126,6 +119,23 @@ idempotency_keys.with_query("listIdempotencyKeys", list_keys, IdempotencyKeyQuer
 
 audit = ROUTES.using(lambda services: services.audit)
 audit.with_query("listAudit", list_audit, AuditQuery)
+
+
+@ROUTES.handles("getSettlementReport")
+def get_settlement_report(request: Request, services: QueryServices) -> Answer:
+    """GET /v1/settlements/{id}/report. Rare: other requests start without its code (0077)."""
+    from runtime.reconciliation.reports.report import make_report  # noqa: PLC0415
+
+    return make_report(request.path_id, request.authenticated, services.reports)
+
+
+@ROUTES.handles("listProcessorEvents")
+def get_processor_events(request: Request, services: QueryServices) -> Answer:
+    """GET /v1/processor-events. Its code applies events, too, and so needs that of payments."""
+    from runtime.payments.disputes.kept_event_routes import list_kept_events  # noqa: PLC0415
+
+    query = request.query(KeptEventQuery)
+    return list_kept_events(query, request.authenticated, services.processor_events)
 
 
 @ROUTES.handles("verifyAudit")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from functools import cache
-from typing import Final
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Final
 
 from runtime.access.api_keys import ApiKeyDependencies
 from runtime.access.repository import ApiKeyRepository
@@ -35,17 +35,18 @@ from runtime.payments.lists_repository import PaymentLists
 from runtime.payments.processing_list import ProcessingList
 from runtime.payments.processors.configuration import ProcessorConfiguration
 from runtime.payments.resolution.open_queue import OpenQueue
-from runtime.reconciliation.exceptions.repository import ResolutionRepository
-from runtime.reconciliation.exceptions.resolutions import ResolutionDependencies
 from runtime.reconciliation.files.repository import SettlementFileRepository
 from runtime.reconciliation.files.routes import SettlementFileDependencies
 from runtime.reconciliation.settlements.lines_repository import SettlementLineRepository
 from runtime.reporting.exports.repository import ExportRepository
-from runtime.reporting.exports.requests import ExportRequests
 from runtime.settings import ProcessSettings
 from runtime.webhooks.deliveries import WebhookDependencies
 from runtime.webhooks.delivery_queue import DeliveryQueue
 from runtime.webhooks.repository import WebhookRepository
+
+if TYPE_CHECKING:
+    from runtime.reconciliation.exceptions.resolutions import ResolutionDependencies
+    from runtime.reporting.exports.requests import ExportRequests
 
 BULK_MARGIN_SECONDS: Final = 5
 """Time that a bulk request reserves for its response."""
@@ -99,20 +100,12 @@ class ProcessServices(FunctionServices):
             claims=claims,
             lockout=self.payment_dependencies.lockout,
         )
-        self.exports = self._exports(accounts, claims)
+        self._accounts, self._claims = accounts, claims
         self.webhook_dependencies = WebhookDependencies(
             WebhookRepository(self.store),
             DeliveryQueue(self.outside.aws.sqs(), settings.delivery_queue_url),
             claims,
             timedelta(seconds=settings.webhook_deadline_seconds),
-        )
-        self.resolutions = ResolutionDependencies(
-            ResolutionRepository(self.store),
-            SettlementLineRepository(self.store),
-            profiles,
-            claims,
-            outside=self.outside,
-            must_stop=lambda: self.invocation.remaining_seconds() < BULK_MARGIN_SECONDS,
         )
         self.settlement_files = SettlementFileDependencies(
             SettlementFileRepository(self.store),
@@ -121,14 +114,35 @@ class ProcessServices(FunctionServices):
             claims,
         )
 
-    def _exports(self, accounts: AccountRepository, claims: ClaimRepository) -> ExportRequests:
+    @cached_property
+    def exports(self) -> ExportRequests:
+        """Dependencies of requests for exports, loaded with the first of them."""
+        from runtime.reporting.exports.requests import ExportRequests  # noqa: PLC0415
+
         return ExportRequests(
             ExportRepository(self.store),
             self.payment_dependencies.merchants,
             CustomerRepository(self.store),
-            accounts,
+            self._accounts,
             self.payment_dependencies.payments,
-            claims,
+            self._claims,
+        )
+
+    @cached_property
+    def resolutions(self) -> ResolutionDependencies:
+        """Dependencies of resolutions of exceptions, loaded with the first of them."""
+        from runtime.reconciliation.exceptions.repository import ResolutionRepository  # noqa: PLC0415
+        from runtime.reconciliation.exceptions.resolutions import (  # noqa: PLC0415
+            ResolutionDependencies,
+        )
+
+        return ResolutionDependencies(
+            ResolutionRepository(self.store),
+            SettlementLineRepository(self.store),
+            self.payment_dependencies.merchants,
+            self._claims,
+            outside=self.outside,
+            must_stop=lambda: self.invocation.remaining_seconds() < BULK_MARGIN_SECONDS,
         )
 
     def _processor_configuration(

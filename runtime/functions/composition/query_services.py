@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from functools import cache
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 from runtime.access.api_keys import ApiKeyReads
 from runtime.access.repository import ApiKeyRepository
@@ -29,8 +30,6 @@ from runtime.ledger.transfers.queries import TransferReads
 from runtime.ledger.transfers.repository import TransferRepository
 from runtime.merchants.merchants import MerchantReads
 from runtime.merchants.repository import MerchantRepository
-from runtime.payments.disputes.kept_event_routes import KeptEventReads
-from runtime.payments.disputes.repository import KeptEventRepository
 from runtime.payments.lists_repository import PaymentLists
 from runtime.payments.processing_list import ProcessingList
 from runtime.payments.queries import PaymentReads
@@ -38,8 +37,6 @@ from runtime.payments.repository import PaymentRepository
 from runtime.reconciliation.exceptions.queries import ExceptionReads
 from runtime.reconciliation.files.repository import SettlementFileRepository
 from runtime.reconciliation.files.routes import SettlementFileReads
-from runtime.reconciliation.reports.bucket import ReportFiles
-from runtime.reconciliation.reports.report import ReportDependencies
 from runtime.reconciliation.settlements.lines_repository import SettlementLineRepository
 from runtime.reconciliation.settlements.queries import SettlementReads
 from runtime.reconciliation.settlements.repository import SettlementRepository
@@ -56,6 +53,10 @@ from runtime.settings import QuerySettings
 from runtime.verification.repository import VerificationRepository
 from runtime.webhooks.deliveries import WebhookReads
 from runtime.webhooks.repository import WebhookRepository
+
+if TYPE_CHECKING:
+    from runtime.payments.disputes.kept_event_routes import KeptEventReads
+    from runtime.reconciliation.reports.report import ReportDependencies
 
 _CURSOR_SUBJECT = "cursor"
 
@@ -87,7 +88,7 @@ class QueryServices(FunctionServices):
         self.summary = SummaryReads(lists, profiles, totals)
         transactions = TransactionLists(store)
         self.transactions = TransactionReads(transactions, payments, lists, profiles, cursors)
-        self.processor_events = KeptEventReads(KeptEventRepository(store), cursors)
+        self._cursors = cursors
 
         files, settlements = SettlementFileRepository(store), SettlementRepository(store)
         lines, unsettled = SettlementLineRepository(store), UnsettledRepository(store)
@@ -95,9 +96,8 @@ class QueryServices(FunctionServices):
         self.settlements = SettlementReads(settlements, cursors)
         self.exceptions = ExceptionReads(lines, settlements, unsettled, profiles, cursors)
 
-        s3, bucket = self.outside.aws.signing_s3(), settings.export_bucket
-        self._links, reports = SignedLinks(s3, bucket), ReportFiles(s3, bucket)
-        self.reports = ReportDependencies(settlements, lines, files, profiles, reports, self._links)
+        self._profiles, self._export_bucket = profiles, settings.export_bucket
+        self._links = SignedLinks(self.outside.aws.signing_s3(), self._export_bucket)
         self.exports = ExportQueries(ExportRepository(store), cursors, self._export_link)
 
         self.webhooks = WebhookReads(WebhookRepository(store), profiles, cursors)
@@ -106,6 +106,29 @@ class QueryServices(FunctionServices):
         self.verifications = VerificationRepository(store)
         claims = ClaimRepository(store)
         self.idempotency = IdempotencyReads(claims, profiles.index_buckets, cursors)
+
+    @cached_property
+    def processor_events(self) -> KeptEventReads:
+        """Dependencies of the list of kept events, loaded with the first of them."""
+        from runtime.payments.disputes.kept_event_routes import KeptEventReads  # noqa: PLC0415
+        from runtime.payments.disputes.repository import KeptEventRepository  # noqa: PLC0415
+
+        return KeptEventReads(KeptEventRepository(self.store), self._cursors)
+
+    @cached_property
+    def reports(self) -> ReportDependencies:
+        """Dependencies of settlement reports, loaded with the first of them."""
+        from runtime.reconciliation.reports.bucket import ReportFiles  # noqa: PLC0415
+        from runtime.reconciliation.reports.report import ReportDependencies  # noqa: PLC0415
+
+        return ReportDependencies(
+            SettlementRepository(self.store),
+            SettlementLineRepository(self.store),
+            SettlementFileRepository(self.store),
+            self._profiles,
+            ReportFiles(self.outside.aws.signing_s3(), self._export_bucket),
+            self._links,
+        )
 
     def _export_link(self, export: Export) -> str:
         assert export.object_key is not None, f"{export.id} is completed but has no object"

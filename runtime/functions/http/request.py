@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -41,7 +41,9 @@ from runtime.http.request_context import Call
 from runtime.http.shapes import IDENTIFIER, MAX_IDEMPOTENCY_KEY, Body, IdempotencyKey, Query
 from runtime.idempotency.rules import fingerprint
 from runtime.payments.disputes.api import EventQuery
-from runtime.payments.disputes.processor_webhooks import Notification
+
+if TYPE_CHECKING:
+    from runtime.payments.disputes.processor_webhooks import Notification
 
 MAX_NOTIFICATION_BYTES = 256 * 1024
 """Far above the size of processor events, which carry one object."""
@@ -222,6 +224,9 @@ def _notification(
     endpoint: Endpoint, event: HttpEvent, processor: str, now: datetime
 ) -> Notification:
     """The notification as raw bytes; they are parsed after the signature is verified."""
+    # Its module applies events, and no other request needs that (decision 0077).
+    from runtime.payments.disputes.processor_webhooks import Notification  # noqa: PLC0415
+
     query = _query(endpoint, event)
     assert isinstance(query, EventQuery), f"{endpoint.operation} has no EventQuery"
     body = raw_body(event)
