@@ -1,6 +1,7 @@
 """`make bench`: measure, and print the tables.
 
-Times are those of this machine and an emulator, never of AWS; only the ratios are meaningful.
+When all benchmarks are run, or with `--update-guides`, the tables of docs/ are replaced. Times are
+those of this machine and an emulator, never of AWS; only the ratios are meaningful.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from benchmarks.registry import BENCHMARKS
+from benchmarks.figures import Figures, measured_today, update_guides
+from benchmarks.registry import BENCHMARKS, IN_THE_GUIDES
 from benchmarks.setting import FULL, TINY, Benchmark, BenchmarkDependencies
 from local.errors import LocalError
 from local.progress import Progress
+from local.workspace import PROJECT_ROOT
 
 
 def _chosen(names: Sequence[str]) -> list[Benchmark]:
@@ -33,6 +36,11 @@ def _parser() -> argparse.ArgumentParser:
         "names", nargs="*", metavar="name", help=f"{', '.join(BENCHMARKS)} (default: all)"
     )
     parser.add_argument(
+        "--update-guides",
+        action="store_true",
+        help=f"replace their tables in docs/ (default names: {', '.join(IN_THE_GUIDES)})",
+    )
+    parser.add_argument(
         "--tiny", action="store_true", help="a few operations of each; the figures mean nothing"
     )
     return parser
@@ -46,9 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not console.is_terminal:  # in a file rich assumes 80 columns, and would break every title
         console = Console(highlight=False, width=150)
     size = TINY if options.tiny else FULL
+    names = options.names or (IN_THE_GUIDES if options.update_guides else ())
+    updates = options.update_guides or not (names or options.tiny)
     try:
-        for benchmark in _chosen(options.names):
-            benchmark(BenchmarkDependencies(console, progress, size))
+        for benchmark in _chosen(names):
+            figures: list[Figures] = []
+            benchmark(BenchmarkDependencies(console, progress, size, figures=figures))
+            if updates:
+                update_guides(PROJECT_ROOT / "docs", figures, measured_today())
     except LocalError as error:
         progress.failed(error)
         return 1

@@ -63,20 +63,40 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def updated(guide: str, figures: Iterable[Figures], measured: str) -> str:
-    """The guide with these tables in their blocks.
+def update_guides(folder: Path, figures: Iterable[Figures], measured: str) -> None:
+    """Replace the tables in the guides of a folder.
 
     Raises:
-        LocalError: the guide has no block for one of them.
+        LocalError: none of the guides has a block for one of the tables.
     """
     for each in figures:
-        begin, end = f"<!-- make bench: {each.name} -->\n", f"<!-- end: {each.name} -->"
-        before, found, rest = guide.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
+        guides = [file for file in sorted(folder.glob("*.md")) if begin(each) in file.read_text()]
+        if not guides:
             raise LocalError(
-                f"The guide has no block for the figures {each.name}.",
-                hint=f"Add the lines {begin.strip()} and {end} where the table belongs.",
+                f"No guide in {folder} has a block for the figures {each.name}.",
+                hint=f"Add the lines {begin(each).strip()} and {end(each)} where they belong.",
             )
-        guide = f"{before}{begin}{each.markdown(measured)}\n{end}{after}"
-    return guide
+        for file in guides:
+            file.write_text(updated(file.read_text(), each, measured))
+
+
+def updated(guide: str, figures: Figures, measured: str) -> str:
+    """A guide with this table in its block. Raises LocalError for a block without an end."""
+    before, _, rest = guide.partition(begin(figures))
+    _, closed, after = rest.partition(end(figures))
+    if not closed:
+        raise LocalError(
+            f"The block of the figures {figures.name} has no end.", hint=f"Add {end(figures)}."
+        )
+    table = figures.markdown(measured)
+    return f"{before}{begin(figures)}{table}\n{end(figures)}{after}"
+
+
+def begin(figures: Figures) -> str:
+    """The line before the table in a guide."""
+    return f"<!-- make bench: {figures.name} -->\n"
+
+
+def end(figures: Figures) -> str:
+    """The line after it."""
+    return f"<!-- end of {figures.name} -->"

@@ -18,6 +18,8 @@ from benchmarks.requests import (
 from benchmarks.rivals import rates, sale, transfer
 from benchmarks.setting import Benchmark
 
+IN_THE_GUIDES: Final = ("cpu", "client", "queries", "price", "cold", "rivals")
+"""Their tables are kept in docs/, between marks (`benchmarks/figures.py`)."""
 BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "transfer": transfer.run,
     "rivals": rates.run,

@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Column, Table
 
 from benchmarks.bill import list_prices as prices
 from benchmarks.bill.counted_stage import (
@@ -27,6 +25,7 @@ from benchmarks.bill.counted_stage import (
     Use,
 )
 from benchmarks.bill.prices import by_place
+from benchmarks.figures import Figures
 from benchmarks.requests.client_cpu import client_cpu_seconds
 from benchmarks.requests.request_cpu import SALE
 from benchmarks.setting import BenchmarkDependencies
@@ -188,26 +187,30 @@ def run(bench: BenchmarkDependencies) -> None:
             shop.bill("busy", size.priced_sales, client_cpu, at_once=True),
         ]
     for bill in bills:
-        _print_uses(bench.console, bill)
-        _print_dollars(bench.console, bill)
+        bench.show(_uses(bill))
+        _print_projected(bench.console, bill)
+        bench.show(_dollars(bill))
     _print_assumptions(bench.console, bills)
 
 
-def _print_uses(console: Console, bill: Bill) -> None:
+def _uses(bill: Bill) -> Figures:
     titles = ("invocations", "calls", "write units", "read units", "CPU ms", "billed ms", "log B")
-    columns = [Column(title, justify="right") for title in titles]
-    table = Table(f"a sale, {bill.name} stage", *columns, box=SIMPLE)
+    rows = []
     for function, use in bill.uses.items():
         cpu = bill.cpu(function) * 1_000
         counts = (use.invocations, use.calls, use.write_units, use.read_units)
-        table.add_row(
+        row = (
             TITLES[function],
             *(f"{count / bill.sales:.1f}" for count in counts),
             f"{cpu:.1f}",
             f"{bill.seconds(function) * 1_000:.0f}",
             f"{use.log_bytes / bill.sales:.0f}",
         )
-    console.print(table)
+        rows.append(row)
+    return Figures(f"uses-{bill.name}", (f"a sale, {bill.name} stage", *titles), rows)
+
+
+def _print_projected(console: Console, bill: Bill) -> None:
     derived, cpu = bill.uses[PROJECT], bill.cpu(PROJECT)
     records = derived.records / bill.sales
     console.print(
@@ -223,19 +226,17 @@ def _print_uses(console: Console, bill: Bill) -> None:
     console.print(f"  write units of the projections: {shown}")
 
 
-def _print_dollars(console: Console, bill: Bill) -> None:
-    titles = (*TITLES.values(), "together")
-    columns = [Column(title, justify="right") for title in titles]
-    table = Table(f"$ per million sales, {bill.name} stage", *columns, box=SIMPLE)
+def _dollars(bill: Bill) -> Figures:
+    titles = (f"$ per million sales, {bill.name} stage", *TITLES.values(), "together")
+    rows = []
     by_function = [bill.dollars(function) for function in TITLES]
     for service in SERVICES:
         amounts = [each[service] * prices.MILLION for each in by_function]
         cells = (f"{amount:.2f}" if amount else "" for amount in (*amounts, sum(amounts)))
-        table.add_row(service, *cells)
+        rows.append((service, *cells))
     sums = [sum(each.values()) * prices.MILLION for each in by_function]
-    table.add_section()
-    table.add_row("together", *(f"{amount:.2f}" for amount in (*sums, sum(sums))))
-    console.print(table)
+    rows.append(("together", *(f"{amount:.2f}" for amount in (*sums, sum(sums)))))
+    return Figures(f"price-{bill.name}", titles, rows)
 
 
 def _print_assumptions(console: Console, bills: list[Bill]) -> None:

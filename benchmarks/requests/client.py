@@ -15,9 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rich.box import SIMPLE
-from rich.table import Table
-
+from benchmarks.figures import Figures
 from benchmarks.requests.instant_server import instant_server
 from benchmarks.requests.replay import Exchange, recorded
 from benchmarks.requests.request_cpu import (
@@ -55,9 +53,7 @@ def run(bench: BenchmarkDependencies) -> None:
     """Record the calls on an engine, measure both clients in turns, and print."""
     with bench.table_engine(bench.progress) as engine, stage(engine), instant_processor():
         calls = _calls(Shop())
-    table = Table(
-        "CPU of a call to DynamoDB, µs", "botocore", "lean", "lean : botocore", box=SIMPLE
-    )
+    rows = []
     answers = {call.operation: call.answer for call in calls}
     with (
         bench.progress.step("Measure the DynamoDB clients"),
@@ -68,8 +64,9 @@ def run(bench: BenchmarkDependencies) -> None:
         assert type(botocore) is not type(lean)  # noqa: S101 - else botocore was measured twice
         for call in calls:
             theirs, ours = _best_us((botocore, lean), call, bench.size.client_calls)
-            table.add_row(call.name, f"{theirs:.0f}", f"{ours:.0f}", f"{ours / theirs:.2f}")
-    bench.console.print(table)
+            rows.append((call.name, f"{theirs:.0f}", f"{ours:.0f}", f"{ours / theirs:.2f}"))
+    titles = ("CPU of a call to DynamoDB, µs", "botocore", "lean", "lean : botocore")
+    bench.show(Figures("client", titles, rows, f"best of {ROUNDS} rounds"))
 
 
 def _calls(shop: Shop) -> list[Call]:

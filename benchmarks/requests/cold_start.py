@@ -21,9 +21,8 @@ from typing import Any, Final, NamedTuple
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
-from rich.box import SIMPLE
-from rich.table import Table
 
+from benchmarks.figures import Figures
 from benchmarks.requests.recorded_aws import RecordedAws
 from benchmarks.requests.replay import Exchange, recorded
 from benchmarks.requests.request_cpu import (
@@ -89,24 +88,26 @@ def run(bench: BenchmarkDependencies) -> None:
     """Measure in new processes, and print CPU times and the asset's sizes."""
     target, python = _target()
     asset = lambda_asset(target, PROJECT_ROOT / "build")
-    table = Table(
+    titles = (
         "cold start, CPU ms", "calls", "import", "first request", "together", "median", "target",
-        box=SIMPLE, title=f"Python {target.python_version}, best of {bench.size.cold_starts}",
     )  # fmt: skip
+    on = f"functions on Python {target.python_version}, best of {bench.size.cold_starts}"
+    rows = []
     with bench.table_engine(bench.progress) as engine, stage(engine) as aws:
         requests = list(_requests(aws))
         with bench.progress.step("Measure cold starts"):
             for request in requests:
                 runs = [_once(python, asset, request, aws) for _ in range(bench.size.cold_starts)]
                 best = min(runs, key=lambda each: each.together)
-                table.add_row(
+                row = (
                     f"{request.function}: {request.name}",
                     str(len(request.exchanges)),
                     *(f"{seconds * 1000:.0f}" for seconds in (*best, best.together)),
                     f"{median(each.together for each in runs) * 1000:.0f}",
-                    f"<= {request.most_ms}",
+                    f"≤ {request.most_ms}",
                 )
-    bench.console.print(table)
+                rows.append(row)
+    bench.show(Figures("cold", titles, rows, on))
     bench.console.print(table_of(sizes_of(asset), f"the asset, {target.label}"))
 
 

@@ -13,11 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from rich.box import SIMPLE
-from rich.table import Column, Table
-
 from benchmarks.bill.counted_stage import PLAIN_SECONDS, CountedStage
 from benchmarks.bill.list_prices import MILLION, READ_UNIT
+from benchmarks.figures import Figures
 from benchmarks.requests.request_cpu import HEADERS, SALE, Scenario, cpu_us, record, stage
 from benchmarks.setting import BenchmarkDependencies
 from runtime.encryption.models import DataKey
@@ -147,26 +145,26 @@ def run(bench: BenchmarkDependencies) -> None:
     with bench.progress.step("Make payments and transfers, and all that is derived from them"):
         shop = Shop(size.queried_operations)
         counted = {query.name: shop.counted(query) for query in shop.queries()}
-    titles = ("calls", "read units", LATENCY_TITLE, "CPU µs", "$ per million, reads")
-    columns = [Column(title, justify="right") for title in titles]
-    with bench.table_engine(bench.progress) as engine, stage(engine):
-        table = Table("a query", *columns, box=SIMPLE, title=f"CPU on answers of {engine.name}")
-        with bench.progress.step("Measure the CPU of queries"):
-            shop.copy_to(engine, query_services().store.tables)
-            for query in shop.queries():
-                scenario = query.scenario(shop.caller)
-                recording = record(scenario)
-                best = min(cpu_us(scenario, recording, size.query_requests) for _ in range(ROUNDS))
-                found = counted[query.name]
-                table.add_row(
-                    query.name,
-                    str(found.calls),
-                    f"{found.read_units:g}",
-                    f"{found.waited * 1_000:.0f}",
-                    f"{best:.0f}",
-                    f"{found.read_units * READ_UNIT * MILLION:.2f}",
-                )
-    bench.console.print(table)
+    titles = ("a query", "calls", "read units", LATENCY_TITLE, "CPU µs", "$ per million, reads")
+    rows = []
+    measuring = bench.progress.step("Measure the CPU of queries")
+    with bench.table_engine(bench.progress) as engine, stage(engine), measuring:
+        shop.copy_to(engine, query_services().store.tables)
+        for query in shop.queries():
+            scenario = query.scenario(shop.caller)
+            recording = record(scenario)
+            best = min(cpu_us(scenario, recording, size.query_requests) for _ in range(ROUNDS))
+            found = counted[query.name]
+            row = (
+                query.name,
+                str(found.calls),
+                f"{found.read_units:g}",
+                f"{found.waited * 1_000:.0f}",
+                f"{best:.0f}",
+                f"{found.read_units * READ_UNIT * MILLION:.2f}",
+            )
+            rows.append(row)
+    bench.show(Figures("queries", titles, rows, f"CPU on answers of {engine.name}"))
     bench.console.print(
         f"  {size.queried_operations} payments and transfers of one merchant, made in one hour of "
         "one day. Units are computed from\n  item sizes; calls in parallel wait together."

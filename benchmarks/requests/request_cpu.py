@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import boto3
-from rich.box import SIMPLE
-from rich.table import Table
 
+from benchmarks.figures import Figures
 from benchmarks.requests.recorded_aws import RecordedAws, recorded_aws
 from benchmarks.requests.replay import Recording, recorded, replayed
 from benchmarks.setting import BenchmarkDependencies
@@ -155,16 +154,17 @@ def run(bench: BenchmarkDependencies) -> None:
     """Measure in this process, on recorded answers of an engine, and print."""
     size = bench.size.cpu_requests
     with bench.table_engine(bench.progress) as engine, stage(engine), instant_processor():
-        table = Table(
-            "CPU of a request, µs", "calls", "measured", "target", box=SIMPLE, title=engine.name
-        )
+        rows = []
         with bench.progress.step("Measure the CPU of requests"):
             for scenario in Shop().scenarios():
                 recording = record(scenario)
                 best = min(cpu_us(scenario, recording, size) for _ in range(ROUNDS))
                 calls = str(len(recording.exchanges))
-                table.add_row(scenario.name, calls, f"{best:.0f}", f"<= {scenario.most_us:.0f}")
-    bench.console.print(table)
+                rows.append((scenario.name, calls, f"{best:.0f}", f"≤ {scenario.most_us:.0f}"))
+    titles = ("CPU of a request, µs", "calls of DynamoDB", "measured", "target")
+    bench.show(
+        Figures("cpu", titles, rows, f"on answers of {engine.name}, best of {ROUNDS} rounds")
+    )
 
 
 def record(scenario: Scenario) -> Recording:

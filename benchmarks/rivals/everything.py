@@ -11,6 +11,8 @@ from simulation.platform.http import EVERYTHING, OPERATOR, HttpRequest, token
 
 WARMING_TRANSFERS: Final = 10
 CLIENT_CALLS: Final = 300
+ROUNDS: Final = 3
+"""The best of so many rounds counts: other processes can only make a round slower."""
 TITLES: Final = {
     PROJECT: "derived later: entries, balances, audit rows",
     ARCHIVE: "derived later: the archive of audit rows",
@@ -62,14 +64,16 @@ def derived_seconds(transfers: int) -> dict[str, float]:
     for _ in range(WARMING_TRANSFERS):
         shop.transfer()
     shop.stage.drain()
+    lean = shop.stage.has_lean_client
+    a_call = min(client_cpu_seconds(CLIENT_CALLS, lean=lean) for _ in range(ROUNDS))
+    rounds = [_round(shop, transfers, a_call) for _ in range(ROUNDS)]
+    return {title: min(each[name] for each in rounds) for name, title in TITLES.items()}
+
+
+def _round(shop: Shop, transfers: int, a_call: float) -> dict[str, float]:
     shop.stage.forget_uses()
     for _ in range(transfers):
         shop.transfer()
     shop.stage.drain()
-    a_call = client_cpu_seconds(CLIENT_CALLS, lean=shop.stage.has_lean_client)
     uses = shop.stage.uses
-    return {
-        title: (uses[name].cpu + uses[name].calls * a_call) / transfers
-        for name, title in TITLES.items()
-        if name in uses
-    }
+    return {name: (uses[name].cpu + uses[name].calls * a_call) / transfers for name in TITLES}

@@ -240,6 +240,10 @@ def _each(names: Sequence[str], results: Results, many: int) -> Figures:
     def of(value: Callable[[str], str]) -> list[str]:
         return [value(name) for name in names]
 
+    def cpu(hot: bool) -> list[str]:
+        found = crowd[hot]
+        return of(lambda n: _milliseconds(found[n].cpu, found[n]))
+
     def attempts(hot: bool) -> list[str]:
         found = crowd[hot]
         return of(lambda n: f"{found[n].attempts / found[n].done:.2f}" if found[n].done else "")
@@ -247,6 +251,8 @@ def _each(names: Sequence[str], results: Results, many: int) -> Figures:
     rows = [
         ["round trips", *of(lambda n: str(TRIPS[n]))],
         ["client's CPU, ms", *of(lambda n: _milliseconds(alone[n].cpu, alone[n]))],
+        [f"client's CPU, {many} threads, random accounts, ms", *cpu(hot=False)],
+        [f"client's CPU, {many} threads, one hot account, ms", *cpu(hot=True)],
         ["engine's CPU, ms", *of(lambda n: _milliseconds(alone[n].engine, alone[n]))],
         [f"attempts, {many} threads, random accounts", *attempts(hot=False)],
         [f"attempts, {many} threads, one hot account", *attempts(hot=True)],

@@ -119,3 +119,4 @@ def test_help_names_every_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 0
     assert [name for name in BENCHMARKS if name not in said] == []
     assert "--tiny" in said
+    assert "--update-guides" in said
