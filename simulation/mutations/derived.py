@@ -91,6 +91,24 @@ DERIVED: Final[tuple[Mutation, ...]] = (
         why="a balance edited by hand raises no alert",
     ),
     fault(
+        "edit-below-verified-state-unread",
+        "an incremental verification adds up what is new, and looks at no row of its own",
+        "verification/changes/pages.py",
+        """        return self._ids(subject).get(identifier, False)
+""",
+        """        return False
+""",
+        why="a hold that is called off in its row alone is found a month later",
+    ),
+    fault(
+        "verified-despite-violation",
+        "a run that has found a violation becomes the verified state",
+        "verification/rules.py",
+        "until = report.as_of if report.holds else self.verified_until",
+        "until = report.as_of",
+        why="a violation is reported once, and never again",
+    ),
+    fault(
         "webhook-id-by-chance",
         "the id of a delivery is not derived from the change alone",
         "webhooks/events.py",

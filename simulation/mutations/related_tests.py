@@ -99,8 +99,10 @@ _RESOLVER: Final = (
 )
 _VERIFICATION: Final = (
     "unit/verification/test_rules.py",
+    "unit/verification/test_changes.py",
     "integration/verification/test_verification.py",
     "integration/verification/test_incremental.py",
+    "integration/verification/test_incremental_payments.py",
     "integration/verification/test_holds.py",
     "integration/verification/test_postings.py",
     "integration/verification/test_floors.py",
@@ -196,6 +198,8 @@ RELATED: Final[Mapping[str, tuple[str, ...]]] = {
     "payments/charge/charge.py": (*_PAYMENTS, *_IDEMPOTENCY),
     "payments/two_phase.py": (*_PAYMENTS, *_IDEMPOTENCY),
     "verification/run.py": _VERIFICATION,
+    "verification/rules.py": _VERIFICATION,
+    "verification/changes/pages.py": _VERIFICATION,
     "reconciliation/files/closing.py": _RECONCILIATION,
     "reconciliation/matching/draft.py": _RECONCILIATION,
     "streams/records.py": (
