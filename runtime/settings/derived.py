@@ -53,7 +53,7 @@ class ProjectSettings(Settings, frozen=True):
         "alerts": allow("PutItem", stream=True),
         "audit_log": allow("GetItem", "PutItem", "Query"),
         "customers": allow(stream=True),
-        "entries": allow("GetItem", "PutItem"),
+        "entries": allow("BatchGetItem", "GetItem", "PutItem"),
         "exports": allow(stream=True),
         "keys": allow("GetItem", "Query", "PutItem"),
         "limits": allow("BatchGetItem", "UpdateItem"),
