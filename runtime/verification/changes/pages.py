@@ -18,7 +18,7 @@ from runtime.verification.payments.rules import PaymentFacts
 from runtime.verification.settlements.rules import LineFacts
 
 ACCOUNTS_AT_ONCE = 10
-"""Accounts per page, of up to 81 rows each."""
+"""Accounts per page, of up to 81 rows each, or 321 of an account that has grown."""
 View = TypeVar("View", bound=BaseModel)
 
 

@@ -125,6 +125,22 @@ def test_a_shard_raised_without_an_entry_is_found(engine):
     assert engine.found == ["double entry", "conservation"]
 
 
+def test_a_shard_that_row_00_does_not_count_is_found(engine):
+    engine.commit(
+        accounts=shard("opening", "17", 1, -100, "trf_0"),
+        entries=entry("opening#e00", "0", -100, "trf_0", fold_version=1, balance_shard="17"),
+    )
+    assert engine.found == ["shards"]
+
+
+def test_a_number_of_shards_may_grow_and_never_falls(engine):
+    engine.commit(accounts=account("opening", 2, posting="folded", credit_shards=32))
+    fold_opening(engine)
+    assert engine.found == []
+    engine.commit(accounts=account("opening", 3, posting="folded"))
+    assert engine.found == ["shards"]
+
+
 def test_a_consolidation_that_loses_money_is_found(engine):
     fold_opening(engine)
     engine.commit(
