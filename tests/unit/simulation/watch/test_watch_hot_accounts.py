@@ -137,7 +137,7 @@ def test_a_number_of_shards_may_grow_and_never_falls(engine):
     engine.commit(accounts=account("opening", 2, posting="folded", credit_shards=32))
     fold_opening(engine)
     assert engine.found == []
-    engine.commit(accounts=account("opening", 3, posting="folded"))
+    engine.commit(accounts=account("opening", 3, posting="folded", credit_shards=16))
     assert engine.found == ["shards"]
 
 
