@@ -29,7 +29,7 @@ from simulation.dynamodb.errors import (
     refusal,
     validation_error,
 )
-from simulation.dynamodb.expressions.compiled import is_unused
+from simulation.dynamodb.expressions.compiled import is_without_expressions
 from simulation.dynamodb.requests import Answer, Request, answer, judge_length, only
 from simulation.dynamodb.sizes import MAX_ITEM_BYTES, MAX_TRANSACTION_BYTES, size_of
 from simulation.dynamodb.tables import Change
@@ -99,8 +99,8 @@ class Transactions:
         try:
             asked = _read(actions)
         except ClientError as malformed:
-            if token is not None and is_unused(malformed):
-                self._was_done(token, actions)  # AWS's engine looks for unused values after it
+            if token is not None and is_without_expressions(malformed):
+                self._was_done(token, actions)  # AWS's engine looks for these after it
             raise
         if token is not None and self._was_done(token, actions):
             return None

@@ -19,8 +19,7 @@ from simulation.dynamodb.values import canonical_item
 Names = tuple[tuple[str, str], ...]
 
 _REMEMBERED: Final = 8192
-_GIVEN: Final = "Value provided in ExpressionAttribute"
-_UNUSED: Final = " unused in expressions"
+_NO_EXPRESSIONS: Final = " can only be specified when using expressions"
 _KINDS: Final = {
     "update": "UpdateExpression",
     "condition": "ConditionExpression",
@@ -42,12 +41,15 @@ class Compiled:
     projection: tuple[str, ...] | None
     values: frozenset[str]
     operands: tuple[tuple[Operand, str], ...]
+    is_empty: bool
+    """Whether the request has no expression."""
 
     def given(self, values: Values) -> Values:
         """The request's values as DynamoDB keeps them, all of them used and none missing."""
         kept = canonical_item(values) if values else values
         if kept.keys() != self.values:
-            raise _other_values(kept.keys() - self.values, self.values - kept.keys())
+            unused, missing = kept.keys() - self.values, self.values - kept.keys()
+            raise _without_expressions("Values") if self.is_empty else _other(unused, missing)
         for operand, what in self.operands:
             operand.judge(kept, what)
         return kept
@@ -76,6 +78,9 @@ def _compiled(
     projection: str | None,
     names: Names,
 ) -> Compiled:
+    is_empty = not any(each is not None for each in (update, condition, keep, key, projection))
+    if is_empty and names:
+        raise _without_expressions("Names")
     reading = _Reading(dict(names))
     step, touched = reading.read("update", update, read_update) or (None, frozenset())
     made = Compiled(
@@ -87,6 +92,7 @@ def _compiled(
         projection=reading.read("projection", projection, _read_projection),
         values=frozenset(reading.values),
         operands=tuple(reading.operands),
+        is_empty=is_empty,
     )
     unused = dict(names).keys() - reading.names
     if unused:
@@ -124,7 +130,7 @@ def _read_projection(reader: Reader) -> tuple[str, ...]:
     return tuple(wanted)
 
 
-def _other_values(unused: Set[str], missing: Set[str]) -> Exception:
+def _other(unused: Set[str], missing: Set[str]) -> Exception:
     if missing:
         return invalid(
             "Invalid expression: An expression attribute value used in expression is not defined; "
@@ -134,10 +140,16 @@ def _other_values(unused: Set[str], missing: Set[str]) -> Exception:
 
 
 def _unused(what: str, keys: Any) -> Exception:
-    return invalid(f"{_GIVEN}{what}{_UNUSED}: keys: {{{', '.join(sorted(keys))}}}")
+    return invalid(
+        f"Value provided in ExpressionAttribute{what} unused in expressions: keys: "
+        f"{{{', '.join(sorted(keys))}}}"
+    )
 
 
-def is_unused(error: ClientError) -> bool:
-    """Whether a request was refused for a name or a value that no expression uses."""
-    said = error.response["Error"]["Message"]
-    return said.startswith(_GIVEN) and _UNUSED in said
+def _without_expressions(what: str) -> Exception:
+    return invalid(f"ExpressionAttribute{what}{_NO_EXPRESSIONS}")
+
+
+def is_without_expressions(error: ClientError) -> bool:
+    """Whether a request was refused for names or values although it has no expression."""
+    return bool(error.response["Error"]["Message"].endswith(_NO_EXPRESSIONS))

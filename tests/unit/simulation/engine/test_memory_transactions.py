@@ -99,6 +99,22 @@ def test_a_token_is_known_for_ten_minutes_after_completion(memory: MemoryTable) 
     assert [len(commit) for commit in memory.commits] == [1, 1]
 
 
+def test_of_names_without_any_expression_the_token_is_judged_first(memory: MemoryTable) -> None:
+    """As AWS's engine does: it reads expressions first, and what none of them uses."""
+    write(memory, put("a"), token="one")
+    names = {"ExpressionAttributeNames": {"#u": "u"}}
+    values = {"ExpressionAttributeValues": {":u": {"S": "u"}}}
+    for unused in (names, values):
+        bare = {"Put": {**put("b")["Put"], **unused}}
+        with pytest.raises(EXCEPTIONS.IdempotentParameterMismatchException):
+            memory.database.begin([bare], "one")
+        with pytest.raises(ClientError, match="can only be specified when using expressions"):
+            memory.database.begin([bare], "two")
+        guarded = {"Put": {**bare["Put"], "ConditionExpression": "attribute_not_exists(p)"}}
+        with pytest.raises(ClientError, match="unused in expressions"):
+            memory.database.begin([guarded], "one")
+
+
 def test_plain_reads_may_see_a_part_and_transactional_reads_are_refused_at_once(
     memory: MemoryTable,
 ) -> None:
