@@ -67,7 +67,7 @@ def something_else(simulation: PaymentSimulation, client: Client, dice: Random) 
         simulation.mail.deliver(dice)
     elif throw < 0.10:
         try:
-            report = simulation.platform.resolve(client.store, client.line)
+            report = simulation.platform.resolve(client.resolver, client.line)
         except (ProcessKilled, Unavailable) as error:
             simulation.runs[type(error).__name__] += 1
         else:

@@ -30,6 +30,8 @@ LINE_RATE, LINE_KILLS = 0.25, 0.05
 PATIENCE = 12
 LOCK_SECONDS = 0.002
 TOKENS = [token for token in BEHAVIOURS if token != "tok_slow"]
+REQUESTS_PER_RUN = 64
+"""A run of the resolver makes about as many calls as so many requests: it reads 256 shards."""
 HOT = 12
 """Payments that receive most operations, from any client."""
 TIMING = PaymentTiming(
@@ -47,8 +49,9 @@ class Client:
 
     faults: Faults
     line: BadLine
-    store: Store
     deps: PaymentDependencies
+    resolver: Store
+    """Of its runs of the resolver: fewer faults, because one run makes hundreds of calls."""
 
 
 class Log(logging.Handler):
@@ -100,19 +103,24 @@ class PaymentSimulation:
         """A worker whose faults all come from its own seed."""
         seed = f"{self.seed}-{name}"
         faults = Faults(seeded(seed, FAULT_RATE, KILL_RATE, kill_anywhere=True))
-        dice = Random(f"{seed}-patience")
-        store = self.platform.store_on(
-            self.ledger.locks.attach(faults.attach(self.platform.engine.dynamodb())),
-            remaining_seconds=lambda: 0.0 if dice.random() < 1 / PATIENCE else 60.0,
-            sleep=lambda seconds: time.sleep(min(seconds, 0.02)),
-            seed=len(name),
-        )
+        fewer = [rate / REQUESTS_PER_RUN for rate in (FAULT_RATE, KILL_RATE)]
+        in_runs = Faults(seeded(f"{seed}-resolver", *fewer, kill_anywhere=True))
+        store = self._store(faults, seed)
         line = BadLine(
             self.platform.sandbox(store), self.mail, seed, LINE_RATE, LINE_KILLS, self.overtake
         )
-        client = Client(faults, line, store, self.deps(store, line))
+        client = Client(faults, line, self.deps(store, line), self._store(in_runs, seed))
         self.clients.append(client)
         return client
+
+    def _store(self, faults: Faults, seed: str) -> Store:
+        dice = Random(f"{seed}-patience")
+        return self.platform.store_on(
+            self.ledger.locks.attach(faults.attach(self.platform.engine.dynamodb())),
+            remaining_seconds=lambda: 0.0 if dice.random() < 1 / PATIENCE else 60.0,
+            sleep=lambda seconds: time.sleep(min(seconds, 0.02)),
+            seed=len(seed),
+        )
 
     def deps(self, store: Store | None = None, line: BadLine | None = None) -> PaymentDependencies:
         """Payment dependencies; merchants do not change, so they are cached for good."""
