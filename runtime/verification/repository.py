@@ -32,8 +32,9 @@ from runtime.verification.rules import Baseline, LedgerVerificationReport
 
 KEPT_DAYS = 90
 """How long a run's checkpoints and report are kept. The latest report is kept permanently."""
-NOTES_KEPT_DAYS = 7
-"""How long the ids of changed rows are kept. A run that takes longer has to be restarted."""
+NOTES_KEPT_DAYS = 30
+"""How long the ids of changed rows are kept. A run that takes longer is begun anew: it would take
+missing ids for unchanged rows."""
 NOTES_PAGE = 20
 """Rows of noted ids per Query call; DynamoDB returns at most 1 MB."""
 LEASE_SECONDS = 120

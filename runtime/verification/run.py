@@ -103,8 +103,8 @@ def verify_ledger(
 
     `kind` starts a run of that kind and discards an unfinished one of the other; without it, a run
     is incremental unless a full one is due. An incremental run needs a verified state; without
-    one, the run is full. `restart` discards any unfinished run. Raises Unavailable if DynamoDB was
-    too busy; saved checkpoints are kept.
+    one, the run is full. An unfinished incremental run that is too old is discarded, and so is any
+    with `restart`. Raises Unavailable if DynamoDB was too busy; saved checkpoints are kept.
     """
     owner = deps.outside.new_id("prw", deps.outside.now())
     try:
@@ -133,6 +133,7 @@ def _take(
         last is None
         or restart
         or last.content.phase is Phase.DONE
+        or last.content.is_too_old(now)
         or kind not in {None, last.content.kind}
     ):
         last = Stored(_begun(deps, now, kind), 0 if last is None else last.version)

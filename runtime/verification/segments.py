@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
@@ -25,7 +25,7 @@ from runtime.verification.changes.feed import ChangeFeed
 from runtime.verification.changes.notes import NotedIds, Notes, Subject, merged
 from runtime.verification.changes.pages import AllRows, ChangedRows, Pages
 from runtime.verification.models import changes_part, changes_prefix, segment_part
-from runtime.verification.repository import Stored, VerificationRepository
+from runtime.verification.repository import NOTES_KEPT_DAYS, Stored, VerificationRepository
 from runtime.verification.rules import Findings, RunKind, Tally, Window
 
 CHECKPOINT_STEPS = 20
@@ -38,6 +38,8 @@ MAX_LATE = 100
 PAUSE_SECONDS = 0.5
 PARALLEL_SEGMENTS = 4
 FULL_EVERY = timedelta(days=30)
+LONGEST_INCREMENTAL = timedelta(days=NOTES_KEPT_DAYS - 1)
+"""How long an incremental run may be continued: no id that it noted has expired by then."""
 _CUTS_REMEMBERED = 16
 """Cuts whose mark is cached: every row of a run is compared with it."""
 
@@ -126,6 +128,10 @@ class RunState(BaseModel):
     def kind(self) -> RunKind:
         """Whether it reads everything or what changed."""
         return RunKind.FULL if self.since is None else RunKind.INCREMENTAL
+
+    def is_too_old(self, now: datetime) -> bool:
+        """Whether ids of changed rows that it noted may have expired."""
+        return self.since is not None and now >= to_datetime(self.cut) + LONGEST_INCREMENTAL
 
     @property
     def cut_mark(self) -> str:
