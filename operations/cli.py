@@ -81,7 +81,8 @@ def _rollback(options: argparse.Namespace, workspace: Workspace, progress: Progr
     target = local_target(require_stack(workspace)) if stage is None else deployed_target(stage)
     moment: datetime | None = options.to
     if moment is None:
-        print("Deployments, newest first. Roll back to one by its second time: TO=…")
+        print("Deployments, newest first, each from its first to its last version.")
+        print("To roll back to one, give the time of its last version: TO=…")
         lines: Sequence[str] = show_deployments(target)
     else:
         lines = roll_back(target, moment, progress, dry_run=options.dry_run)

@@ -25,7 +25,7 @@ whole: its balances, too, have a partition key per account, which delivers 3,000
 class Claim:
     """A rate per second, what the layout supports of it, and what limits it.
 
-    `claimed` None: nothing is claimed, but it is good to know.
+    `claimed` None: the rate is not claimed, only shown.
     """
 
     what: str
@@ -99,9 +99,9 @@ def _as_set(made: Assessment) -> list[Finding]:
 
 
 def _of_one(what: str, footprint: Footprint) -> Claim:
-    """As often as the partition key allows of which a read takes most."""
+    """As often as the partition key allows that one read uses most."""
     units: Counter[str] = Counter()
     for touch in footprint.touches:
         units[touch.key.template] += touch.read_units  # type: ignore[assignment]
-    key, most = units.most_common(1)[0]
-    return Claim(what, None, limits.PARTITION_READ_UNITS / most, f"{key}, {most:g} units")
+    most = max(units.values())
+    return Claim(what, None, limits.PARTITION_READ_UNITS / most, f"a key, {most:g} units a read")

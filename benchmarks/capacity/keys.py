@@ -68,7 +68,7 @@ BUCKETED: Final[Mapping[tuple[str, str], tuple[str, Buckets]]] = {
 }
 """Bucketed index keys: the attribute whose value chooses the bucket, and how many there are."""
 OPEN_PAYMENTS: Final = ("payments", "open_bucket")
-"""Here the merchant chooses, too: its payments use some buckets of the platform's."""
+"""The bucket depends on the merchant, too: its payments use only some of the platform's buckets."""
 
 
 class KeyRuleDiffers(Exception):

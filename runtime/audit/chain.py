@@ -65,7 +65,7 @@ def is_beginning(row: AuditRow) -> bool:
 
 
 def version_known(head: AuditRow) -> int:
-    """The newest version of which the chain that ends with `head` knows."""
+    """The newest version that the chain ending with `head` records."""
     return max(head.version, 1) if is_beginning(head) else version_in(head.sequence)
 
 

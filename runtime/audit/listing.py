@@ -38,7 +38,7 @@ def is_listed_with_another(action: str, old: Image | None, new: Image) -> bool:
 def may_be_listed_with(entity_id: str, action: str | None) -> tuple[tuple[str, str | None], ...]:
     """New rows that may be listed with this one: entity, and action (None: not known).
 
-    Whether a row is, its own keys and time say.
+    A row is listed with this one only if its own keys and time agree (audit/queries.py).
     """
     if entity_id.startswith(_TRANSACTION) and action in (_CAPTURED, _REFUNDED, REBUILT):
         return ((posting_id(entity_id), _POSTED),)

@@ -47,7 +47,7 @@ CHANGES_CONNECTIONS: Final = frozenset(
 
 NO_ACCOUNT_ENDPOINTS: Final = ("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")
 CHANGES_NOTHING: Final = frozenset({NO_ACCOUNT_ENDPOINTS})
-"""Variables with a value that demands what the lean client does anyway."""
+"""Variables, with their values, that ask only for what the lean client does anyway."""
 
 CONFIGURATION_FILES: Final[Mapping[str, str]] = {
     "AWS_CONFIG_FILE": "~/.aws/config",

@@ -28,7 +28,7 @@ CLOCK_SKEW: Final = timedelta(minutes=5)
 
 
 class ArchivedChange(BaseModel, frozen=True):
-    """The part of an audit row that tells which rows a change concerns."""
+    """The part of an audit row that names the rows a change concerns."""
 
     entity_id: str
     sequence: str
