@@ -1,4 +1,7 @@
-"""The audit log: one row per version of every financial row, chained by hash."""
+"""The audit log: one row per version of every financial row, chained by hash.
+
+Postings to balance shards have none: entries record them (projection/shard_attribution.py).
+"""
 
 from decimal import Decimal
 from enum import StrEnum
