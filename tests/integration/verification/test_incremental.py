@@ -11,11 +11,10 @@ import pytest
 from runtime.ledger.entries.models import Entry
 from runtime.ledger.entries.projection import entry_of
 from runtime.ledger.transfers.models import Transfer
-from runtime.verification.models import VerificationRow
-from runtime.verification.repository import NOTES_KEPT_DAYS, VerificationRepository
+from runtime.verification.repository import VerificationRepository
 from runtime.verification.rules import RunKind
 from runtime.verification.run import verify_ledger
-from runtime.verification.segments import Phase, RunState
+from runtime.verification.segments import Phase
 from tests.support.bookkeeper import CUT, Bookkeeper, violations_of
 from tests.support.outside import new_id
 from tests.support.platform import Platform
@@ -340,35 +339,6 @@ def test_a_run_of_the_other_kind_replaces_an_unfinished_one(books: Bookkeeper) -
     assert verify_ledger(books.deps, kind=INCREMENTAL).report is None
     books.must_stop = lambda: False
     assert books.run(FULL).kind is FULL
-
-
-@pytest.mark.parametrize("days", [NOTES_KEPT_DAYS - 2, NOTES_KEPT_DAYS])
-def test_a_run_whose_notes_have_expired_is_begun_anew(books: Bookkeeper, days: int) -> None:
-    more(books)
-    row = books.row("acc_b")
-    edit(books, row, balance=row.balance + 1, spendable=row.spendable + 1)
-    books.changes.archive(by_hand={"acc_b"})
-    before, books.must_stop = verified_until(books), lambda: _phase(books) is Phase.ACCOUNTS
-    assert verify_ledger(books.deps, kind=INCREMENTAL).report is None
-    books.platform.clock.advance(timedelta(days=days).total_seconds())
-    _expire_notes(books)
-    books.must_stop = lambda: False
-    report = verify_ledger(books.deps).report
-    assert report is not None
-    assert [name for name, _, _ in violations_of(report)["account_entries"]] == ["acc_b#00"]
-    assert verified_until(books) in {before, None}, "it does not pass the violation"
-
-
-def _phase(books: Bookkeeper) -> Phase | None:
-    run = VerificationRepository(books.platform.store).open_run(RunState)
-    return None if run is None else run.content.phase
-
-
-def _expire_notes(books: Bookkeeper) -> None:
-    now = books.platform.clock().timestamp()
-    for row in books.platform.rows(VerificationRow):
-        if row.expires_at is not None and row.expires_at <= now:
-            books.platform.delete(row)
 
 
 # -------------------------------------------------------------------- late and repeated changes
