@@ -75,7 +75,8 @@ class HotAccount:
     @classmethod
     def of(cls, row: Account) -> Self:
         """The account with this row 00."""
-        return cls(row.id, row.merchant_id, row.account_type, row.currency, row.credit_shards)
+        number = min(row.credit_shards, MAX_CREDIT_SHARDS)  # the others are not read
+        return cls(row.id, row.merchant_id, row.account_type, row.currency, number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,11 @@ def shards_of(account_id: str, credits_: int) -> tuple[str, ...]:
 
 
 def credit_shards(number: int) -> tuple[str, ...]:
-    """Sort keys of so many credit shards."""
-    return tuple(credit_shard(each) for each in range(1, number + 1))
+    """Sort keys of so many credit shards, at most MAX_CREDIT_SHARDS.
+
+    Row `00` has a larger number only if it was edited by hand.
+    """
+    return tuple(credit_shard(each) for each in range(1, min(number, MAX_CREDIT_SHARDS) + 1))
 
 
 def credit_shard(number: int) -> str:

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.ledger.accounts.models import PROFILE_SHARD
+from runtime.core.change_context import ChangeContext
+from runtime.ledger.accounts.models import PROFILE_SHARD, Account
+from runtime.ledger.hot_accounts.repository import HotAccount
 from runtime.ledger.hot_accounts.rules import (
     DEBIT_SHARDS,
     MAX_CREDIT_SHARDS,
@@ -67,6 +69,21 @@ def test_an_account_without_fact_debits_needs_no_debit_shard_checks() -> None:
     assert shards_of("acc_01", 16) == tuple(f"{n:02d}" for n in range(1, 17))
     assert len(shards_of(RECEIVABLE, 16)) == 16 + DEBIT_SHARDS
     assert shards_of("acc_01", MAX_CREDIT_SHARDS)[-1] == "256"
+
+
+def test_an_edited_number_of_credit_shards_makes_no_more_of_them() -> None:
+    edited = Account(
+        id="acc_01",
+        account_type="system",
+        currency="USD",
+        posting="folded",
+        credit_shards=10**12,
+        created_at="2026-03-14T09:00:00.000Z",
+        updated_at="2026-03-14T09:00:00.000Z",
+        **ChangeContext(changed_by="test", request_id="req_1", cause="chg_1").stamp(),
+    )
+    assert shards_of(edited.id, edited.credit_shards) == shards_of(edited.id, MAX_CREDIT_SHARDS)
+    assert HotAccount.of(edited).credit_shards == MAX_CREDIT_SHARDS, "all that are credited"
 
 
 def test_debit_shards_sort_after_row_00_and_differ_from_credit_shards() -> None:
