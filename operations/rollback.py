@@ -166,12 +166,17 @@ def roll_back(
     All versions are looked up before the first alias moves. The same call again changes nothing
     more, so a call that was interrupted is repeated. A later moment goes forward again.
 
+    Functions go back in the reverse order of a deployment, the API first: what reads the change
+    streams must at no time be older than the API that writes them.
+
     Raises:
         LocalError: a function has no version of that time.
     """
     functions = read_functions(target)
     chosen = [(each, each.at(moment)) for each in functions]
-    moves = [(each, version) for each, version in chosen if version.number != each.live]
+    back = [(each, version) for each, version in chosen if version.number < each.live]
+    forward = [(each, version) for each, version in chosen if version.number > each.live]
+    moves = [*reversed(back), *forward]
     for each, version in moves if not dry_run else ():
         with progress.step(f"{each.role}: version {each.live} → {version.number}"):
             target.client.update_alias(

@@ -22,7 +22,8 @@ PUBLISHED = {
     "fn-export": {"7": NOON.format(3)},
 }
 """The last deployment did not change `export`."""
-NAMES = {"process": "fn-process", "query": "fn-query", "export": "fn-export"}
+NAMES = {"export": "fn-export", "query": "fn-query", "process": "fn-process"}
+"""In the order of a deployment."""
 BETWEEN = datetime(2026, 12, 1, 15, tzinfo=UTC)
 
 
@@ -79,6 +80,15 @@ def test_functions_go_back_to_the_versions_of_an_earlier_time_and_forward_again(
     assert roll_back(_target(client), BETWEEN, _quiet()) == [], "the same call changes nothing"
     roll_back(_target(client), datetime(2027, 1, 1, tzinfo=UTC), _quiet())
     assert client.live == {"fn-process": "2", "fn-query": "9", "fn-export": "7"}
+
+
+def test_functions_go_back_in_the_reverse_order_of_a_deployment_and_forward_in_its_order() -> None:
+    client = Lambda()
+    roll_back(_target(client), BETWEEN, _quiet())
+    assert [update["FunctionName"] for update in client.updates] == ["fn-process", "fn-query"]
+    client.updates.clear()
+    roll_back(_target(client), datetime(2027, 1, 1, tzinfo=UTC), _quiet())
+    assert [update["FunctionName"] for update in client.updates] == ["fn-query", "fn-process"]
 
 
 def test_a_rollback_sends_all_requests_to_one_version() -> None:
