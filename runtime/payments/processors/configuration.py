@@ -25,7 +25,7 @@ from runtime.core.errors import (
 )
 from runtime.core.fields import ProcessorMode
 from runtime.core.scope import Scope
-from runtime.core.timestamps import to_timestamp
+from runtime.core.timestamps import to_datetime, to_timestamp
 from runtime.dynamodb.index_shards import all_buckets
 from runtime.merchants.models import MAX_EARLIER_ACCOUNTS, Merchant, ProcessorAccount, ProcessorName
 from runtime.merchants.processor_accounts import UNNAMED, EarlierAccounts, accounts_after_move
@@ -48,6 +48,9 @@ MAX_CHECKED: Final = 100
 """The number of open payments, and of operations, of the merchant that are checked: one read."""
 MAX_OPEN_READ: Final = 1_000
 """Open payments, of this merchant and others, among which those in processing are looked for."""
+LAST_START: Final = timedelta(minutes=10)
+"""How long after a move a payment may still begin at the account that was left: environments cache
+the merchant for at most five minutes."""
 _BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _FAR: Final = timedelta(days=365)
 
@@ -131,7 +134,8 @@ class ProcessorConfiguration:
             name = echoed(account or UNNAMED)
             raise NotFound(f"{row.id} has no keys of the account {name}")
         for each in leaves:
-            self._refuse_while_open(row, each.processor, account, now)
+            last = min(now, to_datetime(each.left_at) + LAST_START)
+            self._refuse_while_open(row, each.processor, account, now, began_until=last)
         stay = EarlierAccounts.of(row)
         for each in leaves:
             stay = stay.without(each)
@@ -155,9 +159,18 @@ class ProcessorConfiguration:
             return None
 
     def _refuse_while_open(
-        self, row: Merchant, processor: str, account: str | None, now: datetime
+        self,
+        row: Merchant,
+        processor: str,
+        account: str | None,
+        now: datetime,
+        *,
+        began_until: datetime | None = None,
     ) -> None:
-        """Raises ProcessorInUse if the indexes show an open payment or operation there."""
+        """Raises ProcessorInUse if the indexes show an open payment or operation there.
+
+        `began_until`: when the last payment there began, so that newer ones need not be read.
+        """
 
         def is_there(payment: Payment | None) -> bool:
             return payment is not None and (payment.processor, payment.processor_account) == (
@@ -168,7 +181,7 @@ class ProcessorConfiguration:
         scope = Scope(row.id)
         open_ids = [
             payment.id
-            for ids in self._open_payments(row, now)
+            for ids in self._open_payments(row, now, began_until or now)
             for payment in (self.payments.get_many(ids, scope) if ids else [])
             if is_there(payment) and payment.status in OPEN_STATUSES
         ]
@@ -188,9 +201,11 @@ class ProcessorConfiguration:
                 "until it is completed. A new key of the same account can be set at any time"
             )
 
-    def _open_payments(self, row: Merchant, now: datetime) -> Iterator[list[str]]:
+    def _open_payments(
+        self, row: Merchant, now: datetime, began_until: datetime
+    ) -> Iterator[list[str]]:
         """Ids of the newest payments in processing, and of the newest open ones besides these."""
-        entries = self.processing.newest_first(row, _BEGINNING, now, after_id=None)
+        entries = self.processing.newest_first(row, _BEGINNING, began_until, after_id=None)
         some = islice(entries, MAX_OPEN_READ)
         yield [entry.id for entry in some if entry.is_listed][:MAX_CHECKED]
         statuses = (each for each in OPEN_STATUSES if each is not PaymentStatus.PROCESSING)
