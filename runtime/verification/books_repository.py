@@ -11,7 +11,7 @@ from runtime.dynamodb.expressions import Key, equals
 from runtime.dynamodb.index_shards import bucket_key
 from runtime.dynamodb.schema import Row
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, ScanPage, Store, View
-from runtime.ledger.accounts.models import PROFILE_SHARD, Account, row_key
+from runtime.ledger.accounts.models import NUMBER_GUARD_PREFIX, PROFILE_SHARD, Account, row_key
 from runtime.ledger.entries.models import (
     Entry,
     credit_partition,
@@ -41,8 +41,6 @@ ENTRIES_PAGE = 500
 MAX_KEY_BYTES = 1_024
 """DynamoDB's limit of a sort key, far above the length of all our keys; that of a partition key is
 2,048 bytes."""
-
-_NUMBER_GUARD = "number#"
 
 
 class LooseLeg(Leg, frozen=True):
@@ -310,4 +308,4 @@ def _is_valid(value: str | int) -> bool:
 
 def is_number_guard(row: BalanceRow) -> bool:
     """Whether the row only keeps an account number unique, and holds no balance."""
-    return row.id.startswith(_NUMBER_GUARD)
+    return row.id.startswith(NUMBER_GUARD_PREFIX)

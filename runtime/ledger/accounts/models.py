@@ -9,6 +9,8 @@ from runtime.dynamodb.schema import Row, UnlessDefault, partition, sort
 
 PROFILE_SHARD = "00"
 """Sort key of the row with the profile and the balance. A hot account has further rows."""
+NUMBER_GUARD_PREFIX: Final = "number#"
+"""Of the partition keys of AccountNumberGuard. Ids of accounts begin with `acc_`."""
 FIRST_CREDIT_SHARDS: Final = 16
 """Credit shards of a new hot account."""
 
@@ -110,4 +112,4 @@ class AccountNumberGuard(Row, frozen=True):
     @staticmethod
     def key_of(owner: str, number: str) -> str:
         """Partition key of the guard of `number` among the accounts of `owner`."""
-        return f"number#{owner}#{number}"
+        return f"{NUMBER_GUARD_PREFIX}{owner}#{number}"

@@ -18,12 +18,14 @@ from runtime.dynamodb.store import Store
 from runtime.idempotency.idempotent_create import create_once
 from runtime.idempotency.models import IdempotencyRecord
 from runtime.ledger.accounts.models import (
+    NUMBER_GUARD_PREFIX,
     Account,
     AccountNumberGuard,
     AccountType,
     row_key,
 )
 from runtime.ledger.transfers.models import Transfer
+from runtime.streams.images import text_of
 
 
 class AccountEntry(BaseModel, frozen=True, defer_build=True):
@@ -34,8 +36,12 @@ class AccountEntry(BaseModel, frozen=True, defer_build=True):
 
 
 def is_number_guard(item: Item) -> bool:
-    """Whether an item of the accounts table is an AccountNumberGuard, which has no balance."""
-    return "guards" in item
+    """Whether an item of the accounts table is an AccountNumberGuard, which has no balance.
+
+    By its key: any attribute could be added to an account by hand, whose changes nothing would
+    record from then on.
+    """
+    return text_of(item, "id").startswith(NUMBER_GUARD_PREFIX)
 
 
 class AccountRepository:

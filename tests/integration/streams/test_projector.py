@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,7 @@ from runtime.dynamodb.store import Store
 from runtime.functions.composition.projector import Projector
 from runtime.http.pagination import Cursors
 from runtime.ledger.accounts.api import EntryQuery
-from runtime.ledger.accounts.models import Account, AccountType
+from runtime.ledger.accounts.models import Account, AccountNumberGuard, AccountType
 from runtime.ledger.accounts.queries import AccountReads, list_entries
 from runtime.ledger.accounts.repository import AccountRepository, is_number_guard
 from runtime.ledger.entries.models import Entry
@@ -362,6 +363,26 @@ def test_an_out_of_band_change_makes_no_entry_and_is_logged(
     assert projector(platform).apply(records) == frozenset()
     assert platform.rows(Entry) == []
     assert caplog.messages.count("out_of_band") == 2
+
+
+def test_an_attribute_added_by_hand_hides_no_change(platform: Platform) -> None:
+    made = account(platform)
+    after = made.model_copy(update={"balance": 5, "version": 2})
+    edited = record(platform, 1, made, after)
+    assert edited.new is not None
+    planted = replace(edited, new={**edited.new, "guards": {"S": "acc_other"}})
+    seen: list[StreamRecord] = []
+
+    def see(records: Sequence[StreamRecord]) -> frozenset[str]:
+        seen.extend(records)
+        return frozenset()
+
+    numbered = made.model_copy(update={"account_number": "07"})
+    guard = record(platform, 2, None, AccountNumberGuard.of(numbered))
+    whole = replace(projector(platform), images=(see,))
+    assert whole.apply([planted, guard]) == frozenset()
+    assert seen == [planted], "the row that reserves a number is not an account"
+    assert [entry.sequence for entry in platform.rows(Entry)] == ["000000000002"]
 
 
 def test_an_unreadable_record_is_parked_with_its_payload_and_the_others_are_processed(
