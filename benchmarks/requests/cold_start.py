@@ -91,7 +91,7 @@ def run(bench: BenchmarkDependencies) -> None:
     titles = (
         "cold start, CPU ms", "calls", "import", "first request", "together", "median", "target",
     )  # fmt: skip
-    on = f"functions on Python {target.python_version}, best of {bench.size.cold_starts}"
+    on = f"functions on Python {_version_of(python)}, best of {bench.size.cold_starts}"
     rows = []
     with bench.table_engine(bench.progress) as engine, stage(engine) as aws:
         requests = list(_requests(aws))
@@ -118,6 +118,12 @@ def _target() -> tuple[LambdaTarget, str]:
     if python is None:
         return own, sys.executable
     return LambdaTarget(own.architecture, PRODUCTION.python_version), python
+
+
+def _version_of(python: str) -> str:
+    probe = "import platform; print(platform.python_version())"
+    asked = subprocess.run([python, "-I", "-c", probe], capture_output=True, check=True, text=True)
+    return asked.stdout.strip()
 
 
 def _requests(aws: RecordedAws) -> Iterator[FirstRequest]:
