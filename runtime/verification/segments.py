@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, PlainSerializer
 
 from runtime.core.fields import Timestamp
 from runtime.core.ids import highest_id
@@ -87,6 +88,10 @@ class LateItem(BaseModel, frozen=True):
     missed_since: float | None = None
 
 
+Drills = Annotated[set[Phase], PlainSerializer(sorted)]
+"""Stored in order: that of a set depends on the process."""
+
+
 class SegmentState(BaseModel):
     """Progress of a segment. It is saved as a whole, so every checkpoint is consistent."""
 
@@ -102,7 +107,7 @@ class SegmentState(BaseModel):
     late: list[LateItem] = Field(default_factory=list)
     fresh: list[Fresh] = Field(default_factory=list)
     fresh_compared: int = 0
-    direct: set[Phase] = Field(default_factory=set)
+    direct: Drills = Field(default_factory=set)
 
 
 class RunState(BaseModel):
@@ -117,7 +122,7 @@ class RunState(BaseModel):
     cut: Timestamp
     since: Timestamp | None = None
     phase: Phase = Phase.ACCOUNTS
-    direct: set[Phase] = Field(default_factory=set)
+    direct: Drills = Field(default_factory=set)
     differing: list[int] = Field(default_factory=list)
     differing_holds: list[int] = Field(default_factory=list)
     differing_bookings: list[int] = Field(default_factory=list)
