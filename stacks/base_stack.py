@@ -25,7 +25,8 @@ from stacks.iam.statements import (
     table_statements,
 )
 from stacks.runbooks import Runbook
-from stacks.stage import Schedules, StageConfig
+from stacks.stage import StageConfig
+from stacks.stage_workload import Schedules
 
 
 @dataclass(frozen=True, kw_only=True)

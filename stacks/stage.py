@@ -11,18 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from runtime.audit.models import ROOT_MINUTES
 from runtime.core.fields import ProcessorMode
-from runtime.settings import (
-    LARGE_TRANSACTION_MINOR,
-    MAX_RESOLVER_WORKERS,
-    MAX_VELOCITY_PAYMENTS,
-    RESOLVER_WORKERS,
-    RESOLVER_WORKERS_PER_MERCHANT,
-    STRIPE_API_BASE,
-    VELOCITY_PAYMENTS,
-    StripeApiBase,
-)
+from runtime.settings import STRIPE_API_BASE, StripeApiBase
 from stacks.stage_parts import (
     LOCAL,
     PLACEHOLDER_SUFFIX,
@@ -33,6 +23,18 @@ from stacks.stage_parts import (
     RolePattern,
     StagePart,
     Streams,
+)
+from stacks.stage_workload import (
+    FIRST_PYTHON_WITH_SNAP_START,
+    AlertThresholds,
+    Concurrency,
+    LambdaRuntime,
+    Lockout,
+    ProcessorEvents,
+    Resolver,
+    Schedules,
+    Throttling,
+    Webhooks,
 )
 
 PROD: Final = "prod"
@@ -59,136 +61,11 @@ class StageError(ValueError):
     """The stage does not exist, or its settings are wrong or must not be used there."""
 
 
-FIRST_PYTHON_WITH_SNAP_START: Final = 12
-"""The minor version (Lambda Developer Guide, "Improving startup performance with SnapStart")."""
-
-
-class LambdaRuntime(StagePart, frozen=True):
-    """Processor and Python of the functions."""
-
-    architecture: Literal["arm64", "x86_64"] = "arm64"
-    python_version: Annotated[str, Field(pattern=r"^3\.\d+$")] = "3.13"
-
-
-class Throttling(StagePart, frozen=True):
-    """Requests that the API accepts, over all callers: steady rate, and bucket size.
-
-    Public routes have their own token bucket each, so that they cannot use up the limit of others:
-    `public_*` for health, documentation and unknown paths, `events_*` for processors' notifications
-    (a processor sends again what was answered 429).
-    """
-
-    rate_per_second: Annotated[int, Field(ge=1)] = 1000
-    burst: Annotated[int, Field(ge=1)] = 500
-    public_rate_per_second: Annotated[int, Field(ge=1)] = 50
-    public_burst: Annotated[int, Field(ge=1)] = 100
-    events_rate_per_second: Annotated[int, Field(ge=1)] = 100
-    events_burst: Annotated[int, Field(ge=1)] = 200
-
-    @model_validator(mode="after")
-    def _leaves_room(self) -> Self:
-        for name, rate in (
-            ("public_rate_per_second", self.public_rate_per_second),
-            ("events_rate_per_second", self.events_rate_per_second),
-        ):
-            if rate > self.rate_per_second:
-                raise ValueError(
-                    f"{name} ({rate}) must not exceed rate_per_second ({self.rate_per_second})"
-                )
-        return self
-
-
-class Concurrency(StagePart, frozen=True):
-    """Executions at once. None: only the account's own limit; a number is reserved from it.
-
-    Reserve for process and authorizer where other functions, `query` among them, could fill the
-    account: what is reserved is theirs, and no more than that. An account keeps 100 unreserved, so
-    one with a limit of 10 can reserve nothing (Lambda Developer Guide, "Configuring reserved
-    concurrency").
-    """
-
-    authorizer: Annotated[int | None, Field(ge=1)] = None
-    process: Annotated[int | None, Field(ge=1)] = None
-    query: Annotated[int | None, Field(ge=1)] = None
-    reconcile: Annotated[int, Field(ge=2, le=1000)] = 20
-    """Chunks of settlement files at once: 1,000 lines each."""
-    deliver: Annotated[int, Field(ge=2, le=1000)] = 20
-    export: Annotated[int, Field(ge=2, le=1000)] = 5
-    """At least 2: the smallest maximum concurrency of an SQS event source."""
-
-
-class Schedules(StagePart, frozen=True):
-    """Minutes between two runs."""
-
-    resolver_minutes: Annotated[int, Field(ge=1, le=60)] = 1
-    holds_minutes: Annotated[int, Field(ge=1, le=60)] = 1
-    totals_minutes: Annotated[int, Field(ge=5, le=1440)] = 60
-    proof_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
-    full_proof_days: Annotated[int, Field(ge=1, le=366)] = 30
-    """How long after a full verification the next run is full again; others are incremental."""
-    archive_minutes: Annotated[int, Field(ge=5, le=ROOT_MINUTES)] = ROOT_MINUTES
-    """Signed roots over the archive of the audit log; its rows are archived as they come. A day at
-    the most: a verification calls a segment that has waited twice as long a finding."""
-    retries_minutes: Annotated[int, Field(ge=1, le=60)] = 1
-    poll_minutes: Annotated[int, Field(ge=5, le=1440)] = 1440
-    """How often processors are polled for events without a notification."""
-    missing_minutes: Annotated[int, Field(ge=5, le=1440)] = 1440
-    """How often captures and refunds are looked for that no settlement file names."""
-    rotation_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
-    """The sweep for old keys; a new one begins a week after the last."""
-
-
-class Resolver(StagePart, frozen=True):
-    """How many payments one run of the resolver asks about at once, and how many of a merchant."""
-
-    workers: Annotated[int, Field(ge=2, le=MAX_RESOLVER_WORKERS)] = RESOLVER_WORKERS
-    workers_per_merchant: Annotated[int, Field(ge=1)] = RESOLVER_WORKERS_PER_MERCHANT
-
-    @model_validator(mode="after")
-    def _leaves_workers_for_others(self) -> Self:
-        if self.workers_per_merchant >= self.workers:
-            raise ValueError(
-                f"workers_per_merchant ({self.workers_per_merchant}) must be less than workers "
-                f"({self.workers}): one merchant's slow processor would keep all others waiting"
-            )
-        return self
-
-
-class Webhooks(StagePart, frozen=True):
-    """How long a webhook is tried, and how long after each attempt the next one comes."""
-
-    deadline_seconds: Annotated[int, Field(ge=60, le=14 * 86_400)] = 3 * 86_400
-    retry_delays_seconds: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=7 * 86_400)], ...], Field(min_length=1, max_length=32)
-    ] = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400)
-    """The last one is repeated."""
-
-
-class Lockout(StagePart, frozen=True):
-    """So many failed payments or transfers of a customer in a row lock it for so long."""
-
-    after_failures: Annotated[int, Field(ge=2, le=100)] = 3
-    seconds: Annotated[int, Field(ge=1, le=31 * 86_400)] = 1_800
-
-
-class AlertThresholds(StagePart, frozen=True):
-    """From which amount, and from how many payments of a customer within a minute, on."""
-
-    large_transaction_minor: Annotated[int, Field(ge=1)] = LARGE_TRANSACTION_MINOR
-    velocity_payments: Annotated[int, Field(ge=2, le=MAX_VELOCITY_PAYMENTS)] = VELOCITY_PAYMENTS
-
-
-class ProcessorEvents(StagePart, frozen=True):
-    """How many disputes of one payment are booked, and how many days back the poll asks."""
-
-    max_disputes: Annotated[int, Field(ge=10, le=1_000)] = 100
-    poll_days: Annotated[int, Field(ge=1, le=30)] = 3
-
-
 class StageConfig(StagePart, frozen=True):
     """One stage: everything that the stacks ask about it."""
 
     name: Annotated[str, Field(pattern=rf"^[a-z][a-z0-9]{{1,{MAX_STAGE_NAME - 1}}}$")]
+    """Its key in `stages` of cdk.json; part of the names of stacks, alarms and keys."""
     auth: AuthConfig
     data: DataConfig
     processors: ProcessorMode
@@ -196,16 +73,29 @@ class StageConfig(StagePart, frozen=True):
     `test` no live keys. What was stored in one mode means nothing in the other: a stage keeps
     its mode."""
     log_retention_days: LogRetentionDays
+    """How long CloudWatch keeps logs. Costs: storage of logs."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Lines below this level are not written. Costs: DEBUG writes more lines, which CloudWatch
+    charges for by the gigabyte."""
     dynamodb_client: Literal["lean", "botocore"] | None = None
-    """What calls DynamoDB (decision 0075). None: the runtime's default."""
+    """What calls DynamoDB, and KMS for data keys
+    ([decision 0075](decisions/0075-a-lean-dynamodb-client.md)). None: the runtime's default,
+    `lean`. Costs: botocore needs more CPU time ([costs](costs.md))."""
     snap_start: bool = False
-    """Whether the API's functions start from snapshots (SnapStart, decision 0077), at a price
-    (docs/costs.md)."""
+    """Whether the API's functions start from snapshots of the initialized function
+    ([decision 0077](decisions/0077-a-cold-start-loads-what-its-first-request-uses.md)). A version
+    that was not invoked for 14 days has to be initialized again: its first request fails with
+    `SnapStartNotReadyException`. Costs: the cache and the restoring of snapshots
+    ([costs](costs.md#snapstart))."""
     intent_lease_seconds: Annotated[int, Field(ge=5, le=900)] = 60
+    """How long a request owns the payment that it has begun; then the resolver takes it over.
+    Longer than `process_timeout_seconds`; at least 30 outside of the stage local."""
     process_timeout_seconds: Annotated[int, Field(ge=5, lt=MAX_API_INTEGRATION_SECONDS)] = 29
+    """How long a POST, PATCH or DELETE may take, the processor included."""
     processor_timeout_seconds: Annotated[int, Field(ge=1, le=30)] = 10
+    """How long a call of a processor may take; less than `process_timeout_seconds`."""
     lambda_runtime: LambdaRuntime | Literal["this-machine"] = LambdaRuntime()
+    """Processor and Python of the functions; `this-machine` only in the stage local."""
     throttling: Throttling = Throttling()
     concurrency: Concurrency = Concurrency()
     streams: Streams = Streams()
@@ -217,21 +107,29 @@ class StageConfig(StagePart, frozen=True):
     processor_events: ProcessorEvents = ProcessorEvents()
     webhooks: Webhooks = Webhooks()
     proof_cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 360
+    """What is younger is left to the next verification of the ledger, because it may still be in
+    progress; at least 330 outside of the stage local."""
     proof_patience_seconds: Annotated[int, Field(ge=1, le=600)] = 60
+    """How long a verification waits for the change streams before it calls a missing row wrong."""
     archive_window_seconds: Annotated[int, Field(ge=0, le=60)] = 30
-    """How long audit rows wait for others before they are archived together."""
+    """How long audit rows wait for others before they are archived together. Costs: a shorter
+    time writes more and smaller objects, each of which is a put request to S3."""
     break_glass_role: RoleName | None = None
     """Name, with its path if it has one, of the role with which people may open personal fields and
-    payment methods in an emergency. None: only the functions may. Its own policy has to allow
-    kms:Decrypt as well."""
+    payment methods in an emergency
+    ([decision 0102](decisions/0102-keys-and-who-may-use-them.md)). None: only the functions may.
+    Its own policy has to allow kms:Decrypt as well."""
     deploying_roles: Annotated[tuple[RolePattern, ...], Field(min_length=1)] = (
         "cdk-*-cfn-exec-role-*",
     )
-    """The roles with which CloudFormation deploys. Only they may change the audit log's table. The
-    default is the name that `cdk bootstrap` gives."""
+    """The roles with which CloudFormation deploys, with their paths. Only they may change the audit
+    log's table. The default is the name that `cdk bootstrap` gives."""
     allow_local_webhooks: bool = False
+    """Whether webhooks may go to addresses of this machine; only in the stage local."""
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
+    """Where Stripe's API is; only the stage local may have another than Stripe's own."""
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = ()
+    """Origins whose pages may call the API from a browser; `http:` only in the stage local."""
 
     @staticmethod
     def named(name: str, stages: Mapping[str, Any]) -> StageConfig:

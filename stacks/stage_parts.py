@@ -39,8 +39,12 @@ RolePattern = Annotated[
 """The same, in which `*` stands for any characters; more than `*` alone."""
 
 
-class StagePart(BaseModel, frozen=True, extra="forbid"):
-    """Base of the parts of a stage: a misspelt setting is an error, not a silence."""
+class StagePart(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Base of the parts of a stage: a misspelt setting is an error, not a silence.
+
+    The text below a field is its description in docs/settings.md; what follows `Costs:` is what the
+    setting changes in the bill. A field that is a part itself is described by its class.
+    """
 
 
 class AuthConfig(StagePart, frozen=True):
@@ -53,12 +57,22 @@ class AuthConfig(StagePart, frozen=True):
     """
 
     mode: Literal["lambda", "jwt"] = "lambda"
+    """What verifies tokens: the platform's authorizer, or API Gateway itself. API keys
+    need the former. Costs: `jwt` saves the invocations of the authorizer."""
     issuer: Annotated[str, Field(pattern=r"^https://[^\s/]+")]
+    """The `iss` of accepted tokens."""
     audience: Annotated[str, Field(min_length=1)]
+    """The `aud` of accepted tokens."""
     jwks_url: Annotated[str | None, Field(pattern=r"^https://[^\s/]+")] = None
+    """Address of the issuer's public keys (JSON Web Key Set)."""
     jwks_secret_name: Annotated[str | None, Field(min_length=1)] = None
+    """Instead: name of a secret in Secrets Manager that contains the key set. Costs: Secrets
+    Manager charges for each secret."""
     hs256_secret_name: Annotated[str | None, Field(min_length=1)] = None
+    """Name of a secret with the shared key of HS256 tokens. Costs: as above."""
     cache_seconds: Annotated[int, Field(ge=0, le=MAX_AUTHORIZER_CACHE_SECONDS)] = 60
+    """How long API Gateway keeps the authorizer's answer for a token and route. A revoked API key
+    is accepted for as long. Costs: a shorter time invokes the authorizer more often."""
 
     @model_validator(mode="after")
     def _has_keys(self) -> Self:
@@ -107,9 +121,16 @@ class DataConfig(StagePart, frozen=True):
     """
 
     retain: bool
+    """Whether tables, buckets, keys, logs and versions of functions stay when their stack is
+    deleted. Costs: what stays is charged for until someone deletes it."""
     deletion_protection: bool
+    """Whether tables and stacks refuse to be deleted."""
     first_deployment: bool = False
+    """`true` until the stage was deployed once: nothing is protected from deletion yet."""
     warm_write_units: Mapping[str, Annotated[int, Field(gt=NEW_TABLE_WRITE_UNITS)]] = {}
+    """Write units per second that a table and each of its indexes take at once, by the table's
+    name. It can never be lowered. Costs: AWS charges once for each increase
+    ([performance](performance.md#a-stage-for-20000-payments-per-second))."""
 
     @model_validator(mode="after")
     def _names_tables(self) -> Self:
@@ -139,7 +160,12 @@ class Streams(StagePart, frozen=True):
     """
 
     parallel_batches: Mapping[str, Annotated[int, Field(ge=1, le=MAX_PARALLEL_BATCHES)]] = {}
+    """Batches of one shard of a table's stream at once, by the table's name; 2 for all others
+    ([decision 0085](decisions/0085-batches-wait-only-where-a-stage-says-so.md)). Costs: more, and
+    so smaller, batches write balance shards more often."""
     window_seconds: Mapping[str, Annotated[int, Field(ge=1, le=MAX_WINDOW_SECONDS)]] = {}
+    """How long a batch waits to fill, by the table's name; all others do not wait. Costs: waiting
+    saves write units ([costs](costs.md#with-everything-that-is-derived))."""
 
     @model_validator(mode="after")
     def _names_tables(self) -> Self:
@@ -166,8 +192,11 @@ class AlarmTarget(StagePart, frozen=True):
     """
 
     email: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = ()
+    """Addresses, each of which confirms its subscription to a topic of the stage."""
     https: tuple[Annotated[str, Field(pattern=r"^https://[^\s/]+")], ...] = ()
+    """Endpoints, each of which confirms its subscription to a topic of the stage."""
     topic_arn: Annotated[str | None, Field(pattern=r"^arn:[\w-]+:sns:[\w-]+:\d{12}:\S+$")] = None
+    """A topic of your own instead, whose policy allows `cloudwatch.amazonaws.com` to publish."""
 
     @model_validator(mode="after")
     def _is_one_topic(self) -> Self:
@@ -195,8 +224,11 @@ class AlarmConfig(StagePart, frozen=True):
     """
 
     page: AlarmTarget = AlarmTarget()
+    """Who is notified at once, at any hour; required in prod."""
     ticket: AlarmTarget = AlarmTarget()
+    """Who is notified within working hours; required in prod."""
     runbooks: Annotated[str, Field(min_length=1, pattern=r"^[^\s#]+$")] = "docs/operations.md"
+    """Address of docs/operations.md in your copy of the repository; alarms link to its headings."""
 
 
 def _host(url: str) -> str:

@@ -36,7 +36,7 @@ from runtime.reconciliation.files.queue import ChunkMessage, CloseMessage
 from runtime.reconciliation.importers.canonical import HEADER
 from runtime.reconciliation.messages import handle_message
 from runtime.reconciliation.settlements.models import Settlement
-from stacks.stage import Concurrency
+from stacks.stage_workload import Concurrency
 from tests.support.platform import Platform
 from tests.support.reconciliation.fakes import object_created
 

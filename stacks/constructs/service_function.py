@@ -22,7 +22,8 @@ from stacks.constructs.alarms import Alarms
 from stacks.constructs.log_group import encrypted_log_group
 from stacks.iam.statements import INDEXES
 from stacks.runbooks import Severity
-from stacks.stage import LambdaRuntime, StageConfig
+from stacks.stage import StageConfig
+from stacks.stage_workload import LambdaRuntime
 
 LIVE: Final = "live"
 """Alias that everything invokes; a deployment moves it to a new version in one step."""

@@ -8,8 +8,9 @@ from simulation.platform.settings import DELIVERIES
 from stacks import api, audit, data, ledger, payments_workers, webhooks
 from stacks.constructs import queues, stream_source
 from stacks.scheduled_workers import AUDIT, LEDGER, PAYMENTS, WEBHOOKS
-from stacks.stage import Concurrency, StageConfig
+from stacks.stage import StageConfig
 from stacks.stage_parts import Streams
+from stacks.stage_workload import Concurrency
 from tests.infrastructure.synthesized import cdk_json_context, documented_large_stage
 
 SCHEDULED = (*PAYMENTS, *LEDGER, *WEBHOOKS, *AUDIT)
