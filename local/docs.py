@@ -1,7 +1,7 @@
 """`make docs`: the pages generated from code, so that they always match it.
 
-docs/data-model.md from the table schema, docs/api.md and docs/openapi.json from the contract, and
-the code that README.md quotes.
+docs/data-model.md from the table schema, docs/api.md and docs/openapi.json from the contract,
+docs/settings.md from the models of a stage, and the code that README.md quotes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Annotated, Final, Literal, Union, get_args, get_origin
 from pydantic import ValidationError
 
 from local.code_excerpts import with_current_code
+from local.settings_page import settings_page
 from local.workspace import PROJECT_ROOT
 from runtime.api.endpoints import ENDPOINTS
 from runtime.api.openapi import openapi_document
@@ -104,10 +105,16 @@ def openapi_json() -> str:
     return json.dumps(openapi_document(), indent=2, ensure_ascii=False) + "\n"
 
 
+def settings() -> str:
+    """docs/settings.md."""
+    return settings_page(_NOTICE.format(source="stacks/stage.py and the modules of its parts"))
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "data-model.md": data_model,
     "api.md": api_routes,
     "openapi.json": openapi_json,
+    "settings.md": settings,
 }
 
 

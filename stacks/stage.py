@@ -123,7 +123,8 @@ class StageConfig(StagePart, frozen=True):
         "cdk-*-cfn-exec-role-*",
     )
     """The roles with which CloudFormation deploys, with their paths. Only they may change the audit
-    log's table. The default is the name that `cdk bootstrap` gives."""
+    log's table. The default is the name that `cdk bootstrap` gives: set it if you bootstrapped with
+    another role's name, or deploy without the bootstrap's roles."""
     allow_local_webhooks: bool = False
     """Whether webhooks may go to addresses of this machine; only in the stage local."""
     stripe_api_base: StripeApiBase = STRIPE_API_BASE

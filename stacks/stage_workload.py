@@ -71,8 +71,8 @@ class Concurrency(StagePart, frozen=True):
 
     Reserve for process and authorizer where other functions, `query` among them, could fill the
     account: what is reserved is theirs, and no more than that. An account keeps 100 unreserved, so
-    one with a limit of 10 can reserve nothing (Lambda Developer Guide, "Configuring reserved
-    concurrency").
+    one with a limit of 10, as new accounts have, can reserve nothing (Lambda Developer Guide,
+    "Configuring reserved concurrency").
     """
 
     authorizer: Annotated[int | None, Field(ge=1)] = None
