@@ -14,6 +14,7 @@ from runtime.reconciliation.settlements.models import REPORTS_PREFIX
 from runtime.reporting.exports.models import EXPORT_PREFIX
 from runtime.settings import AuthorizerSettings, ProcessSettings, QuerySettings
 from stacks.base_stack import FunctionsStack, FunctionsStackProps
+from stacks.constructs.canary_deployment import CanaryDeployments
 from stacks.constructs.http_api import HttpEndpoints
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.environment import settings_for
@@ -59,6 +60,8 @@ class ApiStack(FunctionsStack):
         functions = {"process": self.process, "query": self.query}
         if self.authorizer is not None:
             functions["authorizer"] = self.authorizer
+        if self._stage.deployments.canary:
+            CanaryDeployments(self, "Deployments", functions=functions, alarms=self._alarms)
         self._write_outputs(functions)
         CfnOutput(self, "ApiId", value=self.endpoints.api.api_id)
         CfnOutput(self, "ApiUrl", value=self.endpoints.api.api_endpoint)

@@ -19,6 +19,7 @@ from stacks.stage_parts import (
     AlarmConfig,
     AuthConfig,
     DataConfig,
+    Deployments,
     RoleName,
     RolePattern,
     StagePart,
@@ -99,6 +100,7 @@ class StageConfig(StagePart, frozen=True):
     throttling: Throttling = Throttling()
     concurrency: Concurrency = Concurrency()
     streams: Streams = Streams()
+    deployments: Deployments = Deployments()
     schedules: Schedules = Schedules()
     resolver: Resolver = Resolver()
     lock_out: Lockout = Lockout()

@@ -184,6 +184,16 @@ def _require_tables(setting: str, names: Iterable[str]) -> None:
         raise ValueError(f"{setting} names tables that do not exist: {', '.join(unknown)}")
 
 
+class Deployments(StagePart, frozen=True):
+    """How a new version of the API's functions takes over.
+
+    `canary`: a tenth of the requests for five minutes, then all; an alarm of the new version brings
+    the old one back. Otherwise all requests at once.
+    """
+
+    canary: bool = False
+
+
 class AlarmTarget(StagePart, frozen=True):
     """Who is notified of alarms of one severity.
 

@@ -96,7 +96,7 @@ class Alarms:
 
     def old_message(self, scope: Construct, *, queue: sqs.IQueue) -> None:
         """Triggers when a message waits for its function for an hour."""
-        self._at_least(
+        self.at_least(
             scope,
             "Age",
             metric=queue.metric_approximate_age_of_oldest_message(
@@ -147,7 +147,7 @@ class Alarms:
         oldest_seconds: int = OLDEST_ITERATOR_SECONDS,
     ) -> None:
         """Triggers when projections lag behind the change streams."""
-        self._at_least(
+        self.at_least(
             scope,
             construct_id,
             metric=function.metric("IteratorAge", period=Duration.minutes(1), statistic="Maximum"),
@@ -182,7 +182,7 @@ class Alarms:
             scope,
             "UnreadableFields",
             metric=cloudwatch.Metric(
-                namespace=self._namespace,
+                namespace=self.namespace,
                 metric_name=UNREADABLE_FIELDS,
                 period=Duration.minutes(1),
                 statistic="Sum",
@@ -197,7 +197,7 @@ class Alarms:
         log_group.add_metric_filter(
             f"{construct_id}ByReason",
             filter_pattern=refused,
-            metric_namespace=self._namespace,
+            metric_namespace=self.namespace,
             metric_name="TokensRefused",
             metric_value="1",
             dimensions={"Reason": "$.reason"},
@@ -206,11 +206,11 @@ class Alarms:
         in_all = log_group.add_metric_filter(
             f"{construct_id}InAll",
             filter_pattern=refused,
-            metric_namespace=self._namespace,
+            metric_namespace=self.namespace,
             metric_name="TokensRefusedInAll",
             metric_value="1",
         )
-        self._at_least(
+        self.at_least(
             scope,
             construct_id,
             metric=in_all.metric(period=Duration.minutes(REFUSALS_MINUTES), statistic="Sum"),
@@ -226,7 +226,7 @@ class Alarms:
         log_group.add_metric_filter(
             f"{construct_id}ByType",
             filter_pattern=raised,
-            metric_namespace=self._namespace,
+            metric_namespace=self.namespace,
             metric_name="Alerts",
             metric_value="1",
             dimensions={"Type": "$.alert_type"},
@@ -236,7 +236,7 @@ class Alarms:
         serious = log_group.add_metric_filter(
             f"{construct_id}Serious",
             filter_pattern=logs.FilterPattern.all(raised, logs.FilterPattern.any(*types)),
-            metric_namespace=self._namespace,
+            metric_namespace=self.namespace,
             metric_name="SeriousAlerts",
             metric_value="1",
         )
@@ -250,7 +250,7 @@ class Alarms:
 
     def api(self, scope: Construct, *, api: apigw.HttpApi) -> None:
         """Trigger when the API answers with server errors, or slowly."""
-        self._at_least(
+        self.at_least(
             scope,
             "ServerErrors",
             metric=api.metric_server_error(period=Duration.minutes(5), statistic="Sum"),
@@ -259,7 +259,7 @@ class Alarms:
             description="The API answers with server errors.",
             runbook=Runbook.API_ERRORS,
         )
-        self._at_least(
+        self.at_least(
             scope,
             "Latency",
             metric=api.metric_latency(period=Duration.minutes(5), statistic="p99"),
@@ -285,7 +285,7 @@ class Alarms:
                 for kind in ("read", "write")
             }
             of_tables = ", ".join(names[start : start + TABLES_PER_ALARM])
-            self._at_least(
+            self.at_least(
                 scope,
                 f"ThrottledTables{start // TABLES_PER_ALARM + 1}",
                 metric=cloudwatch.MathExpression(
@@ -310,7 +310,7 @@ class Alarms:
         severity: Severity | None = None,
     ) -> None:
         """Triggers when `metric` counts at least one in a period."""
-        self._at_least(
+        self.at_least(
             scope,
             construct_id,
             metric=metric,
@@ -321,7 +321,7 @@ class Alarms:
             severity=severity,
         )
 
-    def _at_least(  # noqa: PLR0913 - what an alarm is made of
+    def at_least(  # noqa: PLR0913 - what an alarm is made of
         self,
         scope: Construct,
         construct_id: str,
@@ -332,11 +332,18 @@ class Alarms:
         description: str,
         runbook: Runbook,
         severity: Severity | None = None,
-    ) -> None:
+        version: str | None = None,
+    ) -> cloudwatch.Alarm:
+        """Triggers when `metric` is at least `threshold` in each of `periods` periods.
+
+        With the `version` of a function, each version has an alarm of its own, which ends the
+        version's deployment and notifies no one.
+        """
+        name = self._name(scope, construct_id)
         alarm = cloudwatch.Alarm(
             scope,
             construct_id,
-            alarm_name=self._name(scope, construct_id),
+            alarm_name=name if version is None else f"{name}-{version}",
             alarm_description=f"{description} Runbook: {runbook.link(self.runbooks)}",
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             evaluation_periods=periods,
@@ -345,9 +352,10 @@ class Alarms:
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         topic = self.topics.get(severity or runbook.severity)
-        if topic is not None:
+        if topic is not None and version is None:
             alarm.add_alarm_action(actions.SnsAction(topic))
             alarm.add_ok_action(actions.SnsAction(topic))
+        return alarm
 
     def count_unreadable_fields(
         self, scope: Construct, construct_id: str, *, log_group: logs.ILogGroup
@@ -370,13 +378,13 @@ class Alarms:
             filter_pattern=logs.FilterPattern.any(
                 *(logs.FilterPattern.string_value("$.message", "=", each) for each in messages)
             ),
-            metric_namespace=self._namespace,
+            metric_namespace=self.namespace,
             metric_name=metric_name,
             metric_value="1",
         )
 
     @property
-    def _namespace(self) -> str:
+    def namespace(self) -> str:
         """Of our own metrics. Each stage has its own: an account may have several stages."""
         return f"payments/{self.stage_name}"
 
