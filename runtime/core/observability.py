@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 from aws_lambda_powertools import Logger
+
+VERSION_FIELD: Final = "function_version"
+"""Field of each log line in Lambda: the function's version, by which failed answers are counted."""
 
 logger = Logger(
     json_serializer=json.JSONEncoder(default=str, separators=(",", ":"), ensure_ascii=False).encode,

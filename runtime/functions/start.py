@@ -26,12 +26,20 @@ def __getattr__(name: str) -> Any:
     gc.disable()
     try:
         handler = import_module(f"runtime.functions.{name}").handler
+        log_version(os.environ)
         if starts_from_snapshot(os.environ):
             import_module("runtime.functions.snapshot").register_hooks()
     finally:
         gc.freeze()
         gc.enable()
     return handler
+
+
+def log_version(environment: Mapping[str, str]) -> None:
+    """Have each log line name the version of the function that wrote it."""
+    observability = import_module("runtime.core.observability")  # the handler has loaded it
+    version = environment.get("AWS_LAMBDA_FUNCTION_VERSION")
+    observability.logger.append_keys(**{observability.VERSION_FIELD: version})
 
 
 def starts_from_snapshot(environment: Mapping[str, str]) -> bool:

@@ -112,10 +112,11 @@ def _no_such_route(event: HttpEvent) -> HttpResponse:
 
 
 def _problem(error: PlatformError, event: HttpEvent) -> HttpResponse:
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error(error.code, detail=error.detail, route=event.route_key)
+    status = int(error.status)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error(error.code, status=status, detail=error.detail, route=event.route_key)
     else:
-        logger.info("refused", code=error.code, status=int(error.status))
+        logger.info("refused", code=error.code, status=status)
     answer = problem(error, instance=event.path, request_id=event.request_id)
     headers: dict[str, str] = {}
     if error.retry_after_seconds is not None:

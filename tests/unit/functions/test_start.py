@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 import subprocess
@@ -109,3 +110,9 @@ def test_annotations_of_shapes_and_rows_are_not_text() -> None:
     declared = [file for file in root.rglob("*.py") if re.fullmatch(r"api|(.+_)?models", file.stem)]
     assert len(declared) > 30
     assert [str(file) for file in declared if late in file.read_text()] == []
+
+
+def test_log_lines_name_the_version_that_wrote_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_VERSION", "42")
+    script = "from runtime.core.observability import logger; logger.info('a line')"
+    assert json.loads(said_after_start("authorize", script))["function_version"] == "42"
