@@ -44,7 +44,8 @@ class Version:
 class DeployedFunction:
     """A function with its versions, oldest first, and the one that its alias points to.
 
-    `revision` is the alias's: an update under it fails if another one came first.
+    `revision` is the alias's: an update under it fails if another one came first. `arriving` is the
+    version that a deployment gives some of the requests to; None while none is in progress.
     """
 
     role: str
@@ -52,6 +53,7 @@ class DeployedFunction:
     live: int
     revision: str
     versions: tuple[Version, ...]
+    arriving: int | None = None
 
     def at(self, moment: datetime) -> Version:
         """The newest version that was published until then. Raises LocalError if there is none."""
@@ -122,7 +124,9 @@ def _read(role: str, name: str, client: LambdaClient) -> DeployedFunction:
         if found["Version"] != "$LATEST"
     )
     live, revision = int(alias["FunctionVersion"]), alias["RevisionId"]
-    return DeployedFunction(role, name, live, revision, tuple(sorted(versions)))
+    weights = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+    arriving = max(map(int, weights), default=None)
+    return DeployedFunction(role, name, live, revision, tuple(sorted(versions)), arriving)
 
 
 def deployments(functions: Iterable[DeployedFunction]) -> list[Deployment]:
@@ -170,9 +174,10 @@ def roll_back(
     streams must at no time be older than the API that writes them.
 
     Raises:
-        LocalError: a function has no version of that time.
+        LocalError: a function has no version of that time, or is being deployed.
     """
     functions = read_functions(target)
+    _refuse_during_deployments(functions)
     chosen = [(each, each.at(moment)) for each in functions]
     back = [(each, version) for each, version in chosen if version.number < each.live]
     forward = [(each, version) for each, version in chosen if version.number > each.live]
@@ -191,6 +196,21 @@ def roll_back(
         f"(published {_shown(version.published)})"
         for each, version in moves
     ]
+
+
+def _refuse_during_deployments(functions: Iterable[DeployedFunction]) -> None:
+    """CodeDeploy would move the alias again, to the version that is to go."""
+    deployed = [each for each in functions if each.arriving is not None]
+    if deployed:
+        listed = ", ".join(f"{each.role} ({each.live} → {each.arriving})" for each in deployed)
+        raise LocalError(
+            f"A deployment is in progress: {listed}.",
+            hint="Stop it; that alone brings the old versions back: aws deploy list-deployments "
+            "--include-only-statuses InProgress, then aws deploy stop-deployment "
+            "--auto-rollback-enabled --deployment-id … If none is listed, its weights were left "
+            "behind: aws lambda update-alias --name live --routing-config "
+            "AdditionalVersionWeights={} --function-name …",
+        )
 
 
 def _shown(moment: datetime) -> str:

@@ -34,11 +34,18 @@ class Lambda:
         self.live = {"fn-process": "2", "fn-query": "9", "fn-export": "7", **live}
         self.updates: list[dict[str, Any]] = []
         self.fails_at: str | None = None
+        self.weights: dict[str, dict[str, float]] = {}
 
-    def get_alias(self, FunctionName: str, Name: str) -> dict[str, str]:
+    def get_alias(self, FunctionName: str, Name: str) -> dict[str, Any]:
         assert Name == "live"
         version = self.live[FunctionName]
-        return {"FunctionVersion": version, "RevisionId": f"{FunctionName}-{version}"}
+        alias: dict[str, Any] = {
+            "FunctionVersion": version,
+            "RevisionId": f"{FunctionName}-{version}",
+        }
+        if FunctionName in self.weights:
+            alias["RoutingConfig"] = {"AdditionalVersionWeights": self.weights[FunctionName]}
+        return alias
 
     def get_paginator(self, operation: str) -> Any:
         assert operation == "list_versions_by_function"
@@ -114,6 +121,19 @@ def test_nothing_changes_if_one_function_has_no_version_of_that_time() -> None:
     with pytest.raises(LocalError, match=r"export had no version at 2026-12-01T12:00:03Z"):
         roll_back(_target(client), datetime(2026, 12, 1, 12, 0, 3, tzinfo=UTC), _quiet())
     assert client.updates == []
+
+
+def test_a_rollback_is_refused_while_a_deployment_is_in_progress() -> None:
+    client = Lambda()
+    client.weights["fn-process"] = {"3": 0.1}
+    with pytest.raises(
+        LocalError, match=r"deployment is in progress: process \(2 → 3\)"
+    ) as refused:
+        roll_back(_target(client), BETWEEN, _quiet())
+    assert "stop-deployment --auto-rollback-enabled" in str(refused.value.hint)
+    assert client.updates == []
+    client.weights["fn-process"] = {}
+    assert len(roll_back(_target(client), BETWEEN, _quiet())) == 2
 
 
 def test_a_dry_run_shows_what_would_change() -> None:
