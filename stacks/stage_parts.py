@@ -185,13 +185,12 @@ def _require_tables(setting: str, names: Iterable[str]) -> None:
 
 
 class Deployments(StagePart, frozen=True):
-    """How a new version of the API's functions takes over.
-
-    `canary`: a tenth of the requests for five minutes, then all; an alarm of the new version brings
-    the old one back. Otherwise all requests at once.
-    """
+    """How a new version of the API's functions takes over."""
 
     canary: bool = False
+    """A new version of the API's functions gets a tenth of the requests for five minutes, then all
+    of them, and is taken back if it fails ([deployments](operations.md#deployments-of-the-api)).
+    False: all requests at once. Costs: a deployment takes five minutes longer; nine alarms."""
 
 
 class AlarmTarget(StagePart, frozen=True):
