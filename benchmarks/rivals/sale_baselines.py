@@ -157,7 +157,7 @@ class GoSales:
             "changes": json.dumps(list(new)),
             "ip_address": "203.0.113.42",
             "user_agent": USER_AGENT,
-            "request_id": "JKJaXmPLvHcESHA=",
+            "request_id": "req_JKJaXmPLvHcESHA=",
         }
         self.client.put_item(TableName=AUDIT, Item=_typed(row))
 

@@ -25,6 +25,7 @@ from runtime.access.token_keys import (
 from runtime.access.tokens import TokenKeys, verify_token
 from runtime.core.observability import logger
 from runtime.core.outside import Outside
+from runtime.core.request_ids import request_id_of
 from runtime.functions.composition.real_outside import real_outside
 from runtime.http.authorizer_context import Context, context_of, refusing_context
 from runtime.http.identity import Identity, Refusal, TokenRefused
@@ -92,6 +93,7 @@ def handler_for(
 
     def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
         """Handle API Gateway's payload 2.0 authorizer event with a simple response."""
+        logger.append_keys(request_id=request_id_of(event["requestContext"]["requestId"]))
         try:
             context = context_of(_judge(_bearer(event), event, services()))
         except TokenRefused as refused:

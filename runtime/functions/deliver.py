@@ -40,7 +40,6 @@ class DeliverServices(FunctionServices):
         http: Http | None = None,
     ) -> None:
         super().__init__(settings, {"pii": settings.pii_key_arn}, outside)
-        self._request_id = ""
         attempt_seconds = TOTAL_SECONDS + WRITES_SECONDS
         webhooks = WebhookRepository(self.store)
         self.deps = DeliveryDependencies(
@@ -50,16 +49,14 @@ class DeliverServices(FunctionServices):
             queue=DeliveryQueue(self.outside.aws.sqs(), settings.delivery_queue_url),
             schedule=RetrySchedule.parsed(settings.retry_delays_seconds),
             outside=self.outside,
-            request_id=lambda: self._request_id,
             decryption_failed=self.operational_alerts.decryption_failed,
             has_time=lambda: self.invocation.remaining_seconds() > attempt_seconds,
         )
 
     def begin(self, context: LambdaContext) -> None:
-        """Start an invocation: reset its time, take its request id, clear cached endpoints."""
+        """Start an invocation: as any function, and clear cached endpoints."""
         super().begin(context)
         self.deps.endpoints.forget()
-        self._request_id = context.aws_request_id
 
 
 @cache
@@ -91,7 +88,13 @@ def _outcome(services: DeliverServices, record: dict[str, Any]) -> DeliveryOutco
     except Exception:  # noqa: BLE001 - this message is redelivered, the others are done
         logger.exception("a delivery failed", message_id=record["messageId"])
         return None
-    logger.info("webhook", webhook=order.id, merchant=order.merchant_id, outcome=str(outcome))
+    logger.info(
+        "webhook",
+        webhook=order.id,
+        merchant=order.merchant_id,
+        request_id=order.request_id,
+        outcome=str(outcome),
+    )
     return outcome
 
 

@@ -33,7 +33,7 @@ from runtime.reporting.totals.projection import TotalsProjection
 from runtime.reporting.totals.repository import TotalsRepository
 from runtime.settings import ProjectSettings
 from runtime.streams.dead_letters import FailedBatches
-from runtime.streams.records import StreamRecord, batch_answer
+from runtime.streams.records import StreamRecord, batch_answer, requests_of
 from runtime.webhooks.delivery_queue import DeliveryQueue
 from runtime.webhooks.projection import WebhookProjection
 
@@ -47,7 +47,6 @@ class ProjectServices(FunctionServices):
     def __init__(self, settings: ProjectSettings, outside: Outside | None = None) -> None:
         super().__init__(settings, {"pii": settings.pii_key_arn}, outside)
         self._settings = settings
-        self._request_id = ""
         self._parking = FailedBatches(self.outside.aws.s3(), settings.failed_batches_bucket)
         self._profiles = self.profiles_for(settings.merchant_cache_seconds)
         webhooks = self._webhooks()
@@ -74,7 +73,7 @@ class ProjectServices(FunctionServices):
             shard_rows=ShardRepository(self.store),
             accounts=AccountRepository(self.store),
             outside=self.outside,
-            request_id=lambda: self._request_id,
+            request_id=lambda: self.run_id,
             parking=self._parking,
         )
 
@@ -84,7 +83,7 @@ class ProjectServices(FunctionServices):
             merchants=self._profiles,
             queue=DeliveryQueue(self.outside.aws.sqs(), self._settings.delivery_queue_url),
             outside=self.outside,
-            request_id=lambda: self._request_id,
+            request_id=lambda: self.run_id,
             deadline=timedelta(seconds=self._settings.webhook_deadline_seconds),
             parking=self._parking,
             decryption_failed=self.operational_alerts.decryption_failed,
@@ -106,11 +105,6 @@ class ProjectServices(FunctionServices):
             threads=self.outside.threads,
         )
 
-    def begin(self, context: LambdaContext) -> None:
-        """Start an invocation: reset its time and take its request id."""
-        super().begin(context)
-        self._request_id = context.aws_request_id
-
 
 @cache
 def project_services() -> ProjectServices:
@@ -125,6 +119,7 @@ def project(event: Event, context: LambdaContext, services: ProjectServices) -> 
     logger.info(
         "projected",
         records=dict(Counter(record.table for record in records)),
+        request_ids=requests_of(records),
         failed=len(failed),
     )
     return batch_answer(records, failed)

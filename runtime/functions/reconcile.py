@@ -63,7 +63,7 @@ def reconcile(
 
 
 def _reconcile(services: ReconcileServices, record: SQSRecord) -> None:
-    handle_message(record.body, record.message_id, services.reconciliation)
+    handle_message(record.body, services.run_id, services.reconciliation)
 
 
 handler_for = per_environment(reconcile)

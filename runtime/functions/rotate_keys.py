@@ -58,7 +58,7 @@ def rotate(event: Event, context: LambdaContext, services: RotationServices) -> 
         answer: dict[str, Any] = {"written_by_from": new_index_key(services.deps)}
     else:
         again = bool(event.get("again"))
-        answer = sweep(services.deps, context.aws_request_id, again=again).answer()
+        answer = sweep(services.deps, services.run_id, again=again).answer()
     logger.info("keys rotated", **answer)
     return answer
 

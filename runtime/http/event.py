@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from runtime.core.request_ids import request_id_of
+
 DEFAULT_STAGE = "$default"
 
 
@@ -50,7 +52,7 @@ class HttpEvent:
             raw_query=event.get("rawQueryString") or "",
             text=event.get("body") or "",
             is_base64=bool(event.get("isBase64Encoded")),
-            request_id=context["requestId"],
+            request_id=request_id_of(context["requestId"]),
             route_key=event.get("routeKey") or "",
             source_ip=http.get("sourceIp") or "",
             user_agent=http.get("userAgent") or "",

@@ -34,6 +34,8 @@ from runtime.idempotency.models import IdempotencyRecord
 from runtime.idempotency.rules import is_expired
 from runtime.payments.answers import answer_repeat
 from runtime.payments.dependencies import PaymentDependencies
+from runtime.payments.models import Payment
+from runtime.payments.transaction_models import Transaction
 from runtime.payments.writes import OutcomeWrites
 
 STORED_REFUSALS: Final = (AmountTooLarge, InactiveMerchant)
@@ -70,9 +72,14 @@ def committed_once(claim: IdempotencyRecord) -> Iterator[None]:
             raise
 
 
-def log_lost_answer(lost: ProcessorUnknown) -> None:
+def log_lost_answer(row: Payment | Transaction, lost: ProcessorUnknown) -> None:
     """Log that the outcome is unknown until the resolver has asked the processor."""
-    logger.warning("the processor's answer did not arrive", reason=str(lost))
+    logger.warning(
+        "the processor's answer did not arrive",
+        payment=row.payment_id if isinstance(row, Transaction) else row.id,
+        request_id=row.request_id,
+        reason=str(lost),
+    )
 
 
 def commit_outcome(

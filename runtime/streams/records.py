@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol, Self
 
 from runtime.core.change_context import PARKED
 from runtime.core.observability import logger
+from runtime.core.request_ids import is_request_id
 from runtime.dynamodb.codec import Item
 
 
@@ -48,6 +49,12 @@ class StreamRecord:
         )
 
     @property
+    def request_id(self) -> str:
+        """The request or run that made the change; empty if the row does not say."""
+        given = (self.new or self.old or {}).get("request_id", {})
+        return str(given.get("S", ""))
+
+    @property
     def arrived_at(self) -> datetime:
         """Creation time of the record, to the second."""
         seconds: Any = self.raw["dynamodb"]["ApproximateCreationDateTime"]
@@ -66,6 +73,13 @@ class Change:
     old: Any
     new: Any
     record: StreamRecord | None = None
+
+
+def requests_of(given: Iterable[Change | StreamRecord]) -> list[str]:
+    """The ids of the requests that made these changes, each once; changes by runs are left out."""
+    records = (each.record if isinstance(each, Change) else each for each in given)
+    ids = {record.request_id for record in records if record is not None}
+    return sorted(each for each in ids if is_request_id(each))
 
 
 Failed = frozenset[str]
@@ -106,12 +120,17 @@ def park_record(parking: Parking, record: StreamRecord, reason: str) -> bool:
         PARKED,
         table=record.table,
         record=record.sequence_number,
+        request_id=record.request_id,
         reason=reason,
         exc_info=sys.exc_info()[0] is not None,
     )
     try:
         parking.park(record.table, record.sequence_number, record.raw, reason)
     except Exception:  # noqa: BLE001 - the record stays in the stream and is retried
-        logger.exception("a record could not be parked", record=record.sequence_number)
+        logger.exception(
+            "a record could not be parked",
+            record=record.sequence_number,
+            request_id=record.request_id,
+        )
         return False
     return True

@@ -28,6 +28,9 @@ class WebhookAnswer(Answer, frozen=True):
 
     id: Annotated[str, Field(description="Also the `webhook-id` header of the request.")]
     merchant_id: str
+    request_id: Annotated[
+        str, Field(description="`x-request-id` of the request that caused the event, if any.")
+    ]
     event_type: EventType
     sequence: Annotated[
         int, Field(description="Increases with every change of the event's resource.")

@@ -105,6 +105,7 @@ def redeliver(webhook_id: str, call: Call, deps: WebhookDependencies) -> StoredA
                 "attempts_before": row.attempts,
                 "by_hand": True,
                 "expires_at": to_epoch_seconds(call.now + deps.deadline),
+                "request_id": row.request_id,  # the event's; the redelivery's is the cause
             },
             call,
         )

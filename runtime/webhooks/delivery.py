@@ -98,7 +98,6 @@ class DeliveryDependencies:
     queue: DeliveryQueue
     schedule: RetrySchedule
     outside: Outside
-    request_id: Callable[[], str]
     decryption_failed: Callable[[DecryptionFailure], None]
     has_time: Callable[[], bool] = lambda: True
 
@@ -120,7 +119,7 @@ def deliver(order: DeliveryOrder, deps: DeliveryDependencies) -> DeliveryOutcome
         endpoint = deps.endpoints.of(row.merchant_id)
     except (IntegrityError, KeyForgotten) as error:
         # The merchant's secret cannot be decrypted. It may be fixed before the deadline.
-        _report(error, row.id, deps)
+        _report(error, order, deps)
         return _postpone(row, now + UNREADABLE_REST, deps)
     if endpoint is None:
         return _end(row, WebhookStatus.FAILED, NO_ENDPOINT, deps)
@@ -159,7 +158,7 @@ def _read(order: DeliveryOrder, deps: DeliveryDependencies) -> Webhook | None:
     try:
         row = deps.webhooks.get(order.id)
     except (IntegrityError, KeyForgotten) as error:
-        _report(error, order.id, deps)
+        _report(error, order, deps)
         state = deps.webhooks.state(order.id, UNRESTRICTED)
         if state is not None and _holds(order, state):
             _end(state, WebhookStatus.FAILED, UNREADABLE, deps)
@@ -167,8 +166,8 @@ def _read(order: DeliveryOrder, deps: DeliveryDependencies) -> Webhook | None:
     return row if row is not None and _holds(order, row) else None
 
 
-def _report(error: DecryptionFailure, webhook_id: str, deps: DeliveryDependencies) -> None:
-    logger.exception(error.code, webhook=webhook_id)
+def _report(error: DecryptionFailure, order: DeliveryOrder, deps: DeliveryDependencies) -> None:
+    logger.exception(error.code, webhook=order.id, request_id=order.request_id)
     deps.decryption_failed(error)
 
 
@@ -232,7 +231,10 @@ def _sent(claimed: Webhook, endpoint: Endpoint, deps: DeliveryDependencies) -> R
         return deps.http.post(endpoint.url, headers, body)
     except Exception as error:  # noqa: BLE001 - its message may contain the URL or a secret
         logger.error(
-            "an attempt failed unexpectedly", webhook=claimed.id, error=type(error).__name__
+            "an attempt failed unexpectedly",
+            webhook=claimed.id,
+            request_id=claimed.request_id,
+            error=type(error).__name__,
         )
         return Reply(failure=BROKEN)
 
@@ -279,7 +281,11 @@ def _wait(
         try:
             deps.queue.send(DeliveryOrder.of(waiting), delay)
         except Unavailable:  # the schedule queues it when it is due
-            logger.warning("a delivery is queued again when due", webhook=waiting.id)
+            logger.warning(
+                "a delivery is queued again when due",
+                webhook=waiting.id,
+                request_id=waiting.request_id,
+            )
     return outcome
 
 
@@ -326,7 +332,7 @@ def _reason(reply: Reply) -> str | None:
 
 
 def _next(row: StateT, deps: DeliveryDependencies, now: datetime, **changes: Any) -> StateT:
-    """The row's next version. Its cause is its last attempt."""
+    """The row's next version. Its cause is its last attempt; it stays the event's request's."""
     cause = changes.get("cause", row.cause)
-    context = ChangeContext(changed_by=DELIVERED_BY, request_id=deps.request_id(), cause=cause)
+    context = ChangeContext(changed_by=DELIVERED_BY, request_id=row.request_id, cause=cause)
     return row.next_version(to_timestamp(now), changes, context)

@@ -26,17 +26,24 @@ MAX_DELAY: Final = timedelta(seconds=900)
 class DeliveryOrder(BaseModel, frozen=True, defer_build=True):
     """One turn of the delivery `id`, valid while the delivery has this `version`.
 
-    Each turn changes the version, so a duplicate or late message is ignored.
+    Each turn changes the version, so a duplicate or late message is ignored. `request_id` is that
+    of the event, for the log; messages of earlier versions do not have it.
     """
 
     id: str
     version: int
     merchant_id: str
+    request_id: str = ""
 
     @classmethod
     def of(cls, row: WebhookState) -> Self:
         """The order that is valid while `row` is unchanged."""
-        return cls(id=row.id, version=row.version, merchant_id=row.merchant_id)
+        return cls(
+            id=row.id,
+            version=row.version,
+            merchant_id=row.merchant_id,
+            request_id=row.request_id,
+        )
 
 
 class DeliveryQueue:

@@ -100,7 +100,12 @@ def _queue(
     report.failed += taken.count(None)
     report.gone_on += taken.count(False)
     orders = [
-        DeliveryOrder(id=due.id, version=due.version + 1, merchant_id=due.merchant_id)
+        DeliveryOrder(
+            id=due.id,
+            version=due.version + 1,
+            merchant_id=due.merchant_id,
+            request_id=due.request_id,
+        )
         for due, is_ours in zip(rows, taken, strict=True)
         if is_ours
     ]
@@ -115,5 +120,7 @@ def _put_off(due: DueWebhook, deps: DueDeliveriesDependencies) -> bool | None:
     try:
         return deps.webhooks.put_off(due, to_timestamp(now + QUEUED_GRACE), to_timestamp(now))
     except Exception:  # noqa: BLE001 - the other deliveries are due as well
-        logger.exception("a due webhook could not be postponed", webhook=due.id)
+        logger.exception(
+            "a due webhook could not be postponed", webhook=due.id, request_id=due.request_id
+        )
         return None

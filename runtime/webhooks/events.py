@@ -15,6 +15,7 @@ from runtime.core.fields import PLATFORM, Timestamp
 from runtime.core.ids import repeatable_id
 from runtime.core.timestamps import to_datetime
 from runtime.customers.models import CustomerState
+from runtime.dynamodb.record import Record
 from runtime.dynamodb.schema import Row
 from runtime.ledger.accounts.models import PROFILE_SHARD, Account
 from runtime.ledger.transfers.models import Transfer, TransferStatus
@@ -87,6 +88,11 @@ class Event:
             str(self.sequence),
             self.type,
         )
+
+    @property
+    def request_id(self) -> str | None:
+        """The request or run that made the change; None for an alert, whose row has none."""
+        return self.subject.request_id if isinstance(self.subject, Record) else None
 
     @property
     def payment_id(self) -> str | None:

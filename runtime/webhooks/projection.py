@@ -39,7 +39,7 @@ from runtime.payments.transaction_models import Transaction
 from runtime.reconciliation.settlements.api import SettlementAnswer
 from runtime.reconciliation.settlements.models import Settlement
 from runtime.reporting.exports.models import Export
-from runtime.streams.records import Change, Failed, Parking, park_record
+from runtime.streams.records import Change, Failed, Parking, park_record, requests_of
 from runtime.webhooks.api import ExportData, LockedCustomer, WebhookBody
 from runtime.webhooks.delivery import ATTEMPT_LEASE
 from runtime.webhooks.delivery_queue import DeliveryOrder, DeliveryQueue
@@ -58,8 +58,9 @@ PROJECTED_BY: Final = "system:project"
 class WebhookProjection:
     """Creates a delivery for each event of a merchant with an endpoint.
 
-    `deadline`: how long a new delivery is attempted. `parking`: receives changes for which a retry
-    cannot succeed. `decryption_failed`: called if a data key cannot be decrypted.
+    `request_id`: the id of this run, for events that no request has caused. `deadline`: how long a
+    new delivery is attempted. `parking`: receives changes for which a retry cannot succeed.
+    `decryption_failed`: called if a data key cannot be decrypted.
     """
 
     store: Store
@@ -102,7 +103,11 @@ class WebhookProjection:
         except InvalidRequest:
             raise
         except Exception:  # noqa: BLE001 - this change is retried, the others are processed
-            logger.exception("an event could not be created", record=change.sequence_number)
+            logger.exception(
+                "an event could not be created",
+                record=change.sequence_number,
+                request_ids=requests_of([change]),
+            )
             failed.add(change.sequence_number)
         return None
 
@@ -114,7 +119,10 @@ class WebhookProjection:
             merchant = self.merchants.require(event.merchant_id)
         except NotFound:
             logger.warning(
-                "the event's merchant does not exist", merchant=event.merchant_id, of=event.type
+                "the event's merchant does not exist",
+                merchant=event.merchant_id,
+                of=event.type,
+                request_id=event.request_id,
             )
             return None
         if merchant.webhook_url is None:
@@ -131,7 +139,9 @@ class WebhookProjection:
             data=shown(event.subject),
         )
         context = ChangeContext(
-            changed_by=PROJECTED_BY, request_id=self.request_id(), cause=event.subject_id
+            changed_by=PROJECTED_BY,
+            request_id=event.request_id or self.request_id(),
+            cause=event.subject_id,
         )
         return Webhook(
             id=webhook_id,
@@ -156,13 +166,17 @@ class WebhookProjection:
         try:
             return self.store.put_new(row) or row
         except (IntegrityError, KeyForgotten) as error:
-            logger.exception(error.code, webhook=row.id, detail=error.detail)
+            logger.exception(
+                error.code, webhook=row.id, request_id=row.request_id, detail=error.detail
+            )
             self.decryption_failed(error)
             return None
         except InvalidRequest:
             raise
         except Exception:  # noqa: BLE001 - this change is retried, the others are processed
-            logger.exception("a webhook could not be written", webhook=row.id)
+            logger.exception(
+                "a webhook could not be written", webhook=row.id, request_id=row.request_id
+            )
             return None
 
     def _order(self, rows: Sequence[Webhook]) -> None:

@@ -42,6 +42,7 @@ class DueWebhook(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=
     id: str
     version: int
     merchant_id: str
+    request_id: str
     status: WebhookStatus
     next_retry: Timestamp | None = None
 

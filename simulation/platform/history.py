@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from runtime.core.request_ids import request_id_of
 from simulation.platform.http import HttpRequest, HttpResponse
 
 
@@ -18,13 +19,18 @@ class Exchange:
 
     number: int
     request_id: str
-    """API Gateway's id of it, which rows carry as their `request_id`."""
+    """Its id as in the answer's `x-request-id` and in the `request_id` of rows."""
     request: HttpRequest
     began: float
     response: HttpResponse | None = None
     ended: float | None = None
     calm: bool = False
     """Whether nothing could go wrong any more when it began."""
+
+
+def gateway_id(number: int) -> str:
+    """API Gateway's id of the exchange with this number."""
+    return f"{number:06d}"
 
 
 @dataclass
@@ -36,7 +42,7 @@ class History:
     def begin(self, request: HttpRequest, now: float, *, calm: bool = False) -> Exchange:
         """A client has sent a request; `calm`: while nothing goes wrong."""
         number = len(self.exchanges)
-        exchange = Exchange(number, f"req-{number:06d}", request, now, calm=calm)
+        exchange = Exchange(number, request_id_of(gateway_id(number)), request, now, calm=calm)
         self.exchanges.append(exchange)
         return exchange
 

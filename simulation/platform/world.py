@@ -40,7 +40,7 @@ from simulation.platform.deployments import Deployer
 from simulation.platform.edits import Editor
 from simulation.platform.functions import FUNCTIONS, Functions, Partners
 from simulation.platform.gateway import Gateway
-from simulation.platform.history import History
+from simulation.platform.history import History, gateway_id
 from simulation.platform.http import HttpRequest, HttpResponse
 from simulation.platform.logs import ErrorLog
 from simulation.platform.pauses import Pauses
@@ -222,7 +222,7 @@ class Platform:
         """One attempt at a request. Raises ClientGone after `impatience` seconds."""
         exchange = self.history.begin(request, self.scheduler.now, calm=self.state.is_calm)
         try:
-            response = self.gateway.send(request, exchange.request_id, impatience)
+            response = self.gateway.send(request, gateway_id(exchange.number), impatience)
             exchange.response = response
         finally:
             exchange.ended = self.scheduler.now

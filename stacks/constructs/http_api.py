@@ -20,6 +20,7 @@ from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
 from runtime.api.endpoints import ENDPOINTS
+from runtime.core.request_ids import request_id_of
 from runtime.http.endpoint import Endpoint, Function, Permission
 from stacks.constructs.acknowledge import acknowledge
 from stacks.constructs.log_group import encrypted_log_group
@@ -29,7 +30,7 @@ IDENTITY_SOURCES: Final = ("$request.header.Authorization", "$context.routeKey")
 """What a cached answer of the authorizer is kept for: this token on this route, and no other."""
 
 ACCESS_LOG_FIELDS: Final = {
-    "request_id": "$context.requestId",
+    "request_id": request_id_of("$context.requestId"),
     "time": "$context.requestTimeEpoch",
     "ip": "$context.identity.sourceIp",
     "user_agent": "$context.identity.userAgent",

@@ -136,7 +136,7 @@ def test_the_access_log_contains_no_token_id_or_query(stage: Synthesized) -> Non
     for name, variable in logged.items():
         assert variable.startswith("$context."), name
         assert not [word for word in secret if word in variable.lower()], name
-    assert logged["request_id"] == "$context.requestId"
+    assert logged["request_id"] == "req_$context.requestId"
 
 
 def test_a_preflight_needs_no_authorizer(with_origins: Synthesized) -> None:

@@ -144,7 +144,11 @@ class _Chain:
                 if not self._record(each):
                     raise RuntimeError("the record could not be parked")
             except Exception:  # noqa: BLE001 - it is retried together with the records after it
-                logger.exception("an audit row could not be written", entity=self.entity_id)
+                logger.exception(
+                    "an audit row could not be written",
+                    entity=self.entity_id,
+                    request_id=each.record.request_id,
+                )
                 return [later.record.sequence_number for later in changes[position:]]
         return []
 

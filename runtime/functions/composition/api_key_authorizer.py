@@ -10,6 +10,7 @@ from runtime.access.api_key_gate import ApiKeyGate, ApiKeyUse, verify_api_key
 from runtime.access.repository import ApiKeyRepository
 from runtime.core.echo import safe
 from runtime.core.outside import Outside
+from runtime.core.request_ids import request_id_of
 from runtime.dynamodb.codec import Codec, NoCipher
 from runtime.dynamodb.store import Store
 from runtime.encryption.key_ring import KeyPurpose, KeyRing
@@ -54,7 +55,7 @@ class ApiKeyAuthorizer:
         http = context.get("http") or {}
         presented = ApiKeyUse(
             now=self._outside.now(),
-            request_id=context.get("requestId") or "unknown",
+            request_id=request_id_of(context.get("requestId") or "unknown"),
             ip_address=http.get("sourceIp") or "",
             user_agent=safe((http.get("userAgent") or "")[:MAX_USER_AGENT]),
         )

@@ -37,6 +37,7 @@ def per_environment(
         def handler(event: Event, context: LambdaContext) -> AnswerT:
             built = services()
             built.begin(context)
+            logger.append_keys(run_id=built.run_id)
             return work(event, context, built)
 
         return handler
@@ -49,11 +50,12 @@ def scheduled(
 ) -> Callable[[Callable[[], ServicesT]], Handler[Event]]:
     """Create `handler_for` of a scheduled function.
 
-    Calls `run` with the services and the request id, logs its report as `message`, and returns it.
+    Calls `run` with the services and the id of the run. Logs its report as `message` and returns
+    it.
     """
 
-    def work(event: Event, context: LambdaContext, services: ServicesT) -> Event:
-        report = asdict(run(services, context.aws_request_id))
+    def work(event: Event, _: LambdaContext, services: ServicesT) -> Event:
+        report = asdict(run(services, services.run_id))
         logger.info(message, schedule=event.get("schedule"), **report)
         return report
 

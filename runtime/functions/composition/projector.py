@@ -25,7 +25,15 @@ from runtime.payments.models import Payment
 from runtime.payments.transaction_models import Transaction
 from runtime.reconciliation.settlements.models import Settlement
 from runtime.reporting.exports.models import Export
-from runtime.streams.records import INVALID, Change, Failed, Parking, StreamRecord, park_record
+from runtime.streams.records import (
+    INVALID,
+    Change,
+    Failed,
+    Parking,
+    StreamRecord,
+    park_record,
+    requests_of,
+)
 from runtime.tables import ALL_TABLES
 
 
@@ -112,7 +120,11 @@ class Projector:
                 if not park_record(self.parking, record, "it is not a row of its table"):
                     failed.add(record.sequence_number)
             except Exception:  # noqa: BLE001 - one record must not block the others
-                logger.exception("a record cannot be read", record=record.sequence_number)
+                logger.exception(
+                    "a record cannot be read",
+                    record=record.sequence_number,
+                    request_id=record.request_id,
+                )
                 failed.add(record.sequence_number)
         return changes
 
@@ -137,7 +149,9 @@ class Projector:
                 kept = park_record(self.parking, _record_of(given[0]), INVALID)
                 return frozenset() if kept else frozenset({given[0].sequence_number})
         except Exception:  # noqa: BLE001 - its changes are retried; other projections are done
-            logger.exception("a projection failed", changes=len(given))
+            logger.exception(
+                "a projection failed", changes=len(given), request_ids=requests_of(given)
+            )
             return frozenset(each.sequence_number for each in given)
         # One of several is invalid: split in two and project each half again, in order.
         half = len(given) // 2

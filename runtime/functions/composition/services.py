@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from runtime.alerts.operational_alerts import OperationalAlerts
 from runtime.alerts.repository import AlertRepository
 from runtime.core.outside import Outside
+from runtime.core.request_ids import run_id_of
 from runtime.dynamodb.client.port import DynamoDbClient
 from runtime.dynamodb.codec import Codec, NoCipher
 from runtime.dynamodb.store import Store
@@ -76,9 +77,12 @@ class FunctionServices:
         self._lean_client = settings.uses_lean_client
         self.names_by_table = {physical: name for name, physical in self._tables.items()}
         self._key_arns = key_arns or {}
+        self.run_id = ""
+        """Id of the current invocation, for changes that no request causes."""
 
     def begin(self, context: LambdaContext) -> None:
-        """Start an invocation: reset its time and counts."""
+        """Start an invocation: its id, its time and its counts."""
+        self.run_id = run_id_of(context.aws_request_id)
         self.invocation.begin(context)
         self.store.usage.restart()
 

@@ -55,7 +55,7 @@ class HttpFunction(Generic[ServicesT]):
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         """Handle an event from API Gateway."""
         request = HttpEvent.of(event)
-        logger.set_correlation_id(request.request_id)
+        logger.append_keys(request_id=request.request_id)
         match = _ROUTER.match(request.method, request.path)
         endpoint = None if match is None else match.endpoint
         try:

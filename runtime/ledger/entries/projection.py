@@ -44,11 +44,20 @@ class EntriesProjection:
         except InvalidRequest:
             raise
         except Exception:  # noqa: BLE001 - this change is retried, the others are done
-            logger.exception("an entry could not be written", entry=entry.account_shard)
+            logger.exception(
+                "an entry could not be written",
+                entry=entry.account_shard,
+                request_id=change.new.request_id,
+            )
             return False
         if there is not None and there != entry:
             # Entries are append-only. Ledger verification reports which of the two is wrong.
-            logger.error(ENTRY_CONFLICT, stored=there.model_dump(), derived=entry.model_dump())
+            logger.error(
+                ENTRY_CONFLICT,
+                stored=there.model_dump(),
+                derived=entry.model_dump(),
+                request_id=change.new.request_id,
+            )
         return True
 
 

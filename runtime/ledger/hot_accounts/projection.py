@@ -110,7 +110,11 @@ class ShardProjection:
         except InvalidRequest:
             raise
         except Exception as error:  # noqa: BLE001 - these are retried, the others are done
-            logger.exception("a credit shard could not be written", account=group.account_id)
+            logger.exception(
+                "a credit shard could not be written",
+                account=group.account_id,
+                request_ids=sorted({member.transfer.request_id for member in group.members}),
+            )
             return error
         return None
 

@@ -113,7 +113,7 @@ def _mark_unknown(
     payment: Payment, merchant: MerchantProfile, lost: ProcessorUnknown, deps: PaymentDependencies
 ) -> StoredAnswer:
     """Set the payment to unknown, so that the resolver can take it now: 202."""
-    log_lost_answer(lost)
+    log_lost_answer(payment, lost)
     now = deps.outside.now()
     cause = deps.outside.new_id("unk", now)
     unknown = unknown_payment(payment, merchant, now, cause)

@@ -219,7 +219,7 @@ def _require_allowed(
 
 def _hand_over(operation: Transaction, lost: ProcessorUnknown, deps: PaymentDependencies) -> None:
     """Leave the operation pending, without a lease, so that the resolver can take it now."""
-    log_lost_answer(lost)
+    log_lost_answer(operation, lost)
     moment = deps.outside.now()
     now = to_timestamp(moment)
     cause = deps.outside.new_id("unk", moment)

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from runtime.core.change_context import ChangeContext
 from runtime.core.errors import ProcessorUnknown, StaleWrite
+from runtime.core.observability import logger
 from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_datetime, to_timestamp
 from runtime.idempotency.models import ClaimState, IdempotencyRecord
@@ -54,9 +55,19 @@ def resolve_payment(
         claim = open_claim(leased.claim_key, leased.id, deps)
         asked_by = claim.request_id if claim else payment.request_id
         settle_charge(leased, reply, claim, merchant, deps, request_id=asked_by)
+        log_resolved(leased, asked_by)
     except StaleWrite:
         return ResolutionResult.OVER
     return ResolutionResult.RESOLVED
+
+
+def log_resolved(row: Payment | Transaction, asked_by: str) -> None:
+    """Log that an outcome is known; `asked_by`: the request that waited for it."""
+    logger.info(
+        "an unknown outcome is resolved",
+        payment=row.payment_id if isinstance(row, Transaction) else row.id,
+        request_id=asked_by,
+    )
 
 
 def is_leased(row: Payment | Transaction, now: datetime) -> bool:

@@ -14,7 +14,13 @@ from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment
 from runtime.payments.operations.operations import operation_request, settle_operation
 from runtime.payments.operations.rules import absence_is_final
-from runtime.payments.resolution.charge import ResolutionResult, is_leased, lease_of, open_claim
+from runtime.payments.resolution.charge import (
+    ResolutionResult,
+    is_leased,
+    lease_of,
+    log_resolved,
+    open_claim,
+)
 from runtime.payments.rules import ProcessorAnswer
 from runtime.payments.transaction_models import Transaction, TransactionStatus
 
@@ -40,6 +46,7 @@ def resolve_operation(
         claim = open_claim(leased.claim_key, leased.id, deps)
         asked_by = claim.request_id if claim else operation.request_id
         settle_operation(leased, reply, claim, deps, request_id=asked_by)
+        log_resolved(leased, asked_by)
     except StaleWrite:
         return ResolutionResult.OVER
     return ResolutionResult.RESOLVED

@@ -27,6 +27,8 @@ class ExportOrders:
         try:
             self.queue.send(ExportOrder(id=export.id, merchant_id=export.merchant_id))
         except Unavailable:
-            logger.exception("an export could not be queued", export=export.id)
+            logger.exception(
+                "an export could not be queued", export=export.id, request_id=export.request_id
+            )
             return False
         return True

@@ -45,7 +45,11 @@ class TotalsProjection:
             except InvalidRequest:
                 raise
             except Exception:  # noqa: BLE001 - these come again, the other groups are done
-                logger.exception("totals could not be counted", payment=group[0].new.id)
+                logger.exception(
+                    "totals could not be counted",
+                    payment=group[0].new.id,
+                    request_ids=sorted({each.new.request_id for each in group}),
+                )
                 return frozenset(change.sequence_number for change in group)
             return frozenset()
 

@@ -110,7 +110,6 @@ class Post:
             queue=self.queue,
             schedule=SCHEDULE,
             outside=replace(self.platform.outside, chance=FixedChance(self.chance)),
-            request_id=lambda: "invocation",
             decryption_failed=self.decryption_failed.append,
         )
 

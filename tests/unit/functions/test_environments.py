@@ -46,7 +46,7 @@ def routes() -> Routes[Any]:
 def asked(handler: HttpFunction[Any], path: str) -> dict[str, Any]:
     event = http_event("GET", path, authorizer=token_of("mer_1"))
     answer = handler(event, Context())  # type: ignore[arg-type]
-    assert answer["headers"]["X-Request-Id"] == event["requestContext"]["requestId"]
+    assert answer["headers"]["X-Request-Id"] == f"req_{event['requestContext']['requestId']}"
     assert f'"instance":"{path}"' in answer["body"].replace(": ", ":")
     return answer
 
@@ -76,7 +76,7 @@ def test_services_are_requested_for_each_event_and_started_with_its_context() ->
     made: list[Any] = []
 
     def services() -> Any:
-        made.append(SimpleNamespace(begin=begun.append))
+        made.append(SimpleNamespace(begin=begun.append, run_id="run_1"))
         return made[-1]
 
     begun: list[Any] = []

@@ -24,7 +24,7 @@ def test_the_parts_of_an_event() -> None:
     assert read.headers == {"x-shop": "7"}
     assert (read.query, read.raw_query) == ({"a": "1,2"}, "a=1&a=2")
     assert (read.source_ip, read.user_agent) == ("192.0.2.1", "tests")
-    assert read.request_id == given["requestContext"]["requestId"]
+    assert read.request_id == f"req_{given['requestContext']['requestId']}"
     assert read.authorizer == given["requestContext"]["authorizer"]
     assert read.body == b'{"amount": 1}'
 
