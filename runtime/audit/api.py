@@ -20,6 +20,15 @@ EntityId = Annotated[
     Field(description="A resource id; for a balance shard, with the shard: `acc_x#07`."),
 ]
 
+RequestId = Annotated[
+    str,
+    formed(
+        r"^req_[A-Za-z0-9_=-]{1,64}$",
+        "must be the x-request-id of a response, such as req_JKJaXmPLvHcESHA=",
+    ),
+    Field(description="The `x-request-id` of a response. Runs of schedules are in no such list."),
+]
+
 Word = Annotated[
     str,
     formed(r"^[a-z_]{1,64}$", "must contain only lower-case letters and underscores", echoes=True),
@@ -28,11 +37,12 @@ Word = Annotated[
 
 
 class AuditQuery(PageQuery, frozen=True):
-    """Exactly one of `entity_id`, `action` and `user_id`, and an optional time range."""
+    """Exactly one of `entity_id`, `action`, `user_id` and `request_id`; optionally a time range."""
 
     entity_id: EntityId | None = None
     action: Word | None = None
     user_id: ShortText | None = None
+    request_id: RequestId | None = None
     start_date: Moment | None = None
     end_date: Moment | None = None
 
@@ -100,7 +110,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/audit",
         function="query",
-        summary="List audit rows of an entity, an action or a user, newest first",
+        summary="List audit rows of an entity, an action, a user or a request, newest first",
         tag="audit",
         permission=Permission.REPORTS,
         query=AuditQuery,

@@ -98,7 +98,18 @@ class AuditRow(Row, table="audit_log", stream=True, frozen=True):
     action_bucket: Annotated[str, partition("action-index")]
     user_bucket: Annotated[str | None, partition("user-index")] = None
     merchant_bucket: Annotated[str | None, partition("gsi-merchant")] = None
-    timestamp: Annotated[Timestamp, sort("action-index"), sort("user-index"), sort("gsi-merchant")]
+    listed_request: Annotated[
+        str | None, partition("gsi-request"), Field(exclude_if=lambda value: value is None)
+    ] = None
+    """`request_id` of a row that has an entry in the list of its request (audit/listing.py). Where
+    it is absent, hashes leave it out: rows of before have none."""
+    timestamp: Annotated[
+        Timestamp,
+        sort("action-index"),
+        sort("user-index"),
+        sort("gsi-merchant"),
+        sort("gsi-request"),
+    ]
     entity_type: Annotated[EntityType, PACKED]
     version: Annotated[int, PACKED]
     action: Annotated[str, shown_in("user-index", "gsi-merchant")]

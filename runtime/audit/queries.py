@@ -31,7 +31,7 @@ from runtime.payments.queries import window_of
 MAX_CHAIN_ROWS: Final = 5_000
 """Rows that one request verifies: about 6 MB to read and hash, within the request's time."""
 FILTERED_PAGE: Final = 100
-_FILTERS: Final = ("entity_id", "action", "user_id")
+_FILTERS: Final = ("entity_id", "action", "user_id", "request_id")
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,15 @@ class AuditTrail:
 
 
 def list_audit(query: AuditQuery, call: Call, trail: AuditTrail) -> AuditList:
-    """A page of audit rows, newest first: of an entity, of an action, or of a user.
+    """A page of audit rows, newest first: of an entity, an action, a user, or a request.
 
-    Rows of an entity are strongly consistent; the indexes of actions and users lag some seconds.
-    Raises NotFound for an entity that is not the caller's, InvalidValue, BadCursor.
+    Rows of an entity are strongly consistent; the indexes lag some seconds.
+    Raises NotFound for an entity that is not the caller's, InvalidValue, BadCursor, ChainTooLong.
     """
     given = [name for name in _FILTERS if getattr(query, name) is not None]
     if len(given) != 1:
         raise InvalidValue(
-            "Filter by exactly one of entity_id, action and user_id", param="entity_id"
+            "Filter by exactly one of entity_id, action, user_id and request_id", param="entity_id"
         )
     start, end = window_of(query.start_date, query.end_date, call.now)
     times = to_timestamp(start), to_timestamp(end)
@@ -62,6 +62,9 @@ def list_audit(query: AuditQuery, call: Call, trail: AuditTrail) -> AuditList:
     if query.entity_id is not None:
         page = _of_entity(query.entity_id, query, times, position, call.scope, trail)
         rows, next_position = list(page.entries), page.next_position
+    elif query.request_id is not None:
+        made = _of_request(query.request_id, query.limit, times, position, call.scope, trail)
+        rows, next_position = list(made.entries), made.next_position
     else:
         entries = _of_index(query, times, position, call.scope, trail)
         found = trail.audit.get_many(entries.entries, call.scope)
@@ -126,6 +129,28 @@ def _of_entity(
         trail.audit.newest_first(entity_id, before=position, page_size=query.limit + 1),
         limit=query.limit,
         position=lambda row: row.sequence,
+        matches=lambda row: start <= row.timestamp <= end and scope.admits(row.merchant_id),
+    )
+
+
+def _of_request(
+    request_id: str,
+    limit: int,
+    times: tuple[Timestamp, Timestamp],
+    position: str | None,
+    scope: Scope,
+    trail: AuditTrail,
+) -> Slice[AuditRow]:
+    start, end = times
+
+    def place(row: AuditRow) -> str:
+        return f"{row.timestamp}|{row.entity_id}|{row.sequence}"
+
+    rows = trail.audit.of_request(request_id)
+    return take_page(
+        (row for row in rows if position is None or place(row) < position),
+        limit=limit,
+        position=place,
         matches=lambda row: start <= row.timestamp <= end and scope.admits(row.merchant_id),
     )
 

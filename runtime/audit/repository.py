@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from runtime.audit.chain import FIRST, Unreadable
 from runtime.audit.listing import may_be_listed_with
 from runtime.audit.models import AuditRow
+from runtime.core.errors import ChainTooLong
 from runtime.core.fields import Timestamp
 from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.dynamodb.codec import Item
@@ -18,6 +19,11 @@ from runtime.dynamodb.store import Store
 from runtime.streams.images import text_of
 
 CHAIN_PAGE = 200
+REQUEST_ROWS: Final = 4
+"""Rows of one entity that a request usually changes, and the one that ends them."""
+MAX_REQUEST_ENTITIES: Final = 1_000
+"""Entities whose rows one list by request shows. The largest request, which resolves 100 settlement
+exceptions at once, changes about 500."""
 SHARED_INDEXES = ("user-index", "gsi-merchant")
 """Indexes in which an entry may stand for several rows (audit/listing.py)."""
 
@@ -94,6 +100,51 @@ class AuditRepository:
             page_size=CHAIN_PAGE,
             consistent=True,
         )
+
+    def of_request(self, request_id: str) -> list[AuditRow]:
+        """The rows of a request, newest first; the index may lag some seconds.
+
+        Unreadable items are skipped, as in `newest_first`. Raises ChainTooLong beyond
+        MAX_REQUEST_ENTITIES.
+        """
+        entries = self._store.query(
+            AuditRow,
+            AuditEntry,
+            [equals("listed_request", request_id)],
+            page_size=CHAIN_PAGE,
+            index="gsi-request",
+            newest_first=True,
+        )
+        first = list(islice(entries, MAX_REQUEST_ENTITIES + 1))
+        if len(first) > MAX_REQUEST_ENTITIES:
+            raise ChainTooLong(
+                f"{request_id} has changed more than {MAX_REQUEST_ENTITIES} resources, the most "
+                "that one list shows; list them by user_id, with start_date and end_date"
+            )
+        chains = [list(self._of_request(entry, request_id)) for entry in first]
+        listing = [_entry_of(row) for rows in chains for row in rows]
+        assumed = [each for entry in listing for each in entry.together() if each.is_assumed]
+        found = {
+            _key(row): row
+            for rows in (*chains, self.get_many(assumed, UNRESTRICTED))
+            for row in rows
+            if row.request_id == request_id
+        }
+        return sorted(found.values(), key=lambda row: _entry_of(row).place, reverse=True)
+
+    def _of_request(self, entry: AuditEntry, request_id: str) -> Iterator[AuditRow]:
+        """The entry's row, and those that follow it in its chain and are of the same request."""
+        items = self._store.query_items(
+            AuditRow,
+            [equals("entity_id", entry.entity_id), at_least("sequence", entry.sequence)],
+            page_size=REQUEST_ROWS,
+            consistent=True,
+        )
+        for row in map(self.read, items):
+            if isinstance(row, AuditRow):
+                if row.request_id != request_id:
+                    return
+                yield row
 
     def chain(self, entity_id: str) -> Iterator[AuditRow | Unreadable]:
         """All rows of an entity, in order, strongly consistent, unreadable items included."""
@@ -201,6 +252,15 @@ def _with_assumed(entries: Iterator[AuditEntry], index: str) -> Iterator[AuditEn
     if index not in SHARED_INDEXES:
         return entries
     return (each for entry in entries for each in entry.together())
+
+
+def _entry_of(row: AuditRow) -> AuditEntry:
+    return AuditEntry(
+        timestamp=row.timestamp,
+        entity_id=row.entity_id,
+        sequence=row.sequence,
+        action=row.action,
+    )
 
 
 def _key(row: AuditEntry | AuditRow) -> tuple[str, str]:

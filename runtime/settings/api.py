@@ -80,7 +80,9 @@ class QuerySettings(Settings, frozen=True):
         "alerts": allow("BatchGetItem", "PutItem", query=("gsi-everybody", "gsi-merchant")),
         "api_keys": allow("BatchGetItem", query=("gsi-merchant",)),
         "audit_log": allow(
-            "BatchGetItem", "Query", query=("action-index", "gsi-merchant", "user-index")
+            "BatchGetItem",
+            "Query",
+            query=("action-index", "gsi-merchant", "gsi-request", "user-index"),
         ),
         "customers": allow("GetItem", "BatchGetItem", query=("gsi-email", "gsi-merchant")),
         "entries": allow("Query"),

@@ -9,6 +9,7 @@ from simulation.mutations.mutation import Mutation, fault, fault_of
 _TOTALS: Final = "reporting/totals/rules.py"
 _TOTAL_ROWS: Final = "reporting/totals/repository.py"
 _AUDIT: Final = "audit/projection/projection.py"
+_AUDIT_ROWS: Final = "audit/projection/rows.py"
 _DELIVERY: Final = "webhooks/delivery.py"
 
 DERIVED: Final[tuple[Mutation, ...]] = (
@@ -69,9 +70,9 @@ DERIVED: Final[tuple[Mutation, ...]] = (
     fault(
         "audit-unchained",
         "a row of the audit log is not hashed over the one before it",
-        _AUDIT,
-        "return GENESIS if head is None else head.hash",
-        "return GENESIS",
+        _AUDIT_ROWS,
+        "prev_hash=GENESIS if previous is None else previous.hash",
+        "prev_hash=GENESIS",
         why="rows can be removed from the log unnoticed",
     ),
     fault(

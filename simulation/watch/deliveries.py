@@ -8,7 +8,10 @@ from typing import Final
 from simulation.watch.commits import Commit, RowChange
 from simulation.watch.values import Item, number, text
 
-_DELIVERY: Final = ("event_type", "sequence", "merchant_id", "payment_id", "event_key", "payload")
+_DELIVERY: Final = (
+    *("event_type", "sequence", "merchant_id", "payment_id", "event_key", "payload"),
+    "request_id",
+)
 _LINE: Final = ("settlement_id", "identity", "merchant_id")
 ATTEMPTS: Final = 1
 """One commit claims one attempt."""

@@ -20,6 +20,7 @@ from simulation.watch.lines import LineAmountRule
 from simulation.watch.made import MadeRule
 from simulation.watch.news import NewsRule
 from simulation.watch.payments import PaymentRule
+from simulation.watch.requests import RequestRule
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Rules:
     news: NewsRule = field(default_factory=NewsRule)
     made: MadeRule = field(default_factory=MadeRule)
     failed_refunds: FailedRefundRule = field(default_factory=FailedRefundRule)
+    requests: RequestRule = field(default_factory=RequestRule)
 
     @classmethod
     def at(cls, epoch: float) -> Self:
@@ -54,6 +56,7 @@ class Rules:
             self.news,
             self.made,
             self.failed_refunds,
+            self.requests,
             CustomerRule(),
             LimitRule(),
             self.leases,

@@ -20,7 +20,6 @@ from runtime.alerts.repository import AlertRepository
 from runtime.audit.actions import REBUILT
 from runtime.audit.chain import (
     FIRST,
-    GENESIS,
     is_before_record,
     is_beginning,
     is_of_record,
@@ -263,7 +262,7 @@ class _Chain:
         if change.record.sequence_number in self.unexplained:
             return False
         with _making_a_row():
-            row = self.projection.rows.of_version(change, FIRST, GENESIS)
+            row = self.projection.rows.of_version(change, FIRST, None)
         with _reading_the_log():
             if self.projection.audit.append(row) is not None:
                 return False
@@ -275,7 +274,7 @@ class _Chain:
         if head is not None and head.sequence >= key:
             key = self._last_place(change)  # its own place is taken or was passed
         with _making_a_row():
-            row = self.projection.rows.of_version(change, key, self._head_hash())
+            row = self.projection.rows.of_version(change, key, self._head())
         self._append(row)
 
     def _rebuild(self, change: AuditableChange) -> bool:
@@ -287,10 +286,10 @@ class _Chain:
                 if change.old_version > known + 1 or not is_timestamp(text_of(left, "updated_at")):
                     return False
                 key = version_key(change.old_version)
-                row = rows.of_lost_version(change, key, self._head_hash())
+                row = rows.of_lost_version(change, key, self._head())
             else:
                 key = self._last_place(change)
-                row = rows.of_lost_out_of_band_change(change, key, self._head_hash())
+                row = rows.of_lost_out_of_band_change(change, key, self._head())
         if is_rebuilt(row):
             self._raise_alert(row, "the record of an out-of-band change was lost")
         self._append(row)
@@ -301,7 +300,7 @@ class _Chain:
     def _out_of_band(self, change: AuditableChange, reason: str) -> None:
         with _making_a_row():
             key = self._last_place(change)
-            row = self.projection.rows.of_out_of_band_change(change, key, self._head_hash())
+            row = self.projection.rows.of_out_of_band_change(change, key, self._head())
         # The alert first: raising it is idempotent, and an existing row ends the processing.
         self._raise_alert(row, reason)
         self._append(row)
@@ -323,10 +322,6 @@ class _Chain:
             with _reading_the_log():
                 self._recent = self.projection.audit.latest(self.entity_id, 1)
         return self._recent[0] if self._recent else None
-
-    def _head_hash(self) -> str:
-        head = self._head()
-        return GENESIS if head is None else head.hash
 
     def _last_place(self, change: AuditableChange) -> str:
         """Where a row out of sequence is put: at the end of the chain."""

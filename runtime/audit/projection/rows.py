@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from runtime.alerts.models import AlertFacts, AlertType, Detail, Window
 from runtime.audit.actions import OUT_OF_BAND_ACTION, REBUILT, action_of
-from runtime.audit.chain import FIRST, cause_of_record, sealed
-from runtime.audit.listing import is_listed_with_another
+from runtime.audit.chain import FIRST, GENESIS, cause_of_record, sealed
+from runtime.audit.listing import is_listed_with_another, listed_request
 from runtime.audit.models import ACTION_BUCKETS, USER_BUCKETS, AuditRow, EntityType
 from runtime.core.errors import NotFound
 from runtime.core.fields import PLATFORM, Timestamp
@@ -110,8 +110,10 @@ class AuditRows:
 
     buckets_of: Callable[[str], int]
 
-    def of_version(self, change: AuditableChange, sequence: str, previous: str) -> AuditRow:
-        """The row of a change by the application."""
+    def of_version(
+        self, change: AuditableChange, sequence: str, previous: AuditRow | None
+    ) -> AuditRow:
+        """The row of a change by the application; `previous` is the end of its chain, if any."""
         old, new = change.record.old, change.record.new or {}
         hidden = _HIDDEN[change.record.table]
         action = action_of(
@@ -125,7 +127,7 @@ class AuditRows:
         )
 
     def of_out_of_band_change(
-        self, change: AuditableChange, sequence: str, previous: str
+        self, change: AuditableChange, sequence: str, previous: AuditRow | None
     ) -> AuditRow:
         """The row of a change or deletion outside the application.
 
@@ -141,37 +143,41 @@ class AuditRows:
                 change.new_hash,
             ),
             sequence=sequence,
-            prev_hash=previous,
+            previous=previous,
             timestamp=change.happened_at,
             user_id=UNKNOWN_USER,
             cause=cause_of_record(change.record.sequence_number) if sequence == FIRST else "",
         )
 
-    def of_lost_version(self, change: AuditableChange, sequence: str, previous: str) -> AuditRow:
+    def of_lost_version(
+        self, change: AuditableChange, sequence: str, previous: AuditRow | None
+    ) -> AuditRow:
         """The previous version, whose record was lost, from this record's old image."""
         left = change.record.old or {}
         step = _Step(change, REBUILT, None, left, change.old_hash)
         return self._stamped(step, left, sequence, previous)
 
     def of_lost_out_of_band_change(
-        self, change: AuditableChange, sequence: str, previous: str
+        self, change: AuditableChange, sequence: str, previous: AuditRow | None
     ) -> AuditRow:
         """The previous out-of-band change, whose record was lost, from this record's old image."""
         return self._sealed(
             _Step(change, OUT_OF_BAND_ACTION, None, change.record.old, change.old_hash),
             sequence=sequence,
-            prev_hash=previous,
+            previous=previous,
             timestamp=change.happened_at,
             user_id=UNKNOWN_USER,
             cause=REBUILT,
         )
 
-    def _stamped(self, step: _Step, image: Image, sequence: str, previous: str) -> AuditRow:
+    def _stamped(
+        self, step: _Step, image: Image, sequence: str, previous: AuditRow | None
+    ) -> AuditRow:
         """A row with the image's own stamp: who, when, from where and why."""
         return self._sealed(
             step,
             sequence=sequence,
-            prev_hash=previous,
+            previous=previous,
             timestamp=text_of(image, "updated_at"),
             user_id=text_of(image, "changed_by"),
             **{name: text_of(image, name) for name in _STAMP},
@@ -188,7 +194,9 @@ class AuditRows:
             logger.warning("an owner's index buckets are unknown", owner=owner)
             return 1
 
-    def _sealed(self, step: _Step, *, user_id: str, **said: str) -> AuditRow:
+    def _sealed(
+        self, step: _Step, *, previous: AuditRow | None, user_id: str, **said: str
+    ) -> AuditRow:
         change, known = step.change, step.new or step.old or {}
         old, new = step.old or {}, step.new or {}
         hidden = _HIDDEN[change.record.table]
@@ -207,6 +215,10 @@ class AuditRows:
                 merchant_bucket=bucket_for(owner, change.entity_id, self._buckets(owner))
                 if is_listed
                 else None,
+                listed_request=listed_request(said.get("request_id", ""), previous)
+                if is_listed
+                else None,
+                prev_hash=GENESIS if previous is None else previous.hash,
                 entity_type=change.entity_type,
                 version=number_of(known, "version") or 0,
                 action=step.action,

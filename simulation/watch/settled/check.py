@@ -26,6 +26,7 @@ from simulation.watch.settled.processors import (
     processor_faults,
 )
 from simulation.watch.settled.refund_lines import refund_line_faults
+from simulation.watch.settled.requests import request_faults
 from simulation.watch.settled.rows import Rows
 from simulation.watch.settled.sandbox import sandbox_faults
 from simulation.watch.settled.settlements import settlement_faults
@@ -76,6 +77,7 @@ def _named(platform: Platform) -> Iterator[str]:
         "webhooks": webhook_faults(watch.rules.news, platform.deliveries),
         "audit heads": head_faults(platform, rows),
         "audit lists": audit_list_faults(rows, edited),
+        "requests": request_faults(platform.history, watch.rules.requests, rows, edited),
         "audit verification": audit_verification_faults(platform, rows),
         "ledger verification": ledger_verification_faults(platform),
         "log": platform.log.unexpected,

@@ -5,7 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from runtime.audit import repository
 from runtime.audit.models import AuditRow
+from runtime.core.errors import ChainTooLong
 from runtime.core.timestamps import to_timestamp
 from runtime.ledger.transfers.models import Leg, Transfer
 from runtime.payments.models import Payment
@@ -198,3 +202,59 @@ def test_a_row_that_was_stored_with_entries_is_listed_once(platform: Platform) -
         if row.user_bucket is None:
             platform.put(row.model_copy(update=buckets))
     must_be_listed(platform, rows)
+
+
+# -------------------------------------------------------------------- by request
+
+REQUEST = "req_JKJaXmPLvHcESHA="
+
+
+def test_a_request_finds_all_rows_of_a_sale_through_one_entry(either_world: Platform) -> None:
+    sale = charged(either_world, request_id=REQUEST)
+    begun, succeeded = paid(either_world, sale, "succeeded", request_id=REQUEST)
+    succeeded = succeeded.model_copy(update={"request_id": REQUEST})
+    posting = posted(either_world, sale, request_id=REQUEST)
+    changes = [(None, begun), (begun, succeeded), (None, sale), (None, posting)]
+    rows = recorded(either_world, *changes)
+    assert [row.entity_id for row in rows if row.listed_request] == [begun.id]
+    for call in (as_merchant(either_world, MERCHANT), as_operator(either_world)):
+        for limit in (1, 2, 50):
+            found = reported(listed(either_world, call, request_id=REQUEST, limit=limit))
+            assert found == newest_first(rows)
+    other = as_merchant(either_world, "mer_b")
+    assert reported(listed(either_world, other, request_id=REQUEST)) == []
+
+
+def test_rows_of_other_requests_and_of_runs_are_not_in_a_requests_list(platform: Platform) -> None:
+    account = records.account(platform, request_id=REQUEST)
+    run = records.next_version(account, request_id="run_1")
+    again = records.next_version(run, request_id=REQUEST)
+    other = records.next_version(again, request_id="req_other")
+    rows = recorded(platform, (None, account), (account, run), (run, again), (again, other))
+    assert [row.listed_request for row in rows] == [REQUEST, None, REQUEST, "req_other"]
+    call = as_operator(platform)
+    assert reported(listed(platform, call, request_id=REQUEST)) == newest_first([rows[0], rows[2]])
+    assert reported(listed(platform, call, request_id="req_other")) == newest_first(rows[3:])
+    assert reported(listed(platform, call, request_id="req_unknown")) == []
+
+
+def test_an_out_of_band_change_between_rows_of_a_request_does_not_hide_the_later_one(
+    platform: Platform,
+) -> None:
+    account = records.account(platform, request_id=REQUEST)
+    edited = account.model_copy(update={"held_in": 7})
+    after = records.next_version(edited, request_id=REQUEST)
+    rows = recorded(platform, (None, account), (account, edited), (edited, after))
+    assert [row.request_id for row in rows] == [REQUEST, "", REQUEST]
+    found = reported(listed(platform, as_operator(platform), request_id=REQUEST))
+    assert found == newest_first([rows[0], rows[2]])
+
+
+def test_a_request_that_changed_too_many_resources_is_refused(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "MAX_REQUEST_ENTITIES", 1)
+    accounts = [records.account(platform, request_id=REQUEST) for _ in range(2)]
+    recorded(platform, *((None, account) for account in accounts))
+    with pytest.raises(ChainTooLong, match="more than 1 resources"):
+        list(listed(platform, as_operator(platform), request_id=REQUEST))

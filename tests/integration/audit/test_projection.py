@@ -395,7 +395,7 @@ def test_a_record_that_cannot_become_a_row_is_parked_and_does_not_block_others(
     of_version = AuditRows.of_version
 
     def failing(
-        rows: AuditRows, reported: AuditableChange, sequence: str, previous: str
+        rows: AuditRows, reported: AuditableChange, sequence: str, previous: AuditRow | None
     ) -> AuditRow:
         if reported.entity_id == states[0].id and reported.new_version == 3:
             raise TypeError("'<' not supported between 'int' and 'str'")

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingErro
 from runtime.alerts.models import AlertFacts, AlertType
 from runtime.alerts.raising import raise_alert
 from runtime.alerts.repository import AlertRepository
-from runtime.audit.chain import GENESIS, version_key
+from runtime.audit.chain import version_key
 from runtime.audit.projection.rows import AuditableChange, AuditRows
 from runtime.audit.repository import AuditRepository
 from runtime.functions.project import project_services
@@ -192,7 +192,7 @@ def test_an_audit_trail_is_read_and_verified_and_not_found_by_others(stage: Stag
     image |= {"version": {"N": "1"}, "changed_by": {"S": "user"}}
     image |= {"updated_at": {"S": "2026-03-14T09:00:00.000Z"}}
     reported = AuditableChange.of(StreamRecord("accounts", Kind.INSERT, "1", None, image))
-    row = trail.of_version(reported, version_key(1), GENESIS)
+    row = trail.of_version(reported, version_key(1), None)
     AuditRepository(project_services().store).append(row)
     who, path = token_of(shop["id"]), f"/v1/audit/{row.entity_id}/verify"
     listed = stage.api("GET", "/v1/audit", query=f"entity_id={row.entity_id}", authorizer=who)
@@ -212,7 +212,7 @@ def test_the_archive_stores_rows_alerts_on_edits_and_signs_roots(stage: Stage) -
     image = {"id": {"S": entity}, "version": {"N": "1"}, "changed_by": {"S": "user"}}
     image["updated_at"] = {"S": "2026-03-14T09:00:00.000Z"}
     reported = AuditableChange.of(StreamRecord("accounts", Kind.INSERT, "1", None, image))
-    row = AuditRows(lambda _: 1).of_version(reported, version_key(1), GENESIS)
+    row = AuditRows(lambda _: 1).of_version(reported, version_key(1), None)
     item = project_services().store.codec.to_item(row)
     new = {"SequenceNumber": "1".zfill(21), "ApproximateCreationDateTime": 1_800_000_000}
     arn = f"arn:aws:dynamodb:eu-west-1:1:table/{stage.tables['audit_log']}/stream/x"

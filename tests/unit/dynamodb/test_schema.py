@@ -417,7 +417,7 @@ EXPECTED = {
     "settlements": {"gsi-merchant"},
     "settlement_lines": {"gsi-exception", "gsi-transaction"},
     "webhooks": {"gsi-merchant", "gsi-retry"},
-    "audit_log": {"action-index", "user-index", "gsi-merchant"},
+    "audit_log": {"action-index", "user-index", "gsi-merchant", "gsi-request"},
     "exports": {"gsi-merchant", "gsi-status"},
 }
 """The tables and indexes of the data model that clients, operators and the audit rely on."""
