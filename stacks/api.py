@@ -64,7 +64,7 @@ class ApiStack(FunctionsStack):
             CanaryDeployments(self, "Deployments", functions=functions, alarms=self._alarms)
         self._write_outputs(functions)
         CfnOutput(self, "ApiId", value=self.endpoints.api.api_id)
-        CfnOutput(self, "ApiUrl", value=self.endpoints.api.api_endpoint)
+        CfnOutput(self, "ApiUrl", value=self.endpoints.url)
 
     def _process(self) -> FunctionSpec:
         data = self._data

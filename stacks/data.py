@@ -15,6 +15,7 @@ from runtime.reconciliation.files.models import CONVERTED_PREFIX
 from runtime.tables import ALL_TABLES
 from stacks.constructs.alarm_topics import AlarmTopic
 from stacks.constructs.alarms import Alarms
+from stacks.constructs.cost_budget import CostBudget
 from stacks.constructs.customer_key import CustomerKey, SigningKey
 from stacks.constructs.private_bucket import PrivateBucket
 from stacks.constructs.queues import WorkQueue
@@ -73,6 +74,15 @@ class DataStack(Stack):
         ).key
         self._let_services_use_the_table_key()
         self.alarms = self._alarms()
+        if stage.budget is not None:
+            CostBudget(
+                self,
+                "Costs",
+                stage=stage,
+                config=stage.budget,
+                tickets=self._topics[Severity.TICKET],
+                key=self.table_key,
+            )
         for key, users in (
             (self.pii_key, DATA_KEY_USERS["pii"]),
             (self.pci_key, DATA_KEY_USERS["pci"]),

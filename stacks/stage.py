@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from runtime.core.fields import ProcessorMode
 from runtime.settings import STRIPE_API_BASE, StripeApiBase
+from stacks.stage_account import BudgetConfig, DomainConfig
 from stacks.stage_parts import (
     LOCAL,
     PLACEHOLDER_SUFFIX,
@@ -131,6 +132,8 @@ class StageConfig(StagePart, frozen=True):
     """Whether webhooks may go to addresses of this machine; only in the stage local."""
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
     """Where Stripe's API is; only the stage local may have another than Stripe's own."""
+    domain: DomainConfig | None = None
+    budget: BudgetConfig | None = None
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = ()
     """Origins whose pages may call the API from a browser; `http:` only in the stage local."""
 
@@ -197,6 +200,20 @@ class StageConfig(StagePart, frozen=True):
         return self
 
     @model_validator(mode="after")
+    def _a_budget_notifies_someone(self) -> Self:
+        if self.budget and not (self.budget.email or self.alarms.ticket.notifies):
+            raise ValueError("budget needs email, or alarms.ticket to be set")
+        return self
+
+    @model_validator(mode="after")
+    def _local_has_no_account(self) -> Self:
+        if self.name == LOCAL and (self.domain or self.budget):
+            raise ValueError(
+                "local must set neither domain nor budget: the embedded AWS has neither"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _local_judges_its_own_tokens(self) -> Self:
         if self.name == LOCAL and self.auth.mode == "jwt":
             raise ValueError('auth.mode "jwt" needs an issuer that API Gateway can ask')
@@ -234,14 +251,20 @@ class StageConfig(StagePart, frozen=True):
         """Call before a deployment. Synthesis, for review and tests, accepts the placeholders.
 
         Raises:
-            StageError: `auth` has not been filled in, so every request would be refused; or the
-                addresses of alarms have not, so alarms would reach no one.
+            StageError: `auth` has not been filled in, so every request would be refused; the
+                addresses of alarms have not, so alarms would reach no one; or the domain has not.
         """
         if self.auth.is_placeholder:
             raise StageError(
                 f"stage {self.name}: auth still names {self.auth.issuer}; set "
                 f"stages.{self.name}.auth in cdk.json to your token issuer (issuer, audience, "
                 "and jwks_url, jwks_secret_name or hs256_secret_name, unless mode is jwt), "
+                "then deploy again"
+            )
+        if self.domain is not None and self.domain.is_placeholder:
+            raise StageError(
+                f"stage {self.name}: domain still names {self.domain.name}; set "
+                f"stages.{self.name}.domain in cdk.json to a name that is yours, or remove it, "
                 "then deploy again"
             )
         for severity, target in (("page", self.alarms.page), ("ticket", self.alarms.ticket)):

@@ -23,6 +23,7 @@ from runtime.api.endpoints import ENDPOINTS
 from runtime.core.request_ids import request_id_of
 from runtime.http.endpoint import Endpoint, Function, Permission
 from stacks.constructs.acknowledge import acknowledge
+from stacks.constructs.api_domain import ApiDomain
 from stacks.constructs.log_group import encrypted_log_group
 from stacks.stage import StageConfig
 
@@ -78,7 +79,10 @@ class HttpEndpoints(Construct):
             api_name=f"payments-{stage.name}",
             cors_preflight=_cors(stage),
             create_default_stage=False,
+            # Clients that know this address as well would keep it when the domain moves.
+            disable_execute_api_endpoint=True if stage.domain else None,
         )
+        self._domain = ApiDomain(self, "Domain", config=stage.domain) if stage.domain else None
         routes = [(endpoint, self._route(endpoint)) for endpoint in ENDPOINTS]
         signed = [route for each, route in routes if each.signed]
         public = [route for each, route in routes if each.public and not each.signed]
@@ -88,6 +92,11 @@ class HttpEndpoints(Construct):
         resource, limits = self._stage(stage, log_key), stage.throttling
         _throttle(resource, public, limits.public_rate_per_second, limits.public_burst)
         _throttle(resource, signed, limits.events_rate_per_second, limits.events_burst)
+
+    @property
+    def url(self) -> str:
+        """Where clients call the API, without a slash at its end."""
+        return self._domain.url if self._domain else self.api.api_endpoint
 
     def _route(self, endpoint: Endpoint) -> apigw.HttpRoute:
         route = apigw.HttpRoute(
@@ -162,6 +171,8 @@ class HttpEndpoints(Construct):
                 rate_limit=stage.throttling.rate_per_second, burst_limit=stage.throttling.burst
             ),
         )
+        if self._domain is not None:
+            self._domain.serve(http_stage)
         resource = http_stage.node.default_child
         assert isinstance(resource, apigw.CfnStage)  # noqa: S101 - what L2 is made of
         resource.access_log_settings = apigw.CfnStage.AccessLogSettingsProperty(

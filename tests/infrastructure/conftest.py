@@ -76,6 +76,22 @@ def with_jwt(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesiz
 
 
 @pytest.fixture(scope="session")
+def with_domain(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    """The stage dev under a domain name of its own, with a budget that notifies of tickets."""
+    context = copy.deepcopy(cdk_json_context())
+    context["stages"]["dev"] |= {
+        "domain": {
+            "name": "api.payments.test",
+            "certificate_arn": "arn:aws:acm:eu-central-1:123456789012:certificate/5a-b",
+            "hosted_zone_id": "Z0123456789",
+        },
+        "budget": {"monthly_usd": 500},
+        "alarms": {"ticket": {"email": ["team@payments.test"]}},
+    }
+    return Synthesized.make("dev", asset, tmp_path_factory.mktemp("cdk-domain"), context)
+
+
+@pytest.fixture(scope="session")
 def large(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     """The stage prod with the documented settings for 20,000 payments per second."""
     context = copy.deepcopy(cdk_json_context())

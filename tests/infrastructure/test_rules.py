@@ -44,6 +44,14 @@ def test_a_stage_with_origins_passes_the_same_rules(with_origins: Synthesized) -
     assert _lint(with_origins.directory / "payments-dev-api.template.json") == []
 
 
+def test_a_stage_with_a_domain_and_a_budget_passes_the_same_rules(
+    with_domain: Synthesized,
+) -> None:
+    assert _findings(with_domain.app) == []
+    for stack in ("api", "data"):
+        assert _lint(with_domain.directory / f"payments-dev-{stack}.template.json") == []
+
+
 def test_a_stage_with_jwt_authorization_passes_the_same_rules(
     with_jwt: Synthesized,
 ) -> None:
