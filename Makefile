@@ -198,6 +198,11 @@ simulate: venv ## capacity: the load of a rate of payments on each key and strea
 synth: venv node ## write the product's templates to cdk.out/, without credentials  [STAGE=]
 	@$(CDK) synth --quiet --no-notices --context stage=$(STAGE) --output cdk.out $(ARGS)
 
+.PHONY: preflight
+preflight: venv node ## check your AWS account before deploying a stage  [STAGE= ARGS="--format json"]
+	@$(CDK) synth --quiet --no-notices --context stage=$(STAGE) --output .local/preflight/$(STAGE) >&2
+	@$(PY) -m operations preflight --stage $(STAGE) --assembly .local/preflight/$(STAGE) $(ARGS)
+
 .PHONY: build-lambda
 build-lambda: venv ## build what ships to Lambda (arm64, Python 3.13) and print its sizes
 	@$(PY) -m stacks.lambda_asset $(ARGS)

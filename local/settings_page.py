@@ -45,7 +45,8 @@ _INTRODUCTION: Final = """\
 
 A stage is an entry of `stages` in `cdk.json`. Its settings are checked when the stage is
 synthesized: an unknown name, a value out of range, or values that do not go together are refused
-with a message that says what to change. After a change, deploy the stage.
+with a message that says what to change. Before you deploy a change, run
+`make preflight STAGE=…`, which says what your AWS account lacks for it.
 
 A setting without a default must be set. The last column says what the setting changes in the bill;
 where it is empty, it changes nothing by itself. Parts are objects: `auth.issuer` stands for

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from local.cli import Command, add_state_directory, run
@@ -89,6 +90,14 @@ def _rollback(options: argparse.Namespace, workspace: Workspace, progress: Progr
         print("Would change:" if options.dry_run else "Changed:", "" if lines else "nothing")
     for line in lines:
         print(f"  {line}")
+
+
+def _preflight(options: argparse.Namespace, _: Workspace, __: Progress) -> None:
+    from operations.preflight.command import preflight
+
+    report = preflight(options.stage, options.assembly, options.format)
+    if report.exit_code:
+        raise SystemExit(report.exit_code)
 
 
 def _moment(text: str) -> datetime:
@@ -215,6 +224,20 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     redrive.set_defaults(command=_redrive)
 
 
+def _add_preflight(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    preflight = commands.add_parser(
+        "preflight",
+        help="check an account before a deployment",
+        description="Exit code 1: findings; 2: none, but something could not be checked.",
+    )
+    preflight.add_argument("--stage", required=True, metavar="NAME", help="a stage of cdk.json")
+    preflight.add_argument(
+        "--assembly", type=Path, required=True, metavar="PATH", help="where it was synthesized"
+    )
+    preflight.add_argument("--format", choices=("text", "json"), default="text")
+    preflight.set_defaults(command=_preflight)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a failure is one message and exit code 1."""
     return run(_parser(), arguments)
@@ -234,5 +257,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     upload.set_defaults(command=_upload_settlement)
     _add_load(commands)
+    _add_preflight(commands)
     _add_upkeep(commands)
     return parser

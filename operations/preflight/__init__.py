@@ -1,0 +1,1 @@
+"""What would keep a stage from being deployed, or from working, found out before deploying it."""
