@@ -179,6 +179,17 @@ fuzz: venv node ## send many requests generated from the OpenAPI document to a s
 bench: venv ## run benchmarks, compared with alternatives  [ARGS="transfer sale", ARGS=--help]
 	@$(PY) -m benchmarks $(ARGS)
 
+.PHONY: cost
+cost: venv node ## the bill of a stage's month, by service and part  [PAYMENTS_PER_MONTH=1000000 STAGE=prod BUSY= FORMAT=json]
+	@$(PY) -m stacks.costs \
+		$(if $(filter command environment,$(origin STAGE)),--stage '$(STAGE)') \
+		$(if $(PAYMENTS_PER_MONTH),--payments '$(PAYMENTS_PER_MONTH)') $(if $(BUSY),--busy '$(BUSY)') \
+		$(if $(FORMAT),--format '$(FORMAT)') $(ARGS)
+
+.PHONY: cost-uses
+cost-uses: venv ## count again what operations and schedules use, for `make cost`
+	@$(PY) -m benchmarks.bill
+
 .PHONY: load
 load: venv ## load test of a stage, every answer checked  [STAGE= RATE=10 SECONDS=30 TOKEN= MERCHANT= ARGS=--help]
 	@# STAGE has a default for `make synth`: only one that was asked for is meant here.

@@ -36,6 +36,7 @@ from runtime.reconciliation.files.queue import ChunkMessage, CloseMessage
 from runtime.reconciliation.importers.canonical import HEADER
 from runtime.reconciliation.messages import handle_message
 from runtime.reconciliation.settlements.models import Settlement
+from stacks.costs.prices import MILLION, PRICES
 from stacks.stage_workload import Concurrency
 from tests.support.platform import Platform
 from tests.support.reconciliation.fakes import object_created
@@ -44,15 +45,12 @@ SIZES_VARIABLE: Final = "BENCH_LINES"
 """Other sizes, such as 1000,30000: the engine of this machine takes some minutes for the last."""
 WORKERS: Final = 2
 """As many as this machine has processors."""
-MILLION: Final = 1_000_000
 READ_SECONDS: Final = 0.033
 COMMIT_SECONDS: Final = 0.069
 """p95 of a read and a write of FRAGMENT, a ledger on DynamoDB that publishes its figures: a commit
 of a hundred items takes longer than theirs, its median much less."""
 SLOWER_PROCESSOR: Final = 1.5
 """A Lambda's processor beside one of this machine."""
-DOLLARS_PER_MILLION_WRITES: Final = 0.625
-DOLLARS_PER_MILLION_READS: Final = 0.125
 PARTITION_WRITE_UNITS: Final = 1_000
 _BATCH: Final = 25
 
@@ -252,9 +250,9 @@ def _peak(measured: Measured) -> float:
 
 
 def _dollars(measured: Measured) -> float:
-    per_line = measured.chunk.requested * DOLLARS_PER_MILLION_WRITES
-    per_line += measured.chunk.read_units * DOLLARS_PER_MILLION_READS
-    return per_line / measured.chunk_lines
+    per_million = MILLION / measured.chunk_lines
+    writes = PRICES["dynamodb-write"].of(measured.chunk.requested * per_million)
+    return writes + PRICES["dynamodb-read"].of(measured.chunk.read_units * per_million)
 
 
 def _project(console: Console, measured: Measured) -> None:

@@ -42,7 +42,7 @@ from simulation.partners.receivers import Endpoints, ReceiverRates
 from simulation.platform.functions import FUNCTIONS, Partners
 from simulation.platform.http import HttpRequest, HttpResponse, event_of, response_of
 from simulation.platform.settings import AUDIT_BUCKET, BUCKETS, DELIVERIES, QUEUES, StageSettings
-from simulation.platform.sources import BATCH_RECORDS, PROJECTED, SEGMENT_ROWS
+from simulation.platform.sources import BATCH_RECORDS, MINUTES, PROJECTED, SEGMENT_ROWS
 from simulation.scheduler import Scheduler
 from tests.support.http import Context
 
@@ -60,15 +60,18 @@ PARTNER_SECONDS: Final[Mapping[str, float]] = {
 """Assumed time of a call; DynamoDB promises single-digit milliseconds for plain calls. Only the
 price of Lambda depends on them."""
 PROJECT, DELIVER, ARCHIVE, PROCESS = "project", "deliver", "archive", "process"
-PROOF = "proof"
+QUERY, PROOF = "query", "proof"
+SCHEDULED: Final = tuple(name for name in MINUTES if name != ARCHIVE)
+"""Functions that only schedules invoke."""
 
 
 @dataclass
 class Use:
     """What the invocations of one function used.
 
-    `records`: of change streams. `waited`: seconds of calls to AWS and endpoints. `cpu`: seconds of
-    this machine's CPU, without the engine and without the DynamoDB client.
+    `records`: of change streams. `remote`: calls of other services, by service and operation.
+    `tables`: those that it read or wrote. `waited`: seconds of calls to AWS and endpoints. `cpu`:
+    seconds of this machine's CPU, without the engine and without the DynamoDB client.
     """
 
     invocations: int = 0
@@ -76,7 +79,8 @@ class Use:
     calls: int = 0
     written: Counter[tuple[str, str | None]] = field(default_factory=Counter)
     read_units: float = 0.0
-    partners: Counter[str] = field(default_factory=Counter)
+    remote: Counter[str] = field(default_factory=Counter)
+    tables: set[str] = field(default_factory=set)
     log_bytes: int = 0
     waited: float = 0.0
     cpu: float = 0.0
@@ -85,6 +89,10 @@ class Use:
     def write_units(self) -> int:
         """Write units of all tables and indexes."""
         return self.written.total()
+
+    def calls_of(self, service: str) -> int:
+        """Calls of a service other than DynamoDB."""
+        return sum(n for name, n in self.remote.items() if name.partition(" ")[0] == service)
 
 
 @dataclass
@@ -125,7 +133,7 @@ class CountedStage:
     def api(self, request: HttpRequest) -> HttpResponse:
         """A request through the gateway."""
         event = event_of(request, f"request-{self.clock.now}", request.credential)
-        name = "query" if request.method == "GET" else PROCESS
+        name = QUERY if request.method == "GET" else PROCESS
         return response_of(self.invoke(name, event))
 
     def invoke(self, name: str, event: Mapping[str, Any]) -> Any:
@@ -144,6 +152,7 @@ class CountedStage:
         use.calls += meter.round_trips
         use.written += meter.written
         use.read_units += meter.read_units
+        use.tables |= {table for table, _ in (*meter.written, *meter.read)}
         use.waited += self.clock.now - began
         use.cpu += cpu - (self._engine_cpu - engine)
         return answer
@@ -185,7 +194,8 @@ class CountedStage:
         _require_all_done(answer, "deliveries")
         for message in messages:
             queue.delete(message)
-        self.uses[DELIVER].partners["sqs"] += 2  # Lambda receives and deletes the batch
+        # Lambda receives the batch and deletes it.
+        self.uses[DELIVER].remote.update(("sqs receive_message", "sqs delete_message_batch"))
         return True
 
     def _archive(self) -> None:
@@ -214,9 +224,8 @@ class CountedStage:
 
     def _count_partners(self) -> None:
         def remote(name: str, act: Callable[[], Any], *_: Any, **__: Any) -> Any:
-            service = name.partition(" ")[0]
-            self._use.partners[service] += 1
-            return self.timed(PARTNER_SECONDS.get(service, PLAIN_SECONDS), act)
+            self._use.remote[name] += 1
+            return self.timed(PARTNER_SECONDS.get(name.partition(" ")[0], PLAIN_SECONDS), act)
 
         self.scheduler.remote = remote  # type: ignore[method-assign]
 
@@ -260,7 +269,7 @@ class CountedStage:
         partners = Partners(PaymentPartners(sandbox=self._sandbox(stage)), endpoints)
         return {
             name: FUNCTIONS[name].build(name, stage, self.outside, partners)
-            for name in (PROCESS, "query", PROJECT, DELIVER, ARCHIVE, PROOF)
+            for name in (PROCESS, QUERY, PROJECT, DELIVER, ARCHIVE, *SCHEDULED)
         }
 
     def _sandbox(self, stage: StageSettings) -> Callable[..., Processor]:

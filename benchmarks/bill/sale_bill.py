@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from benchmarks.bill import list_prices as prices
 from benchmarks.bill.counted_stage import (
     ARCHIVE,
     DELIVER,
@@ -21,16 +20,18 @@ from benchmarks.bill.counted_stage import (
     PROCESS,
     PROJECT,
     TRANSACTION_SECONDS,
-    CountedStage,
-    Use,
 )
+from benchmarks.bill.counted_stage import Use as Counted
+from benchmarks.bill.counting import use_of
 from benchmarks.bill.prices import by_place
+from benchmarks.bill.shop import Shop
 from benchmarks.figures import Figures
 from benchmarks.requests.client_cpu import client_cpu_seconds
-from benchmarks.requests.request_cpu import SALE
 from benchmarks.setting import BenchmarkDependencies
-from simulation.partners.receivers import Endpoints
-from simulation.platform.http import EVERYTHING, OPERATOR, HttpRequest, token
+from stacks.costs.bill import TRACED_SHARE, Charge, charges_of
+from stacks.costs.prices import GIGABYTE, MILLION, PRICES
+from stacks.costs.resources import FunctionResource
+from stacks.costs.uses import Use
 
 MEMORY_MEGABYTES: Final[Mapping[str, int]] = {
     PROCESS: 1_024,
@@ -39,27 +40,20 @@ MEMORY_MEGABYTES: Final[Mapping[str, int]] = {
     ARCHIVE: 1_769,
 }
 """As the stacks have them; a test compares them."""
-PARTNER_CPU_SECONDS: Final = 0.001
-"""Assumed CPU of a call to SQS, S3 or KMS with botocore."""
-PLATFORM_LOG_BYTES: Final = 500
-"""Lambda's own lines of an invocation (platform.start, platform.report)."""
-ACCESS_LOG_BYTES: Final = 450
-"""API Gateway's line of a request."""
-WARMING_SALES: Final = 3
 YEARS_KEPT: Final = 7
-USER_AGENT: Final = "shop-backend/4.2.1 (python-requests/2.32.3; Linux x86_64)"
-SERVICES: Final = (
-    "DynamoDB writes",
-    "DynamoDB reads",
-    "Lambda time",
-    "Lambda requests",
-    "API Gateway",
-    "SQS",
-    "S3 puts",
-    "KMS",
-    "Logs",
-    "Traces",
-)
+SERVICES: Final[Mapping[str, str]] = {
+    "dynamodb-write": "DynamoDB writes",
+    "dynamodb-read": "DynamoDB reads",
+    "lambda-arm64": "Lambda time",
+    "lambda-request": "Lambda requests",
+    "gateway-request": "API Gateway",
+    "sqs-request": "SQS",
+    "s3-put": "S3 puts",
+    "kms-request": "KMS",
+    "logs-ingested": "Logs",
+    "trace": "Traces",
+}
+"""Rows, by the price that applies (stacks/costs/prices.toml)."""
 TITLES: Final[Mapping[str, str]] = {
     PROCESS: "request",
     PROJECT: "project",
@@ -68,54 +62,49 @@ TITLES: Final[Mapping[str, str]] = {
 }
 Dollars = dict[str, float]
 """Per sale, by service."""
+QUIET, BUSY = "quiet", "busy"
+TRACED: Final[Mapping[str, float]] = {QUIET: 1.0, BUSY: TRACED_SHARE}
+"""Share of invocations that X-Ray records: all of them up to one a second, which a quiet stage does
+not reach, and a share of those above."""
 
 
 @dataclass(frozen=True)
 class Bill:
-    """What the functions used for so many sales."""
+    """What the functions used for so many sales, on a stage that is quiet or busy."""
 
     name: str
     sales: int
-    uses: Mapping[str, Use]
+    uses: Mapping[str, Counted]
     archived_bytes: int
     client_cpu: float
     """Seconds of CPU of one call to DynamoDB."""
 
+    def use(self, function: str) -> Use:
+        """What a function uses for one sale."""
+        return use_of(self.uses[function], self.sales, self.client_cpu, function=function)
+
     def cpu(self, function: str) -> float:
         """Seconds of this machine's CPU of one sale, with the DynamoDB client's."""
-        use = self.uses[function]
-        return (use.cpu + use.calls * self.client_cpu) / self.sales
+        counted = self.uses[function]
+        return (counted.cpu + counted.calls * self.client_cpu) / self.sales
 
     def seconds(self, function: str) -> float:
         """Billed Lambda seconds of one sale: waiting, and CPU at the function's share of a core."""
-        use = self.uses[function]
-        partners = sum(use.partners.values())
-        cpu = use.cpu + use.calls * self.client_cpu + partners * PARTNER_CPU_SECONDS
-        slower = max(prices.VCPU_MEGABYTES / MEMORY_MEGABYTES[function], 1.0)
-        return (use.waited + cpu * slower) / self.sales
+        return self.use(function).seconds(MEMORY_MEGABYTES[function])
 
     def dollars(self, function: str) -> Dollars:
         """What the function costs for one sale."""
-        use = self.uses[function]
-        invocations = use.invocations / self.sales
-        gigabytes = MEMORY_MEGABYTES[function] / 1_024
-        log_bytes = use.log_bytes / self.sales + invocations * PLATFORM_LOG_BYTES
-        of_gateway = function == PROCESS
-        if of_gateway:
-            log_bytes += ACCESS_LOG_BYTES
-        amounts = (
-            use.write_units / self.sales * prices.WRITE_UNIT,
-            use.read_units / self.sales * prices.READ_UNIT,
-            self.seconds(function) * gigabytes * prices.LAMBDA_GB_SECOND,
-            invocations * prices.LAMBDA_REQUEST,
-            of_gateway * prices.GATEWAY_REQUEST,
-            use.partners["sqs"] / self.sales * prices.SQS_REQUEST,
-            use.partners["s3"] / self.sales * prices.S3_PUT,
-            use.partners["kms"] / self.sales * prices.KMS_REQUEST,
-            log_bytes / prices.GIGABYTE * prices.LOG_GIGABYTE,
-            invocations * prices.TRACED_SHARE * prices.TRACE,
-        )
-        return dict(zip(SERVICES, amounts, strict=True))
+        use, memory = self.use(function), MEMORY_MEGABYTES[function]
+        resource = FunctionResource(memory_megabytes=memory, architecture="arm64")
+        charges = [
+            *charges_of("sale", use, resource),
+            Charge("trace", "sale", use.invocations * TRACED[self.name]),
+        ]
+        amounts = {each.price: PRICES[each.price].of(each.quantity) for each in charges}
+        by_row = {row: amounts.pop(price, 0.0) for price, row in SERVICES.items()}
+        if amounts:
+            raise RuntimeError(f"{function} of a sale uses what has no row: {sorted(amounts)}")
+        return by_row
 
     @property
     def total(self) -> float:
@@ -126,54 +115,16 @@ class Bill:
     def kept(self) -> float:
         """Dollars for storing one sale's archived audit rows until they may be deleted."""
         months = 12 * YEARS_KEPT
-        stored = self.archived_bytes / self.sales / prices.GIGABYTE
-        return stored * months * prices.S3_GIGABYTE_MONTH
+        stored = self.archived_bytes / self.sales / GIGABYTE
+        return stored * months * PRICES["s3-storage"].each
 
 
-class Shop:
-    """A merchant with a webhook endpoint, on a stage of its own."""
-
-    def __init__(self) -> None:
-        self.stage = CountedStage()
-        self._requests = 0
-        merchant = self._post(
-            "/v1/merchants",
-            {
-                "name": "Bench Shop",
-                "email": "bench@shops.example",
-                "webhook_url": Endpoints.url_of("bench"),
-            },
-            OPERATOR,
-        )
-        self._caller = token(merchant["id"], *EVERYTHING, subject="shop-backend@7d1f0c2a")
-        for _ in range(WARMING_SALES):
-            self.sell()
-        self.stage.drain()
-        self.stage.forget_uses()
-
-    def sell(self) -> None:
-        """One sale."""
-        self._post("/v1/payments", SALE, self._caller)
-
-    def bill(self, name: str, sales: int, client_cpu: float, *, at_once: bool) -> Bill:
-        """What `sales` cost, derived at the end or one by one."""
-        for _ in range(sales):
-            self.sell()
-            if not at_once:
-                self.stage.drain()
-        self.stage.drain()
-        bill = Bill(name, sales, dict(self.stage.uses), self.stage.archived_bytes, client_cpu)
-        self.stage.forget_uses()
-        return bill
-
-    def _post(self, path: str, body: Mapping[str, Any], caller: Any) -> Any:
-        self._requests += 1
-        headers = {"idempotency-key": f"{self._requests:036d}", "user-agent": USER_AGENT}
-        request = HttpRequest("bench", "POST", path, dict(body), headers=headers, credential=caller)
-        response = self.stage.api(request)
-        if response.status != 201:
-            raise RuntimeError(f"{path} was answered {response.status}: {response.text}")
-        return response.body
+def bill_of(shop: Shop, name: str, sales: int, client_cpu: float, *, at_once: bool) -> Bill:
+    """What `sales` of a shop cost, derived at the end or one by one."""
+    shop.each(shop.sell, sales, at_once=at_once)
+    bill = Bill(name, sales, dict(shop.stage.uses), shop.stage.archived_bytes, client_cpu)
+    shop.stage.forget_uses()
+    return bill
 
 
 def run(bench: BenchmarkDependencies) -> None:
@@ -183,8 +134,8 @@ def run(bench: BenchmarkDependencies) -> None:
         shop = Shop()
         client_cpu = client_cpu_seconds(size.client_calls, lean=shop.stage.has_lean_client)
         bills = [
-            shop.bill("quiet", size.priced_sales, client_cpu, at_once=False),
-            shop.bill("busy", size.priced_sales, client_cpu, at_once=True),
+            bill_of(shop, QUIET, size.priced_sales, client_cpu, at_once=False),
+            bill_of(shop, BUSY, size.priced_sales, client_cpu, at_once=True),
         ]
     for bill in bills:
         bench.show(_uses(bill))
@@ -230,18 +181,18 @@ def _dollars(bill: Bill) -> Figures:
     titles = (f"$ per million sales, {bill.name} stage", *TITLES.values(), "together")
     rows = []
     by_function = [bill.dollars(function) for function in TITLES]
-    for service in SERVICES:
-        amounts = [each[service] * prices.MILLION for each in by_function]
+    for service in SERVICES.values():
+        amounts = [each[service] * MILLION for each in by_function]
         cells = (f"{amount:.2f}" if amount else "" for amount in (*amounts, sum(amounts)))
         rows.append((service, *cells))
-    sums = [sum(each.values()) * prices.MILLION for each in by_function]
+    sums = [sum(each.values()) * MILLION for each in by_function]
     rows.append(("together", *(f"{amount:.2f}" for amount in (*sums, sum(sums)))))
     return Figures(f"price-{bill.name}", titles, rows)
 
 
 def _print_assumptions(console: Console, bills: list[Bill]) -> None:
     quiet, busy = bills
-    low, high, kept = (each * prices.MILLION for each in (busy.total, quiet.total, busy.kept))
+    low, high, kept = (each * MILLION for each in (busy.total, quiet.total, busy.kept))
     console.print(
         "  A million sales of one merchant, with all that is derived from them: "
         f"${low:.0f} on a busy stage, ${high:.0f} on a quiet one.\n"

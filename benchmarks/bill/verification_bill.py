@@ -15,12 +15,13 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmarks.bill import list_prices as prices
 from benchmarks.bill.counted_stage import PROOF, Use
-from benchmarks.bill.sale_bill import PARTNER_CPU_SECONDS, WARMING_SALES, Shop
+from benchmarks.bill.counting import PARTNER_CPU_SECONDS
+from benchmarks.bill.shop import WARMING_SALES, Shop
 from benchmarks.requests.client_cpu import client_cpu_seconds
 from benchmarks.setting import BenchmarkDependencies
 from runtime.verification.rules import RunKind
+from stacks.costs.prices import MILLION, PRICES
 
 MEMORY_MEGABYTES: Final = 1_769
 """As the stack has it (WHOLE_CPU_MB)."""
@@ -45,7 +46,7 @@ class Amounts:
     @classmethod
     def of(cls, use: Use, client_cpu: float) -> Amounts:
         """The amounts of all invocations of a run."""
-        objects = use.partners["s3"]
+        objects = use.calls_of("s3")
         cpu = use.cpu + use.calls * client_cpu + objects * PARTNER_CPU_SECONDS
         return cls(use.read_units, use.write_units, objects, cpu, use.waited)
 
@@ -64,10 +65,10 @@ class Amounts:
         """What it costs, Lambda included."""
         gigabytes = MEMORY_MEGABYTES / 1_024
         return (
-            self.read_units * prices.READ_UNIT
-            + self.write_units * prices.WRITE_UNIT
-            + self.objects * prices.S3_GET
-            + self.seconds * gigabytes * prices.LAMBDA_GB_SECOND
+            self.read_units * PRICES["dynamodb-read"].each
+            + self.write_units * PRICES["dynamodb-write"].each
+            + self.objects * PRICES["s3-get"].each
+            + self.seconds * gigabytes * PRICES["lambda-arm64"].each
         )
 
 
@@ -86,25 +87,25 @@ class RunCost:
 def run(bench: BenchmarkDependencies) -> None:
     """Count both kinds of runs, and print what they cost."""
     with bench.progress.step("Verify ledgers of two sizes"):
-        few = bench.size.priced_sales
-        shop = Shop()
-        client_cpu = client_cpu_seconds(bench.size.client_calls, lean=shop.stage.has_lean_client)
-        full = {WARMING_SALES: Amounts.of(_verify(shop, RunKind.FULL), client_cpu)}
-        incremental = {}
-        for sales in (few, MORE * few):
-            for _ in range(sales):
-                shop.sell()
-            shop.stage.drain()
-            use = _verify(shop, RunKind.INCREMENTAL, of=sales)
-            incremental[sales] = Amounts.of(use, client_cpu)
-        everything = WARMING_SALES + few + MORE * few
-        full[everything] = Amounts.of(_verify(shop, RunKind.FULL), client_cpu)
-    costs = {
-        RunKind.FULL: _cost_of(full),
-        RunKind.INCREMENTAL: _cost_of(incremental),
-    }
+        lean = Shop().stage.has_lean_client
+        client_cpu = client_cpu_seconds(bench.size.client_calls, lean=lean)
+        costs = counted_verifications(bench.size.priced_sales, client_cpu)
     _print_shares(bench.console, costs)
     _print_histories(bench.console, costs)
+
+
+def counted_verifications(few: int, client_cpu: float) -> dict[RunKind, RunCost]:
+    """What each kind of run costs, from ledgers of `few` sales and of several times as many."""
+    shop = Shop()
+    full = {WARMING_SALES: Amounts.of(_verify(shop, RunKind.FULL), client_cpu)}
+    incremental = {}
+    for sales in (few, MORE * few):
+        shop.each(shop.sell, sales, at_once=True)
+        use = _verify(shop, RunKind.INCREMENTAL, of=sales)
+        incremental[sales] = Amounts.of(use, client_cpu)
+    everything = WARMING_SALES + few + MORE * few
+    full[everything] = Amounts.of(_verify(shop, RunKind.FULL), client_cpu)
+    return {RunKind.FULL: _cost_of(full), RunKind.INCREMENTAL: _cost_of(incremental)}
 
 
 def _verify(shop: Shop, kind: RunKind, *, of: int | None = None) -> Use:
@@ -148,7 +149,7 @@ def _print_shares(console: Console, costs: Mapping[RunKind, RunCost]) -> None:
                 f"{amounts.write_units:,.2f}",
                 f"{amounts.objects:,.3f}",
                 f"{amounts.cpu_seconds * 1_000:,.2f}",
-                "" if name == "nothing" else f"{amounts.dollars * prices.MILLION:.2f}",
+                "" if name == "nothing" else f"{amounts.dollars * MILLION:.2f}",
             )
     console.print(table)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from runtime.core.ids import RANDOM_BYTES, id_at
 from runtime.dynamodb.capacity import Consistency, TableLayout, read_units, write_units
 from runtime.payments.processors.port import ChargeRequest
 from runtime.payments.rules import Approved
-from simulation.dynamodb import InMemoryClient, InMemoryDynamoDB
+from simulation.dynamodb import InMemoryClient, InMemoryDynamoDB, Table
 from simulation.outside import BEGINNING
 
 NAME: Final = "payment of the Go example"
@@ -27,13 +27,7 @@ _PREFIX: Final = "rival-sale-"
 
 def go_footprint() -> Footprint:
     """The footprint of its payment. It has no ledger, and no rows that are derived later."""
-    dice = Random("go")
-    merchant, key = (
-        id_at(kind, BEGINNING, dice.randbytes(RANDOM_BYTES)) for kind in ("mer", "key")
-    )
-    client = _RecordedClient()
-    sales = GoSales(client, _Processor(), merchant, _Clock())  # type: ignore[arg-type]
-    sales.sell(key)
+    merchant, client = _recorded_sale()
     known = {merchant: "{merchant}", _USER: "shop-backend@{merchant}"}
     templates = Templates(known, index_buckets=1)
     touches: dict[tuple[Place, str], Touch] = {}
@@ -45,6 +39,22 @@ def go_footprint() -> Footprint:
         )
     calls = Counter({("process", ""): client.count})
     return Footprint(NAME, None, templates.new_ids, tuple(touches.values()), calls=calls)
+
+
+def go_tables() -> Mapping[str, Table]:
+    """Its tables after one sale."""
+    return _recorded_sale()[1].database.tables
+
+
+def _recorded_sale() -> tuple[str, _RecordedClient]:
+    """The merchant of one sale, and the client that recorded it."""
+    dice = Random("go")
+    merchant, key = (
+        id_at(kind, BEGINNING, dice.randbytes(RANDOM_BYTES)) for kind in ("mer", "key")
+    )
+    client = _RecordedClient()
+    GoSales(client, _Processor(), merchant, _Clock()).sell(key)  # type: ignore[arg-type]
+    return merchant, client
 
 
 class _Processor:
@@ -61,10 +71,13 @@ class _Processor:
 
 @dataclass
 class _Clock:
-    """Each reading is the same: the sizes of the rows do not depend on it."""
+    """Each reading is later than the one before: the time is a part of an audit row's key."""
+
+    readings: int = 0
 
     def __call__(self) -> datetime:
-        return BEGINNING
+        self.readings += 1
+        return BEGINNING + timedelta(milliseconds=self.readings)
 
 
 @dataclass
@@ -73,9 +86,11 @@ class _RecordedClient:
 
     touched: list[tuple[Place, str, float, float]] = field(default_factory=list)
     count: int = 0
-    _inner: Any = field(default_factory=lambda: InMemoryClient(InMemoryDynamoDB(now=lambda: 0.0)))
+    database: InMemoryDynamoDB = field(default_factory=lambda: InMemoryDynamoDB(now=lambda: 0.0))
+    _inner: Any = None
 
     def __post_init__(self) -> None:
+        self._inner = InMemoryClient(self.database)
         create_tables(self._inner, TABLES)
 
     def get_item(self, **request: Any) -> Any:

@@ -14,7 +14,6 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from benchmarks.bill.counted_stage import PLAIN_SECONDS, CountedStage
-from benchmarks.bill.list_prices import MILLION, READ_UNIT
 from benchmarks.figures import Figures
 from benchmarks.requests.request_cpu import HEADERS, SALE, Scenario, cpu_us, record, stage
 from benchmarks.setting import BenchmarkDependencies
@@ -22,6 +21,7 @@ from runtime.encryption.models import DataKey
 from runtime.functions.composition.query_services import query_services
 from simulation.outside import BEGINNING
 from simulation.platform.http import EVERYTHING, OPERATOR, HttpRequest, token
+from stacks.costs.prices import MILLION, PRICES
 from tests.support.engines.engine import Engine
 from tests.support.http import http_event
 
@@ -161,7 +161,7 @@ def run(bench: BenchmarkDependencies) -> None:
                 f"{found.read_units:g}",
                 f"{found.waited * 1_000:.0f}",
                 f"{best:.0f}",
-                f"{found.read_units * READ_UNIT * MILLION:.2f}",
+                f"{PRICES['dynamodb-read'].of(found.read_units * MILLION):.2f}",
             )
             rows.append(row)
     bench.show(Figures("queries", titles, rows, f"CPU on answers of {engine.name}"))

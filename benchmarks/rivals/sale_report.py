@@ -10,11 +10,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmarks.bill.list_prices import MILLION, READ_UNIT, WRITE_UNIT
 from benchmarks.bill.prices import Price, by_place
 from benchmarks.rivals.charge_workload import SalePrice, Variant
 from benchmarks.rivals.sale_baselines import AUDIT, Sell
 from runtime.ledger.hot_accounts.repository import MAX_SHARD_CREDITS
+from stacks.costs.prices import MILLION, PRICES
 
 MOST_TRIPS, MOST_UNITS, MOST_UNITS_OF_CUSTOMER = 2, 26, 30
 
@@ -132,7 +132,8 @@ def _units_of(price: Price, table: str) -> int:
 
 
 def _dollars(price: Price) -> float:
-    return MILLION * (price.requested * WRITE_UNIT + price.read_units * READ_UNIT)
+    writes = PRICES["dynamodb-write"].of(MILLION * price.requested)
+    return writes + PRICES["dynamodb-read"].of(MILLION * price.read_units)
 
 
 def print_deaths(console: Console, ways: Sequence[Way]) -> None:
