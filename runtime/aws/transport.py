@@ -1,8 +1,7 @@
 """HTTP to one endpoint of AWS over kept connections, with botocore's exceptions.
 
 Any failure to get a whole, intact response is a ConnectionError or HTTPClientError of botocore,
-which the callers retry. Python's http.client does half of urllib3's work for a request (85 against
-170 µs), and redirects, retries and reads compressed bodies as little as this client wants.
+which the callers retry. Nothing is redirected, retried or compressed.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from select import POLLIN, poll
 from socket import socket
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 from weakref import finalize
 from zlib import crc32
 
@@ -27,6 +26,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+
+from runtime.aws.http_response import TooLong, received
 
 MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
 """Four times the largest answer in DynamoDB's own count (16 MB, BatchGetItem)."""
@@ -75,33 +76,6 @@ class Limits:
     connections: int
 
 
-class _OneWrite(HTTPConnection):
-    """Sends headers and body in one write, so in one packet and one TLS record if they fit."""
-
-    _held: list[bytes] | None = None
-
-    def post(self, headers: Mapping[str, str], body: bytes) -> HTTPResponse:
-        """`POST /`; the response's body has not been read."""
-        held = self._held = []
-        try:
-            self.request("POST", "/", body, headers)
-        finally:
-            self._held = None
-        self.send(b"".join(held))
-        return self.getresponse()
-
-    def send(self, data: Any) -> None:
-        """Send, or hold back until the request is complete."""
-        if self._held is None:
-            super().send(data)
-        else:
-            self._held.append(data)
-
-
-class _OneWriteTls(_OneWrite, HTTPSConnection):
-    """The same over TLS."""
-
-
 class Transport:
     """Sends `POST /` to an endpoint; never redirects, never retries. Threads may share it."""
 
@@ -110,7 +84,7 @@ class Transport:
         self.endpoint, self._limits = endpoint, limits
         self._tls = _tls_context(ca_bundle) if endpoint.scheme == "https" else None
         # A deque's append and pop are atomic. The last connection used is the first used again.
-        self._idle: deque[_OneWrite] = deque(maxlen=limits.connections)
+        self._idle: deque[socket] = deque(maxlen=limits.connections)
         finalize(self, _close, self._idle)
 
     def send(self, headers: Mapping[str, str], body: bytes) -> Response:
@@ -122,9 +96,10 @@ class Transport:
         url = self.endpoint.url
         kept = False
         try:
-            response = connection.post(headers, body)
-            answer = self._read(response)
-            kept = not response.will_close
+            connection.sendall(self._head(headers, len(body)) + body)
+            status, answered, content, kept = received(connection, MAX_RESPONSE_BYTES)
+        except TooLong:
+            raise self._unusable(f"it has more than {MAX_RESPONSE_BYTES} bytes") from None
         except TimeoutError as error:
             raise ReadTimeoutError(endpoint_url=url, error=error) from error
         except ssl.SSLError as error:
@@ -137,30 +112,30 @@ class Transport:
                 self._idle.append(connection)
             else:
                 connection.close()
-        return self._intact(answer)
+        return self._intact(Response(status, answered, content))
 
     def close(self) -> None:
         """Close the idle connections."""
         _close(self._idle)
 
-    def _kept(self) -> _OneWrite | None:
+    def _kept(self) -> socket | None:
         """A connection that is open and silent: what is readable was closed by the server."""
         while True:
             try:
                 connection = self._idle.pop()
             except IndexError:
                 return None
-            if not _is_readable(connection.sock):
+            if not _is_readable(connection):
                 return connection
             connection.close()
 
-    def _connected(self) -> _OneWrite:
+    def _connected(self) -> socket:
         host, port, seconds = self.endpoint.host, self.endpoint.port, self._limits.connect_seconds
         url = self.endpoint.url
         connection = (
-            _OneWrite(host, port, timeout=seconds)
+            HTTPConnection(host, port, timeout=seconds)
             if self._tls is None
-            else _OneWriteTls(host, port, timeout=seconds, context=self._tls)
+            else HTTPSConnection(host, port, timeout=seconds, context=self._tls)
         )
         try:
             connection.connect()
@@ -174,17 +149,17 @@ class Transport:
         except OSError as error:
             connection.close()
             raise EndpointConnectionError(endpoint_url=url, error=error) from error
-        return connection
+        return connection.sock
 
-    def _read(self, response: HTTPResponse) -> Response:
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        announced = response.length
-        if announced is not None and announced <= MAX_RESPONSE_BYTES:
-            return Response(response.status, headers, response.read())
-        content = b"" if announced else response.read(MAX_RESPONSE_BYTES + 1)
-        if announced or len(content) > MAX_RESPONSE_BYTES:
-            raise self._unusable(f"it has more than {MAX_RESPONSE_BYTES} bytes")
-        return Response(response.status, headers, content)
+    def _head(self, headers: Mapping[str, str], length: int) -> bytes:
+        """The request's head; it is sent together with the body, in one packet if they fit."""
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        head = (
+            f"POST / HTTP/1.1\r\n{lines}accept-encoding: identity\r\n"
+            f"content-length: {length}\r\n\r\n"
+        )
+        assert head.count("\n") == len(headers) + 4, "a header has a line break"
+        return head.encode("ascii")
 
     def _intact(self, response: Response) -> Response:
         expected = response.headers.get(CHECKSUM)
@@ -196,7 +171,7 @@ class Transport:
         return UnusableResponse(endpoint_url=self.endpoint.url, error=reason)
 
 
-def _close(connections: deque[_OneWrite]) -> None:
+def _close(connections: deque[socket]) -> None:
     while connections:
         connections.pop().close()
 

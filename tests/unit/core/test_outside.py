@@ -76,6 +76,9 @@ ALLOWED: Final = {
     "aws/transport.py": allowed(
         "real sockets, below the client that an Outside makes", "http.client", "ssl"
     ),
+    "aws/http_response.py": allowed(
+        "real sockets, below the client that an Outside makes", "http.client"
+    ),
     "webhooks/http_sender.py": allowed(
         "real sockets with a real deadline; DeliverServices can be given another sender",
         "concurrent.futures",
