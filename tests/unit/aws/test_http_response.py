@@ -1,4 +1,4 @@
-"""Responses read by us and by http.client: the same result or the same refusal, however they arrive."""
+"""Responses read by us and by http.client: the same result or refusal, however they arrive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from runtime.aws import http_response
 from runtime.aws.http_response import Received, TooLong, received
 
 MOST = 1000
-PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: 2\r\n\r\n{}"
+PLAIN = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: 2\r\n\r\n{}"
+)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 
 STATUS_LINES = st.sampled_from(
@@ -61,7 +63,9 @@ HEADERS = st.lists(
     ),
     max_size=5,
 )
-BODIES = st.sampled_from([b"", b"{}", b"{}x", b"{", b"2\r\n{}\r\n0\r\n\r\n", b"zz\r\n", b"{}" * 600])
+BODIES = st.sampled_from(
+    [b"", b"{}", b"{}x", b"{", b"2\r\n{}\r\n0\r\n\r\n", b"zz\r\n", b"{}" * 600]
+)
 
 
 class Peer:
