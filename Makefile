@@ -231,6 +231,10 @@ rollback: venv ## list a stage's deployments; with TO, put its functions back to
 	@$(PY) -m operations rollback $(if $(filter command environment,$(origin STAGE)),--stage '$(STAGE)') \
 		$(if $(TO),--to '$(TO)') $(ARGS)
 
+.PHONY: restore
+restore: venv ## restore all tables of a stage to one instant, under new names  [STAGE= TO=2026-12-01T09:30:00Z NAME=r1]
+	@$(PY) -m operations restore --stage '$(STAGE)' --to '$(TO)' --name '$(NAME)' $(ARGS)
+
 # -------------------------------------------------------------------- upkeep
 
 .PHONY: docs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final
 from local.cli import Command, add_state_directory, run
 from local.progress import Progress
 from local.workspace import Workspace
+from runtime.tables import RESTORE_NAME
 
 MOST_CLIENTS: Final = 1_000
 """Threads of a load test; more would only wait for each other."""
@@ -27,7 +29,13 @@ def _proof(options: argparse.Namespace, workspace: Workspace, progress: Progress
 def _rebuild_totals(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from operations.rebuild_totals import rebuild_totals
 
-    rebuild_totals(workspace, progress, repair=options.repair, stage=options.stage)
+    rebuild_totals(
+        workspace,
+        progress,
+        repair=options.repair,
+        stage=options.stage,
+        restored=options.restored,
+    )
 
 
 def _rebuild_balances(
@@ -35,7 +43,13 @@ def _rebuild_balances(
 ) -> None:
     from operations.rebuild_balances import rebuild_balances
 
-    rebuild_balances(workspace, progress, repair=options.repair, stage=options.stage)
+    rebuild_balances(
+        workspace,
+        progress,
+        repair=options.repair,
+        stage=options.stage,
+        restored=options.restored,
+    )
 
 
 def _rotate_keys(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
@@ -90,6 +104,27 @@ def _rollback(options: argparse.Namespace, workspace: Workspace, progress: Progr
         print("Would change:" if options.dry_run else "Changed:", "" if lines else "nothing")
     for line in lines:
         print(f"  {line}")
+
+
+def _restore(options: argparse.Namespace, _: Workspace, progress: Progress) -> None:
+    from operations.deployed import names_of
+    from operations.restore import RestoreTarget, next_steps, restore
+    from runtime.functions.composition import aws_clients
+    from runtime.functions.composition.real_outside import real_outside
+
+    tables = names_of(options.stage, "data", "Tables")
+    client = aws_clients.botocore_dynamodb()
+    target = RestoreTarget(options.stage, tables, client, real_outside().sleep)
+    for name in restore(target, options.to, options.name, progress):
+        print(name)
+    for line in next_steps(options.stage, options.name):
+        progress.say(line)
+
+
+def _restore_name(text: str) -> str:
+    if re.fullmatch(RESTORE_NAME, text) is None:
+        raise argparse.ArgumentTypeError(f"give 1 to 12 of a-z and 0-9, not {text!r}")
+    return text
 
 
 def _preflight(options: argparse.Namespace, _: Workspace, __: Progress) -> None:
@@ -194,6 +229,9 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         rebuild = commands.add_parser(name, help=about)
         rebuild.add_argument("--repair", action="store_true", help="repair what is wrong")
         rebuild.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
+        rebuild.add_argument(
+            "--restored", default=None, metavar="NAME", help="the tables of this restore instead"
+        )
         rebuild.set_defaults(command=command)
     rotate = commands.add_parser("rotate-keys", help="re-encrypt rows under current keys")
     rotate.add_argument("--index", action="store_true", help="create a new key for e-mail indexes")
@@ -238,6 +276,20 @@ def _add_preflight(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     preflight.set_defaults(command=_preflight)
 
 
+def _add_restore(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    restore = commands.add_parser(
+        "restore", help="restore all tables of a stage in AWS to one instant, under new names"
+    )
+    restore.add_argument("--stage", required=True, metavar="NAME", help="the stage")
+    restore.add_argument(
+        "--to", type=_moment, required=True, metavar="TIME", help="such as 2026-12-01T09:30:00Z"
+    )
+    restore.add_argument(
+        "--name", type=_restore_name, required=True, metavar="NAME", help="ends the tables' names"
+    )
+    restore.set_defaults(command=_restore)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a failure is one message and exit code 1."""
     return run(_parser(), arguments)
@@ -258,5 +310,6 @@ def _parser() -> argparse.ArgumentParser:
     upload.set_defaults(command=_upload_settlement)
     _add_load(commands)
     _add_preflight(commands)
+    _add_restore(commands)
     _add_upkeep(commands)
     return parser

@@ -47,7 +47,12 @@ class BalancesAreWrong(LocalError):
 
 
 def rebuild_balances(
-    workspace: Workspace, progress: Progress, *, repair: bool, stage: str | None
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    repair: bool,
+    stage: str | None,
+    restored: str | None = None,
 ) -> None:
     """Check all hot accounts and print what was found.
 
@@ -55,7 +60,7 @@ def rebuild_balances(
         BalancesAreWrong: hot accounts lack transfers, and are not repaired.
         LocalError: the stage is not deployed, or cannot be reached.
     """
-    client, tables = stage_tables(workspace, progress, stage)
+    client, tables = stage_tables(workspace, progress, stage, restored)
     with progress.rows() as bars:
         task = bars.add_task("transfers", total=None)
         deps = _dependencies(client, tables, lambda rows: bars.advance(task, rows))

@@ -48,7 +48,12 @@ class TotalsAreWrong(LocalError):
 
 
 def rebuild_totals(
-    workspace: Workspace, progress: Progress, *, repair: bool, stage: str | None
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    repair: bool,
+    stage: str | None,
+    restored: str | None = None,
 ) -> None:
     """Check all totals and print what was found.
 
@@ -56,7 +61,7 @@ def rebuild_totals(
         TotalsAreWrong: totals differ from the payments, and are not repaired.
         LocalError: the stage is not deployed, or cannot be reached.
     """
-    client, tables = stage_tables(workspace, progress, stage)
+    client, tables = stage_tables(workspace, progress, stage, restored)
     with progress.rows() as bars:
         tasks: dict[str, TaskID] = {}
 

@@ -9,25 +9,37 @@ from typing import TYPE_CHECKING
 from local.deploy import up
 from local.emulator.aws import Clients
 from local.emulator.ports import parse_port
+from local.errors import LocalError
 from local.progress import Progress
 from local.workspace import Workspace
 from operations.deployed import names_of
 from runtime.functions.composition import aws_clients
+from runtime.tables import restored_table_name
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
 def stage_tables(
-    workspace: Workspace, progress: Progress, stage: str | None
+    workspace: Workspace, progress: Progress, stage: str | None, restored: str | None = None
 ) -> tuple[DynamoDBClient, Mapping[str, str]]:
     """A client and the tables' names by role; without `stage` those of the local one.
+
+    `restored`: the name of a restore, for its tables, which the stage does not have to use yet.
 
     Raises:
         LocalError: the stage is not deployed, or cannot be reached.
     """
     if stage is not None:
-        return aws_clients.botocore_dynamodb(), names_of(stage, "data", "Tables")
+        tables = names_of(stage, "data", "Tables")
+        if restored is not None:
+            tables = {name: restored_table_name(stage, name, restored) for name in tables}
+        return aws_clients.botocore_dynamodb(), tables
+    if restored is not None:
+        raise LocalError(
+            f"The tables of the restore {restored!r} were asked for without a stage.",
+            hint="Restores are made in AWS: give --stage as well.",
+        )
     port = os.environ.get("PORT") or None
     stack = up(workspace, None if port is None else parse_port(port), progress)
     return Clients(stack.aws_endpoint_url).dynamodb, stack.tables

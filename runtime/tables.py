@@ -59,3 +59,11 @@ ALL_TABLES: Final[tuple[TableSchema, ...]] = tuple(
         SandboxCharge,
     )
 )
+
+RESTORE_NAME: Final = r"^[a-z0-9]{1,12}$"
+"""What a restore is called: it ends names of tables and of resources in templates."""
+
+
+def restored_table_name(stage: str, table: str, restore: str) -> str:
+    """The physical name of a table that the restore called `restore` made."""
+    return f"payments-{stage}-{table}-{restore}"

@@ -12,14 +12,14 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from runtime.reconciliation.files.models import CONVERTED_PREFIX
-from runtime.tables import ALL_TABLES
+from runtime.tables import ALL_TABLES, restored_table_name
 from stacks.constructs.alarm_topics import AlarmTopic
 from stacks.constructs.alarms import Alarms
 from stacks.constructs.cost_budget import CostBudget
 from stacks.constructs.customer_key import CustomerKey, SigningKey
 from stacks.constructs.private_bucket import PrivateBucket
 from stacks.constructs.queues import WorkQueue
-from stacks.constructs.schema_table import SchemaTable, pascal
+from stacks.constructs.schema_table import Restored, SchemaTable, pascal
 from stacks.iam.key_users import DATA_KEY_USERS, only_listed_roles
 from stacks.iam.resource_policies import append_only, one_archivist
 from stacks.iam.statements import Purpose
@@ -43,6 +43,10 @@ SIGNING_ROLE: Final = "audit-ArchiveRole"
 """How CloudFormation begins the names of the roles that alone may append to the audit log and sign
 its roots, after `payments-<stage>-`."""
 
+
+KEPT_RESTORES: Final = 2
+"""The tables in use, and those before them: functions may still use these while a deployment moves
+them. Those of three restores would have more than the 200 outputs that a stack can have."""
 
 DELIVER_TIMEOUT_SECONDS: Final = 60
 """Of the function that the queue of deliveries feeds."""
@@ -89,19 +93,9 @@ class DataStack(Stack):
         ):
             for statement in only_listed_roles(users, stage):
                 key.add_to_resource_policy(statement)
-        appending = f"payments-{stage.name}-{APPENDING_ROLE}"
-        policies = {"audit_log": append_only(appending, stage.deploying_roles)}
-        self.tables = {
-            schema.name: SchemaTable(
-                self,
-                pascal(schema.name),
-                schema=schema,
-                key=self.table_key,
-                data=stage.data,
-                policy=policies.get(schema.name),
-            )
-            for schema in ALL_TABLES
-        }
+        restores = (None, *stage.data.restored)[-KEPT_RESTORES:]
+        self._all_tables = [self._tables(restore) for restore in restores]
+        self.tables = self._all_tables[-1]
         self.alarms.unreadable_fields(self)
         self.alarms.throttled_tables(self, {name: each.table for name, each in self.tables.items()})
         access_logs = self._access_logs()
@@ -125,6 +119,26 @@ class DataStack(Stack):
         )
         self._export_everything()
         self._write_outputs()
+
+    def _tables(self, restore: str | None) -> dict[str, SchemaTable]:
+        """The tables by schema name: the original ones, or those that a restore made."""
+        stage = self._stage
+        appending = f"payments-{stage.name}-{APPENDING_ROLE}"
+        policies = {"audit_log": append_only(appending, stage.deploying_roles)}
+        return {
+            schema.name: SchemaTable(
+                self,
+                f"{pascal(schema.name)}{(restore or '').capitalize()}",
+                schema=schema,
+                key=self.table_key,
+                data=stage.data,
+                policy=policies.get(schema.name),
+                restored=None
+                if restore is None
+                else Restored(restore, restored_table_name(stage.name, schema.name, restore)),
+            )
+            for schema in ALL_TABLES
+        }
 
     def _alarms(self) -> Alarms:
         """What makes the stage's alarms, with a topic for each severity that notifies anyone."""
@@ -305,7 +319,7 @@ class DataStack(Stack):
         keys = (self.table_key, self.pii_key, self.pci_key, self.index_key, self.audit_key)
         for key in keys:
             self.export_value(key.key_arn)
-        for table in (each.table for each in self.tables.values()):
+        for table in (each.table for tables in self._all_tables for each in tables.values()):
             self.export_value(table.table_name)
             self.export_value(table.table_arn)
             if table.table_stream_arn is not None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from aws_cdk import RemovalPolicy
 from pydantic import BaseModel, Field, model_validator
 
-from runtime.tables import ALL_TABLES
+from runtime.tables import ALL_TABLES, RESTORE_NAME
 
 LOCAL: Final = "local"
 MAX_ROLE_PATH: Final = 512 + 64
@@ -127,10 +127,22 @@ class DataConfig(StagePart, frozen=True):
     """Whether tables and stacks refuse to be deleted."""
     first_deployment: bool = False
     """`true` until the stage was deployed once: nothing is protected from deletion yet."""
+    restored: tuple[Annotated[str, Field(pattern=RESTORE_NAME)], ...] = ()
+    """Names of the restores of this stage, oldest first. It uses the tables of the last one. Those
+    before them stay in the stack, older ones only in the account
+    ([restore](runbooks/restore.md)). Costs: the storage of tables that are not used any more."""
     warm_write_units: Mapping[str, Annotated[int, Field(gt=NEW_TABLE_WRITE_UNITS)]] = {}
     """Write units per second that a table and each of its indexes take at once, by the table's
     name. It can never be lowered. Costs: AWS charges once for each increase
     ([performance](performance.md#a-stage-for-20000-payments-per-second))."""
+
+    @model_validator(mode="after")
+    def _keeps_what_is_imported(self) -> Self:
+        if self.restored and not self.retain:
+            raise ValueError("data.restored needs data.retain: imported tables have to be kept")
+        if len(set(self.restored)) < len(self.restored):
+            raise ValueError(f"data.restored names a restore twice: {', '.join(self.restored)}")
+        return self
 
     @model_validator(mode="after")
     def _names_tables(self) -> Self:

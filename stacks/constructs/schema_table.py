@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -16,14 +18,25 @@ _ATTRIBUTE_TYPES: dict[AttributeType, dynamodb.AttributeType] = {
 }
 
 
+@dataclass(frozen=True)
+class Restored:
+    """The restore that made a table: its name, and the table's physical name."""
+
+    name: str
+    table_name: str
+
+
 class SchemaTable(Construct):
     """One table: on demand, recoverable to any second, our own key, and all that `schema` says.
 
     The logical id is `table_logical_id(schema.name)`, whatever the tree around it looks like: a
     changed logical id would make CloudFormation replace the table, and so lose its rows.
+
+    `restored`: the physical name of a table that was restored, and ends the logical id with the
+    restore's name. Such a table exists before its stack knows it, and is imported.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one table is made of
         self,
         scope: Construct,
         construct_id: str,
@@ -32,6 +45,7 @@ class SchemaTable(Construct):
         key: kms.IKey,
         data: DataConfig,
         policy: iam.PolicyDocument | None = None,
+        restored: Restored | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         self.schema = schema
@@ -39,6 +53,7 @@ class SchemaTable(Construct):
         self.table = dynamodb.Table(
             self,
             "Table",
+            table_name=restored.table_name if restored else None,
             partition_key=_attribute(schema.partition_key),
             sort_key=_attribute(schema.sort_key) if schema.sort_key else None,
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
@@ -58,7 +73,8 @@ class SchemaTable(Construct):
             self._add(index)
         resource = self.table.node.default_child
         assert isinstance(resource, dynamodb.CfnTable)  # noqa: S101 - what L2 is made of
-        resource.override_logical_id(table_logical_id(schema.name))
+        suffix = restored.name.capitalize() if restored else ""
+        resource.override_logical_id(f"{table_logical_id(schema.name)}{suffix}")
 
     def _add(self, index: IndexSchema) -> None:
         self.table.add_global_secondary_index(
