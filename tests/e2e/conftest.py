@@ -1,4 +1,8 @@
-"""One deployed stack for all end-to-end tests and all their processes, on a port of its own."""
+"""One deployed stage for all end-to-end tests and all their processes.
+
+It is a local one, on a port of its own; or with the variable E2E_STAGE (`make test-e2e STAGE=…`) a
+stage that is deployed already, where the tests that need the emulator are skipped.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from local.auth import MERCHANT_PERMISSIONS, Grant, token
 from local.emulator.aws import Clients
 from local.stackfile import Stack
 from local.workspace import Workspace
+from tests.support.stages.deployed_stage import Caller, remote_stack, remote_stage
 from tests.support.stages.patience import PATIENCE_SECONDS
 from tests.support.stages.shared_stage import ALONE, SharedStage
 
@@ -62,23 +67,32 @@ class Shop:
 
 @dataclass(frozen=True)
 class Deployment:
-    """The deployed stack and the ways to reach it."""
+    """The deployed stack and the ways to reach it.
+
+    On a stage that is deployed already, `caller` speaks for operators and merchants, and only
+    `stack.api_url` and what the outputs have can be used.
+    """
 
     workspace: Workspace
     stack: Stack
     aws: Clients
     stripe_port: int
     """Where its functions expect Stripe; only a running test listens there."""
+    caller: Caller | None = None
 
     @property
     def operator(self) -> ApiClient:
+        if self.caller is not None:
+            return self.caller.operator
         return ApiClient.of_operator(self.stack, self.workspace)
 
     def bearer(self, merchant_id: str | None, *permissions: str) -> str:
+        if self.caller is not None:
+            return self.caller.bearer(merchant_id, permissions)
         return token(Grant(permissions, merchant_id=merchant_id), self.workspace)
 
     def client(self, merchant_id: str, *permissions: str) -> ApiClient:
-        return ApiClient.of_merchant(self.stack, self.workspace, merchant_id, *permissions)
+        return ApiClient(self.stack.api_url, self.bearer(merchant_id, *permissions))
 
     def shop(self, **settings: object) -> Shop:
         body = {"name": "Shop", "email": f"{uuid4().hex}@shops.example", **settings}
@@ -87,7 +101,15 @@ class Deployment:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Longest first, so that no process has a long group left when the others have ended."""
+    """Longest first, so that no process has a long group left when the others have ended.
+
+    On a stage that is deployed already, tests marked `emulator` are skipped with their reason.
+    """
+    for item in items if remote_stage() is not None else ():
+        needed = item.get_closest_marker("emulator")
+        if needed is not None:
+            (reason,) = needed.args
+            item.add_marker(pytest.mark.skip(reason=f"needs the emulator: {reason}"))
     order = {name: place for place, name in enumerate(GROUPS)}
     items.sort(key=lambda item: order.get(item.path.name, len(order) + (item.path.name == SPREAD)))
 
@@ -108,6 +130,14 @@ class _InGroups(LoadScopeScheduling):
 
 @pytest.fixture(scope="session")
 def deployment(request: pytest.FixtureRequest, testrun_uid: str) -> Iterator[Deployment]:
+    remote = remote_stage()
+    if remote is not None:
+        stack = remote_stack(remote)
+        # Their clients reach no AWS account: tests that need one are marked.
+        nothing = Clients(stack.aws_endpoint_url)
+        workspace = Workspace.find(STATE_DIRECTORY)
+        yield Deployment(workspace, stack, nothing, 0, Caller.from_environment(stack.api_url))
+        return
     process = getattr(request.config, "workerinput", {}).get("workerid", ALONE)
     stage = SharedStage(Workspace.find(STATE_DIRECTORY), testrun_uid, process)
     with stage.used() as (stack, stripe_port):

@@ -39,6 +39,7 @@ def test_no_route_answers_without_its_permission(
     assert reply.require(403)["code"] == "forbidden"
 
 
+@pytest.mark.emulator("it signs tokens as the issuer, with the local stage's key")
 def test_invalid_tokens_are_refused(deployment: Deployment, shop: Shop) -> None:
     workspace = deployment.workspace
     settings = AuthSettings.of_local_stage(workspace.root)
@@ -79,6 +80,7 @@ def test_invalid_tokens_are_refused(deployment: Deployment, shop: Shop) -> None:
         assert reply.headers["www-authenticate"].startswith("Bearer"), name
 
 
+@pytest.mark.emulator("it signs tokens as the issuer, with the local stage's key")
 def test_an_invalid_token_is_reported_before_an_unknown_route(deployment: Deployment) -> None:
     expired = token(Grant(("payments",), ttl_seconds=-60), deployment.workspace)
     client = ApiClient(deployment.stack.api_url, expired)

@@ -17,6 +17,8 @@ from operations.redrive_target import deployed_target, local_target
 from tests.e2e.conftest import Deployment, Shop
 from tests.support.stages.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.emulator("it reads or edits the tables behind the API")
+
 
 def settled(read: Callable[[], Any], count: int) -> Any:
     """Waits for what a stream derives; it takes seconds."""

@@ -23,6 +23,8 @@ from runtime.dynamodb.codec import Codec, NoCipher
 from tests.e2e.conftest import Deployment, Shop
 from tests.support.stages.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.emulator("it reads or edits the tables behind the API")
+
 CODEC = Codec(NoCipher())
 
 

@@ -8,6 +8,8 @@ from local.progress import Progress
 from operations.rebuild_balances import rebuild_balances
 from tests.e2e.conftest import Deployment, Shop
 
+pytestmark = pytest.mark.emulator("its command is for the local stage")
+
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
 
 

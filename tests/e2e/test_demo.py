@@ -16,6 +16,8 @@ from local.emulator.ports import free_port
 from local.workspace import PROJECT_ROOT, Workspace
 from tests.e2e.conftest import Deployment
 
+pytestmark = pytest.mark.emulator("the demo is of the local stage")
+
 KILLED_STATE = Path(".local-killed")
 DEMO_SECONDS = 300
 

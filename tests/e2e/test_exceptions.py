@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
 from local.api_client import ApiClient
 from tests.e2e.conftest import Deployment, Shop
 from tests.support.stages.patience import PATIENCE_SECONDS
+
+pytestmark = pytest.mark.emulator("it puts files into the bucket directly")
 
 HEADER = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
 

@@ -18,6 +18,8 @@ from local.schedules import tick
 from tests.e2e.conftest import Deployment
 from tests.support.tenant import Tenant, fill, settle_in
 
+pytestmark = pytest.mark.emulator("it runs a schedule at once")
+
 SEALED = (400, 403, 404)
 OPERATORS = "the route is for operators alone"
 HARMLESS_QUERY = {

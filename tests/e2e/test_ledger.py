@@ -17,6 +17,8 @@ from local.schedules import tick
 from tests.e2e.conftest import Deployment, Shop
 from tests.support.stages.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.emulator("it reads or edits the tables behind the API")
+
 
 def fresh() -> str:
     return uuid4().hex

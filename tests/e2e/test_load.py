@@ -11,6 +11,8 @@ from operations.load.run import Plan, load
 from operations.load.target import Wanted
 from tests.e2e.conftest import Deployment
 
+pytestmark = pytest.mark.emulator("make load STAGE=… tests a deployed stage")
+
 IMPATIENT = Habits(impatient_share=0.3, repeated_share=0.3)
 
 

@@ -243,6 +243,7 @@ def test_of_ten_concurrent_refunds_only_the_covered_ones_succeed(
     assert given_back == [10, 20, 30, 40, 50], "each response shows the sum at its own commit"
 
 
+@pytest.mark.emulator("it runs a schedule at once")
 def test_an_authorization_with_a_lost_response_is_found_by_the_resolver(
     deployment: Deployment, shop: Shop
 ) -> None:

@@ -61,6 +61,7 @@ def test_a_declined_payment_is_402_with_its_reason_and_is_kept(shop: Shop) -> No
     assert (read["status"], read["failure_code"]) == ("failed", "insufficient_funds")
 
 
+@pytest.mark.emulator("it reads or edits the tables behind the API")
 @pytest.mark.parametrize("method", ["tok_approved", "tok_declined"])
 def test_a_repeated_request_gets_the_same_bytes_and_no_second_payment(
     method: str, deployment: Deployment, shop: Shop
@@ -80,6 +81,7 @@ def test_a_key_used_for_another_body_is_refused(shop: Shop) -> None:
     assert problem["code"] == "idempotency_key_reused"
 
 
+@pytest.mark.emulator("it reads or edits the tables behind the API")
 @pytest.mark.parametrize("at_once", [8, pytest.param(32, marks=pytest.mark.deep)])
 def test_many_concurrent_copies_of_a_request_are_one_payment_and_one_charge(
     at_once: int, deployment: Deployment, shop: Shop
@@ -111,6 +113,7 @@ def test_the_same_key_of_two_merchants_is_two_payments(deployment: Deployment, s
     assert mine["id"] != theirs["id"]
 
 
+@pytest.mark.emulator("it runs a schedule at once")
 def test_a_lost_response_is_unknown_until_the_resolver_has_asked(
     deployment: Deployment, shop: Shop
 ) -> None:
@@ -173,6 +176,7 @@ def test_the_summary_adds_up_by_currency_and_status(shop: Shop) -> None:
     }
 
 
+@pytest.mark.emulator("it reads or edits the tables behind the API")
 def test_a_customer_is_readable_by_its_merchant_but_not_in_plaintext_in_the_table(
     deployment: Deployment, shop: Shop
 ) -> None:

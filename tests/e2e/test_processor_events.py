@@ -51,6 +51,7 @@ def test_a_signed_dispute_is_accepted_without_a_token_and_an_unsigned_one_is_not
     assert refused.require(422)["code"] == "amount_too_large"
 
 
+@pytest.mark.emulator("its command is for the local stage")
 def test_the_command_applies_kept_events_once_they_can_be_applied(
     deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:

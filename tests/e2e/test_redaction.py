@@ -25,6 +25,8 @@ from local.emulator.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from tests.e2e.conftest import Deployment, Shop
 from tests.support.processors.stripe_proxy import StripeProxy
 
+pytestmark = pytest.mark.emulator("it reads the functions' logs, and stands in for Stripe")
+
 CARD = "4539 1488 0343 6467"
 PLAIN_CARD = CARD.replace(" ", "")
 SETTLE_SECONDS = 3.0

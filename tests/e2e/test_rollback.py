@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from rich.console import Console
 
 from local.progress import Progress
 from operations.rollback import LIVE, Target, read_functions, roll_back
 from tests.e2e.conftest import Deployment, Shop
+
+pytestmark = pytest.mark.emulator("it publishes versions of a function")
 
 
 def test_a_deployed_version_is_rolled_back_and_forward_again(

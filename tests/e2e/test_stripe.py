@@ -18,6 +18,8 @@ from tests.support.processors.stripe_proxy import LOST_ANSWER, LOST_REQUEST, Str
 from tests.support.processors.stripe_shapes import balance_transaction, dispute, event
 from tests.support.stages.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.emulator("it stands in for Stripe")
+
 SIGNING_SECRET = "whsec_of_the_shop"
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "pm_card_visa"}
 AUTHORIZATION = {**SALE, "capture_method": "manual"}

@@ -12,6 +12,8 @@ from local.schedules import tick
 from operations.rebuild_totals import TotalsAreWrong, rebuild_totals
 from tests.e2e.conftest import Deployment, Shop
 
+pytestmark = pytest.mark.emulator("it reads or edits the tables behind the API")
+
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
 
 

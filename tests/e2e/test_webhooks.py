@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from standardwebhooks import Webhook as Verifier
 
 from local.api_client import ApiClient
@@ -16,6 +17,8 @@ from local.schedules import tick
 from tests.e2e.conftest import Deployment
 from tests.support.stages.patience import PATIENCE_SECONDS
 from tests.support.webhooks.receiver import Received, Receiver
+
+pytestmark = pytest.mark.emulator("its endpoints are on this machine")
 
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
 
