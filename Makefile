@@ -160,8 +160,11 @@ simulate-faults: venv ## the whole platform in virtual time, under faults; last 
 		$(if $(PARTS),--parts '$(PARTS)') $(if $(PROCESSES),--processes $(PROCESSES)) $(ARGS)
 
 .PHONY: test-e2e
-test-e2e: venv node ## over HTTP, against an emulator of its own
-	$(PY) -m pytest tests/e2e --numprocesses 3 $(QUICK) $(ARGS)
+test-e2e: venv node ## over HTTP, against an emulator of its own, or a deployed stage  [STAGE=staging TOKEN=]
+	@# STAGE has a default for `make synth`: only one that was asked for is meant here.
+	@$(if $(filter command environment,$(origin STAGE)),E2E_STAGE='$(STAGE)') \
+		PAYMENTS_TOKEN="$${TOKEN:-$$PAYMENTS_TOKEN}" \
+		$(PY) -m pytest tests/e2e --numprocesses 3 $(QUICK) $(ARGS)
 
 .PHONY: mutation-check
 mutation-check: venv ## plant faults in a copy; say which the simulation and the tests find  [OPERATIONS= ARGS="--only NAME"]
@@ -214,6 +217,15 @@ preflight: venv node ## check your AWS account before deploying a stage  [STAGE=
 	@$(CDK) synth --quiet --no-notices --context stage=$(STAGE) --output .local/preflight/$(STAGE) >&2
 	@$(PY) -m operations preflight --stage $(STAGE) --assembly .local/preflight/$(STAGE) $(ARGS)
 
+.PHONY: template-diff
+template-diff: venv node ## compare cdk.out/ with the templates in BASE, without credentials  [BASE=]
+	@for template in cdk.out/*.template.json; do \
+		stack=$$(basename "$$template" .template.json); before="$(BASE)/$$stack.template.json"; \
+		[ -f "$$before" ] || { before=cdk.out/none.json; echo '{}' >"$$before"; }; \
+		node_modules/.bin/cdk diff --app cdk.out --no-color --no-notices --no-change-set \
+			--template "$$before" "$$stack" 2>&1 || exit 1; \
+	done
+
 .PHONY: build-lambda
 build-lambda: venv ## build what ships to Lambda (arm64, Python 3.13) and print its sizes
 	@$(PY) -m stacks.lambda_asset $(ARGS)
@@ -223,8 +235,23 @@ deploy-staging: venv node ## deploy the staging stage with your AWS credentials
 	$(CDK) deploy --all --context deploying=true --context stage=staging --require-approval never $(ARGS)
 
 .PHONY: deploy-prod
-deploy-prod: venv node ## deploy production; shows the changes and asks first
-	$(CDK) deploy --all --context deploying=true --context stage=prod --require-approval any-change $(ARGS)
+deploy-prod: venv node ## deploy production; shows the changes and asks first  [APPROVAL=never if someone approved it elsewhere]
+	$(CDK) deploy --all --context deploying=true --context stage=prod \
+		--require-approval $(or $(APPROVAL),any-change) $(ARGS)
+
+.PHONY: deploy-ephemeral
+deploy-ephemeral: venv node ## deploy the stage dev into an account for tests
+	$(CDK) deploy --all --context deploying=true --context stage=dev --require-approval never $(ARGS)
+
+.PHONY: destroy-ephemeral
+destroy-ephemeral: venv node ## remove the stage dev, with all its data
+	$(CDK) destroy --all --context stage=dev --force $(ARGS)
+
+.PHONY: canary-merchant
+canary-merchant: venv ## create the canary's merchant and API key, or replace its key  [STAGE= MERCHANT=mer_… TOKEN=]
+	@PAYMENTS_TOKEN="$${TOKEN:-$$PAYMENTS_TOKEN}" $(PY) -m operations canary-merchant \
+		$(if $(filter command environment,$(origin STAGE)),--stage '$(STAGE)') \
+		--merchant "$$MERCHANT" $(ARGS)
 
 .PHONY: rollback
 rollback: venv ## list a stage's deployments; with TO, put its functions back to that time  [STAGE= TO=2026-12-01T09:30:00Z ARGS=--dry-run]

@@ -108,8 +108,19 @@ def _tick(options: argparse.Namespace, workspace: Workspace, progress: Progress)
     from local.schedules import tick
     from local.stackfile import require_stack
 
+    if options.schedule == "canary":
+        _require_canary(workspace, progress)
     answer, seconds = tick(require_stack(workspace), options.schedule)
     progress.say(sentence(options.schedule, answer, seconds))
+
+
+def _require_canary(workspace: Workspace, progress: Progress) -> None:
+    """On AWS an operator makes the canary's merchant; here its first run does."""
+    from operations.canary_merchant import canary_target, has_canary, set_up_canary
+
+    target = canary_target(workspace, progress, stage=None, api_url=None)
+    if not has_canary(target):
+        set_up_canary(target)
 
 
 def _logs(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:

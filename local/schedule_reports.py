@@ -84,8 +84,18 @@ def _rotation(answer: Answer) -> str:
     return said + _failed({"failed": failed}, "rotation") + _left(finished=answer["finished"])
 
 
+def _canary(answer: Answer) -> str:
+    if "failed" in answer:
+        return f"FAILED: {answer['failed']}"
+    if "skipped" in answer:
+        return f"skipped, because {answer['skipped']}"
+    what = "read" if answer["payment_id"] is None else f"{answer['payment_id']} paid and refunded"
+    return f"{what}; the first answer took {answer['milliseconds']} ms"
+
+
 WORDS: Final[Mapping[str, Callable[[Answer], str]]] = {
     "archive": _archive,
+    "canary": _canary,
     "holds": _holds,
     "missing": _missing,
     "poll": _poll,

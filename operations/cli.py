@@ -74,6 +74,16 @@ def _upload_settlement(
     )
 
 
+def _canary_merchant(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from operations.canary_merchant import canary_target, set_up_canary
+
+    target = canary_target(
+        workspace, progress, stage=options.stage, api_url=options.api_url or None
+    )
+    made = set_up_canary(target, options.merchant or None)
+    progress.say(f"The canary of {target.stage} is {made.merchant_id}; it calls {made.api_url}.")
+
+
 def _redrive(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from local.stackfile import require_stack
     from operations.redrive import list_batches, redrive, require_nothing_left
@@ -254,6 +264,22 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     back.add_argument("--dry-run", action="store_true", help="only show what would change")
     back.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
     back.set_defaults(command=_rollback)
+    canary = commands.add_parser(
+        "canary-merchant", help="create the canary's merchant and API key, or replace its key"
+    )
+    canary.add_argument(
+        "--stage",
+        default=None,
+        metavar="NAME",
+        help="a stage in AWS (an operator's token: $PAYMENTS_TOKEN; default: the local one)",
+    )
+    canary.add_argument(
+        "--merchant", default="", metavar="mer_…", help="required for live payments"
+    )
+    canary.add_argument(
+        "--api-url", default="", metavar="URL", help="what the canary calls (default: the API's)"
+    )
+    canary.set_defaults(command=_canary_merchant)
     redrive = commands.add_parser("redrive", help="process failed stream batches again")
     redrive.add_argument("--dry-run", action="store_true", help="only list the failed batches")
     redrive.add_argument(

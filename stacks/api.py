@@ -14,11 +14,17 @@ from runtime.reconciliation.settlements.models import REPORTS_PREFIX
 from runtime.reporting.exports.models import EXPORT_PREFIX
 from runtime.settings import AuthorizerSettings, ProcessSettings, QuerySettings
 from stacks.base_stack import FunctionsStack, FunctionsStackProps
+from stacks.constructs.api_alarms import watch_api
 from stacks.constructs.canary_deployment import CanaryDeployments
 from stacks.constructs.http_api import HttpEndpoints
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.environment import settings_for
-from stacks.iam.statements import data_key_statement, queue_statements, through_service
+from stacks.iam.statements import (
+    data_key_statement,
+    queue_statements,
+    read_secret,
+    through_service,
+)
 
 QUERY_TIMEOUT_SECONDS: Final = 15
 AUTHORIZER_TIMEOUT_SECONDS: Final = 5
@@ -56,7 +62,7 @@ class ApiStack(FunctionsStack):
             authorizer=self.authorizer.live if self.authorizer else None,
             log_key=self._key,
         )
-        self._alarms.api(self, api=self.endpoints.api)
+        watch_api(self, api=self.endpoints.api, alarms=self._alarms)
         functions = {"process": self.process, "query": self.query}
         if self.authorizer is not None:
             functions["authorizer"] = self.authorizer
@@ -186,7 +192,7 @@ class ApiStack(FunctionsStack):
             statements=[
                 data_key_statement(self._data.index_key, "index", "Decrypt"),
                 *(
-                    _read_secret(sid, arn)
+                    read_secret(sid, arn)
                     for sid, arn in (("Jwks", jwks_arn), ("Hs256", hs256_arn))
                     if arn is not None
                 ),
@@ -202,10 +208,3 @@ class ApiStack(FunctionsStack):
         if name is None:
             return None
         return secretsmanager.Secret.from_secret_name_v2(self, construct_id, name).secret_arn
-
-
-def _read_secret(sid: str, arn: str) -> iam.PolicyStatement:
-    # Secrets Manager adds a hyphen and six random characters to the ARN of every secret.
-    return iam.PolicyStatement(
-        sid=sid, actions=["secretsmanager:GetSecretValue"], resources=[f"{arn}-??????"]
-    )

@@ -59,6 +59,8 @@ class ScheduledWorker:
     no_dead_letter_queue: str = "Failed runs go to an on-failure destination, with their error."
     minutes: Callable[[Schedules], int]
     """Minutes between two runs."""
+    timed: bool = False
+    """Whether its event has the schedule's time, which is the same each time it is delivered."""
     timeout_seconds: int
     memory_mb: int = 512
     alarms: tuple[LogAlarm, ...] = ()
@@ -117,6 +119,7 @@ class FunctionsStack(Stack):
             f"{construct_id}Schedule",
             name=worker.name,
             minutes=worker.minutes(self._stage.schedules),
+            timed=worker.timed,
             target=function.live,
             dead_letters=dead,
             alarms=self._alarms,

@@ -13,11 +13,12 @@ from constructs import Construct
 from runtime.reconciliation.files.models import CONVERTED_PREFIX, REJECTED_PREFIX
 from runtime.settings import ReconcileSettings
 from stacks.base_stack import FunctionsStack, FunctionsStackProps
+from stacks.constructs.canary_watch import watch_canary
 from stacks.constructs.queues import CONSUMER_ACTIONS, WorkQueue, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.environment import settings_for
 from stacks.iam.statements import queue_statements, through_service
-from stacks.scheduled_workers import PAYMENTS
+from stacks.scheduled_workers import PAYMENTS, canary
 
 WRITTEN_PREFIXES: Final = (CONVERTED_PREFIX, REJECTED_PREFIX)
 """Where reconcile itself puts objects."""
@@ -35,7 +36,11 @@ class WorkersStack(FunctionsStack):
         self, scope: Construct, construct_id: str, **props: Unpack[FunctionsStackProps]
     ) -> None:
         super().__init__(scope, construct_id, **props)
-        self._write_outputs({"reconcile": self._reconciler(), **self._scheduled(PAYMENTS)})
+        canaries = self._scheduled(canary(self, self._stage))
+        for function in canaries.values():
+            watch_canary(function, stage=self._stage, alarms=self._alarms)
+        functions = {"reconcile": self._reconciler(), **self._scheduled(PAYMENTS), **canaries}
+        self._write_outputs(functions)
 
     def _reconciler(self) -> ServiceFunction:
         """Bucket → EventBridge → queue → reconcile; what fails five times waits in dead letters.

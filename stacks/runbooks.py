@@ -22,6 +22,7 @@ class Runbook(Enum):
     API_ERRORS = "Alarm: the API answers with server errors", Severity.PAGE
     API_SLOW = "Alarm: the API is slow", Severity.TICKET
     AUDIT_TAMPERED = "Alarm: the audit log was tampered with", Severity.PAGE
+    CANARY_FAILS = "Alarm: the canary fails", Severity.PAGE
     DEAD_LETTER = "Alarm: a dead-letter queue holds a message", Severity.TICKET
     DEPLOYMENT_FAILS = "Alarm: a new version of a function fails", Severity.TICKET
     DECRYPTION_FAILURE = "Alarm: a field cannot be decrypted", Severity.PAGE

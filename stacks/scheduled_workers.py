@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
 
 from runtime.audit.models import ROOTS_PREFIX, ROWS_PREFIX
 from runtime.core.change_context import (
@@ -16,7 +18,9 @@ from runtime.core.change_context import (
     UNKNOWN_TOO_OLD,
 )
 from runtime.settings import (
+    LONGEST_RUN_SECONDS,
     ArchiveSettings,
+    CanarySettings,
     HoldsSettings,
     MissingSettings,
     PollSettings,
@@ -25,11 +29,17 @@ from runtime.settings import (
     RotationSettings,
     TotalsSettings,
     VerifyLedgerSettings,
+    canary_secret_name,
 )
 from runtime.verification.models import LEDGER_VERIFICATION_FAILED
 from stacks.base_stack import LogAlarm, ScheduledWorker
 from stacks.data import DataStack
-from stacks.iam.statements import failed_batches_statements, queue_statements, through_service
+from stacks.iam.statements import (
+    failed_batches_statements,
+    queue_statements,
+    read_secret,
+    through_service,
+)
 from stacks.runbooks import Runbook
 from stacks.stage import StageConfig
 
@@ -137,6 +147,29 @@ PAYMENTS: Final = (
         ),
     ),
 )
+
+
+def canary(scope: Construct, stage: StageConfig) -> tuple[ScheduledWorker, ...]:
+    """The canary, where the stage has one. An operator makes its secret after the deployment."""
+    minutes = stage.schedules.canary_minutes
+    if minutes is None:
+        return ()
+    name = canary_secret_name(stage.name)
+    arn = secretsmanager.Secret.from_secret_name_v2(scope, "CanarySecret", name).secret_arn
+    return (
+        ScheduledWorker(
+            name="canary",
+            module="canary",
+            description="Uses the API as a client does: pays, refunds and reads",
+            settings=CanarySettings,
+            values=lambda _stage, _data: {"canary_secret_arn": arn},
+            statements=lambda _: [read_secret("Credentials", arn)],
+            minutes=lambda _: minutes,
+            timed=True,
+            timeout_seconds=LONGEST_RUN_SECONDS,
+        ),
+    )
+
 
 LEDGER: Final = (
     ScheduledWorker(

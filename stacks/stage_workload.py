@@ -120,6 +120,9 @@ class Schedules(StagePart, frozen=True):
     """How often captures and refunds are looked for that no settlement file names."""
     rotation_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
     """The sweep for old keys; a new one begins a week after the last."""
+    canary_minutes: Annotated[int | None, Field(ge=5, le=240)] = None
+    """How often the canary uses the API as a client does ([canary](operations.md#the-canary)). Not
+    set: there is none. Costs: a payment and a refund each time, and about $17 a year."""
 
 
 class Resolver(StagePart, frozen=True):

@@ -15,6 +15,15 @@ from runtime.settings.access import (
 )
 from runtime.settings.api import ProcessSettings, QuerySettings
 from runtime.settings.base import Settings
+from runtime.settings.canary import (
+    CANARY_FAILED,
+    CANARY_MILLISECONDS,
+    CANARY_SUCCEEDED,
+    LONGEST_RUN_SECONDS,
+    MAX_AMOUNT_MINOR,
+    CanarySettings,
+    canary_secret_name,
+)
 from runtime.settings.derived import (
     LARGE_TRANSACTION_MINOR,
     MAX_VELOCITY_PAYMENTS,
@@ -44,8 +53,13 @@ from runtime.settings.payments import (
 
 __all__ = [
     "ACCESS_REFUSED",
+    "CANARY_FAILED",
+    "CANARY_MILLISECONDS",
+    "CANARY_SUCCEEDED",
     "LARGE_TRANSACTION_MINOR",
     "LONGEST_CACHE_SECONDS",
+    "LONGEST_RUN_SECONDS",
+    "MAX_AMOUNT_MINOR",
     "MAX_FEE_BASIS_POINTS",
     "MAX_FEE_FIXED_MINOR",
     "MAX_RESOLVER_WORKERS",
@@ -56,6 +70,7 @@ __all__ = [
     "VELOCITY_PAYMENTS",
     "ArchiveSettings",
     "AuthorizerSettings",
+    "CanarySettings",
     "DeliverSettings",
     "ExportSettings",
     "FinishingSettings",
@@ -75,4 +90,5 @@ __all__ = [
     "TotalsSettings",
     "VerifyLedgerSettings",
     "WebhookDeadline",
+    "canary_secret_name",
 ]

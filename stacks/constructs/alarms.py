@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from aws_cdk import Duration
-from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_dynamodb as dynamodb
@@ -34,16 +33,15 @@ OLDEST_ITERATOR_SECONDS: Final = 60
 OLD_PERIODS: Final = 3
 """Consecutive minutes: a single slow batch is not a lag."""
 
-SERVER_ERRORS: Final = 10
-"""Answers 500 to 599 within five minutes: more than requests that an overload turned away."""
-SLOW_MILLISECONDS: Final = 5_000
-"""Of the slowest hundredth of requests; a card processor may take 10 s."""
-SLOW_PERIODS: Final = 3
 OLDEST_MESSAGE_SECONDS: Final = 3_600
 """Longer than the longest delay of a message (15 minutes) and visibility timeout (half an hour)."""
 THROTTLED_REQUESTS: Final = 10
 TABLES_PER_ALARM: Final = 5
 """An alarm adds up ten metrics at the most (CloudWatch quota): reads and writes of a table."""
+_AT_LEAST: Final = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+_BELOW: Final = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
+_BREACHING: Final = cloudwatch.TreatMissingData.BREACHING
+_NOT_BREACHING: Final = cloudwatch.TreatMissingData.NOT_BREACHING
 
 
 @dataclass(frozen=True)
@@ -248,27 +246,6 @@ class Alarms:
             runbook=Runbook.SERIOUS_ALERT,
         )
 
-    def api(self, scope: Construct, *, api: apigw.HttpApi) -> None:
-        """Trigger when the API answers with server errors, or slowly."""
-        self.at_least(
-            scope,
-            "ServerErrors",
-            metric=api.metric_server_error(period=Duration.minutes(5), statistic="Sum"),
-            threshold=SERVER_ERRORS,
-            periods=1,
-            description="The API answers with server errors.",
-            runbook=Runbook.API_ERRORS,
-        )
-        self.at_least(
-            scope,
-            "Latency",
-            metric=api.metric_latency(period=Duration.minutes(5), statistic="p99"),
-            threshold=SLOW_MILLISECONDS,
-            periods=SLOW_PERIODS,
-            description="One request in a hundred takes more than five seconds.",
-            runbook=Runbook.API_SLOW,
-        )
-
     def throttled_tables(self, scope: Construct, tables: Mapping[str, dynamodb.ITable]) -> None:
         """Trigger when DynamoDB throttles reads or writes of tables, some of them in each alarm."""
         names = sorted(tables)
@@ -333,11 +310,12 @@ class Alarms:
         runbook: Runbook,
         severity: Severity | None = None,
         version: str | None = None,
+        below: bool = False,
     ) -> cloudwatch.Alarm:
         """Triggers when `metric` is at least `threshold` in each of `periods` periods.
 
-        With the `version` of a function, each version has an alarm of its own, which ends the
-        version's deployment and notifies no one.
+        `below`: when it is less, or missing. With the `version` of a function, each version has
+        an alarm of its own, which ends the version's deployment and notifies no one.
         """
         name = self._name(scope, construct_id)
         alarm = cloudwatch.Alarm(
@@ -345,11 +323,11 @@ class Alarms:
             construct_id,
             alarm_name=name if version is None else f"{name}-{version}",
             alarm_description=f"{description} Runbook: {runbook.link(self.runbooks)}",
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            comparison_operator=_BELOW if below else _AT_LEAST,
             evaluation_periods=periods,
             metric=metric,
             threshold=threshold,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            treat_missing_data=_BREACHING if below else _NOT_BREACHING,
         )
         topic = self.topics.get(severity or runbook.severity)
         if topic is not None and version is None:

@@ -20,7 +20,8 @@ from constructs import Construct
 from runtime.core.observability import VERSION_FIELD
 from runtime.http.identity import Refusal
 from stacks.constructs.acknowledge import acknowledge
-from stacks.constructs.alarms import SLOW_MILLISECONDS, Alarms
+from stacks.constructs.alarms import Alarms
+from stacks.constructs.api_alarms import SLOW_MILLISECONDS
 from stacks.constructs.service_function import LIVE, ServiceFunction
 from stacks.runbooks import Runbook
 

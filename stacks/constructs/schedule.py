@@ -22,6 +22,7 @@ OLDEST_DELIVERED_MINUTES: Final = 10
 class Schedule(Construct):
     """Invokes the alias `live` of a function every `minutes` with `{"schedule": name}`.
 
+    A `timed` event also has the schedule's time, as `time`.
     A run that cannot be delivered or that fails twice goes to `dead_letters`; the
     function's policy must allow sqs:SendMessage there: Lambda writes failed runs in its name.
     """
@@ -33,12 +34,14 @@ class Schedule(Construct):
         *,
         name: str,
         minutes: int,
+        timed: bool,
         target: lambda_.Alias,
         dead_letters: sqs.IQueue,
         alarms: Alarms,
     ) -> None:
         super().__init__(scope, construct_id)
         self.event = {"schedule": name}
+        when = {"time": events.EventField.time} if timed else {}
         target.configure_async_invoke(
             max_event_age=Duration.minutes(OLDEST_DELIVERED_MINUTES),
             on_failure=destinations.SqsDestination(dead_letters),
@@ -53,7 +56,7 @@ class Schedule(Construct):
                 targets.LambdaFunction(
                     target,
                     dead_letter_queue=dead_letters,
-                    event=events.RuleTargetInput.from_object(self.event),
+                    event=events.RuleTargetInput.from_object({**self.event, **when}),
                     max_event_age=Duration.minutes(OLDEST_DELIVERED_MINUTES),
                     retry_attempts=DELIVERY_ATTEMPTS,
                 )

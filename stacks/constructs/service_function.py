@@ -35,6 +35,7 @@ RUNTIME_REASON: Final = (
 HandlerModule = Literal[
     "archive",
     "authorize",
+    "canary",
     "deliver",
     "export",
     "expire_holds",

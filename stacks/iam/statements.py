@@ -198,3 +198,13 @@ def failed_batches_statements(bucket_arn: str) -> list[iam.PolicyStatement]:
             sid="FailedBatchesBucket", actions=["s3:ListBucket"], resources=[bucket_arn]
         ),
     ]
+
+
+def read_secret(sid: str, arn: str) -> iam.PolicyStatement:
+    """Read a secret that someone made beforehand; `arn` is without its random suffix.
+
+    Secrets Manager adds a hyphen and six random characters to the ARN of every secret.
+    """
+    return iam.PolicyStatement(
+        sid=sid, actions=["secretsmanager:GetSecretValue"], resources=[f"{arn}-??????"]
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runtime.core.observability import VERSION_FIELD
-from stacks.constructs.alarms import SLOW_MILLISECONDS
+from stacks.constructs.api_alarms import SLOW_MILLISECONDS
 from stacks.constructs.canary_deployment import FAILED_ANSWERS
 from tests.infrastructure.synthesized import Json, Resource, Synthesized, listed
 

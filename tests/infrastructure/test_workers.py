@@ -6,7 +6,7 @@ import json
 
 from runtime.alerts.models import AlertType
 from runtime.core.change_context import NOT_VOIDED, UNKNOWN_TOO_OLD
-from tests.infrastructure.synthesized import Resource, Synthesized
+from tests.infrastructure.synthesized import Resource, Synthesized, cdk_json_context
 
 DAY_SECONDS = 24 * 3600
 
@@ -84,11 +84,18 @@ def test_every_schedule_runs_its_function_by_the_alias(stage: Synthesized) -> No
     for rule in _rules(stage, "ScheduleExpression"):
         assert rule.properties["State"] == "ENABLED"
         (target,) = rule.properties["Targets"]
-        name = json.loads(target["Input"])["schedule"]
+        timed = target.get("InputTransformer", {}).get("InputTemplate", "{}").replace("<", '"<')
+        event = json.loads(target.get("Input") or timed.replace(">", '>"'))
+        name = event["schedule"]
+        assert ("time" in event) == (name == "canary")
         assert target["Arn"]["Ref"].startswith(f"{name.capitalize()}Live")
         found[name] = rule.properties["ScheduleExpression"]
+    of_stage = cdk_json_context()["stages"][stage.stacks.data.stack_name.split("-")[1]]
     local = stage.stacks.data.stack_name.startswith("payments-local")
+    canary = of_stage.get("schedules", {}).get("canary_minutes")
+    canaries = {15: "rate(15 minutes)", 240: "rate(4 hours)"}
     assert found == {
+        **({"canary": canaries[canary]} if canary else {}),
         "resolver": "rate(1 minute)",
         "holds": "rate(1 minute)",
         "retries": "rate(1 minute)",
@@ -295,10 +302,11 @@ def test_every_queue_is_encrypted_with_our_key(stage: Synthesized) -> None:
 
 def test_the_outputs_name_the_functions_behind_schedules(stage: Synthesized) -> None:
     functions = stage.output("workers", "Functions")
-    assert set(functions) == {"reconcile", "missing", "resolver", "rotation", "poll"}
+    canary = {"canary"} & set(stage.functions())
+    assert set(functions) == {"reconcile", "missing", "resolver", "rotation", "poll", *canary}
     assert stage.output("workers", "Schedules") == {
         name: {"function": functions[name], "event": {"schedule": name}}
-        for name in ("resolver", "rotation", "poll", "missing")
+        for name in ("resolver", "rotation", "poll", "missing", *canary)
     }
     functions = stage.output("ledger", "Functions")
     assert set(functions) == {"project", "holds", "totals", "proof"}

@@ -70,6 +70,10 @@ ALLOWED: Final = {
         "time",
         "urllib.request",
     ),
+    "canary/client.py": allowed(
+        "real HTTP; CanaryServices can be given another client of the API", "requests"
+    ),
+    "functions/canary.py": allowed(_ENTRY, "runtime.functions.composition.real_outside"),
     "payments/processors/stripe/client.py": allowed(
         "what Stripe's library sends with; PaymentPartners can name another", "requests"
     ),

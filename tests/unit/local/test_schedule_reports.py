@@ -88,6 +88,18 @@ REPORTS: list[tuple[str, Any, str]] = [
     ("proof", VerificationOutcome(Phase.ACCOUNTS, "run_1", busy=True).answer(), "another run is"),
     ("proof", proved(), f"the ledger balances as of {AT}"),
     ("proof", proved(CheckName.CONSERVATION), "THE LEDGER DOES NOT BALANCE: conservation."),
+    (
+        "canary",
+        {"run": "canary-1", "payment_id": "pay_1", "milliseconds": 80},
+        "pay_1 paid and refunded; the first answer took 80 ms",
+    ),
+    (
+        "canary",
+        {"run": "canary-1", "payment_id": None, "milliseconds": 80},
+        "read; the first answer took 80 ms",
+    ),
+    ("canary", {"run": "canary-1", "failed": "no key"}, "FAILED: no key"),
+    ("canary", {"run": "canary-1", "skipped": "it is late"}, "skipped, because it is late"),
     ("rotation", swept(0), "4 of 10 rows re-encrypted"),
     ("rotation", swept(1), '4 of 10 rows re-encrypted, 2 FAILED: make logs ARGS="rotation"'),
 ]
@@ -103,7 +115,7 @@ def test_a_report_is_described_in_words(schedule: str, report: Any, words: str) 
 
 
 def test_every_schedule_has_a_description_and_a_test_of_it() -> None:
-    assert set(WORDS) == set(MINUTES) == {schedule for schedule, _, _ in REPORTS}
+    assert set(WORDS) == {*MINUTES, "canary"} == {schedule for schedule, _, _ in REPORTS}
 
 
 def test_a_schedule_without_a_description_is_reported_as_done() -> None:

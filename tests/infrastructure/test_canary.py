@@ -1,0 +1,138 @@
+"""The canary runs where a stage has a schedule for it, and may do nothing but read its secret."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cdk_nag import AwsSolutionsChecks, ServerlessChecks
+
+from operations.canary_merchant import PAYMENTS_PER_DAY
+from runtime.settings import (
+    CANARY_FAILED,
+    CANARY_SUCCEEDED,
+    LONGEST_RUN_SECONDS,
+    CanarySettings,
+    canary_secret_name,
+)
+from stacks.constructs.canary_watch import RUNS_WITHOUT_SUCCESS
+from stacks.stage_workload import Schedules
+from tests.infrastructure.conftest import Synthesize
+from tests.infrastructure.synthesized import Synthesized, cdk_json_context
+
+MINUTES = 15
+MINUTES_A_DAY = 24 * 60
+
+
+@pytest.fixture(scope="module")
+def live(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    """The stage prod with a canary."""
+    context = copy.deepcopy(cdk_json_context())
+    context["stages"]["prod"]["schedules"] = {"canary_minutes": MINUTES}
+    return Synthesized.make("prod", asset, tmp_path_factory.mktemp("cdk-canary"), context)
+
+
+@pytest.fixture(params=["local", "prod"])
+def stage(request: pytest.FixtureRequest, synthesize: Synthesize, live: Synthesized) -> Synthesized:
+    """Each stage with a canary: of payments that are tests, and of live ones."""
+    return live if request.param == "prod" else synthesize("local")
+
+
+def _name(stage: Synthesized) -> str:
+    return stage.stacks.data.stack_name.split("-")[1]
+
+
+def _canary(stage: Synthesized) -> Any:
+    return stage.functions()["canary"]
+
+
+def test_only_a_stage_that_asks_for_it_has_a_canary(synthesize: Synthesize) -> None:
+    assert "canary" in synthesize("local").functions()
+    assert "canary" not in synthesize("prod").functions()
+
+
+def test_the_canary_of_live_payments_only_reads(stage: Synthesized) -> None:
+    properties = _canary(stage).properties
+    assert properties["Handler"] == "runtime.functions.start.canary"
+    assert properties["Timeout"] == LONGEST_RUN_SECONDS
+    variables = properties["Environment"]["Variables"]
+    settings = CanarySettings.from_environment({k: stage.flat(v) for k, v in variables.items()})
+    assert settings.processors == ("live" if _name(stage) == "prod" else "test")
+    assert settings.canary_secret_arn.endswith(f":secret:{canary_secret_name(_name(stage))}")
+    assert settings.tables == {}
+
+
+def test_the_canary_may_read_its_secret_and_nothing_else(stage: Synthesized) -> None:
+    allowed = {
+        action: statement["Resource"]
+        for statement in stage.statements_of("canary")
+        for action in statement["Action"]
+    }
+    services = {action.partition(":")[0] for action in allowed}
+    # Logs, traces, and the dead-letter queue with its key: as every scheduled function.
+    assert services == {"logs", "xray", "sqs", "kms", "secretsmanager"}
+    assert {each for each in allowed if each.startswith(("sqs:", "secretsmanager:"))} == {
+        "sqs:SendMessage",
+        "secretsmanager:GetSecretValue",
+    }
+    (secret,) = allowed["secretsmanager:GetSecretValue"]
+    assert secret.endswith(f":secret:{canary_secret_name(_name(stage))}-??????")
+
+
+def test_the_event_has_the_schedules_time(live: Synthesized) -> None:
+    (rule,) = (
+        each
+        for each in live.all("AWS::Events::Rule")
+        if each.properties.get("ScheduleExpression") == f"rate({MINUTES} minutes)"
+    )
+    (target,) = rule.properties["Targets"]
+    assert target["InputTransformer"]["InputPathsMap"] == {"time": "$.time"}
+    assert target["InputTransformer"]["InputTemplate"] == '{"schedule":"canary","time":<time>}'
+
+
+def test_the_alarm_triggers_without_a_success_even_if_nothing_runs(live: Synthesized) -> None:
+    (alarm,) = (
+        each
+        for each in live.all("AWS::CloudWatch::Alarm")
+        if each.properties.get("MetricName") == "CanarySucceeded"
+    )
+    found = alarm.properties
+    assert found["ComparisonOperator"] == "LessThanThreshold"
+    assert found["TreatMissingData"] == "breaching"
+    assert (found["Threshold"], found["EvaluationPeriods"]) == (1, RUNS_WITHOUT_SUCCESS)
+    assert found["Period"] == 60 * MINUTES
+    longest = next(
+        each.le for each in Schedules.model_fields["canary_minutes"].metadata if hasattr(each, "le")
+    )
+    assert 60 * longest * RUNS_WITHOUT_SUCCESS <= 86_400, "CloudWatch's longest"
+    assert "PageAlarms" in str(found["AlarmActions"])
+
+
+def test_a_stage_with_a_canary_passes_the_rule_packs(live: Synthesized) -> None:
+    for pack in (AwsSolutionsChecks, ServerlessChecks):
+        found = pack(live.app).validate_scope(live.app).violations
+        assert [violation.rule_name for violation in found] == []
+
+
+def test_each_run_is_counted_by_its_log_line(live: Synthesized) -> None:
+    group = _canary(live).properties["LoggingConfig"]["LogGroup"]
+    counted = {
+        metric["MetricName"]: (each.properties["FilterPattern"], metric["MetricValue"])
+        for each in live.all("AWS::Logs::MetricFilter")
+        if each.properties["LogGroupName"] == group
+        for metric in each.properties["MetricTransformations"]
+    }
+    succeeded, failed = (
+        f'{{ $.message = "{each}" }}' for each in (CANARY_SUCCEEDED, CANARY_FAILED)
+    )
+    assert counted == {
+        "CanarySucceeded": (succeeded, "1"),
+        "CanaryFailed": (failed, "1"),
+        "CanaryMilliseconds": (succeeded, "$.milliseconds"),
+    }
+
+
+def test_the_limit_of_the_canarys_merchant_lets_every_run_pay() -> None:
+    assert MINUTES_A_DAY / MINUTES < PAYMENTS_PER_DAY
