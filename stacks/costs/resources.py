@@ -177,7 +177,10 @@ def _runs(resources: _ByType) -> Iterator[tuple[str, float]]:
         if "ScheduleExpression" not in rule:
             continue
         for target in rule["Targets"]:
-            name = json.loads(target["Input"])["schedule"]
+            # A placeholder such as <time> stands for a part of the schedule's event.
+            made = target.get("InputTransformer", {}).get("InputTemplate", "")
+            event = target.get("Input") or re.sub(r"<\w+>", "null", made)
+            name = json.loads(event)["schedule"]
             yield name, runs_per_month(rule["ScheduleExpression"])
 
 
