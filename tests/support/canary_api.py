@@ -25,7 +25,7 @@ class FakeApi:
 
     `dies_after`: paths after whose request the client's process ends, once each: the request was
     executed. `answers`: answers given instead, by path, one after the other. `lag`: how many reads
-    of the statement do not show the last transfers yet.
+    of the statement do not show the last transfers yet; a first payment's account is absent so long.
     """
 
     payments: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -107,5 +107,7 @@ class FakeApi:
             return ApiAnswer(200, found) if found else ApiAnswer(404, {"code": "not_found"})
         if path.startswith(f"/v1/accounts/acc_receivable_{MERCHANT}_USD/entries"):
             self.lag -= 1
+            if self.lag >= 0 and len(self.payments) == 1:
+                return ApiAnswer(404, {"code": "not_found"})
             return ApiAnswer(200, {"data": [] if self.lag >= 0 else list(self.entries)})
         return ApiAnswer(404, {"code": "not_found"})
