@@ -131,7 +131,7 @@ def post_resolution(request: Request, services: ProcessServices) -> StoredAnswer
 @ROUTES.handles("resolveExceptions")
 def post_resolutions(request: Request, services: ProcessServices) -> Answer:
     """POST /v1/settlement-lines/resolve. Rare: see `post_export`."""
-    from runtime.reconciliation.exceptions.resolutions import resolve_exceptions  # noqa: PLC0415
+    from runtime.reconciliation.exceptions.bulk import resolve_exceptions  # noqa: PLC0415
 
     body, dependencies = request.body(BulkResolveRequest), services.resolutions
     return resolve_exceptions(body, request.authenticated, dependencies)

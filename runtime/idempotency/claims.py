@@ -21,7 +21,7 @@ from runtime.dynamodb.index_shards import bucket_for
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer, success
 from runtime.idempotency.models import ClaimState, IdempotencyRecord
-from runtime.idempotency.rules import claim_key, is_expired
+from runtime.idempotency.rules import claim_key, is_expired, item_key
 
 KEPT = timedelta(hours=24)
 """How long a stored answer is repeated."""
@@ -55,6 +55,14 @@ def new_claim(
         fingerprint=call.fingerprint,
         owner=owner,
     )
+
+
+def item_claim(claim: IdempotencyRecord, position: int, *, owner: str) -> IdempotencyRecord:
+    """The claim of one of several things that a request asks for, each of which is answered once.
+
+    `claim`: that of the whole request, which may stay without an answer until all are answered.
+    """
+    return claim.model_copy(update={"key": item_key(claim.key, position), "owner": owner})
 
 
 def completed(

@@ -15,6 +15,9 @@ from runtime.core.timestamps import to_epoch_seconds
 from runtime.idempotency.models import ClaimState
 
 _EVENT: Final = "EVENT"
+_ITEM: Final = "ITEM"
+_NO_METHODS: Final = (_EVENT, _ITEM)
+"""What stands in the place of the method in keys that are not those of requests."""
 _PARTS: Final = 4
 """Parts of a record's key, separated by `#`, which occurs in neither ids nor paths."""
 
@@ -52,12 +55,21 @@ class KeyParts:
 
 
 def parts_of(record_key: str) -> KeyParts | None:
-    """Parse a key made by `claim_key`; None for the key of a processor's notification."""
+    """Parse a key made by `claim_key`; None for one of `event_key` or `item_key`."""
     parts = record_key.split("#", 3)
-    if len(parts) != _PARTS or parts[1] == _EVENT:
+    if len(parts) != _PARTS or parts[1] in _NO_METHODS:
         return None
     _, method, path, key = parts
     return KeyParts(method, path, key)
+
+
+def item_key(request_key: str, position: int) -> str:
+    """The record's key for one of several things that a request asks for, by its position.
+
+    `request_key`: the key of the request's own record.
+    """
+    merchant_id, *request = request_key.split("#", 1)
+    return "#".join((merchant_id, _ITEM, str(position), *request))
 
 
 def event_key(merchant_id: str, processor: str, event_id: str) -> str:

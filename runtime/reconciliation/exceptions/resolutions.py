@@ -1,30 +1,25 @@
-"""Resolving exceptions: one line or several, each in its own commit.
+"""Resolving an exception in one commit.
 
 A resolution is one transaction: the line, what it settles and posts, its settlement's counts, and
-the stored answer. The loser of a race reads the line again and finds it resolved. In a request for
-many lines each is evaluated and booked separately; its operation id derives from the request, so a
-repetition finds finished lines and continues with the rest.
+the stored answer. The loser of a race reads the line again and finds it resolved.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
 from runtime.core.change_context import ChangeContext
 from runtime.core.echo import echoed
-from runtime.core.errors import AlreadyClaimed, Internal, NotFound, PlatformError, Unavailable
-from runtime.core.ids import repeatable_id
-from runtime.core.observability import logger
+from runtime.core.errors import AlreadyClaimed, NotFound, PlatformError, Unavailable
 from runtime.core.outside import Outside
 from runtime.core.scope import Scope
 from runtime.core.timestamps import to_epoch_seconds, to_timestamp
-from runtime.http.problem import Problem
 from runtime.http.request_context import Call
-from runtime.http.responses import StoredAnswer, problem, success
+from runtime.http.responses import StoredAnswer, success
 from runtime.idempotency.claims import (
     ClaimReader,
     completed,
@@ -35,14 +30,7 @@ from runtime.idempotency.claims import (
 from runtime.idempotency.models import IdempotencyRecord
 from runtime.idempotency.optimistic_update import retry_stale
 from runtime.merchants.profiles import MerchantProfiles
-from runtime.reconciliation.exceptions.api import (
-    BulkResolveAnswer,
-    BulkResolveRequest,
-    Decision,
-    LineDecision,
-    ResolvedItem,
-    ResolveRequest,
-)
+from runtime.reconciliation.exceptions.api import Decision, ResolveRequest
 from runtime.reconciliation.exceptions.decisions import (
     DecisionRequest,
     about,
@@ -71,8 +59,8 @@ MAX_ATTEMPTS: Final = 20
 decision, or a file, has got on."""
 LONGEST_NUMBER: Final = 12
 """Digits of the largest line number."""
-_OPERATION: Final = "rsl"
-_NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+OPERATION: Final = "rsl"
+"""Prefix of the ids of resolutions."""
 _COUNTED: Final = (SettlementStatus.COMPLETED, SettlementStatus.COMPLETED_WITH_EXCEPTIONS)
 
 
@@ -89,7 +77,7 @@ class ResolutionDependencies:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class Prepared:
     """Everything that one commit writes, and the line after it."""
 
     line: SettlementLine
@@ -113,9 +101,9 @@ def resolve_exception(
     buckets = dependencies.merchants.index_buckets(owner)
 
     def attempt() -> StoredAnswer:
-        cause = call.new_id(_OPERATION)
+        cause = call.new_id(OPERATION)
         try:
-            prepared = _prepare((settlement_id, line), request, cause, call, dependencies)
+            prepared = prepare((settlement_id, line), request, cause, call, dependencies)
         except PlatformError:
             repeated = earlier_answer(call, owner, dependencies.claims)
             if repeated is None:
@@ -124,110 +112,22 @@ def resolve_exception(
         answer = success(HTTPStatus.OK, SettlementLineAnswer.of(prepared.line))
         claim = new_claim(call, owner, owner=cause, index_buckets=buckets)
         try:
-            _commit(prepared, _answered(claim, answer, call), cause, dependencies)
+            commit(prepared, _answered(claim, answer, call), cause, dependencies)
         except AlreadyClaimed as earlier:
             if earlier.record.owner != cause:
                 return stored_answer(earlier.record, call)
         return answer
 
-    return retry_stale(MAX_ATTEMPTS, attempt, _too_busy(settlement_id, line), stale=BatchContended)
+    return retry_stale(MAX_ATTEMPTS, attempt, too_busy(settlement_id, line), stale=BatchContended)
 
 
-def resolve_exceptions(
-    request: BulkResolveRequest, call: Call, dependencies: ResolutionDependencies
-) -> StoredAnswer:
-    """Resolve several lines, one after the other: 200 with the result of each.
-
-    The answer is stored once all are evaluated; a repetition before that continues.
-    """
-    owner = call.caller.owner(call.acting_for)
-    repeated = earlier_answer(call, owner, dependencies.claims)
-    if repeated is not None:
-        return repeated
-    items = [
-        _item(wanted, position, call, dependencies) for position, wanted in enumerate(request.lines)
-    ]
-    failed = sum(item.problem is not None for item in items)
-    body = BulkResolveAnswer(data=tuple(items), resolved=len(items) - failed, failed=failed)
-    answer = success(HTTPStatus.OK, body)
-    if any(item.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR for item in items):
-        return answer  # a repetition retries these
-    attempt = call.new_id(_OPERATION)
-    buckets = dependencies.merchants.index_buckets(owner)
-    claim = _answered(new_claim(call, owner, owner=attempt, index_buckets=buckets), answer, call)
-    assert claim is not None, "the route requires an Idempotency-Key"
-    try:
-        dependencies.resolutions.keep_answer(claim, token=attempt, now=call.now)
-    except AlreadyClaimed as first:
-        if first.record.owner != attempt:
-            return stored_answer(first.record, call)
-    return answer
-
-
-def _item(
-    wanted: LineDecision, position: int, call: Call, dependencies: ResolutionDependencies
-) -> ResolvedItem:
-    """The result of one of many resolutions; its error does not stop the others."""
-    place = (wanted.settlement_id, wanted.line)
-    status, line, refusal = HTTPStatus.OK, None, None
-    try:
-        line = _decided(wanted, _repeatable(call, position), call, dependencies)
-    except PlatformError as error:
-        refusal = error
-    except Exception:  # noqa: BLE001 - one line's error must not stop the others
-        logger.exception("a line could not be resolved", settlement=place[0], line=place[1])
-        refusal = Internal("see the log")
-    shown = None
-    if refusal is not None:
-        status = refusal.status
-        path = f"/v1/settlement-lines/{place[0]}/{place[1]}/resolve"
-        answer = problem(refusal, instance=path, request_id=call.caller.request_id)
-        shown = Problem.model_validate_json(answer.body)
-    return ResolvedItem(
-        settlement_id=place[0],
-        line=place[1],
-        status_code=int(status),
-        result=None if line is None else SettlementLineAnswer.of(line),
-        problem=shown,
-    )
-
-
-def _repeatable(call: Call, position: int) -> str:
-    """The operation id of one of many resolutions: the same for every repetition of the request."""
-    owner = call.caller.owner(call.acting_for)
-    request = (owner, call.idempotency_key or "", call.fingerprint, str(position))
-    return repeatable_id(_OPERATION, _NO_TIME, *request)
-
-
-def _decided(
-    wanted: LineDecision, cause: str, call: Call, dependencies: ResolutionDependencies
-) -> SettlementLine:
-    """The line after the resolution, which an earlier attempt may have written."""
-    place = (wanted.settlement_id, wanted.line)
-
-    def attempt() -> SettlementLine:
-        if dependencies.must_stop():
-            raise Unavailable(
-                "No time was left for this line; repeat the request with its Idempotency-Key"
-            )
-        done = dependencies.lines.get(*place, call.scope)
-        if done is not None and done.cause == cause:
-            return done
-        prepared = _prepare(place, wanted, cause, call, dependencies)
-        token = dependencies.outside.new_id(_OPERATION, prepared.now)
-        _commit(prepared, None, token, dependencies)
-        return prepared.line
-
-    return retry_stale(MAX_ATTEMPTS, attempt, _too_busy(*place), stale=BatchContended)
-
-
-def _prepare(
+def prepare(
     place: tuple[str, int],
     decision: Decision,
     cause: str,
     call: Call,
     dependencies: ResolutionDependencies,
-) -> _Prepared:
+) -> Prepared:
     """Read the rows of a resolution, and apply it in memory. Raises what `decide` raises."""
     settlement_id, number = place
     line = dependencies.lines.get(*place, call.scope)
@@ -255,7 +155,7 @@ def _prepare(
         for each, delta in writes.deltas.items()
     )
     (after,) = (row for _, row in writes.lines if key_of(row) == place)
-    return _Prepared(after, writes, steps, now)
+    return Prepared(after, writes, steps, now)
 
 
 def _step(
@@ -283,12 +183,13 @@ def _step(
     return before, summed.model_copy(update=changes)
 
 
-def _commit(
-    prepared: _Prepared,
+def commit(
+    prepared: Prepared,
     claim: IdempotencyRecord | None,
     token: str,
     dependencies: ResolutionDependencies,
 ) -> None:
+    """Write all of it, and the answer. Raises AlreadyClaimed; BatchContended if rows changed."""
     dependencies.resolutions.record(
         prepared.writes, prepared.steps, claim, token=token, now=prepared.now
     )
@@ -305,7 +206,8 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else -1
 
 
-def _too_busy(settlement_id: str, line: int) -> Unavailable:
+def too_busy(settlement_id: str, line: int) -> Unavailable:
+    """The error when other requests have changed the line's settlement at every attempt."""
     return Unavailable(
         f"Line {line} of {settlement_id} is being changed by other requests; try again"
     )

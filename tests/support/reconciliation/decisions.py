@@ -17,11 +17,11 @@ from runtime.merchants.models import MerchantProfile
 from runtime.payments.transaction_models import Transaction
 from runtime.reconciliation.dependencies import ReconciliationDependencies
 from runtime.reconciliation.exceptions.api import BulkResolveRequest, ResolveRequest
+from runtime.reconciliation.exceptions.bulk import resolve_exceptions
 from runtime.reconciliation.exceptions.repository import ResolutionRepository
 from runtime.reconciliation.exceptions.resolutions import (
     ResolutionDependencies,
     resolve_exception,
-    resolve_exceptions,
 )
 from runtime.reconciliation.files.chunks_repository import SettlementChunkRepository
 from runtime.reconciliation.files.closing import close_file
