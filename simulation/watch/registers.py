@@ -4,14 +4,17 @@ The first final answer to a key is its value. Every later request with the key a
 is answered exactly that, marked as replayed; one with another payload never is. While the first
 request runs, others get an in-flight answer. Answers that are not final write nothing: 4xx of
 requests that were refused before they began, 5xx, and 202 of a payment whose outcome is unknown.
+An answer with results of several things is final once each of them is; until then each result is a
+register of its own.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 STORED_REFUSALS: Final = frozenset(
     {
@@ -20,6 +23,8 @@ STORED_REFUSALS: Final = frozenset(
     }
 )
 """Codes of refusals that are answers: they are stored under the key (docs/api.md, idempotency)."""
+SEVERAL: Final = frozenset({"/v1/settlement-lines/resolve"})
+"""Paths whose answers have the results of several things, each with its status."""
 KEPT_SECONDS: Final = 24 * 3600.0
 """For so long an answer is repeated."""
 
@@ -51,7 +56,17 @@ class KeyedCall:
         """Whether the answer is one that the key keeps. 202 of a payment says: not known yet."""
         if self.status is None or self.status >= 400:
             return self.code in STORED_REFUSALS
+        if any(result["status_code"] >= 500 for result in self.results):
+            return False
         return self.status != 202 or not self.register.path.startswith("/v1/payments")
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """What became of each of several things; empty where the request is about one."""
+        if self.register.path not in SEVERAL or self.status != 200:
+            return []
+        results: list[dict[str, Any]] = json.loads(self.body)["data"]
+        return results
 
     def __str__(self) -> str:
         reported = "nothing" if self.status is None else f"{self.status} {self.code}".strip()
@@ -72,6 +87,23 @@ def register_faults(calls: Iterable[KeyedCall]) -> list[str]:
 
 
 def _faults(history: list[KeyedCall]) -> list[str]:
+    return [*_faults_of_answers(history), *_faults_of_results(history)]
+
+
+def _faults_of_results(history: list[KeyedCall]) -> Iterator[str]:
+    """Results of one of several things that differ, though none of them is an error of ours."""
+    known: dict[int, tuple[KeyedCall, dict[str, Any]]] = {}
+    for call in sorted(history, key=lambda each: each.ended):
+        for position, result in enumerate(call.results):
+            if result["status_code"] >= 500:
+                continue
+            first, before = known.setdefault(position, (call, result))
+            is_kept = call.began <= first.ended + KEPT_SECONDS / 2
+            if is_kept and (call.payload, result) != (first.payload, before):
+                yield f"two results at position {position}: {first}: {before}; {call}: {result}"
+
+
+def _faults_of_answers(history: list[KeyedCall]) -> list[str]:
     final = sorted((call for call in history if call.is_final), key=lambda call: call.ended)
     if not final:
         return []

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from simulation.watch.registers import KEPT_SECONDS, KeyedCall, RegisterKey, register_faults
 
 KEY = RegisterKey("mer_1", "POST", "/v1/transfers", "k")
 PAYMENT = RegisterKey("mer_1", "POST", "/v1/payments", "k")
+SEVERAL = RegisterKey("mer_1", "POST", "/v1/settlement-lines/resolve", "k")
 
 
 def call(began, ended, status=None, body="", *, code="", replayed=False, payload="a", key=KEY):
     return KeyedCall(key, payload, began, ended, status, body, code, replayed)
+
+
+def lines(began, ended, *statuses, note="", **more):
+    """An answer with one result for each status."""
+    data = [{"status_code": status, "note": note} for status in statuses]
+    return call(began, ended, 200, json.dumps({"data": data}), key=SEVERAL, **more)
 
 
 def first(**changes):
@@ -49,6 +58,13 @@ GOOD = {
         call(7, 8, 201, "one", key=PAYMENT, replayed=True),
     ],
     "forgotten after a day": [first(), call(KEPT_SECONDS + 10, KEPT_SECONDS + 11, 201, "two")],
+    "an answer with an error of ours is continued": [
+        lines(1, 2, 200, 422, 503),
+        lines(3, 4, 200, 422, 500),
+        lines(5, 6, 200, 422, 409),
+        lines(7, 8, 200, 422, 409, replayed=True),
+    ],
+    "no time was left to repeat a result": [lines(1, 2, 200, 503), lines(3, 4, 503, 503)],
     "keys of two paths are independent": [
         first(),
         call(3, 4, 201, "two", key=PAYMENT),
@@ -62,6 +78,11 @@ def test_one_value_explains(calls):
 
 
 BAD = {
+    "a refused line is refused otherwise": [lines(1, 2, 422, 503), lines(3, 4, 409, 503)],
+    "a refused line is resolved": [lines(1, 2, 422, 503), lines(3, 4, 200, 200)],
+    "a resolved line is another one": [lines(1, 2, 200, 503), lines(3, 4, 200, 503, note="new")],
+    "two payloads have results": [lines(1, 2, 200, 503), lines(3, 4, 200, 503, payload="b")],
+    "results of all lines are not marked": [lines(1, 2, 200, 422), lines(3, 4, 200, 422)],
     "two answers": [first(), call(3, 4, 201, "two", replayed=True)],
     "done twice, with the same answer": [first(), call(1.5, 4, 201, "one")],
     "another status": [first(), call(3, 4, 200, "one", replayed=True)],
