@@ -28,14 +28,17 @@ Row = dict[str, str]
 
 @dataclass
 class Payout:
-    """What was paid out together, in one currency, and whether its report is right yet."""
+    """What was paid out together, in one currency.
+
+    `is_corrected`: whether the report in the bucket is known to be right.
+    """
 
     reference: str
     merchant_id: str
     processor: str
     movements: list[Movement]
     at: float
-    is_reported: bool = False
+    is_corrected: bool = False
 
     @property
     def file_name(self) -> str:
@@ -76,7 +79,7 @@ class Acquirer:
         return payout
 
     def report(self, payout: Payout, dice: Random | None = None) -> bytes:
-        """The report on a payout; `dice` puts errors into it."""
+        """The report on a payout; `dice` puts errors into it, so that it has to be corrected."""
         cells, header = (
             (stripe, STRIPE_HEADER) if payout.processor == STRIPE else (canonical, CANONICAL_HEADER)
         )
@@ -84,13 +87,18 @@ class Acquirer:
         rows = [cells(line) for line in lines]
         if dice is not None:
             rows = _damaged(rows, dice)
+            payout.is_corrected = False
         return table(header, rows).encode()
 
     def correct_all(self) -> None:
-        """Put a right report into the bucket for every payout that has none yet."""
+        """Put a right report into the bucket for every payout that may have a wrong one, or none.
+
+        A world comes to rest several times, and a report that was corrected at one of them may be
+        replaced by one with errors before the next.
+        """
         for payout in self.payouts:
-            if not payout.is_reported:
-                payout.is_reported = True
+            if not payout.is_corrected:
+                payout.is_corrected = True
                 key = f"reconciliation/{payout.merchant_id}/{payout.file_name}"
                 self.upload(key, self.report(payout))
 
