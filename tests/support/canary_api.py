@@ -25,7 +25,8 @@ class FakeApi:
 
     `dies_after`: paths after whose request the client's process ends, once each: the request was
     executed. `answers`: answers given instead, by path, one after the other. `lag`: how many reads
-    of the statement do not show the last transfers yet; a first payment's account is absent so long.
+    of the statement do not show the last transfers yet; a first payment's account is absent so
+    long.
     """
 
     payments: dict[str, dict[str, Any]] = field(default_factory=dict)
