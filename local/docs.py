@@ -1,7 +1,8 @@
 """`make docs`: the pages generated from code, so that they always match it.
 
 docs/data-model.md from the table schema, docs/api.md and docs/openapi.json from the contract,
-docs/settings.md from the models of a stage, and the code that README.md quotes.
+docs/settings.md from the models of a stage, the code that README.md quotes, and the accepted
+findings in docs/security.md.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Annotated, Final, Literal, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
+from local.accepted_findings import PART, accepted_findings, of_the_stages
 from local.code_excerpts import with_current_code
+from local.marked_parts import with_part
 from local.settings_page import settings_page
 from local.workspace import PROJECT_ROOT
 from runtime.api.endpoints import ENDPOINTS
@@ -125,6 +128,10 @@ def main() -> int:
         print(f"docs/{name}: {'written' if changed else 'unchanged'}", file=sys.stderr)
     changed = _write(README, with_current_code(README.read_text("utf-8")))
     print(f"README.md: {'written' if changed else 'unchanged'}", file=sys.stderr)
+    security = DOCS / "security.md"
+    findings = accepted_findings(of_the_stages())
+    changed = _write(security, with_part(security.read_text("utf-8"), PART, findings))
+    print(f"docs/security.md: {'written' if changed else 'unchanged'}", file=sys.stderr)
     return 0
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
-from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
+from stacks.acknowledgments import PACKS, acknowledge_for_stage
 from stacks.api import ApiStack
 from stacks.audit import AuditStack
 from stacks.constructs.service_function import target_runtime
@@ -66,7 +66,8 @@ def compose(app: cdk.App) -> Stacks:
         stacks.api.add_stack_dependency(first)
     cdk.Tags.of(app).add("application", "payments")
     cdk.Tags.of(app).add("stage", stage.name)
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
+    acknowledge_for_stage(app, stage)
+    cdk.Validations.of(app).add_plugins(*(pack(app) for pack in PACKS))
     return stacks
 
 

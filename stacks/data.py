@@ -13,6 +13,8 @@ from constructs import Construct
 
 from runtime.reconciliation.files.models import CONVERTED_PREFIX
 from runtime.tables import ALL_TABLES, restored_table_name
+from stacks.backups import Backups
+from stacks.constructs.acknowledge import acknowledge
 from stacks.constructs.alarm_topics import AlarmTopic
 from stacks.constructs.alarms import Alarms
 from stacks.constructs.cost_budget import CostBudget
@@ -103,6 +105,17 @@ class DataStack(Stack):
         self._exports(construct_id, access_logs)
         self._failed_batches(construct_id, access_logs)
         self._audit_archive(construct_id, access_logs)
+        if stage.backup is not None:
+            Backups(
+                self,
+                "Backups",
+                config=stage.backup,
+                stage=stage,
+                tables=self.tables,
+                bucket=self.settlement_bucket,
+                key=self.table_key,
+                alarms=self.alarms,
+            )
         self.deliveries = WorkQueue(
             self,
             "Deliveries",
@@ -292,11 +305,10 @@ class DataStack(Stack):
         )
 
     def _access_logs(self) -> s3.Bucket:
-        return s3.Bucket(
+        bucket = s3.Bucket(
             self,
             "AccessLogs",
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            # S3 writes access logs only into buckets whose default encryption is its own key.
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
             lifecycle_rules=[
@@ -308,6 +320,14 @@ class DataStack(Stack):
             removal_policy=self._stage.data.removal_policy,
             versioned=True,
         )
+        for pack in ("NIST.800.53.R5", "PCI.DSS.321"):
+            acknowledge(
+                bucket,
+                f"{pack}-S3DefaultEncryptionKMS",
+                "S3 delivers access logs only to buckets whose default encryption is S3's own key "
+                '(S3 User Guide, "Enabling Amazon S3 server access logging").',
+            )
+        return bucket
 
     def _export_everything(self) -> None:
         """Export whatever another stack may refer to, whether one does or not.

@@ -23,6 +23,7 @@ class Runbook(Enum):
     API_SLOW = "Alarm: the API is slow", Severity.TICKET
     AUDIT_TAMPERED = "Alarm: the audit log was tampered with", Severity.PAGE
     CANARY_FAILS = "Alarm: the canary fails", Severity.PAGE
+    BACKUP_FAILED = "Alarm: a backup failed", Severity.TICKET
     DEAD_LETTER = "Alarm: a dead-letter queue holds a message", Severity.TICKET
     DEPLOYMENT_FAILS = "Alarm: a new version of a function fails", Severity.TICKET
     DECRYPTION_FAILURE = "Alarm: a field cannot be decrypted", Severity.PAGE

@@ -80,16 +80,18 @@ class Alarms:
             runbook=Runbook.FUNCTION_THROTTLED,
         )
 
-    def dead_letter(self, scope: Construct, *, queue: sqs.IQueue) -> None:
-        """Triggers while the dead-letter queue holds a message that needs a person."""
+    def waiting_message(
+        self, scope: Construct, *, queue: sqs.IQueue, description: str, runbook: Runbook
+    ) -> None:
+        """Triggers while the queue holds a message that waits for a person."""
         self.first_one(
             scope,
             "Waiting",
             metric=queue.metric_approximate_number_of_messages_visible(
                 period=Duration.minutes(1), statistic="Maximum"
             ),
-            description="A message failed repeatedly and is in the dead-letter queue.",
-            runbook=Runbook.DEAD_LETTER,
+            description=description,
+            runbook=runbook,
         )
 
     def old_message(self, scope: Construct, *, queue: sqs.IQueue) -> None:

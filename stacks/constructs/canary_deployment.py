@@ -105,6 +105,12 @@ class CanaryDeployments(Construct):
             runbook=Runbook.DEPLOYMENT_FAILS,
             version=version,
         )
+        for alarm in (crashes, failures, duration):
+            acknowledge(
+                alarm,
+                "NIST.800.53.R5-CloudWatchAlarmAction",
+                "Its action is CodeDeploy's: it ends the deployment, which then goes back.",
+            )
         return [crashes, failures, duration]
 
     def _failures(self, scope: Construct, function: ServiceFunction) -> cloudwatch.Metric:

@@ -12,6 +12,7 @@ from constructs import Construct
 
 from stacks.constructs.acknowledge import acknowledge
 from stacks.constructs.alarms import Alarms
+from stacks.runbooks import Runbook
 
 MAX_RECEIVES: Final = 5
 VISIBILITY_PER_TIMEOUT: Final = 6
@@ -31,10 +32,20 @@ CONSUMER_ACTIONS: Final = (
 
 
 class DeadLetterQueue(Construct):
-    """Where given-up work waits for a person, with the alarm that calls one."""
+    """Where given-up work waits for a person, with the alarm that calls one.
+
+    `waiting`: what the alarm says of a message there.
+    """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, key: kms.IKey, alarms: Alarms
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        key: kms.IKey,
+        alarms: Alarms,
+        waiting: str = "A message failed repeatedly and is in the dead-letter queue.",
+        runbook: Runbook = Runbook.DEAD_LETTER,
     ) -> None:
         super().__init__(scope, construct_id)
         self.queue = sqs.Queue(
@@ -47,8 +58,8 @@ class DeadLetterQueue(Construct):
             retention_period=Duration.days(LONGEST_RETENTION_DAYS),
         )
         for rule in ("AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy"):
-            acknowledge(self.queue, rule, "It is the dead-letter queue; an alarm watches it.")
-        alarms.dead_letter(self, queue=self.queue)
+            acknowledge(self.queue, rule, "Messages wait there for a person; an alarm calls one.")
+        alarms.waiting_message(self, queue=self.queue, description=waiting, runbook=runbook)
 
 
 class WorkQueue(Construct):

@@ -142,7 +142,8 @@ class ServiceFunction(Construct):
     def _acknowledge(self, spec: FunctionSpec) -> None:
         for rule in ("AwsSolutions-L1", "Serverless-LambdaLatestVersion"):
             acknowledge(self.function, rule, RUNTIME_REASON)
-        acknowledge(self.function, "Serverless-LambdaDLQ", spec.no_dead_letter_queue)
+        for rule in ("NIST.800.53.R5-LambdaDLQ", "Serverless-LambdaDLQ"):
+            acknowledge(self.function, rule, spec.no_dead_letter_queue)
         resource = self.function.node.default_child
         assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101 - what L2 is made of
         # The CDK writes DependsOn for a role that is referred to anyway. Harmless, and not ours.

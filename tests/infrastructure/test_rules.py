@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_s3 as s3
-from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 from cfnlint.api import lint_file
 from cfnlint.config import ManualArgs
+from cfnlint.match import Match
+from constructs import IConstruct
 
+from local.accepted_findings import LISTED_STAGES, PART, accepted_findings
+from local.marked_parts import with_part
+from stacks.acknowledgments import LINT_EXCEPTIONS, PACKS, Acknowledged, acknowledged
+from stacks.composition import compose
+from stacks.constructs import acknowledge as acknowledging
 from stacks.constructs.acknowledge import acknowledge
 from tests.infrastructure.conftest import Synthesize
-from tests.infrastructure.synthesized import Synthesized
+from tests.infrastructure.synthesized import (
+    ROOT,
+    STAGES,
+    Synthesized,
+    cdk_json_context,
+)
 
-PACKS = (AwsSolutionsChecks, ServerlessChecks)
+SERVERLESS_RULES = "cfn_lint_serverless.rules"
 REGION = "eu-central-1"
 SHORTEST_REASON_WORDS = 4
 
@@ -30,8 +42,15 @@ def _findings(app: cdk.App) -> list[str]:
     return found
 
 
+@cache
+def _matches(template: Path) -> list[Match]:
+    """All that the linter finds; it takes seconds for each template."""
+    config = ManualArgs(regions=[REGION], append_rules=[SERVERLESS_RULES])
+    return lint_file(template, config=config)
+
+
 def _lint(template: Path) -> list[str]:
-    matches = lint_file(template, config=ManualArgs(regions=[REGION]))
+    matches = [each for each in _matches(template) if each.rule.id not in LINT_EXCEPTIONS]
     return [f"{template.name}: {match}" for match in matches]
 
 
@@ -93,13 +112,92 @@ def test_a_planted_mistake_is_found_by_the_linter(tmp_path: Path) -> None:
     assert [finding for finding in _lint(template) if "E3002" in finding]
 
 
+def test_a_planted_function_without_tracing_is_found_by_the_serverless_rules(
+    tmp_path: Path,
+) -> None:
+    template = tmp_path / "planted.template.json"
+    function = {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "Code": {"ZipFile": "def handler(event, context): return event"},
+            "Handler": "index.handler",
+            "MemorySize": 512,
+            "Role": "arn:aws:iam::123456789012:role/planted",
+            "Runtime": "python3.13",
+            "Timeout": 3,
+        },
+    }
+    template.write_text(json.dumps({"Resources": {"Planted": function}}))
+    (found,) = _lint(template)
+    assert "WS1000" in found
+
+
+def test_every_rule_of_the_linter_that_is_left_out_would_find_something(prod: Synthesized) -> None:
+    templates = sorted(prod.directory.glob("*.template.json"))
+    found = {match.rule.id for template in templates for match in _matches(template)}
+    assert found == set(LINT_EXCEPTIONS)
+
+
 def test_every_acknowledgment_gives_a_reason(stage: Synthesized) -> None:
-    reasons = [
-        reason
-        for construct in stage.app.node.find_all()
-        for entry in construct.node.metadata
-        if entry.type == cdk.Validations.ACKNOWLEDGED_RULES_METADATA_KEY
-        for reason in entry.data.values()
-    ]
+    reasons = [each.reason for each in acknowledged(stage.app)]
     assert reasons
     assert not [reason for reason in reasons if len(reason.split()) < SHORTEST_REASON_WORDS]
+
+
+class _Noted:
+    """Takes note of acknowledgments instead of making them."""
+
+    def __init__(self) -> None:
+        self.all: list[Acknowledged] = []
+
+    def of(self, construct: IConstruct) -> _Noted:
+        self._path = construct.node.path
+        return self
+
+    def acknowledge(self, given: cdk.Acknowledgment) -> None:
+        self.all.append(Acknowledged(given.id, self._path, given.reason))
+
+
+@pytest.mark.parametrize("name", LISTED_STAGES)
+def test_every_acknowledgment_answers_a_finding(
+    name: str, asset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = _Noted()
+    monkeypatch.setattr(acknowledging, "Validations", noted)
+    context = {**cdk_json_context(), "stage": name, "lambda_asset": str(asset)}
+    app = cdk.App(outdir=str(tmp_path), context=context)
+    compose(app)
+    found = [
+        (violation.rule_name, resource.construct_path or "")
+        for pack in PACKS
+        for violation in pack(app).validate_scope(app).violations
+        for resource in violation.violating_resources
+    ]
+    idle = [
+        (each.rule, each.path)
+        for each in noted.all
+        if not any(
+            rule == each.rule and f"{path}/".startswith(f"{each.path}/" if each.path else "")
+            for rule, path in found
+        )
+    ]
+    assert noted.all
+    assert idle == []
+
+
+def test_the_list_of_accepted_findings_is_up_to_date(synthesize: Synthesize) -> None:
+    page = (ROOT / "docs/security.md").read_text("utf-8")
+    found = {name: list(acknowledged(synthesize(name).app)) for name in LISTED_STAGES}
+    assert with_part(page, PART, accepted_findings(found)) == page, "stale: run make docs"
+
+
+def test_the_listed_stages_accept_all_that_the_others_do(synthesize: Synthesize) -> None:
+    def accepted(name: str) -> set[tuple[str, str]]:
+        return {
+            (each.rule, each.path.replace(f"payments-{name}-", ""))
+            for each in acknowledged(synthesize(name).app)
+        }
+
+    listed = set().union(*map(accepted, LISTED_STAGES))
+    for name in STAGES:
+        assert accepted(name) <= listed, name
