@@ -1,8 +1,8 @@
 """`make docs`: the pages generated from code, so that they always match it.
 
 docs/data-model.md from the table schema, docs/api.md and docs/openapi.json from the contract,
-docs/settings.md from the models of a stage, the code that README.md quotes, and the accepted
-findings in docs/security.md.
+docs/settings.md from the models of a stage, the code that README.md quotes, the accepted findings
+in docs/security.md, and the query of data events in docs/operations.md.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ from runtime.http.field_errors import flaws_of
 from runtime.http.responses import problem
 from runtime.payments.api import PaymentRequest
 from runtime.tables import ALL_TABLES
+from stacks.data_trail import QUERY
 
 DOCS: Final = PROJECT_ROOT / "docs"
 README: Final = PROJECT_ROOT / "README.md"
+QUERY_PART: Final = "query of data events"
 _NOTICE: Final = "<!-- Made by `make docs` from {source}; edit that, not this page. -->"
 
 
@@ -128,11 +130,21 @@ def main() -> int:
         print(f"docs/{name}: {'written' if changed else 'unchanged'}", file=sys.stderr)
     changed = _write(README, with_current_code(README.read_text("utf-8")))
     print(f"README.md: {'written' if changed else 'unchanged'}", file=sys.stderr)
-    security = DOCS / "security.md"
-    findings = accepted_findings(of_the_stages())
-    changed = _write(security, with_part(security.read_text("utf-8"), PART, findings))
-    print(f"docs/security.md: {'written' if changed else 'unchanged'}", file=sys.stderr)
+    for name, part, text in _parts():
+        changed = _write(DOCS / name, with_part((DOCS / name).read_text("utf-8"), part, text))
+        print(f"docs/{name}: {'written' if changed else 'unchanged'}", file=sys.stderr)
     return 0
+
+
+def _parts() -> Iterator[tuple[str, str, str]]:
+    """Page, name and text of each generated part of a page that people write."""
+    yield "security.md", PART, accepted_findings(of_the_stages())
+    yield "operations.md", QUERY_PART, query_block()
+
+
+def query_block() -> str:
+    """The query of the runbook about data events."""
+    return f"```\n{QUERY}\n```\n"
 
 
 def _write(file: Path, text: str) -> bool:

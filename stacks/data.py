@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from aws_cdk import Aws, CfnOutput, Duration, Stack
-from aws_cdk import aws_iam as iam
+from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -22,8 +21,14 @@ from stacks.constructs.customer_key import CustomerKey, SigningKey
 from stacks.constructs.private_bucket import PrivateBucket
 from stacks.constructs.queues import WorkQueue
 from stacks.constructs.schema_table import Restored, SchemaTable, pascal
+from stacks.data_trail import DataTrail, saved_query
 from stacks.iam.key_users import DATA_KEY_USERS, only_listed_roles
 from stacks.iam.resource_policies import append_only, one_archivist
+from stacks.iam.service_key_users import (
+    alarms_to_topics,
+    cloudwatch_logs,
+    eventbridge_to_queues,
+)
 from stacks.iam.statements import Purpose
 from stacks.runbooks import Severity
 from stacks.stage import PROD, StageConfig
@@ -78,7 +83,8 @@ class DataStack(Stack):
             signer_role_prefix=f"payments-{stage.name}-{SIGNING_ROLE}",
             stage=stage,
         ).key
-        self._let_services_use_the_table_key()
+        for statement in (eventbridge_to_queues(), alarms_to_topics(), cloudwatch_logs()):
+            self.table_key.add_to_resource_policy(statement)
         self.alarms = self._alarms()
         if stage.budget is not None:
             CostBudget(
@@ -116,6 +122,7 @@ class DataStack(Stack):
                 key=self.table_key,
                 alarms=self.alarms,
             )
+        self._trail(access_logs)
         self.deliveries = WorkQueue(
             self,
             "Deliveries",
@@ -260,49 +267,31 @@ class DataStack(Stack):
     def _key(self, construct_id: str, purpose: str) -> kms.Key:
         return CustomerKey(self, construct_id, purpose=purpose, stage=self._stage).key
 
-    def _let_services_use_the_table_key(self) -> None:
-        """EventBridge and CloudWatch use encrypted queues, topics and log groups.
+    def _trail(self, access_logs: s3.IBucket) -> None:
+        """Record who touches tables and buckets directly, or save the query for what records it."""
+        config = self._stage.trail
+        if config is not None and config.mode == "own":
+            DataTrail(
+                self,
+                "DataTrail",
+                config=config,
+                stage=self._stage,
+                tables=self.tables,
+                buckets=self._buckets().values(),
+                access_logs=access_logs,
+                alarms=self.alarms,
+            )
+        elif config is not None and config.log_group is not None:
+            saved_query(self, self._stage.name, config.log_group)
 
-        They act in their own name, so no identity policy can allow it. EventBridge sends no
-        aws:SourceAccount for encrypted queues (EventBridge User Guide, "Troubleshooting": the key
-        policy there has no condition): under one, settlement files would be lost, because their
-        dead-letter queue has the same key. The policies of the queues name the rules.
-        """
-        self.table_key.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="EventBridgeToQueues",
-                principals=[iam.ServicePrincipal("events.amazonaws.com")],
-                actions=["kms:Decrypt", "kms:GenerateDataKey"],
-                resources=["*"],
-            )
-        )
-        # As AWS's own example has it (CloudWatch User Guide, "Notify users on alarm changes").
-        self.table_key.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="AlarmsToTopics",
-                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
-                actions=["kms:Decrypt", "kms:GenerateDataKey"],
-                resources=["*"],
-            )
-        )
-        groups = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:*"
-        self.table_key.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="CloudWatchLogs",
-                principals=[iam.ServicePrincipal(f"logs.{Aws.REGION}.amazonaws.com")],
-                actions=[
-                    "kms:Decrypt",
-                    "kms:DescribeKey",
-                    "kms:Encrypt",
-                    "kms:GenerateDataKey",
-                    "kms:GenerateDataKeyWithoutPlaintext",
-                    "kms:ReEncryptFrom",
-                    "kms:ReEncryptTo",
-                ],
-                resources=["*"],
-                conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}},
-            )
-        )
+    def _buckets(self) -> dict[str, s3.Bucket]:
+        """Where objects lie that functions read or write, by the name that commands use."""
+        return {
+            "settlement": self.settlement_bucket,
+            "export": self.export_bucket,
+            "audit": self.audit_bucket,
+            "failed_batches": self.failed_batches_bucket,
+        }
 
     def _access_logs(self) -> s3.Bucket:
         bucket = s3.Bucket(
@@ -349,23 +338,13 @@ class DataStack(Stack):
         for queue in (self.deliveries.queue, self.export_jobs.queue):
             self.export_value(queue.queue_arn)
             self.export_value(queue.queue_url)
-        for bucket in (
-            self.settlement_bucket,
-            self.export_bucket,
-            self.failed_batches_bucket,
-            self.audit_bucket,
-        ):
+        for bucket in self._buckets().values():
             self.export_value(bucket.bucket_name)
             self.export_value(bucket.bucket_arn)
 
     def _write_outputs(self) -> None:
         tables = {name: table.table.table_name for name, table in self.tables.items()}
-        buckets = {
-            "settlement": self.settlement_bucket.bucket_name,
-            "export": self.export_bucket.bucket_name,
-            "audit": self.audit_bucket.bucket_name,
-            "failed_batches": self.failed_batches_bucket.bucket_name,
-        }
+        buckets = {name: each.bucket_name for name, each in self._buckets().items()}
         CfnOutput(self, "Tables", value=self.to_json_string(tables))
         CfnOutput(self, "Buckets", value=self.to_json_string(buckets))
 

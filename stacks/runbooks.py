@@ -45,6 +45,7 @@ class Runbook(Enum):
     TABLE_THROTTLED = "Alarm: DynamoDB throttles requests", Severity.TICKET
     TOKENS_REJECTED = "Alarm: many tokens are rejected", Severity.PAGE
     TOTALS_NOT_COMPACTED = "Alarm: totals of closed days were not compacted", Severity.TICKET
+    TRAIL_SILENT = "Alarm: the trail of data events is silent", Severity.PAGE
     UNDELIVERED_EVENT = "Alarm: EventBridge cannot deliver an event", Severity.TICKET
 
     def __init__(self, heading: str, severity: Severity) -> None:

@@ -26,7 +26,7 @@ from stacks.stage_parts import (
     StagePart,
     Streams,
 )
-from stacks.stage_protection import BackupConfig
+from stacks.stage_protection import BackupConfig, TrailConfig
 from stacks.stage_workload import (
     FIRST_PYTHON_WITH_SNAP_START,
     AlertThresholds,
@@ -109,6 +109,7 @@ class StageConfig(StagePart, frozen=True):
     alerts: AlertThresholds = AlertThresholds()
     alarms: AlarmConfig = AlarmConfig()
     backup: BackupConfig | None = None
+    trail: TrailConfig | None = None
     processor_events: ProcessorEvents = ProcessorEvents()
     webhooks: Webhooks = Webhooks()
     proof_cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 360

@@ -53,3 +53,34 @@ class BackupConfig(StagePart, frozen=True):
                 "compliance mode becomes permanent"
             )
         return self
+
+
+class TrailConfig(StagePart, frozen=True):
+    """Who reads and changes tables and buckets directly: data events of CloudTrail.
+
+    Without them CloudTrail records changes of the account's configuration for 90 days, but not who
+    read or wrote a row or an object.
+    """
+
+    mode: Literal["own", "existing"]
+    """`own`: a trail of this stage, with a locked bucket and a log group. `existing`: a trail of
+    the account or organization already records data events of DynamoDB and S3, and the stage makes
+    none. Costs: an own trail, a key and $0.10 per 100,000 events
+    ([costs](costs.md#data-events-of-cloudtrail))."""
+    log_group: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_./#-]+$", max_length=512)] = None
+    """Of mode `existing`: the log group of this account and region that receives the events, for
+    the saved query. None: the events are queried where the trail keeps them."""
+    kept_days: Annotated[int, Field(ge=90, le=2_555)] = 365
+    """How long the bucket of an own trail keeps and locks events. PCI DSS 4.0 demands a year
+    (requirement 10.5.1)."""
+    functions: bool = False
+    """Whether an own trail also records what the platform's own functions do. Costs: each call of
+    DynamoDB and S3 is an event."""
+
+    @model_validator(mode="after")
+    def _settings_fit_the_mode(self) -> Self:
+        only = {"own": {"kept_days", "functions"}, "existing": {"log_group"}}
+        other = "existing" if self.mode == "own" else "own"
+        if unused := sorted(self.model_fields_set & only[other]):
+            raise ValueError(f'trail.mode "{self.mode}" has no use for {", ".join(unused)}')
+        return self
