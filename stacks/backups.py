@@ -56,6 +56,7 @@ FAILED: Final = ("ABORTED", "EXPIRED", "FAILED")
 """States in which a job has made no backup (AWS Backup Developer Guide, "Monitoring AWS Backup
 events using Amazon EventBridge")."""
 DELIVERY_ATTEMPTS: Final = 3
+OLDEST_DELIVERED_HOURS: Final = 24
 
 
 class Backups(Construct):
@@ -218,12 +219,14 @@ class Backups(Construct):
                     ],
                 },
             ),
-            targets=[targets.SqsQueue(failed, retry_attempts=DELIVERY_ATTEMPTS)],
-        )
-        acknowledge(
-            rule,
-            "Serverless-EventBusDLQ",
-            "The target is itself a queue that waits for a person; an alarm reports events that "
-            "could not be put into it.",
+            targets=[
+                targets.SqsQueue(
+                    failed,
+                    # The same one: what could not be delivered at first waits for the same person.
+                    dead_letter_queue=failed,
+                    max_event_age=Duration.hours(OLDEST_DELIVERED_HOURS),
+                    retry_attempts=DELIVERY_ATTEMPTS,
+                )
+            ],
         )
         alarms.undelivered(rule, rule=rule)

@@ -7,7 +7,7 @@ themselves who asked for what.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from aws_cdk import Aws, CfnResource, Duration
@@ -77,7 +77,7 @@ class DataTrail(Construct):
         config: TrailConfig,
         stage: StageConfig,
         tables: Mapping[str, SchemaTable],
-        buckets: Sequence[s3.IBucket],
+        buckets: Iterable[s3.IBucket],
         access_logs: s3.IBucket,
         alarms: Alarms,
     ) -> None:
@@ -200,7 +200,7 @@ class DataTrail(Construct):
         )
 
     def _selectors(
-        self, buckets: Sequence[s3.IBucket]
+        self, buckets: Iterable[s3.IBucket]
     ) -> Iterable[cloudtrail.CfnTrail.AdvancedEventSelectorProperty]:
         """Rows and objects, and the heartbeat.
 

@@ -10,9 +10,15 @@ def _denies_plain_http(statement: Json) -> bool:
     return bool(statement["Effect"] == "Deny" and condition == {"aws:SecureTransport": "false"})
 
 
+def _is_prod(stage: Synthesized) -> bool:
+    return stage.stacks.data.stack_name == "payments-prod-data"
+
+
 def test_there_is_one_key_for_each_purpose(stage: Synthesized) -> None:
-    keys = [key.logical_id for key in stage.all("AWS::KMS::Key")]
-    assert without_hashes(keys) == ["AuditKey", "IndexKey", "PciKey", "PiiKey", "TableKey"]
+    keys = without_hashes(key.logical_id for key in stage.all("AWS::KMS::Key"))
+    of_parts = ["BackupsBackupKey", "DataTrailTrailKey"] if _is_prod(stage) else []
+    of_data = ["AuditKey", "IndexKey", "PciKey", "PiiKey", "TableKey"]
+    assert keys == sorted([*of_data, *of_parts])
 
 
 def test_every_key_is_rotated_except_the_signing_key_which_kms_cannot_rotate(
@@ -48,12 +54,12 @@ def test_the_audit_archive_is_locked_for_seven_years(stage: Synthesized) -> None
         bucket.logical_id: bucket.properties["ObjectLockConfiguration"]
         for bucket in stage.all("AWS::S3::Bucket")
         if "ObjectLockConfiguration" in bucket.properties
+        and not bucket.logical_id.startswith("DataTrail")
     }
     assert without_hashes(locked) == ["AuditBucket"]
     (lock,) = locked.values()
-    in_prod = stage.stacks.data.stack_name == "payments-prod-data"
     assert lock["Rule"]["DefaultRetention"] == {
-        "Mode": "COMPLIANCE" if in_prod else "GOVERNANCE",
+        "Mode": "COMPLIANCE" if _is_prod(stage) else "GOVERNANCE",
         "Days": 2555,
     }
     (bucket,) = (b for b in stage.all("AWS::S3::Bucket") if b.logical_id in locked)
@@ -87,6 +93,8 @@ def test_production_keeps_its_keys_buckets_and_logs(prod: Synthesized) -> None:
 def test_only_three_services_use_the_tables_key(stage: Synthesized) -> None:
     services = {}
     for key in stage.all("AWS::KMS::Key"):
+        if key.logical_id.startswith("DataTrail"):
+            continue
         for statement in key.properties["KeyPolicy"]["Statement"]:
             principal = statement["Principal"]
             if "Service" in principal:
@@ -123,7 +131,9 @@ def test_files_are_encrypted_with_our_key_and_their_access_is_logged(stage: Synt
         if bucket.logical_id.startswith("AccessLogs"):
             assert default["SSEAlgorithm"] == "AES256"
         else:
-            assert stage.flat(default["KMSMasterKeyID"]).startswith("${TableKey")
+            of_trail = bucket.logical_id.startswith("DataTrail")
+            key = "${DataTrailTrailKey" if of_trail else "${TableKey"
+            assert stage.flat(default["KMSMasterKeyID"]).startswith(key)
             assert "DestinationBucketName" in bucket.properties["LoggingConfiguration"]
 
 

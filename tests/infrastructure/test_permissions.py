@@ -166,6 +166,8 @@ def test_only_traces_and_objects_of_our_buckets_have_wildcards(
     for policy, statement in identity_statements(stage):
         actions = listed(statement["Action"])
         assert not [action for action in actions if "*" in action], policy.logical_id
+        if policy.logical_id.startswith(("Backups", "Deployments")):
+            continue  # of AWS Backup and CodeDeploy: test_backups.py, test_deployments.py
         wild = [r for r in map(stage.flat, listed(statement["Resource"])) if "*" in r]
         if set(actions) == {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}:
             assert wild == ["*"]
