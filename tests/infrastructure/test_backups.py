@@ -1,4 +1,4 @@
-"""What cannot be made again is copied into a vault that nobody empties by mistake."""
+"""What cannot be made again is copied into a vault that is hard to empty."""
 
 from __future__ import annotations
 
