@@ -15,13 +15,13 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from stacks.constructs.acknowledge import acknowledge
 from stacks.constructs.alarms import Alarms
 from stacks.constructs.customer_key import CustomerKey
 from stacks.constructs.queues import DeadLetterQueue
-from stacks.constructs.schema_table import SchemaTable, table_logical_id
+from stacks.constructs.schema_table import SchemaTable
 from stacks.iam.backup_statements import (
     WILDCARDS,
     bucket_backup_statements,
@@ -140,15 +140,13 @@ class Backups(Construct):
         self, on_tables: iam.ManagedPolicy, elsewhere: iam.ManagedPolicy
     ) -> None:
         rule = "AwsSolutions-IAM5[Resource::{}]"
-        for name in self._tables:
+        for each in self._tables.values():
             acknowledge(
                 on_tables,
-                rule.format(f"<{table_logical_id(name)}.Arn>/backup/*"),
+                rule.format(f"<{_logical_id(each.table)}.Arn>/backup/*"),
                 "DynamoDB names the backups of a table.",
             )
-        resource = self._bucket.node.default_child
-        assert isinstance(resource, CfnElement)  # noqa: S101 - what L2 buckets are made of
-        bucket = Stack.of(self).get_logical_id(resource)
+        bucket = _logical_id(self._bucket)
         wildcards = {f"<{bucket}.Arn>/*": "All files of the bucket are backed up.", **WILDCARDS}
         for wildcard, reason in wildcards.items():
             acknowledge(elsewhere, rule.format(wildcard), reason)
@@ -230,3 +228,10 @@ class Backups(Construct):
             ],
         )
         alarms.undelivered(rule, rule=rule)
+
+
+def _logical_id(construct: IConstruct) -> str:
+    """Of the resource that a construct of the CDK is made of."""
+    resource = construct.node.default_child
+    assert isinstance(resource, CfnElement)  # noqa: S101 - one resource is what it is
+    return Stack.of(resource).get_logical_id(resource)
