@@ -20,6 +20,8 @@ VISIBILITY_PER_TIMEOUT: Final = 6
 LONGEST_RETENTION_DAYS: Final = 14
 """SQS keeps a message no longer."""
 DATA_KEY_REUSE_HOURS: Final = 1
+NO_REDRIVE: Final = ("AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy")
+"""Rules that demand a redrive policy."""
 
 
 CONSUMER_ACTIONS: Final = (
@@ -34,10 +36,11 @@ CONSUMER_ACTIONS: Final = (
 class DeadLetterQueue(Construct):
     """Where given-up work waits for a person, with the alarm that calls one.
 
-    `waiting`: what the alarm says of a message there.
+    `waiting`: what the alarm says of a message there. `redriven`: it is fed by the redrive policy
+    of another queue, by which AwsSolutions knows it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one queue is made of
         self,
         scope: Construct,
         construct_id: str,
@@ -46,6 +49,7 @@ class DeadLetterQueue(Construct):
         alarms: Alarms,
         waiting: str = "A message failed repeatedly and is in the dead-letter queue.",
         runbook: Runbook = Runbook.DEAD_LETTER,
+        redriven: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
         self.queue = sqs.Queue(
@@ -57,7 +61,8 @@ class DeadLetterQueue(Construct):
             enforce_ssl=True,
             retention_period=Duration.days(LONGEST_RETENTION_DAYS),
         )
-        for rule in ("AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy"):
+        rules = ["Serverless-SQSRedrivePolicy"] if redriven else list(NO_REDRIVE)
+        for rule in rules:
             acknowledge(self.queue, rule, "Messages wait there for a person; an alarm calls one.")
         alarms.waiting_message(self, queue=self.queue, description=waiting, runbook=runbook)
 
@@ -78,7 +83,9 @@ class WorkQueue(Construct):
         consumer_timeout_seconds: int,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.dead_letters = DeadLetterQueue(self, "DeadLetters", key=key, alarms=alarms).queue
+        self.dead_letters = DeadLetterQueue(
+            self, "DeadLetters", key=key, alarms=alarms, redriven=True
+        ).queue
         self.queue = sqs.Queue(
             self,
             "Queue",
