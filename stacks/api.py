@@ -25,6 +25,7 @@ from stacks.iam.statements import (
     read_secret,
     through_service,
 )
+from stacks.log_queries import save_queries
 
 QUERY_TIMEOUT_SECONDS: Final = 15
 AUTHORIZER_TIMEOUT_SECONDS: Final = 5
@@ -68,6 +69,15 @@ class ApiStack(FunctionsStack):
             functions["authorizer"] = self.authorizer
         if self._stage.deployments.canary:
             CanaryDeployments(self, "Deployments", functions=functions, alarms=self._alarms)
+        save_queries(
+            self,
+            self._stage.name,
+            {
+                "process": self.process.log_group,
+                "query": self.query.log_group,
+                "access": self.endpoints.access_log,
+            },
+        )
         self._write_outputs(functions)
         CfnOutput(self, "ApiId", value=self.endpoints.api.api_id)
         CfnOutput(self, "ApiUrl", value=self.endpoints.url)

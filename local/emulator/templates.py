@@ -81,6 +81,7 @@ ADAPTED: Final[Mapping[str, Rule]] = {
     "AWS::CloudWatch::AnomalyDetector": leave_out,
     "AWS::CloudWatch::CompositeAlarm": leave_out,
     "AWS::CloudWatch::Dashboard": leave_out,
+    "AWS::Logs::QueryDefinition": leave_out,
     "AWS::WAFv2::WebACLAssociation": leave_out,
 }
 

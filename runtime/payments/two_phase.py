@@ -35,6 +35,7 @@ from runtime.idempotency.rules import is_expired
 from runtime.payments.answers import answer_repeat
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment
+from runtime.payments.rules import ProcessorAnswer, Refused
 from runtime.payments.transaction_models import Transaction
 from runtime.payments.writes import OutcomeWrites
 
@@ -80,6 +81,17 @@ def log_lost_answer(row: Payment | Transaction, lost: ProcessorUnknown) -> None:
         request_id=row.request_id,
         reason=str(lost),
     )
+
+
+def log_declined(row: Payment | Transaction, reply: ProcessorAnswer, request_id: str) -> None:
+    """Log a charge or an operation that the processor refused; nothing for an approved one."""
+    if isinstance(reply, Refused):
+        logger.info(
+            "declined",
+            payment=row.payment_id if isinstance(row, Transaction) else row.id,
+            decline_code=reply.decline_code,
+            request_id=request_id,
+        )
 
 
 def commit_outcome(

@@ -160,7 +160,7 @@ class HttpEndpoints(Construct):
         return route
 
     def _stage(self, stage: StageConfig, log_key: kms.IKey) -> apigw.CfnStage:
-        access_log = encrypted_log_group(self, "AccessLog", stage=stage, key=log_key)
+        self.access_log = encrypted_log_group(self, "AccessLog", stage=stage, key=log_key)
         http_stage = apigw.HttpStage(
             self,
             "Stage",
@@ -180,7 +180,7 @@ class HttpEndpoints(Construct):
             destination_arn=Stack.of(self).format_arn(
                 service="logs",
                 resource="log-group",
-                resource_name=access_log.log_group_name,
+                resource_name=self.access_log.log_group_name,
                 arn_format=ArnFormat.COLON_RESOURCE_NAME,
             ),
             format=json.dumps(ACCESS_LOG_FIELDS),

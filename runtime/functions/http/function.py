@@ -116,7 +116,7 @@ def _problem(error: PlatformError, event: HttpEvent) -> HttpResponse:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error(error.code, status=status, detail=error.detail, route=event.route_key)
     else:
-        logger.info("refused", code=error.code, status=status)
+        logger.info("refused", route=event.route_key, code=error.code, status=status)
     answer = problem(error, instance=event.path, request_id=event.request_id)
     headers: dict[str, str] = {}
     if error.retry_after_seconds is not None:

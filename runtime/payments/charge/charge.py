@@ -35,7 +35,13 @@ from runtime.payments.models import Payment, PaymentStatus
 from runtime.payments.processors.configuration import require_mode
 from runtime.payments.processors.port import ChargeRequest, Processor
 from runtime.payments.rules import ProcessorAnswer
-from runtime.payments.two_phase import begin_once, commit_outcome, committed_once, log_lost_answer
+from runtime.payments.two_phase import (
+    begin_once,
+    commit_outcome,
+    committed_once,
+    log_declined,
+    log_lost_answer,
+)
 
 _STORED_PREFIX = "pm_"
 _STORED_METHOD = re.compile(rf"{_STORED_PREFIX}[0-9A-HJKMNP-TV-Z]{{26}}")
@@ -140,6 +146,7 @@ def settle_charge(
     attempt = lockout_attempt(payment, reply, outcome.after.cause, deps.lockout, now)
     writes = replace(outcome.writes, attempt=attempt)
     commit_outcome(writes, answer, claim, token=deps.outside.new_id("out", now), deps=deps)
+    log_declined(payment, reply, request_id)
     return answer
 
 

@@ -42,7 +42,13 @@ from runtime.payments.transaction_models import (
     TransactionStatus,
     TransactionType,
 )
-from runtime.payments.two_phase import begin_once, commit_outcome, committed_once, log_lost_answer
+from runtime.payments.two_phase import (
+    begin_once,
+    commit_outcome,
+    committed_once,
+    log_declined,
+    log_lost_answer,
+)
 
 MAX_ATTEMPTS: Final = 100
 """Attempts to write one operation under concurrent writes: the most operations of a payment."""
@@ -310,5 +316,6 @@ def settle_operation(
             if stale.table == "transactions":
                 raise
             continue
+        log_declined(operation, reply, request_id)
         return answer
     raise Unavailable(f"{operation.payment_id} is being changed by other requests; try again")
