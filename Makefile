@@ -92,6 +92,11 @@ redrive: venv ## process dead letters of the change streams again  [ARGS="--dry-
 logs: venv ## print the recent log of a function  [ARGS="process --since 5"]
 	@$(PY) -m local logs $(ARGS)
 
+.PHONY: trace
+trace: venv ## print the story of a request or payment over all functions  [ID=req_…|pay_… STAGE= SINCE=HOURS]
+	@$(PY) -m operations trace --id '$(ID)' $(if $(SINCE),--since '$(SINCE)') \
+		$(if $(filter command environment,$(origin STAGE)),--stage '$(STAGE)')
+
 # -------------------------------------------------------------------- checks
 
 .PHONY: test

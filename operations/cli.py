@@ -145,6 +145,20 @@ def _preflight(options: argparse.Namespace, _: Workspace, __: Progress) -> None:
         raise SystemExit(report.exit_code)
 
 
+def _trace(options: argparse.Namespace, workspace: Workspace, _progress: Progress) -> None:
+    from operations.trace.command import trace
+
+    trace(workspace, identifier=options.id, hours=options.since, stage=options.stage)
+
+
+def _hours(text: str) -> int:
+    from operations.trace.command import MOST_HOURS
+
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_HOURS:
+        raise argparse.ArgumentTypeError(f"give 1 to {MOST_HOURS} hours, not {text!r}")
+    return int(text)
+
+
 def _moment(text: str) -> datetime:
     from operations.rollback import moment_of
 
@@ -280,6 +294,17 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--api-url", default="", metavar="URL", help="what the canary calls (default: the API's)"
     )
     canary.set_defaults(command=_canary_merchant)
+    trace = commands.add_parser("trace", help="print the story of a request or payment")
+    trace.add_argument("--id", default="", metavar="req_…|pay_…")
+    trace.add_argument(
+        "--since",
+        type=_hours,
+        default=None,
+        metavar="HOURS",
+        help="search the log so far back (default: from the first row on)",
+    )
+    trace.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
+    trace.set_defaults(command=_trace)
     redrive = commands.add_parser("redrive", help="process failed stream batches again")
     redrive.add_argument("--dry-run", action="store_true", help="only list the failed batches")
     redrive.add_argument(

@@ -1,0 +1,1 @@
+"""The story of one request or payment, from rows and log lines of all functions."""
