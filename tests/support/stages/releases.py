@@ -1,0 +1,69 @@
+"""Other releases of the code, deployed over a local stage by the CDK, as over a stage in AWS."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from local.emulator import ministack
+from local.emulator.cdk import CdkCli
+from local.emulator.templates import adapt_assembly
+from local.emulator.thin_asset import thin_asset
+from local.emulator.toolchain import cdk_cli
+from local.progress import Progress
+from local.workspace import Workspace
+from stacks.lambda_asset import LambdaTarget, lambda_asset
+
+RELEASE_HEADER: Final = "X-Release"
+"""Header of every answer of the earlier release; answers of today's code have none."""
+EARLIER: Final = "earlier"
+_MODULE: Final = Path("runtime/functions/http/function.py")
+_BEFORE: Final = '        "Cache-Control": "no-store",\n'
+_AFTER: Final = f'{_BEFORE}        "{RELEASE_HEADER}": "{EARLIER}",\n'
+
+
+@dataclass(frozen=True)
+class Releases:
+    """Deploys today's code and an earlier release over the stage that runs in `workspace`."""
+
+    workspace: Workspace
+    progress: Progress
+
+    def deploy_current(self) -> None:
+        """Today's code, as `make up` builds it."""
+        self._deploy(self._asset())
+
+    def deploy_earlier(self) -> None:
+        """The same code, whose answers have one header more."""
+        self._deploy(self._earlier_asset())
+
+    def _asset(self) -> Path:
+        return lambda_asset(LambdaTarget.this_machine(), self.workspace.root / "build")
+
+    def _earlier_asset(self) -> Path:
+        """An asset of its own: the dependencies of today's, and changed sources."""
+        current = self._asset()
+        asset = self.workspace.directory / "releases" / f"{current.name}-{EARLIER}"
+        shutil.rmtree(asset, ignore_errors=True)
+        without_ours = shutil.ignore_patterns("runtime")
+        shutil.copytree(current, asset, ignore=without_ours)
+        sources = self.workspace.root / "runtime"
+        shutil.copytree(sources, asset / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
+        module = asset / _MODULE
+        text = module.read_text()
+        assert text.count(_BEFORE) == 1, f"{_MODULE} has changed: adapt the earlier release"
+        module.write_text(text.replace(_BEFORE, _AFTER))
+        return asset
+
+    def _deploy(self, asset: Path) -> None:
+        emulator = ministack.running(self.workspace)
+        assert emulator is not None, "the stage does not run"
+        # Beside the stage's own files, which tell other commands what is deployed.
+        beside = replace(self.workspace, directory=self.workspace.directory / "releases")
+        beside.prepare()
+        cli = CdkCli(cdk_cli(self.workspace, self.progress), beside, emulator)
+        cli.synthesize(thin_asset(asset, self.workspace.emulator_state / "code"))
+        adapt_assembly(beside.synthesized, beside.adapted)
+        cli.deploy()
