@@ -97,12 +97,8 @@ def _send(  # noqa: PLR0913, PLR0917 - a request, what it must answer, and what 
     status: HTTPStatus = HTTPStatus.OK,
     body: Mapping[str, Any] | None = None,
     key: str | None = None,
-    absent: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any]:
-    """The body of the answer `status`. Repeats the request, with its key, as clients do.
-
-    `absent` is returned for an answer 404, if it is given.
-    """
+    """The body of the answer `status`. Repeats the request, with its key, as clients do."""
     answer = ApiAnswer(None, problem="not sent")
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -112,8 +108,6 @@ def _send(  # noqa: PLR0913, PLR0917 - a request, what it must answer, and what 
         answer = deps.api.send(method, path, body, key)
         if answer.status == status:
             return answer.body
-        if answer.status == HTTPStatus.NOT_FOUND and absent is not None:
-            return absent
         if answer.status is not None and answer.status not in REPEATED:
             break
     raise UnexpectedAnswer(f"{method} {path}: {answer.summary}, not {int(status)}")
@@ -124,16 +118,23 @@ def _await_entries(expected: Mapping[str, int], deps: CanaryDependencies) -> Non
     began = deps.monotonic()
     deadline = min(began + deps.ledger_seconds, deps.ends)
     while True:
-        # The account is derived with its first entry: before a merchant's first one it is absent.
-        path = statement_path(deps.merchant_id)
-        statement = _send(deps, "GET", path, absent={"data": []})
-        missing = missing_entries(expected, statement["data"])
+        missing = missing_entries(expected, _entries(deps))
         if not missing:
             return
         if deps.monotonic() >= deadline:
             waited = _since(began, deps) / 1_000
             raise UnexpectedAnswer(f"statement: {', '.join(missing)} missing after {waited:g} s")
         deps.sleep(deps.retry_seconds)
+
+
+def _entries(deps: CanaryDependencies) -> list[Mapping[str, Any]]:
+    """The statement. Its account is derived with the first entry, and absent before that."""
+    path = statement_path(deps.merchant_id)
+    answer = deps.api.send("GET", path)
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return []
+    body = answer.body if answer.status == HTTPStatus.OK else _send(deps, "GET", path)
+    return list(body["data"])
 
 
 def _since(began: float, deps: CanaryDependencies) -> int:
