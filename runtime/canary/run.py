@@ -90,7 +90,7 @@ def read_only(deps: CanaryDependencies) -> CanaryReport:
     return CanaryReport(None, milliseconds)
 
 
-def _send(  # noqa: PLR0913, PLR0917 - a request, what it must answer, and what may be absent
+def _send(
     deps: CanaryDependencies,
     method: str,
     path: str,
