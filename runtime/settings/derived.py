@@ -39,6 +39,7 @@ DUE_ATTRIBUTES: Final = (
     "id",
     "version",
     "merchant_id",
+    "request_id",
     "status",
     "next_retry",
 )
