@@ -234,4 +234,5 @@ def _logical_id(construct: IConstruct) -> str:
     """Of the resource that a construct of the CDK is made of."""
     resource = construct.node.default_child
     assert isinstance(resource, CfnElement)  # noqa: S101 - one resource is what it is
-    return Stack.of(resource).get_logical_id(resource)
+    logical_id: str = Stack.of(resource).resolve(resource.logical_id)
+    return logical_id
