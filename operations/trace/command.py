@@ -108,11 +108,13 @@ def is_plain(identifier: str) -> bool:
 
 
 def print_story(identifier: str, steps: list[Step], console: Console) -> None:
-    """Print the steps as a table."""
+    """Print the steps as a table; the request of a step only where it is another one."""
     if not console.is_terminal:  # rich would assume 80 columns
         console = Console(highlight=False, soft_wrap=True, width=NARROW)
-    table = Table("when", "where", Column("what", overflow="fold"), "request", box=None)
-    for step in steps:
-        own = "" if step.request_id == identifier else step.request_id
-        table.add_row(step.at, step.where, step.what, own)
+    table = Table("when", "where", Column("what", overflow="fold"), box=None)
+    others = [step.request_id if step.request_id != identifier else "" for step in steps]
+    if any(others):
+        table.add_column("request")
+    for step, other in zip(steps, others, strict=True):
+        table.add_row(step.at, step.where, step.what, *([other] if any(others) else ()))
     console.print(table)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from local.errors import LocalError
-from operations.trace.command import Target, read_story, require_traceable
+from operations.trace.command import Target, print_story, read_story, require_traceable
 from operations.trace.log_lines import FilteredLogs, InsightsLogs, groups_of, query_for
 from operations.trace.rows import _delivery_ids
 from operations.trace.story import LogLine, story_of
@@ -114,6 +115,19 @@ def test_a_story_is_told_in_order_of_time_and_cause() -> None:
         ("deliver", "webhook outcome=delivered"),
         ("process", "ERROR: odd"),
     ]
+
+
+def test_the_request_of_a_line_is_printed_where_it_is_another_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    steps = story_of([row(PAYMENT, "payment_created")], [], [])
+    print_story(REQUEST, steps, Console())
+    traced_by_request = capsys.readouterr().out
+    assert "payment_created" in traced_by_request
+    assert "request" not in traced_by_request
+    assert REQUEST not in traced_by_request
+    print_story(PAYMENT, steps, Console())
+    assert REQUEST in capsys.readouterr().out
 
 
 def test_nothing_personal_and_no_secret_is_told() -> None:
