@@ -30,9 +30,9 @@ def audit(stack: Stack, client: ApiClient, payment_id: str, console: Console) ->
         LocalError: the result is not the expected one.
     """
     payment = client.get(f"/v1/payments/{payment_id}").require(200)
-    rows = _await_trail(client, payment_id, payment["version"])
+    rows = await_trail(client, payment_id, payment["version"])
     console.print(
-        f"18. The audit trail of [cyan]{payment_id}[/cyan], made by the change streams: one row "
+        f"19. The audit trail of [cyan]{payment_id}[/cyan], made by the change streams: one row "
         "per version"
     )
     _show(rows, console)
@@ -52,7 +52,7 @@ def audit(stack: Stack, client: ApiClient, payment_id: str, console: Console) ->
     hold(verified(stack, only=payment_id).holds, "the row that was put back does not hold")
 
 
-def _await_trail(client: ApiClient, payment_id: str, version: int) -> list[Any]:
+def await_trail(client: ApiClient, payment_id: str, version: int) -> list[Any]:
     """The rows once the newest version has one: the change streams take a moment."""
     deadline = time.monotonic() + TOLD_WITHIN_SECONDS
     while time.monotonic() < deadline:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from local.api_client import ApiClient
-from local.demo import audit, ledger, operations, webhooks
+from local.demo import audit, ledger, operations, trace, webhooks
 from local.demo import settlement as demo_settlement
 from local.demo.checks import hold
 from local.demo.operations import Operated
@@ -105,6 +105,7 @@ def _tell(
     ledger.keep_books(stack, operator, client, merchant, console)
     news = [*(one.news for one in taken), *operations.news_of(operated)]
     webhooks.hear(receiver, [*news, *reported], console)
+    trace.follow(stack, client, operated[0].payment_id, console)
     audit.audit(stack, client, operated[0].payment_id, console)
     _where_to_go(stack, merchant, reported[0][1], console)
 
