@@ -50,7 +50,8 @@ def _poll(answer: Answer) -> str:
 def _missing(answer: Answer) -> str:
     said = (
         f"{_count(answer['merchants'], 'merchant')} swept, "
-        f"{_count(answer['missing'], 'transaction')} missing"
+        f"{_count(answer['missing'], 'transaction')} missing, "
+        f"{_count(answer['open_exceptions'], 'open exception')}"
     )
     return said + _failed(answer, "missing") + _left(finished=answer["finished"])
 

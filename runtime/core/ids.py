@@ -40,6 +40,18 @@ def created_at(identifier: str) -> datetime:
         raise ValueError(f"{identifier} has a time past the year 9999") from overflow
 
 
+def age_seconds(identifier: str, now: datetime) -> float | None:
+    """Seconds since an id was created, to the millisecond; None if it does not say when that was.
+
+    At least 0: the clock of the function that created it may be ahead.
+    """
+    try:
+        age = now - created_at(identifier)
+    except ValueError:
+        return None
+    return max(round(age.total_seconds(), 3), 0.0)
+
+
 RANDOM_BYTES: Final = 10
 """Random bytes of an id."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

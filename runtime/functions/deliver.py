@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from runtime.core.ids import age_seconds
+from runtime.core.log_messages import WEBHOOK_TURN
 from runtime.core.observability import logger
 from runtime.core.outside import Outside
 from runtime.functions.composition.environments import Event, per_environment
@@ -89,11 +91,12 @@ def _outcome(services: DeliverServices, record: dict[str, Any]) -> DeliveryOutco
         logger.exception("a delivery failed", message_id=record["messageId"])
         return None
     logger.info(
-        "webhook",
+        WEBHOOK_TURN,
         webhook=order.id,
         merchant=order.merchant_id,
         request_id=order.request_id,
         outcome=str(outcome),
+        age_seconds=age_seconds(order.id, services.outside.now()),
     )
     return outcome
 

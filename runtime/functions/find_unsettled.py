@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from functools import cache
 
+from runtime.core.log_messages import UNSETTLED_SEARCHED
 from runtime.core.outside import Outside
 from runtime.functions.composition.environments import scheduled
 from runtime.functions.composition.services import FunctionServices
 from runtime.merchants.repository import MerchantRepository
+from runtime.reconciliation.settlements.lines_repository import SettlementLineRepository
 from runtime.reconciliation.unsettled.repository import UnsettledRepository
 from runtime.reconciliation.unsettled.sweep import SweepDependencies, SweepReport, sweep_missing
 from runtime.settings import MissingSettings
@@ -22,6 +24,7 @@ class MissingServices(FunctionServices):
         self.dependencies = SweepDependencies(
             unsettled=UnsettledRepository(self.store),
             merchants=MerchantRepository(self.store),
+            lines=SettlementLineRepository(self.store),
             outside=self.outside,
             must_stop=self.stop_before_timeout(settings.stop_before_timeout_seconds),
         )
@@ -38,5 +41,5 @@ def find_unsettled(services: MissingServices, request_id: str) -> SweepReport:
     return sweep_missing(services.dependencies, request_id)
 
 
-handler_for = scheduled("unsettled transactions searched", find_unsettled)
+handler_for = scheduled(UNSETTLED_SEARCHED, find_unsettled)
 handler = handler_for(missing_services)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 
+from runtime.core.log_messages import WEBHOOKS_QUEUED
 from runtime.core.outside import Outside
 from runtime.functions.composition.environments import scheduled
 from runtime.functions.composition.services import FunctionServices
@@ -38,5 +39,5 @@ def queue_webhooks(services: QueueDueWebhooksServices, _: str) -> RetriesReport:
     return queue_due(services.deps)
 
 
-handler_for = scheduled("due webhooks queued", queue_webhooks)
+handler_for = scheduled(WEBHOOKS_QUEUED, queue_webhooks)
 handler = handler_for(queue_due_webhooks_services)

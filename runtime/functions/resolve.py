@@ -6,6 +6,7 @@ import os
 from functools import cache
 
 from runtime.core.fair_run import RunLimits
+from runtime.core.log_messages import PAYMENTS_RESOLVED
 from runtime.core.outside import Outside
 from runtime.functions.composition.environments import scheduled
 from runtime.functions.composition.payment_services import PaymentPartners, payment_dependencies_of
@@ -50,5 +51,5 @@ def resolve(services: ResolverServices, request_id: str) -> ResolverReport:
     )
 
 
-handler_for = scheduled("due payments resolved", resolve)
+handler_for = scheduled(PAYMENTS_RESOLVED, resolve)
 handler = handler_for(resolver_services)

@@ -64,7 +64,7 @@ class MissingSettings(Settings, frozen=True):
     TABLE_USES: ClassVar[TableUses] = {
         "merchants": allow("GetItem", "Scan"),
         "settlement_chunks": allow("GetItem", "PutItem"),
-        "settlement_lines": allow("PutItem"),
+        "settlement_lines": allow("PutItem", query=("gsi-exception",)),
         "settlements": allow("GetItem", "PutItem", "UpdateItem"),
         "transactions": allow("BatchGetItem", "UpdateItem", query=("gsi-unsettled",)),
     }

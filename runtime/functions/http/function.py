@@ -20,6 +20,7 @@ from runtime.core.errors import (
     PlatformError,
     Unauthorized,
 )
+from runtime.core.log_messages import REFUSED, SERVED
 from runtime.core.observability import logger
 from runtime.functions.http.request import authenticate, nothing_at, read_request
 from runtime.functions.http.router import Match, Router
@@ -94,7 +95,13 @@ class HttpFunction(Generic[ServicesT]):
         if isinstance(answer, BaseModel):
             answer = success(HTTPStatus.OK, answer)
         database = services.store.usage.counts()
-        logger.info("served", operation=operation, status=answer.status, database=database)
+        logger.info(
+            SERVED,
+            operation=operation,
+            status=answer.status,
+            replayed=answer.replayed,
+            database=database,
+        )
         return _shape(answer, event)
 
 
@@ -116,7 +123,7 @@ def _problem(error: PlatformError, event: HttpEvent) -> HttpResponse:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error(error.code, status=status, detail=error.detail, route=event.route_key)
     else:
-        logger.info("refused", route=event.route_key, code=error.code, status=status)
+        logger.info(REFUSED, route=event.route_key, code=error.code, status=status)
     answer = problem(error, instance=event.path, request_id=event.request_id)
     headers: dict[str, str] = {}
     if error.retry_after_seconds is not None:

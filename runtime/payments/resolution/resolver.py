@@ -24,7 +24,7 @@ from runtime.alerts.operational_alerts import OperationalAlerts, UnknownOutcome
 from runtime.core.change_context import UNKNOWN_TOO_OLD
 from runtime.core.errors import DecryptionFailure, Internal
 from runtime.core.fair_run import ONE_BY_ONE, Due, RunLimits, WorkerThreads, run_fairly
-from runtime.core.ids import created_at
+from runtime.core.ids import age_seconds, created_at
 from runtime.core.observability import logger
 from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.index_merge import MAX_PARALLEL_BUCKETS
@@ -42,7 +42,6 @@ MERCHANTS_NAMED: Final = 5
 """Merchants named in the log: those with the most payments left to the next run."""
 
 Resolve = Callable[[str, PaymentDependencies, str], ResolutionResult]
-Counts = Counter[str]
 Within = Callable[[float], AbstractContextManager[None]]
 """Limits the time that a thread spends in the context, in seconds."""
 
@@ -57,6 +56,7 @@ class ResolverReport:
 
     `over`: already finished by another process. `failed`: an internal error, which is in the log; a
     later run tries again. `too_old`: the outcome has been unknown for longer than is acceptable.
+    `oldest_open_seconds`: the age of the oldest payment or operation that the run left open.
     """
 
     due: int
@@ -65,7 +65,16 @@ class ResolverReport:
     over: int
     failed: int
     too_old: int
+    oldest_open_seconds: float
     stopped_early: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """What became of one payment or operation. `open_seconds`: its age, if it is still open."""
+
+    counts: Counter[str]
+    open_seconds: float = 0.0
 
 
 def resolve_due(
@@ -84,11 +93,11 @@ def resolve_due(
     queue = OpenQueue(store, at_once)
     owners: dict[str, str] = {}
 
-    def resolve(identifier: str, resolve_one: Resolve) -> Counts:
+    def resolve(identifier: str, resolve_one: Resolve) -> _Resolved:
         with within(deps.resolver_lease.total_seconds()):
             return _resolved(identifier, resolve_one, deps, request_id, operational_alerts)
 
-    def look() -> Iterator[Due[Counts]]:
+    def look() -> Iterator[Due[_Resolved]]:
         """Alternate payments and operations, so that neither blocks the other."""
         payments = _due(queue, Payment, owners, partial(resolve, resolve_one=resolve_payment), deps)
         operations = _due(
@@ -101,9 +110,9 @@ def resolve_due(
         margin = PROCESSOR_CALLS * deps.timing.processor_timeout_seconds
         return store.remaining_seconds() >= margin
 
-    with WorkerThreads[Counts](deps.outside.threads(limits.workers)) as workers:
+    with WorkerThreads[_Resolved](deps.outside.threads(limits.workers)) as workers:
         run = run_fairly(look, workers, limits, has_time, deps.outside.monotonic)
-    counts = sum(run.results, Counter[str]())
+    counts = sum((each.counts for each in run.results), Counter[str]())
     if run.left:
         most = dict(Counter(run.left).most_common(MERCHANTS_NAMED))
         logger.warning("payments were left to the next run", merchants=most)
@@ -114,6 +123,7 @@ def resolve_due(
         over=counts[ResolutionResult.OVER],
         failed=counts["failed"],
         too_old=counts["too_old"],
+        oldest_open_seconds=max((each.open_seconds for each in run.results), default=0.0),
         stopped_early=bool(run.left),
     )
 
@@ -122,9 +132,9 @@ def _due(
     queue: OpenQueue,
     model: Model,
     owners: dict[str, str],
-    resolve: Callable[[str], Counts],
+    resolve: Callable[[str], _Resolved],
     deps: PaymentDependencies,
-) -> list[Due[Counts]]:
+) -> list[Due[_Resolved]]:
     """Due rows of one table, oldest first, with their merchants, which `owners` caches.
 
     All rows without a merchant take turns as one merchant.
@@ -142,7 +152,7 @@ def _resolved(
     deps: PaymentDependencies,
     request_id: str,
     operational_alerts: OperationalAlerts,
-) -> Counts:
+) -> _Resolved:
     """Resolve one payment or operation. An error does not affect the others."""
     try:
         result = resolve(identifier, deps, request_id)
@@ -152,9 +162,11 @@ def _resolved(
         counts, still_open = Counter(["failed"]), True
     else:
         counts, still_open = Counter([result.value]), result is ResolutionResult.WAITING
-    if still_open and _is_too_old(identifier, deps, operational_alerts):
+    if not still_open:
+        return _Resolved(counts)
+    if _is_too_old(identifier, deps, operational_alerts):
         counts["too_old"] += 1
-    return counts
+    return _Resolved(counts, age_seconds(identifier, deps.outside.now()) or 0.0)
 
 
 def _report_error(fault: Exception, operational_alerts: OperationalAlerts) -> None:

@@ -45,6 +45,16 @@ class SettlementLineRepository:
         ]
         return self._store.get_many(SettlementLine, keys, SettlementLine, scope)
 
+    def open_in(self, bucket: str, *, page_size: int) -> Iterator[ExceptionEntry]:
+        """Open exceptions of all statuses in one bucket of a merchant."""
+        return self._store.query(
+            SettlementLine,
+            ExceptionEntry,
+            (equals("exception_bucket", bucket),),
+            page_size=page_size,
+            index="gsi-exception",
+        )
+
     def exceptions(
         self,
         buckets: Sequence[str],

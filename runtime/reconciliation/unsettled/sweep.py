@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Final
@@ -25,7 +25,9 @@ from runtime.merchants.models import MerchantProfile
 from runtime.merchants.repository import MerchantPage, MerchantRepository
 from runtime.payments.transaction_models import Transaction
 from runtime.reconciliation.files.models import SweepRound
-from runtime.reconciliation.settlements.line_keys import missing_line
+from runtime.reconciliation.settlements.line_keys import exception_buckets, missing_line
+from runtime.reconciliation.settlements.lines_repository import SettlementLineRepository
+from runtime.reconciliation.unsettled.open_exceptions import OpenExceptions
 from runtime.reconciliation.unsettled.repository import (
     FoundMissing,
     UnsettledRepository,
@@ -48,6 +50,7 @@ LINES_PER_COMMIT: Final = 40
 """Two writes each and the settlement's stay below DynamoDB's 100."""
 MAX_ATTEMPTS: Final = 10
 """Attempts at one batch whose transactions or settlement change meanwhile."""
+EXCEPTIONS_PER_PAGE: Final = 1_000
 _CUT: Final = "cut"
 """The counter of merchants that were not swept completely before time ran out."""
 
@@ -58,6 +61,7 @@ class SweepDependencies:
 
     unsettled: UnsettledRepository
     merchants: MerchantRepository
+    lines: SettlementLineRepository
     outside: Outside
     must_stop: Callable[[], bool]
 
@@ -67,13 +71,29 @@ class SweepReport:
     """The result of one run. `finished`: the round is complete; otherwise the next run resumes it.
 
     `missing`: transactions that became missing. `failed`: merchants with an error; the error is in
-    the log, and the next round sweeps them again.
+    the log, and the next round sweeps them again. `open_exceptions` of the merchants that the run
+    reached, `oldest_exception_days` since the date of the settlement of the oldest of them.
     """
 
     finished: bool
     merchants: int
     missing: int
     failed: int
+    open_exceptions: int
+    oldest_exception_days: int
+
+
+@dataclass
+class _Tally:
+    """What was done for some merchants. `exceptions`: those that are open after it."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    exceptions: OpenExceptions = field(default_factory=OpenExceptions)
+
+    def add(self, other: _Tally) -> None:
+        """Add what was done for others."""
+        self.counts.update(other.counts)
+        self.exceptions += other.exceptions
 
 
 class _OutOfTime(Exception):
@@ -83,24 +103,24 @@ class _OutOfTime(Exception):
 def sweep_missing(dependencies: SweepDependencies, request_id: str) -> SweepReport:
     """Resume the round, or begin a new one, while there is time."""
     progress = _begun(dependencies)
-    counts: Counter[str] = Counter()
+    tally = _Tally()
     pages = dependencies.merchants.pages(progress.last_merchant, page_size=MERCHANTS_PER_PAGE)
     for number, page in enumerate(pages):
         if dependencies.must_stop():
-            return _unfinished(progress, counts)
+            return _unfinished(progress, tally, dependencies)
         swept = _sweep_page(page, dependencies, request_id)
-        counts += swept
-        if swept[_CUT] and number > 0:
-            return _unfinished(progress, counts)
-        if swept[_CUT]:
+        tally.add(swept)
+        if swept.counts[_CUT] and number > 0:
+            return _unfinished(progress, tally, dependencies)
+        if swept.counts[_CUT]:
             # This page used the whole run. Each merchant's own progress is kept, so the next round
             # continues with them; beginning with this page again would block all others.
-            logger.error(MISSING_UNFINISHED, left_out=swept[_CUT])
+            logger.error(MISSING_UNFINISHED, left_out=swept.counts[_CUT])
         progress = progress.model_copy(update={"last_merchant": page.last})
         _note(progress, dependencies)
     now = to_timestamp(dependencies.outside.now())
     _note(progress.model_copy(update={"finished_at": now, "last_merchant": None}), dependencies)
-    return _report(counts, finished=True)
+    return _report(tally, dependencies, finished=True)
 
 
 def _begun(dependencies: SweepDependencies) -> SweepRound:
@@ -119,43 +139,48 @@ def _note(progress: SweepRound, dependencies: SweepDependencies) -> None:
     dependencies.unsettled.note_round(progress, token=token)
 
 
-def _unfinished(progress: SweepRound, counts: Counter[str]) -> SweepReport:
+def _unfinished(
+    progress: SweepRound, tally: _Tally, dependencies: SweepDependencies
+) -> SweepReport:
     logger.error(MISSING_UNFINISHED, last=progress.last_merchant)
-    return _report(counts, finished=False)
+    return _report(tally, dependencies, finished=False)
 
 
-def _report(counts: Counter[str], *, finished: bool) -> SweepReport:
+def _report(tally: _Tally, dependencies: SweepDependencies, *, finished: bool) -> SweepReport:
     return SweepReport(
         finished=finished,
-        merchants=counts["merchants"],
-        missing=counts["missing"],
-        failed=counts["failed"],
+        merchants=tally.counts["merchants"],
+        missing=tally.counts["missing"],
+        failed=tally.counts["failed"],
+        open_exceptions=tally.exceptions.count,
+        oldest_exception_days=tally.exceptions.age_days(dependencies.outside.now().date()),
     )
 
 
-def _sweep_page(
-    page: MerchantPage, dependencies: SweepDependencies, request_id: str
-) -> Counter[str]:
-    def one(merchant_id: str) -> Counter[str]:
+def _sweep_page(page: MerchantPage, dependencies: SweepDependencies, request_id: str) -> _Tally:
+    def one(merchant_id: str) -> _Tally:
         sweep = _MerchantSweep(merchant_id, dependencies, request_id)
         try:
             sweep.run()
         except _OutOfTime:
-            sweep.counts[_CUT] += 1
+            sweep.tally.counts[_CUT] += 1
         except Exception:  # noqa: BLE001 - one merchant's error must not block others
             logger.exception("a merchant could not be swept", merchant=merchant_id)
-            sweep.counts["failed"] += 1
-        return sweep.counts
+            sweep.tally.counts["failed"] += 1
+        return sweep.tally
 
+    total = _Tally(Counter({"merchants": len(page.ids)}))
     with dependencies.outside.threads(PARALLEL_MERCHANTS) as pool:
-        return sum(pool.map(one, page.ids), Counter({"merchants": len(page.ids)}))
+        for tally in pool.map(one, page.ids):
+            total.add(tally)
+    return total
 
 
 class _MerchantSweep:
     """One merchant's days, from the end of its last sweep to the deadline."""
 
     def __init__(self, merchant_id: str, dependencies: SweepDependencies, request_id: str) -> None:
-        self.counts: Counter[str] = Counter()
+        self.tally = _Tally()
         self._merchant_id = merchant_id
         self._dependencies = dependencies
         self._outside = dependencies.outside
@@ -183,6 +208,15 @@ class _MerchantSweep:
             if through > begin:
                 token = self._outside.new_id("swp", self._outside.now())
                 self._unsettled.note_swept(merchant.id, through, token=token)
+        self._count_exceptions(merchant)
+
+    def _count_exceptions(self, merchant: MerchantProfile) -> None:
+        lines = self._dependencies.lines
+        for bucket in exception_buckets(merchant.id, merchant.index_buckets):
+            if self._dependencies.must_stop():
+                raise _OutOfTime
+            entries = lines.open_in(bucket, page_size=EXCEPTIONS_PER_PAGE)
+            self.tally.exceptions += OpenExceptions.of(each.exception_key for each in entries)
 
     def _sweep_day(self, merchant: MerchantProfile, day: str, latest: datetime) -> None:
         entries = self._unsettled.of_day(merchant, day, page_size=LINES_PER_COMMIT)
@@ -222,7 +256,7 @@ class _MerchantSweep:
             except TransactionRefused as refused:
                 attempts.update(_taken_by_others(found, refused))
                 continue
-            self.counts["missing"] += len(found)
+            self.tally.counts["missing"] += len(found)
             return
         raise StaleWrite("transactions", f"of {merchant.id} kept changing while they were swept")
 

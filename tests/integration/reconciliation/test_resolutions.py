@@ -25,6 +25,7 @@ from runtime.merchants.models import ReconciliationTerms
 from runtime.merchants.repository import MerchantRepository
 from runtime.payments.transaction_models import Transaction, TransactionStatus
 from runtime.reconciliation.importers.line import References, UnreadableLine
+from runtime.reconciliation.settlements.lines_repository import SettlementLineRepository
 from runtime.reconciliation.settlements.models import (
     LineStatus,
     LineType,
@@ -770,6 +771,7 @@ def _sweeping(platform: Platform) -> SweepDependencies:
     return SweepDependencies(
         UnsettledRepository(platform.store),
         MerchantRepository(platform.store),
+        SettlementLineRepository(platform.store),
         platform.outside,
         lambda: False,
     )

@@ -11,6 +11,7 @@ from runtime.merchants.models import Merchant, MerchantProfile, ReconciliationTe
 from runtime.merchants.repository import MerchantRepository
 from runtime.payments.transaction_models import Transaction, TransactionStatus
 from runtime.reconciliation.settlements.line_keys import FIRST_MISSING_LINE
+from runtime.reconciliation.settlements.lines_repository import SettlementLineRepository
 from runtime.reconciliation.settlements.models import (
     LineStatus,
     LineType,
@@ -45,6 +46,7 @@ def dependencies(
     return SweepDependencies(
         UnsettledRepository(platform.store),
         MerchantRepository(platform.store),
+        SettlementLineRepository(platform.store),
         platform.outside,
         must_stop,
     )
@@ -80,7 +82,14 @@ def test_a_transaction_in_no_file_after_the_deadline_becomes_one_missing_line(
     platform.paid(merchant, capture_method="manual")
     day = platform.clock().date().isoformat()
     platform.clock.advance(WEEK - 1)
-    assert sweep(platform) == SweepReport(finished=True, merchants=1, missing=0, failed=0)
+    assert sweep(platform) == SweepReport(
+        finished=True,
+        merchants=1,
+        missing=0,
+        failed=0,
+        open_exceptions=0,
+        oldest_exception_days=0,
+    )
     platform.clock.advance(1)
     assert sweep(platform).missing == 2
     assert sweep(platform).missing == 0
@@ -99,6 +108,19 @@ def test_a_transaction_in_no_file_after_the_deadline_becomes_one_missing_line(
         assert (line.expected.amount, line.expected.fee) == (line.amount, line.fee)
         assert line.bookings == ()
     must_agree(platform)
+
+
+def test_a_sweep_counts_the_open_exceptions_of_all_merchants(platform: Platform) -> None:
+    for days in (3, 0):
+        merchant = shop(platform, sla_days=0)
+        for _ in range(2):
+            platform.paid(merchant)
+        platform.clock.advance(timedelta(days=days).total_seconds())
+    report = sweep(platform)
+    assert (report.missing, report.open_exceptions, report.oldest_exception_days) == (4, 4, 3)
+    platform.clock.advance(timedelta(days=1).total_seconds())
+    again = sweep(platform)
+    assert (again.missing, again.open_exceptions, again.oldest_exception_days) == (0, 4, 4)
 
 
 def test_a_transaction_settled_during_the_sweep_is_not_missing(

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.core.errors import BadCursor
-from runtime.core.ids import created_at, highest_id, id_at, lowest_id, repeatable_id
+from runtime.core.ids import (
+    age_seconds,
+    created_at,
+    highest_id,
+    id_at,
+    lowest_id,
+    repeatable_id,
+)
 from runtime.core.timestamps import end_of, start_of, to_datetime, to_epoch_seconds, to_timestamp
 from runtime.functions.composition.real_outside import real_outside
 from runtime.http.caller import Caller
@@ -194,3 +201,11 @@ def test_a_shortened_or_lengthened_cursor_is_bad(cut: int) -> None:
     for text in (cursor[:-cut], cursor + "A" * cut, cursor[cut:]):
         with pytest.raises(BadCursor):
             unseal(KEY, "b", text)
+
+
+def test_the_age_of_an_id_is_never_negative_and_unknown_if_it_has_no_time() -> None:
+    created = datetime(2026, 12, 1, 9, 30, tzinfo=UTC)
+    identifier = id_at("pay", created, bytes(10))
+    assert age_seconds(identifier, created + timedelta(seconds=90, milliseconds=7)) == 90.007
+    assert age_seconds(identifier, created - timedelta(seconds=1)) == 0.0
+    assert age_seconds("pay_of-someone-else", created) is None

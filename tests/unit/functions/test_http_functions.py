@@ -270,6 +270,7 @@ def test_the_resolvers_schedule_returns_its_report(api: Functions, shop: dict[st
         "over": 0,
         "failed": 0,
         "too_old": 0,
+        "oldest_open_seconds": 0.0,
         "stopped_early": False,
     }
     final = api("POST", "/v1/payments", body, headers=headers, authorizer=who)

@@ -57,12 +57,12 @@ def swept(failed: int) -> Any:
 REPORTS: list[tuple[str, Any, str]] = [
     (
         "resolver",
-        asdict(ResolverReport(3, 3, 0, 0, 0, 0, False)),
+        asdict(ResolverReport(3, 3, 0, 0, 0, 0, 0, False)),
         "3 payments resolved, 0 still unknown",
     ),
     (
         "resolver",
-        asdict(ResolverReport(9, 1, 4, 0, 2, 1, True)),
+        asdict(ResolverReport(9, 1, 4, 0, 2, 1, 7_200, True)),
         "1 payment resolved, 4 still unknown (1 of them for too long), "
         '2 FAILED: make logs ARGS="resolver"; not finished, the next run continues',
     ),
@@ -76,8 +76,18 @@ REPORTS: list[tuple[str, Any, str]] = [
     ),
     (
         "missing",
-        asdict(SweepReport(finished=False, merchants=1, missing=7, failed=0)),
-        "1 merchant swept, 7 transactions missing; not finished, the next run continues",
+        asdict(
+            SweepReport(
+                finished=False,
+                merchants=1,
+                missing=7,
+                failed=0,
+                open_exceptions=9,
+                oldest_exception_days=3,
+            )
+        ),
+        "1 merchant swept, 7 transactions missing, 9 open exceptions; "
+        "not finished, the next run continues",
     ),
     (
         "archive",
@@ -125,7 +135,7 @@ def test_a_schedule_without_a_description_is_reported_as_done() -> None:
 def test_the_command_prints_the_description(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    payload = json.dumps(asdict(ResolverReport(3, 3, 0, 0, 0, 0, False))).encode()
+    payload = json.dumps(asdict(ResolverReport(3, 3, 0, 0, 0, 0, 0, False))).encode()
     answer = {"Payload": SimpleNamespace(read=lambda: payload)}
     functions = SimpleNamespace(invoke=lambda **_: answer)
     monkeypatch.setattr("local.schedules.Clients", lambda _: SimpleNamespace(functions=functions))
