@@ -10,6 +10,7 @@ from typing import TypedDict, Unpack
 from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from runtime.settings import Settings
@@ -24,6 +25,7 @@ from stacks.iam.statements import (
     queue_statements,
     table_statements,
 )
+from stacks.own_metrics import OwnMetric, count_lines
 from stacks.runbooks import Runbook
 from stacks.stage import StageConfig
 from stacks.stage_workload import Schedules
@@ -35,7 +37,7 @@ class LogAlarm:
 
     construct_id: str
     messages: tuple[str, ...]
-    metric_name: str
+    metric: OwnMetric
     description: str
     runbook: Runbook
 
@@ -88,13 +90,17 @@ class FunctionsStack(Stack):
         # By ARN: no construct here may write into the key's policy, which the data stack owns.
         self._key = kms.Key.from_key_arn(self, "TableKey", self._data.table_key.key_arn)
         self._schedules: dict[str, Schedule] = {}
+        self.functions: dict[str, ServiceFunction] = {}
+        """By the service's name."""
+        self.dead_letters: dict[str, sqs.IQueue] = {}
+        """Dead-letter queues of schedules, by the service's name."""
 
     def _function(self, construct_id: str, spec: FunctionSpec) -> ServiceFunction:
         """A function with the permissions of its spec, and those for the tables of its settings."""
         on_tables = table_statements(
             self._data.tables, spec.settings.TABLE_USES, table_key_arn=self._key.key_arn
         )
-        return ServiceFunction(
+        function = ServiceFunction(
             self,
             construct_id,
             spec=replace(spec, statements=[*on_tables, *spec.statements]),
@@ -103,6 +109,16 @@ class FunctionsStack(Stack):
             log_key=self._key,
             alarms=self._alarms,
         )
+        service = spec.settings.service
+        self.functions[service] = function
+        count_lines(
+            self,
+            construct_id,
+            service=service,
+            log_group=function.log_group,
+            stage=self._stage.name,
+        )
+        return function
 
     def _scheduled(self, workers: Iterable[ScheduledWorker]) -> dict[str, ServiceFunction]:
         """The workers' functions with their schedules, dead-letter queues and alarms, by name."""
@@ -113,6 +129,7 @@ class FunctionsStack(Stack):
         dead = DeadLetterQueue(
             self, f"{construct_id}DeadLetters", key=self._key, alarms=self._alarms
         ).queue
+        self.dead_letters[worker.name] = dead
         function = self._function(construct_id, self._spec(worker, dead.queue_arn))
         self._schedules[worker.name] = Schedule(
             self,
@@ -134,7 +151,7 @@ class FunctionsStack(Stack):
                 alarm.construct_id,
                 log_group=function.log_group,
                 messages=alarm.messages,
-                metric_name=alarm.metric_name,
+                metric=alarm.metric,
                 description=alarm.description,
                 runbook=alarm.runbook,
             )

@@ -21,6 +21,7 @@ from stacks.constructs.customer_key import CustomerKey, SigningKey
 from stacks.constructs.private_bucket import PrivateBucket
 from stacks.constructs.queues import WorkQueue
 from stacks.constructs.schema_table import Restored, SchemaTable, pascal
+from stacks.constructs.table_alarms import alarm_on_throttles
 from stacks.data_trail import DataTrail, saved_query
 from stacks.iam.key_users import DATA_KEY_USERS, only_listed_roles
 from stacks.iam.resource_policies import append_only, one_archivist
@@ -105,7 +106,8 @@ class DataStack(Stack):
         self._all_tables = [self._tables(restore) for restore in restores]
         self.tables = self._all_tables[-1]
         self.alarms.unreadable_fields(self)
-        self.alarms.throttled_tables(self, {name: each.table for name, each in self.tables.items()})
+        for table in self.tables.values():
+            alarm_on_throttles(self, table, self.alarms)
         access_logs = self._access_logs()
         self._settlement_files(construct_id, access_logs)
         self._exports(construct_id, access_logs)

@@ -15,6 +15,7 @@ from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import EXPORT_TIMEOUT_SECONDS
 from stacks.environment import settings_for
 from stacks.iam.statements import queue_statements, through_service
+from stacks.own_metrics import OwnMetric
 from stacks.runbooks import Runbook
 
 EXPORT_MEMORY_MB: Final = 1769
@@ -47,7 +48,7 @@ class ExportsStack(FunctionsStack):
             "ExportGivenUp",
             log_group=export.log_group,
             messages=(EXPORT_GIVEN_UP,),
-            metric_name="ExportsGivenUp",
+            metric=OwnMetric.EXPORTS_GIVEN_UP,
             description="An export failed: several attempts made no progress; see the log.",
             runbook=Runbook.EXPORT_FAILED,
         )

@@ -21,6 +21,7 @@ from stacks.iam.statements import (
     queue_statements,
     through_service,
 )
+from stacks.own_metrics import OwnMetric
 from stacks.runbooks import Runbook
 from stacks.scheduled_workers import LEDGER
 
@@ -73,7 +74,7 @@ class LedgerStack(FunctionsStack):
             "OutOfBandChange",
             log_group=project.log_group,
             messages=(OUT_OF_BAND, ENTRY_CONFLICT, PARKED),
-            metric_name="ChangedPastTheLedger",
+            metric=OwnMetric.CHANGED_OUT_OF_BAND,
             description="A row was changed out of band, or its record was parked; see the log.",
             runbook=Runbook.OUT_OF_BAND,
         )

@@ -40,6 +40,7 @@ from stacks.iam.statements import (
     read_secret,
     through_service,
 )
+from stacks.own_metrics import OwnMetric
 from stacks.runbooks import Runbook
 from stacks.stage import StageConfig
 
@@ -93,7 +94,7 @@ PAYMENTS: Final = (
             LogAlarm(
                 construct_id="UnknownTooOld",
                 messages=(UNKNOWN_TOO_OLD, NOT_VOIDED),
-                metric_name="UnknownTooOld",
+                metric=OwnMetric.UNKNOWN_TOO_OLD,
                 runbook=Runbook.PROCESSOR_SILENT,
                 description="A processor does not report an outcome, or refuses a void.",
             ),
@@ -121,7 +122,7 @@ PAYMENTS: Final = (
             LogAlarm(
                 construct_id="PollUnfinished",
                 messages=(POLL_UNFINISHED,),
-                metric_name="PollUnfinished",
+                metric=OwnMetric.POLL_UNFINISHED,
                 runbook=Runbook.POLL_UNFINISHED,
                 description="One run of the poll does not reach all merchants: schedule it more "
                 "often.",
@@ -139,7 +140,7 @@ PAYMENTS: Final = (
             LogAlarm(
                 construct_id="MissingUnfinished",
                 messages=(MISSING_UNFINISHED,),
-                metric_name="MissingUnfinished",
+                metric=OwnMetric.MISSING_UNFINISHED,
                 runbook=Runbook.MISSING_UNFINISHED,
                 description="One run of the sweep for missing transactions does not reach all "
                 "merchants: schedule it more often.",
@@ -191,7 +192,7 @@ LEDGER: Final = (
             LogAlarm(
                 construct_id="TotalsNotCompacted",
                 messages=(NOT_COMPACTED,),
-                metric_name="TotalsNotCompacted",
+                metric=OwnMetric.TOTALS_NOT_COMPACTED,
                 runbook=Runbook.TOTALS_NOT_COMPACTED,
                 description="Totals of closed days are not compacted; summaries read more rows.",
             ),
@@ -219,7 +220,7 @@ LEDGER: Final = (
             LogAlarm(
                 construct_id="LedgerVerificationFailed",
                 messages=(LEDGER_VERIFICATION_FAILED,),
-                metric_name="LedgerVerificationFailed",
+                metric=OwnMetric.LEDGER_VERIFICATION_FAILED,
                 runbook=Runbook.LEDGER_VERIFICATION,
                 description="Ledger verification failed; GET /v1/proof lists each violation.",
             ),
@@ -293,7 +294,7 @@ AUDIT: Final = (
             LogAlarm(
                 construct_id="AuditTampered",
                 messages=(AUDIT_TAMPERED,),
-                metric_name="AuditTampered",
+                metric=OwnMetric.AUDIT_TAMPERED,
                 runbook=Runbook.AUDIT_TAMPERED,
                 description="An audit row was changed, deleted or forged; the log names it.",
             ),

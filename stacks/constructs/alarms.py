@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
-from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -21,9 +20,8 @@ from constructs import Construct
 from runtime.alerts.models import ALERT_RAISED, SERIOUS
 from runtime.core.change_context import DECRYPTION_FAILED
 from runtime.settings import ACCESS_REFUSED
+from stacks.own_metrics import OwnMetric, namespace_of, own_metric
 from stacks.runbooks import Runbook, Severity
-
-UNREADABLE_FIELDS: Final = "UnreadableFields"
 
 MANY_REFUSALS: Final = 100
 """Refused tokens in `REFUSALS_MINUTES`: above what clients with an expired token make."""
@@ -35,9 +33,6 @@ OLD_PERIODS: Final = 3
 
 OLDEST_MESSAGE_SECONDS: Final = 3_600
 """Longer than the longest delay of a message (15 minutes) and visibility timeout (half an hour)."""
-THROTTLED_REQUESTS: Final = 10
-TABLES_PER_ALARM: Final = 5
-"""An alarm adds up ten metrics at the most (CloudWatch quota): reads and writes of a table."""
 _AT_LEAST: Final = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 _BELOW: Final = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
 _BREACHING: Final = cloudwatch.TreatMissingData.BREACHING
@@ -49,12 +44,14 @@ class Alarms:
     """Makes the alarms of a stage.
 
     Their names are `payments-<stage>-` and their place among the constructs; their descriptions end
-    with the address of the runbook. `topics` has the severities that notify anyone.
+    with the address of the runbook. `topics` has the severities that notify anyone. `made` has the
+    severity of each alarm made so far, by its name.
     """
 
     stage_name: str
     runbooks: str
     topics: Mapping[Severity, sns.ITopic]
+    made: dict[str, Severity] = field(default_factory=dict)
 
     def error(
         self, scope: Construct, *, function: lambda_.IFunction, severity: Severity | None = None
@@ -164,14 +161,19 @@ class Alarms:
         *,
         log_group: logs.ILogGroup,
         messages: Sequence[str],
-        metric_name: str,
+        metric: OwnMetric,
         description: str,
         runbook: Runbook,
     ) -> None:
         """Triggers on a log line of the function whose message is one of `messages`."""
-        found = self._count_lines(scope, construct_id, log_group, messages, metric_name)
-        metric = found.metric(period=Duration.minutes(1), statistic="Sum")
-        self.first_one(scope, construct_id, metric=metric, description=description, runbook=runbook)
+        self._count_lines(scope, construct_id, log_group, messages, metric)
+        self.first_one(
+            scope,
+            construct_id,
+            metric=own_metric(self.stage_name, metric),
+            description=description,
+            runbook=runbook,
+        )
 
     def unreadable_fields(self, scope: Construct) -> None:
         """Triggers when a function could not decrypt a field: moved or changed, or its key gone.
@@ -181,12 +183,7 @@ class Alarms:
         self.first_one(
             scope,
             "UnreadableFields",
-            metric=cloudwatch.Metric(
-                namespace=self.namespace,
-                metric_name=UNREADABLE_FIELDS,
-                period=Duration.minutes(1),
-                statistic="Sum",
-            ),
+            metric=own_metric(self.stage_name, OwnMetric.UNREADABLE_FIELDS),
             description="An encrypted field was moved or changed, or its key is gone; see the log.",
             runbook=Runbook.DECRYPTION_FAILURE,
         )
@@ -198,7 +195,7 @@ class Alarms:
             f"{construct_id}ByReason",
             filter_pattern=refused,
             metric_namespace=self.namespace,
-            metric_name="TokensRefused",
+            metric_name=OwnMetric.TOKENS_REFUSED,
             metric_value="1",
             dimensions={"Reason": "$.reason"},
         )
@@ -207,7 +204,7 @@ class Alarms:
             f"{construct_id}InAll",
             filter_pattern=refused,
             metric_namespace=self.namespace,
-            metric_name="TokensRefusedInAll",
+            metric_name=OwnMetric.TOKENS_REFUSED_IN_ALL,
             metric_value="1",
         )
         self.at_least(
@@ -227,7 +224,7 @@ class Alarms:
             f"{construct_id}ByType",
             filter_pattern=raised,
             metric_namespace=self.namespace,
-            metric_name="Alerts",
+            metric_name=OwnMetric.ALERTS,
             metric_value="1",
             dimensions={"Type": "$.alert_type"},
         )
@@ -237,7 +234,7 @@ class Alarms:
             f"{construct_id}Serious",
             filter_pattern=logs.FilterPattern.all(raised, logs.FilterPattern.any(*types)),
             metric_namespace=self.namespace,
-            metric_name="SeriousAlerts",
+            metric_name=OwnMetric.SERIOUS_ALERTS,
             metric_value="1",
         )
         self.first_one(
@@ -247,36 +244,6 @@ class Alarms:
             description="A serious alert was raised; see GET /v1/alerts.",
             runbook=Runbook.SERIOUS_ALERT,
         )
-
-    def throttled_tables(self, scope: Construct, tables: Mapping[str, dynamodb.ITable]) -> None:
-        """Trigger when DynamoDB throttles reads or writes of tables, some of them in each alarm."""
-        names = sorted(tables)
-        for start in range(0, len(names), TABLES_PER_ALARM):
-            metrics = {
-                f"{kind}{number}": cloudwatch.Metric(
-                    namespace="AWS/DynamoDB",
-                    metric_name=f"{kind.capitalize()}ThrottleEvents",
-                    dimensions_map={"TableName": tables[name].table_name},
-                    period=Duration.minutes(5),
-                    statistic="Sum",
-                )
-                for number, name in enumerate(names[start : start + TABLES_PER_ALARM])
-                for kind in ("read", "write")
-            }
-            of_tables = ", ".join(names[start : start + TABLES_PER_ALARM])
-            self.at_least(
-                scope,
-                f"ThrottledTables{start // TABLES_PER_ALARM + 1}",
-                metric=cloudwatch.MathExpression(
-                    expression=" + ".join(f"FILL({each}, 0)" for each in metrics),
-                    using_metrics=metrics,
-                    period=Duration.minutes(5),
-                ),
-                threshold=THROTTLED_REQUESTS,
-                periods=1,
-                description=f"DynamoDB throttles requests ({of_tables}).",
-                runbook=Runbook.TABLE_THROTTLED,
-            )
 
     def first_one(
         self,
@@ -320,6 +287,9 @@ class Alarms:
         an alarm of its own, which ends the version's deployment and notifies no one.
         """
         name = self._name(scope, construct_id)
+        calls = severity or runbook.severity
+        if version is None:
+            self.made[name] = calls
         alarm = cloudwatch.Alarm(
             scope,
             construct_id,
@@ -331,7 +301,7 @@ class Alarms:
             threshold=threshold,
             treat_missing_data=_BREACHING if below else _NOT_BREACHING,
         )
-        topic = self.topics.get(severity or runbook.severity)
+        topic = self.topics.get(calls)
         if topic is not None and version is None:
             alarm.add_alarm_action(actions.SnsAction(topic))
             alarm.add_ok_action(actions.SnsAction(topic))
@@ -341,7 +311,8 @@ class Alarms:
         self, scope: Construct, construct_id: str, *, log_group: logs.ILogGroup
     ) -> None:
         """Count a function's log lines about fields that it could not decrypt."""
-        self._count_lines(scope, construct_id, log_group, DECRYPTION_FAILED, UNREADABLE_FIELDS)
+        metric = OwnMetric.UNREADABLE_FIELDS
+        self._count_lines(scope, construct_id, log_group, DECRYPTION_FAILED, metric)
 
     def _count_lines(
         self,
@@ -349,9 +320,9 @@ class Alarms:
         construct_id: str,
         log_group: logs.ILogGroup,
         messages: Sequence[str],
-        metric_name: str,
-    ) -> logs.MetricFilter:
-        return logs.MetricFilter(
+        metric: OwnMetric,
+    ) -> None:
+        logs.MetricFilter(
             scope,
             f"{construct_id}Lines",
             log_group=log_group,
@@ -359,14 +330,14 @@ class Alarms:
                 *(logs.FilterPattern.string_value("$.message", "=", each) for each in messages)
             ),
             metric_namespace=self.namespace,
-            metric_name=metric_name,
+            metric_name=metric,
             metric_value="1",
         )
 
     @property
     def namespace(self) -> str:
-        """Of our own metrics. Each stage has its own: an account may have several stages."""
-        return f"payments/{self.stage_name}"
+        """Of the stage's own metrics."""
+        return namespace_of(self.stage_name)
 
     def _name(self, scope: Construct, construct_id: str) -> str:
         """`payments-prod-process-errors`, from the place of the alarm in its stack."""

@@ -143,19 +143,28 @@ def test_only_alarms_publish_to_the_topics_which_are_encrypted(stage: Synthesize
         assert condition == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
 
 
-def test_dynamodb_alarms_watch_every_table(stage: Synthesized) -> None:
+def test_dynamodb_alarms_watch_every_table_and_index(stage: Synthesized) -> None:
     watched = set()
     for alarm in _alarms(stage):
-        if "Metrics" in alarm.properties:
+        if "throttled" in alarm.properties["AlarmName"]:
             metrics = [each for each in alarm.properties["Metrics"] if "MetricStat" in each]
             assert len(metrics) <= 10, "CloudWatch's quota for an alarm"
             for each in metrics:
                 metric = each["MetricStat"]["Metric"]
-                (dimension,) = metric["Dimensions"]
-                watched.add((metric["MetricName"], stage.flat(dimension["Value"])))
-    tables = {f"${{{each.logical_id}}}" for each in stage.all("AWS::DynamoDB::Table")}
-    kinds = ("ReadThrottleEvents", "WriteThrottleEvents")
-    assert watched == {(kind, table) for kind in kinds for table in tables}
+                of = {one["Name"]: stage.flat(one["Value"]) for one in metric["Dimensions"]}
+                index = of.get("GlobalSecondaryIndexName")
+                watched.add((metric["MetricName"], of["TableName"], index))
+    assert watched == {
+        (f"{kind}ThrottleEvents", f"${{{table.logical_id}}}", index)
+        for table in stage.all("AWS::DynamoDB::Table")
+        for index in (None, *_indexes(table))
+        for kind in ("Read", "Write")
+    }
+
+
+def _indexes(table: Resource) -> list[str]:
+    indexes = table.properties.get("GlobalSecondaryIndexes", ())
+    return [each["IndexName"] for each in indexes]
 
 
 def test_a_topic_of_ones_own_takes_the_place_of_addresses(asset: Path, tmp_path: Path) -> None:
