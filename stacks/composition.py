@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_sqs as sqs
 
 from stacks.acknowledgments import PACKS, acknowledge_for_stage
 from stacks.api import ApiStack
 from stacks.audit import AuditStack
-from stacks.constructs.service_function import target_runtime
+from stacks.base_stack import FunctionsStack
+from stacks.constructs.service_function import ServiceFunction, target_runtime
+from stacks.dashboard.watched import Watched
 from stacks.data import DataStack
 from stacks.exports import ExportsStack
 from stacks.lambda_asset import LambdaTarget, lambda_asset
 from stacks.ledger import LedgerStack
+from stacks.observability import ObservabilityStack
 from stacks.payments_workers import WorkersStack
 from stacks.stage import StageConfig, StageError
 from stacks.webhooks import WebhooksStack
@@ -33,6 +37,13 @@ class Stacks:
     audit: AuditStack
     webhooks: WebhooksStack
     exports: ExportsStack
+    observability: ObservabilityStack | None = None
+    """Only if the stage has a dashboard."""
+
+    @property
+    def of_functions(self) -> tuple[FunctionsStack, ...]:
+        """The stacks whose functions do the work."""
+        return (self.api, self.workers, self.ledger, self.audit, self.webhooks, self.exports)
 
 
 def compose(app: cdk.App) -> Stacks:
@@ -64,11 +75,45 @@ def compose(app: cdk.App) -> Stacks:
     # The API goes live last: no payment is accepted before its change streams are read.
     for first in (stacks.ledger, stacks.audit, stacks.webhooks, stacks.workers, stacks.exports):
         stacks.api.add_stack_dependency(first)
+    if stage.dashboard:
+        watched = _watched(stage, stacks)
+        stacks = replace(
+            stacks,
+            observability=ObservabilityStack(app, f"{prefix}-observability", watched=watched),
+        )
     cdk.Tags.of(app).add("application", "payments")
     cdk.Tags.of(app).add("stage", stage.name)
     acknowledge_for_stage(app, stage)
     cdk.Validations.of(app).add_plugins(*(pack(app) for pack in PACKS))
     return stacks
+
+
+def _watched(stage: StageConfig, stacks: Stacks) -> Watched:
+    """What the dashboard shows of the other stacks."""
+    functions: dict[str, ServiceFunction] = {}
+    dead_letters: dict[str, sqs.IQueue] = {}
+    for each in stacks.of_functions:
+        functions |= each.functions
+        dead_letters |= each.dead_letters
+    work = {
+        "deliveries": stacks.data.deliveries,
+        "exports": stacks.data.export_jobs,
+        "settlement files": stacks.workers.files,
+    }
+    return Watched(
+        stage_name=stage.name,
+        runbooks=stage.alarms.runbooks,
+        api=stacks.api.endpoints.api,
+        functions=functions,
+        tables=stacks.data.tables,
+        queues={name: each.queue for name, each in work.items()},
+        dead_letters={**dead_letters, **{name: each.dead_letters for name, each in work.items()}},
+        log_groups=[
+            *(function.log_group for function in functions.values()),
+            stacks.api.endpoints.access_log,
+        ],
+        alarms=stacks.data.alarms,
+    )
 
 
 def _stage(app: cdk.App) -> StageConfig:

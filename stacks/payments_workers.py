@@ -48,7 +48,7 @@ class WorkersStack(FunctionsStack):
         Every object is announced, so that a file in a wrong place is seen and rejected too. A file
         is worked in chunks, whose messages the function puts into the same queue.
         """
-        files = WorkQueue(
+        self.files = files = WorkQueue(
             self,
             "SettlementFiles",
             key=self._key,

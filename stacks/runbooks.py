@@ -9,6 +9,11 @@ from typing import Final
 PAGE: Final = "docs/operations.md"
 
 
+def _anchor(heading: str) -> str:
+    """The heading's fragment, as GitHub makes it: without punctuation, spaces as hyphens."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 class Severity(StrEnum):
     """Who is called: `page` at once and at any hour, `ticket` within working hours."""
 
@@ -54,9 +59,29 @@ class Runbook(Enum):
 
     @property
     def anchor(self) -> str:
-        """The heading's fragment, as GitHub makes it: without punctuation, spaces as hyphens."""
-        return re.sub(r"[^\w\- ]", "", self.heading.lower()).replace(" ", "-")
+        """The heading's fragment."""
+        return _anchor(self.heading)
 
     def link(self, base: str) -> str:
         """The runbook's address; `base` is the page's."""
         return f"{base}#{self.anchor}"
+
+
+class Guide(Enum):
+    """A heading of the same page that no alarm leads to, but the dashboard does."""
+
+    BACKLOGS = "Backlogs of schedules"
+    DASHBOARD = "Dashboard"
+    EXCEPTIONS = "A settlement has exceptions"
+    MERCHANT_LIMITED = "A merchant gets 429 responses"
+    NO_WEBHOOKS = "A merchant gets no webhooks"
+    UNKNOWN_PAYMENT = "A payment stays `unknown` or `processing`"
+
+    @property
+    def heading(self) -> str:
+        """The text of the heading."""
+        return self.value
+
+    def link(self, base: str) -> str:
+        """The heading's address; `base` is the page's."""
+        return f"{base}#{_anchor(self.heading)}"

@@ -80,6 +80,10 @@ class StageConfig(StagePart, frozen=True):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lines below this level are not written. Costs: DEBUG writes more lines, which CloudWatch
     charges for by the gigabyte."""
+    dashboard: bool = True
+    """Whether the stage has the stack `observability` with a dashboard
+    ([operations](operations.md#dashboard)); needs `log_level` INFO or DEBUG, because its metrics
+    are made from lines of that level. Costs: $3 a month."""
     dynamodb_client: Literal["lean", "botocore"] | None = None
     """What calls DynamoDB, and KMS for data keys
     ([decision 0075](decisions/0075-a-lean-dynamodb-client.md)). None: the runtime's default,
@@ -226,6 +230,15 @@ class StageConfig(StagePart, frozen=True):
     def _prod_keeps_its_data(self) -> Self:
         if self.name == PROD and not (self.data.retain and self.data.deletion_protection):
             raise ValueError("prod must set data.retain and data.deletion_protection")
+        return self
+
+    @model_validator(mode="after")
+    def _a_dashboard_needs_log_lines(self) -> Self:
+        if self.dashboard and self.log_level not in ("DEBUG", "INFO"):
+            raise ValueError(
+                f"dashboard needs log_level INFO or DEBUG, not {self.log_level}: its metrics are "
+                "made from log lines; set dashboard to false, or log_level to INFO"
+            )
         return self
 
     @model_validator(mode="after")

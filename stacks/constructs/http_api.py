@@ -89,7 +89,8 @@ class HttpEndpoints(Construct):
         public.append(self._no_route(functions["query"]))
         if stage.cors_origins:
             public.append(self._preflight())
-        resource, limits = self._stage(stage, log_key), stage.throttling
+        self.access_log = encrypted_log_group(self, "AccessLog", stage=stage, key=log_key)
+        resource, limits = self._stage(stage), stage.throttling
         _throttle(resource, public, limits.public_rate_per_second, limits.public_burst)
         _throttle(resource, signed, limits.events_rate_per_second, limits.events_burst)
 
@@ -159,8 +160,7 @@ class HttpEndpoints(Construct):
         )
         return route
 
-    def _stage(self, stage: StageConfig, log_key: kms.IKey) -> apigw.CfnStage:
-        self.access_log = encrypted_log_group(self, "AccessLog", stage=stage, key=log_key)
+    def _stage(self, stage: StageConfig) -> apigw.CfnStage:
         http_stage = apigw.HttpStage(
             self,
             "Stage",

@@ -97,6 +97,8 @@ class ServiceFunction(Construct):
         alarms: Alarms,
     ) -> None:
         super().__init__(scope, construct_id)
+        self.memory_mb = spec.memory_mb
+        self.architecture = target_runtime(stage).architecture
         self.log_group = encrypted_log_group(self, "Logs", stage=stage, key=log_key)
         role = self._role(spec, self.log_group)
         runtime = target_runtime(stage)

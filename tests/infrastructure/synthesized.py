@@ -89,6 +89,7 @@ class Synthesized:
                 stacks.audit,
                 stacks.webhooks,
                 stacks.exports,
+                *([] if stacks.observability is None else [stacks.observability]),
             )
         }
         return Synthesized(app, stacks, templates, directory)
@@ -142,6 +143,9 @@ class Synthesized:
                 return value
             case {"Fn::ImportValue": name}:
                 return self.flat(self._exports[name])
+            case {"Fn::GetStackOutput": {"StackName": stack, "OutputName": name}}:
+                template = self.templates[self.flat(stack).rpartition("-")[2]]
+                return self.flat(template["Outputs"][name]["Value"])
             case {"Ref": name}:
                 return f"${{{name}}}"
             case {"Fn::GetAtt": [logical_id, attribute]}:

@@ -84,7 +84,7 @@ def test_a_stage_with_jwt_authorization_passes_the_same_rules(
 )
 def test_the_linter_finds_nothing(name: str, synthesize: Synthesize) -> None:
     templates = sorted(synthesize(name).directory.glob("*.template.json"))
-    assert len(templates) == 7
+    assert len(templates) == 8
     assert [finding for template in templates for finding in _lint(template)] == []
 
 

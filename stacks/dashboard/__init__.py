@@ -1,0 +1,1 @@
+"""The dashboard of a stage: its sections, one module for each subject."""
