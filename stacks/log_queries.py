@@ -12,6 +12,8 @@ from typing import Final
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from runtime.core.log_messages import REFUSED, SERVED
+
 MOST_ROWS: Final = 200
 EVERY_GROUP: Final[tuple[str, ...]] = ()
 
@@ -66,7 +68,7 @@ QUERIES: Final = (
         "RetriesQuery",
         "conflicts and retries by operation",
         ("process", "query"),
-        'filter message = "served"\n'
+        f'filter message = "{SERVED}"\n'
         "| stats count(*) as lines, sum(database.retries) as retried, "
         "max(database.retries) as most, avg(database.round_trips) as trips by operation\n"
         f"| sort retried desc | limit {MOST_ROWS}",
@@ -75,7 +77,7 @@ QUERIES: Final = (
         "RefusedQuery",
         "refused requests by reason and route",
         ("process", "query"),
-        'filter message = "refused"\n'
+        f'filter message = "{REFUSED}"\n'
         "| stats count(*) as lines by code, status, route\n"
         f"| sort lines desc | limit {MOST_ROWS}",
     ),
@@ -84,7 +86,7 @@ QUERIES: Final = (
         "refused for a missing permission",
         ("process", "query"),
         "fields @timestamp, request_id, route, code\n"
-        '| filter message = "refused" and status = 403\n'
+        f'| filter message = "{REFUSED}" and status = 403\n'
         f"| sort @timestamp desc | limit {MOST_ROWS}",
     ),
 )

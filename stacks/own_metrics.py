@@ -24,6 +24,7 @@ from runtime.core.log_messages import (
     WEBHOOK_TURN,
     WEBHOOKS_QUEUED,
 )
+from runtime.settings import CANARY_FAILED, CANARY_MILLISECONDS, CANARY_SUCCEEDED
 
 Value = str | int | bool
 
@@ -68,6 +69,11 @@ class OwnMetric(StrEnum):
     MISSING_UNFINISHED = "MissingUnfinished"
     TOTALS_NOT_COMPACTED = "TotalsNotCompacted"
     EXPORTS_GIVEN_UP = "ExportsGivenUp"
+    CANARY_SUCCEEDED = "CanarySucceeded"
+    """Runs of the canary, where the stage has one; likewise the next two."""
+    CANARY_FAILED = "CanaryFailed"
+    CANARY_MILLISECONDS = "CanaryMilliseconds"
+    """How long the payment took, or with live payments the read of an account."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +143,16 @@ LINE_METRICS: Final = (
         {"message": UNSETTLED_SEARCHED},
         "$.oldest_exception_days",
     ),
+    LineMetric(OwnMetric.CANARY_SUCCEEDED, "canary", {"message": CANARY_SUCCEEDED}),
+    LineMetric(OwnMetric.CANARY_FAILED, "canary", {"message": CANARY_FAILED}),
+    LineMetric(
+        OwnMetric.CANARY_MILLISECONDS,
+        "canary",
+        {"message": CANARY_SUCCEEDED},
+        f"$.{CANARY_MILLISECONDS}",
+    ),
 )
-"""Those that only the dashboard shows; `Alarms` makes the others, and watches them."""
+"""Those that the dashboard shows; `Alarms` makes the others, and watches them."""
 
 
 def namespace_of(stage_name: str) -> str:

@@ -1,4 +1,4 @@
-"""Log messages that metrics are made of: stacks/log_metrics.py says which, from which fields."""
+"""Log messages that metrics are made of: stacks/own_metrics.py says which, from which fields."""
 
 from __future__ import annotations
 

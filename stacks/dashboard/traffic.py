@@ -55,11 +55,12 @@ ROUTE_GROUPS: Final = (
 
 
 def sections(watched: Watched) -> Sequence[Section]:
-    """Payments, answers, latency."""
+    """Payments, answers, latency, and the canary where the stage has one."""
     return (
         Section("Payments", (*_payments(watched),)),
         Section("Answers of the API", (*_answers(watched),)),
         Section("Latency by what clients do", (*_latencies(watched),)),
+        *([Section("Canary", _canary(watched))] if "canary" in watched.functions else []),
     )
 
 
@@ -103,6 +104,33 @@ def _payments(watched: Watched) -> Sequence[Panel]:
             "Now and then one is normal; many mean that a processor does not answer in time.",
             Runbook.PROCESSOR_SILENT,
             [counts["unknown"]],
+        ),
+    )
+
+
+def _canary(watched: Watched) -> Sequence[Panel]:
+    """In periods of an hour: a run may be every few hours, and quarters of an hour say no more."""
+    return (
+        Panel(
+            "Runs of the canary",
+            "runs",
+            "Each should succeed; one that fails alone may have met a deployment.",
+            Runbook.CANARY_FAILS,
+            [
+                watched.own(OwnMetric.CANARY_SUCCEEDED, "succeeded", minutes=60),
+                watched.own(OwnMetric.CANARY_FAILED, "failed", minutes=60),
+            ],
+        ),
+        Panel(
+            "Duration of the canary's request",
+            "milliseconds",
+            "Should be steady: it is one payment, or with live payments one read of an account.",
+            Runbook.API_SLOW,
+            [
+                watched.own(
+                    OwnMetric.CANARY_MILLISECONDS, "slowest", statistic="Maximum", minutes=60
+                )
+            ],
         ),
     )
 

@@ -31,6 +31,7 @@ _VERSION = frozenset({"FunctionName", "Resource", "ExecutedVersion"})
 _API = frozenset({"ApiId"})
 _ROUTE = frozenset({"ApiId", "Method", "Resource", "Stage"})
 _QUEUE = frozenset({"QueueName"})
+_GROUP = frozenset({"LogGroupName"})
 
 OF_AWS: Mapping[str, tuple[str, Mapping[str, tuple[Dimensions, ...]]]] = {
     "AWS/ApiGateway": (
@@ -71,7 +72,7 @@ OF_AWS: Mapping[str, tuple[str, Mapping[str, tuple[Dimensions, ...]]]] = {
             "Throttles": (_FUNCTION,),
         },
     ),
-    "AWS/Logs": (LOGS, {"IncomingBytes": (frozenset({"LogGroupName"}),)}),
+    "AWS/Logs": (LOGS, {"IncomingBytes": (_GROUP,), "IncomingLogEvents": (_GROUP,)}),
     "AWS/SQS": (
         SQS,
         {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,25 +17,18 @@ from runtime.settings import (
 )
 from stacks.constructs.canary_watch import RUNS_WITHOUT_SUCCESS
 from stacks.stage_workload import Schedules
-from tests.infrastructure.conftest import Synthesize
-from tests.infrastructure.synthesized import Synthesized, cdk_json_context
+from tests.infrastructure.conftest import CANARY_MINUTES, Synthesize
+from tests.infrastructure.synthesized import Synthesized
 
-MINUTES = 15
 MINUTES_A_DAY = 24 * 60
 
 
-@pytest.fixture(scope="module")
-def live(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    """The stage prod with a canary."""
-    context = copy.deepcopy(cdk_json_context())
-    context["stages"]["prod"]["schedules"] = {"canary_minutes": MINUTES}
-    return Synthesized.make("prod", asset, tmp_path_factory.mktemp("cdk-canary"), context)
-
-
 @pytest.fixture(params=["local", "prod"])
-def stage(request: pytest.FixtureRequest, synthesize: Synthesize, live: Synthesized) -> Synthesized:
+def stage(
+    request: pytest.FixtureRequest, synthesize: Synthesize, with_canary: Synthesized
+) -> Synthesized:
     """Each stage with a canary: of payments that are tests, and of live ones."""
-    return live if request.param == "prod" else synthesize("local")
+    return with_canary if request.param == "prod" else synthesize("local")
 
 
 def _name(stage: Synthesized) -> str:
@@ -81,28 +72,30 @@ def test_the_canary_may_read_its_secret_and_nothing_else(stage: Synthesized) -> 
     assert secret.endswith(f":secret:{canary_secret_name(_name(stage))}-??????")
 
 
-def test_the_event_has_the_schedules_time(live: Synthesized) -> None:
+def test_the_event_has_the_schedules_time(with_canary: Synthesized) -> None:
     (rule,) = (
         each
-        for each in live.all("AWS::Events::Rule")
-        if each.properties.get("ScheduleExpression") == f"rate({MINUTES} minutes)"
+        for each in with_canary.all("AWS::Events::Rule")
+        if each.properties.get("ScheduleExpression") == f"rate({CANARY_MINUTES} minutes)"
     )
     (target,) = rule.properties["Targets"]
     assert target["InputTransformer"]["InputPathsMap"] == {"time": "$.time"}
     assert target["InputTransformer"]["InputTemplate"] == '{"schedule":"canary","time":<time>}'
 
 
-def test_the_alarm_triggers_without_a_success_even_if_nothing_runs(live: Synthesized) -> None:
+def test_the_alarm_triggers_without_a_success_even_if_nothing_runs(
+    with_canary: Synthesized,
+) -> None:
     (alarm,) = (
         each
-        for each in live.all("AWS::CloudWatch::Alarm")
+        for each in with_canary.all("AWS::CloudWatch::Alarm")
         if each.properties.get("MetricName") == "CanarySucceeded"
     )
     found = alarm.properties
     assert found["ComparisonOperator"] == "LessThanThreshold"
     assert found["TreatMissingData"] == "breaching"
     assert (found["Threshold"], found["EvaluationPeriods"]) == (1, RUNS_WITHOUT_SUCCESS)
-    assert found["Period"] == 60 * MINUTES
+    assert found["Period"] == 60 * CANARY_MINUTES
     longest = next(
         each.le for each in Schedules.model_fields["canary_minutes"].metadata if hasattr(each, "le")
     )
@@ -110,17 +103,17 @@ def test_the_alarm_triggers_without_a_success_even_if_nothing_runs(live: Synthes
     assert "PageAlarms" in str(found["AlarmActions"])
 
 
-def test_a_stage_with_a_canary_passes_the_rule_packs(live: Synthesized) -> None:
+def test_a_stage_with_a_canary_passes_the_rule_packs(with_canary: Synthesized) -> None:
     for pack in (AwsSolutionsChecks, ServerlessChecks):
-        found = pack(live.app).validate_scope(live.app).violations
+        found = pack(with_canary.app).validate_scope(with_canary.app).violations
         assert [violation.rule_name for violation in found] == []
 
 
-def test_each_run_is_counted_by_its_log_line(live: Synthesized) -> None:
-    group = _canary(live).properties["LoggingConfig"]["LogGroup"]
+def test_each_run_is_counted_by_its_log_line(with_canary: Synthesized) -> None:
+    group = _canary(with_canary).properties["LoggingConfig"]["LogGroup"]
     counted = {
         metric["MetricName"]: (each.properties["FilterPattern"], metric["MetricValue"])
-        for each in live.all("AWS::Logs::MetricFilter")
+        for each in with_canary.all("AWS::Logs::MetricFilter")
         if each.properties["LogGroupName"] == group
         for metric in each.properties["MetricTransformations"]
     }
@@ -135,4 +128,4 @@ def test_each_run_is_counted_by_its_log_line(live: Synthesized) -> None:
 
 
 def test_the_limit_of_the_canarys_merchant_lets_every_run_pay() -> None:
-    assert MINUTES_A_DAY / MINUTES < PAYMENTS_PER_DAY
+    assert MINUTES_A_DAY / CANARY_MINUTES < PAYMENTS_PER_DAY

@@ -18,7 +18,7 @@ from stacks.own_metrics import LINE_METRICS, OwnMetric
 from tests.infrastructure.synthesized import Resource, Synthesized
 from tests.support.metric_filters import MetricFilter
 from tests.support.simulation.log_lines import LogLines
-from tests.support.simulation.provoked import provoke
+from tests.support.simulation.provoked import canary_runs, provoke
 
 OPERATIONS = 150
 LINES_OF_A_KIND = 20
@@ -43,6 +43,8 @@ def lines() -> Iterator[Mapping[str, list[Line]]]:
     assert platform.tamper() == []
     with pytest.MonkeyPatch.context() as patched:
         provoke(platform, patched)
+    with heard.as_function("canary"):
+        canary_runs()
     yield heard.by_function
     logger.remove_keys([VERSION_FIELD])
 
@@ -59,26 +61,28 @@ def _function_of(group: Resource, stage: Synthesized) -> str:
 
 
 def test_every_metric_counts_lines_of_its_function(
-    prod: Synthesized, lines: Mapping[str, list[Line]]
+    with_canary: Synthesized, lines: Mapping[str, list[Line]]
 ) -> None:
     counted: Counter[str] = Counter()
-    for resource in prod.all("AWS::Logs::MetricFilter"):
+    for resource in with_canary.all("AWS::Logs::MetricFilter"):
         made = MetricFilter.of(resource.properties)
-        values = [made.counts(line) for line in lines[_function_of(resource, prod)]]
+        values = [made.counts(line) for line in lines[_function_of(resource, with_canary)]]
         counted[made.name] += sum(value is not None for value in values)
     assert set(OwnMetric) <= set(counted)
     assert [name for name, times in counted.items() if not times] == []
 
 
 def test_metrics_of_values_have_values_above_zero(
-    prod: Synthesized, lines: Mapping[str, list[Line]]
+    with_canary: Synthesized, lines: Mapping[str, list[Line]]
 ) -> None:
     most: dict[str, float] = defaultdict(float)
     of_values = {each.metric for each in LINE_METRICS if each.value.startswith("$")}
-    for resource in prod.all("AWS::Logs::MetricFilter"):
+    for resource in with_canary.all("AWS::Logs::MetricFilter"):
         made = MetricFilter.of(resource.properties)
         if made.name in of_values:
-            values = [made.counts(line) or 0.0 for line in lines[_function_of(resource, prod)]]
+            values = [
+                made.counts(line) or 0.0 for line in lines[_function_of(resource, with_canary)]
+            ]
             most[made.name] = max(most[made.name], *values)
     assert most.keys() == of_values
     assert [name for name, value in most.items() if value <= 0] == []

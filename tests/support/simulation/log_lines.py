@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from runtime.core.observability import logger
@@ -26,6 +27,7 @@ class LogLines(logging.Handler):
         self._scheduler, self._most = scheduler, most
         self.by_function: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         self._kept: dict[tuple[Any, ...], int] = defaultdict(int)
+        self._outside: str | None = None
         self.setFormatter(logger.registered_formatter)
 
     def install(self) -> None:
@@ -35,12 +37,24 @@ class LogLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line of the function that is running."""
-        task = self._scheduler.current
-        if task is None or task.environment is None:
+        function = self._function()
+        if function is None:
             return
-        function = task.environment.name.partition("#")[0]
         values = (getattr(record, name, None) for name in _KINDS)
         kind = (function, record.getMessage(), *values)
         if self._kept[kind] < self._most:
             self._kept[kind] += 1
             self.by_function[function].append(json.loads(self.format(record)))
+
+    @contextmanager
+    def as_function(self, name: str) -> Iterator[None]:
+        """Lines from outside of the simulated platform are those of the function `name`."""
+        self._outside = name
+        yield
+        self._outside = None
+
+    def _function(self) -> str | None:
+        task = self._scheduler.current
+        if task is None or task.environment is None:
+            return self._outside
+        return task.environment.name.partition("#")[0]

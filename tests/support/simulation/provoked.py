@@ -17,6 +17,7 @@ from simulation.faults import PartnerRates
 from simulation.partners.receivers import ReceiverRates
 from simulation.platform.http import OPERATOR, HttpRequest, HttpResponse
 from simulation.platform.settling import FINISHING
+from tests.support.canary_world import CanaryWorld
 
 if TYPE_CHECKING:
     from simulation.platform.world import Platform
@@ -40,6 +41,14 @@ def provoke(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         with monkeypatch.context() as patched:
             failure(platform, patched)
+
+
+def canary_runs() -> None:
+    """A run of the canary that succeeds and one that fails; no simulated platform has a canary."""
+    world = CanaryWorld(answer_seconds=0.5)
+    assert world.run()["milliseconds"] == 500
+    world.secret = None
+    assert "failed" in world.run()
 
 
 def _raising(error: Exception) -> Callable[..., Any]:

@@ -3,88 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from runtime.canary.client import ApiAnswer
-from runtime.functions.canary import CanaryServices, handler_for
-from runtime.settings import CANARY_FAILED, CANARY_MILLISECONDS, CANARY_SUCCEEDED, CanarySettings
-from tests.support.canary_api import ACCOUNT, MERCHANT, Died, FakeApi
-from tests.support.http import Context
-
-NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
-EVENT = {"schedule": "canary", "time": "2026-12-01T12:00:00Z"}
-CREDENTIALS = {
-    "api_url": "https://api.example",
-    "merchant_id": MERCHANT,
-    "account_id": ACCOUNT,
-    "api_key": "sk_secret",
-    "api_key_id": "key_1",
-}
-
-
-@dataclass
-class World:
-    """Time that passes only while the canary waits, its secret, and the API."""
-
-    api: FakeApi = field(default_factory=FakeApi)
-    secret: str | None = json.dumps(CREDENTIALS)
-    began_after: timedelta = timedelta()
-    waited: float = 0.0
-    mode: str = "test"
-    api_urls: list[str] = field(default_factory=list)
-
-    def run(self, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        settings = CanarySettings(
-            stage="staging",
-            service="canary",
-            tables={},
-            canary_secret_arn="arn:secret",
-            processors=self.mode,  # type: ignore[arg-type]
-        )
-        services = CanaryServices(settings, self._outside(), self._client)
-        handler: Callable[[Any, Any], dict[str, Any]] = handler_for(lambda: services)
-        return handler(EVENT if event is None else event, Context(120.0))
-
-    def _client(self, credentials: Any) -> FakeApi:
-        self.api_urls.append(credentials.api_url)
-        return self.api
-
-    def _outside(self) -> Any:
-        def sleep(seconds: float) -> None:
-            self.waited += seconds
-
-        return SimpleNamespace(
-            now=lambda: NOON + self.began_after + timedelta(seconds=self.waited),
-            monotonic=lambda: 1_000.0 + self.waited,
-            sleep=sleep,
-            aws=SimpleNamespace(secrets_manager=lambda: self),
-        )
-
-    def get_secret_value(self, SecretId: str) -> dict[str, str]:
-        assert SecretId == "arn:secret"
-        if self.secret is None:
-            code = {"Error": {"Code": "ResourceNotFoundException", "Message": "no such secret"}}
-            raise ClientError(code, "GetSecretValue")  # type: ignore[arg-type]
-        return {"SecretString": self.secret}
+from runtime.settings import CANARY_FAILED, CANARY_MILLISECONDS, CANARY_SUCCEEDED
+from tests.support.canary_api import Died
+from tests.support.canary_world import CREDENTIALS, EVENT, CanaryWorld
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> CanaryWorld:
+    return CanaryWorld()
 
 
-def _payments(world: World) -> list[tuple[int, int]]:
+def _payments(world: CanaryWorld) -> list[tuple[int, int]]:
     return [(p["amount_captured"], p["amount_refunded"]) for p in world.api.payments.values()]
 
 
-def test_a_run_pays_one_unit_and_refunds_it(world: World) -> None:
+def test_a_run_pays_one_unit_and_refunds_it(world: CanaryWorld) -> None:
     report = world.run()
     assert report == {"run": "canary-20261201T120000Z", "payment_id": "pay_1", "milliseconds": 0}
     assert _payments(world) == [(1, 1)]
@@ -92,19 +32,21 @@ def test_a_run_pays_one_unit_and_refunds_it(world: World) -> None:
     assert world.api_urls == ["https://api.example"]
 
 
-def test_a_run_that_is_delivered_twice_pays_once(world: World) -> None:
+def test_a_run_that_is_delivered_twice_pays_once(world: CanaryWorld) -> None:
     assert world.run() == world.run()
     assert _payments(world) == [(1, 1)]
 
 
-def test_the_next_run_is_another_payment(world: World) -> None:
+def test_the_next_run_is_another_payment(world: CanaryWorld) -> None:
     world.run()
     world.run({**EVENT, "time": "2026-12-01T12:15:00Z"})
     assert _payments(world) == [(1, 1), (1, 1)]
 
 
 @pytest.mark.parametrize("path", ["/v1/payments", "/v1/payments/pay_1/refund"])
-def test_a_run_that_died_after_a_request_is_finished_by_its_retry(world: World, path: str) -> None:
+def test_a_run_that_died_after_a_request_is_finished_by_its_retry(
+    world: CanaryWorld, path: str
+) -> None:
     world.api.dies_after = {path}
     with pytest.raises(Died):
         world.run()
@@ -112,7 +54,7 @@ def test_a_run_that_died_after_a_request_is_finished_by_its_retry(world: World, 
     assert _payments(world) == [(1, 1)]
 
 
-def test_two_runs_at_once_wait_for_each_other(world: World) -> None:
+def test_two_runs_at_once_wait_for_each_other(world: CanaryWorld) -> None:
     """The API answers 409 while another request with the key is in flight."""
     in_flight = ApiAnswer(409, {"code": "idempotency_in_flight"})
     world.api.answers = {"/v1/payments": [in_flight, in_flight]}
@@ -121,13 +63,13 @@ def test_two_runs_at_once_wait_for_each_other(world: World) -> None:
     assert _payments(world) == [(1, 1)]
 
 
-def test_a_lost_answer_is_asked_for_again_with_the_same_key(world: World) -> None:
+def test_a_lost_answer_is_asked_for_again_with_the_same_key(world: CanaryWorld) -> None:
     world.api.answers = {"/v1/payments": [ApiAnswer(None, problem="no answer (ReadTimeout)")]}
     assert world.run()["payment_id"] == "pay_1"
     assert _payments(world) == [(1, 1)]
 
 
-def test_a_run_that_is_too_late_does_nothing(world: World) -> None:
+def test_a_run_that_is_too_late_does_nothing(world: CanaryWorld) -> None:
     world.began_after = timedelta(minutes=16)
     assert world.run() == {"run": "canary-20261201T120000Z", "skipped": "it began 960 s late"}
     assert world.api.sent == []
@@ -135,18 +77,18 @@ def test_a_run_that_is_too_late_does_nothing(world: World) -> None:
     assert world.run()["payment_id"] == "pay_1"
 
 
-def test_a_run_without_a_time_is_a_run_of_its_own(world: World) -> None:
+def test_a_run_without_a_time_is_a_run_of_its_own(world: CanaryWorld) -> None:
     world.began_after = timedelta(hours=3)
     assert world.run({"schedule": "canary"})["run"] == "canary-20261201T150000Z"
 
 
-def test_a_run_waits_until_the_statement_shows_both(world: World) -> None:
+def test_a_run_waits_until_the_statement_shows_both(world: CanaryWorld) -> None:
     world.api.lag = 3
     assert world.run()["payment_id"] == "pay_1"
     assert world.waited == 6.0
 
 
-def test_a_statement_that_never_shows_them_fails_the_run(world: World) -> None:
+def test_a_statement_that_never_shows_them_fails_the_run(world: CanaryWorld) -> None:
     world.api.lag = 1_000
     failed = world.run()["failed"]
     assert failed == "statement: trf_capture2, trf_refund3 missing after 60 s"
@@ -160,7 +102,7 @@ def test_a_statement_that_never_shows_them_fails_the_run(world: World) -> None:
     ],
 )
 def test_a_statement_with_a_wrong_or_repeated_entry_fails_the_run(
-    world: World, entry: dict[str, Any], said: str
+    world: CanaryWorld, entry: dict[str, Any], said: str
 ) -> None:
     world.run()
     wrong = next(each for each in world.api.entries if each["transfer_id"] == "trf_capture2")
@@ -199,20 +141,20 @@ def test_a_statement_with_a_wrong_or_repeated_entry_fails_the_run(
     ],
 )
 def test_an_unexpected_answer_fails_the_run(
-    world: World, path: str, answer: ApiAnswer, said: str
+    world: CanaryWorld, path: str, answer: ApiAnswer, said: str
 ) -> None:
     world.api.answers = {path: [answer]}
     assert world.run()["failed"] == said
 
 
-def test_an_api_that_does_not_answer_fails_the_run_before_the_timeout(world: World) -> None:
+def test_an_api_that_does_not_answer_fails_the_run_before_the_timeout(world: CanaryWorld) -> None:
     silent = ApiAnswer(None, problem="no answer (ConnectTimeout)")
     world.api.answers = {"/v1/payments": [silent] * 10}
     assert world.run()["failed"] == "POST /v1/payments: no answer (ConnectTimeout), not 201"
     assert len(world.api.sent) == 5
 
 
-def test_with_live_payments_a_run_only_reads(world: World) -> None:
+def test_with_live_payments_a_run_only_reads(world: CanaryWorld) -> None:
     world.mode = "live"
     assert world.run()["payment_id"] is None
     assert all(each.startswith("GET ") for each in world.api.sent)
@@ -231,7 +173,7 @@ def test_with_live_payments_a_run_only_reads(world: World) -> None:
     ],
 )
 def test_without_credentials_a_run_fails_and_says_what_to_do(
-    world: World, secret: str | None, said: str, capsys: pytest.CaptureFixture[str]
+    world: CanaryWorld, secret: str | None, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.secret = secret
     failed = world.run()["failed"]
@@ -242,7 +184,7 @@ def test_without_credentials_a_run_fails_and_says_what_to_do(
 
 
 def test_the_log_says_how_a_run_went_in_the_words_of_the_metrics(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: CanaryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[tuple[str, dict[str, Any]]] = []
     noted = SimpleNamespace(
