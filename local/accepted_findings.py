@@ -65,7 +65,7 @@ def _place(path: str) -> str:
 
 
 def _code(rules: Iterable[str]) -> str:
-    return "<br>".join(f"`{rule}`" for rule in rules)
+    return "<br>".join(f"`{rule}`" for rule in sorted(rules))
 
 
 def _stages(where: Iterable[str], all_stages: Iterable[str]) -> str:
