@@ -16,7 +16,9 @@ PERMANENT = Path(__file__).with_name("permanent_exports.txt")
 
 def _exports(template: Json, stack: str) -> set[str]:
     names = (
-        output["Export"]["Name"] for output in template["Outputs"].values() if "Export" in output
+        output["Export"]["Name"]
+        for output in template.get("Outputs", {}).values()
+        if "Export" in output
     )
     return {name.removeprefix(stack)[1:] for name in names}
 
