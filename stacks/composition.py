@@ -45,6 +45,12 @@ class Stacks:
         """The stacks whose functions do the work."""
         return (self.api, self.workers, self.ledger, self.audit, self.webhooks, self.exports)
 
+    @property
+    def present(self) -> tuple[cdk.Stack, ...]:
+        """All stacks that the stage has."""
+        shown = () if self.observability is None else (self.observability,)
+        return (self.data, *self.of_functions, *shown)
+
 
 def compose(app: cdk.App) -> Stacks:
     """Add the stacks of the stage that the context `stage` names.
@@ -79,7 +85,12 @@ def compose(app: cdk.App) -> Stacks:
         watched = _watched(stage, stacks)
         stacks = replace(
             stacks,
-            observability=ObservabilityStack(app, f"{prefix}-observability", watched=watched),
+            observability=ObservabilityStack(
+                app,
+                f"{prefix}-observability",
+                watched=watched,
+                termination_protection=stage.data.is_protected,
+            ),
         )
     cdk.Tags.of(app).add("application", "payments")
     cdk.Tags.of(app).add("stage", stage.name)

@@ -118,7 +118,7 @@ def test_no_template_names_an_account_or_a_region(stage: Synthesized) -> None:
 def test_the_api_goes_live_after_everything_that_reads_what_payments_cause(
     stage: Synthesized,
 ) -> None:
-    stacks = {stack.stack_name: stack for stack in vars(stage.stacks).values()}
+    stacks = {stack.stack_name: stack for stack in stage.stacks.present}
     prefix = stage.stacks.data.stack_name.removesuffix("data")
     first = {
         name.removeprefix(prefix): {d.stack_name.removeprefix(prefix) for d in stack.dependencies}
@@ -126,6 +126,7 @@ def test_the_api_goes_live_after_everything_that_reads_what_payments_cause(
     }
     others = {"ledger", "audit", "webhooks", "workers", "exports"}
     assert first.pop("api") == {"data", *others}
+    assert first.pop("observability", {"api", "data", *others}) == {"api", "data", *others}
     assert first == {"data": set(), **{name: {"data"} for name in others}}
 
 
@@ -133,8 +134,7 @@ def test_only_a_stage_that_is_protected_has_stacks_that_cannot_be_deleted(
     stage: Synthesized,
 ) -> None:
     in_prod = stage.stacks.data.stack_name == "payments-prod-data"
-    stacks = vars(stage.stacks).values()
-    assert {stack.termination_protection for stack in stacks} == {in_prod}
+    assert {stack.termination_protection for stack in stage.stacks.present} == {in_prod}
 
 
 def test_a_first_deployment_that_fails_leaves_nothing_that_cannot_be_deleted(
@@ -143,7 +143,7 @@ def test_a_first_deployment_that_fails_leaves_nothing_that_cannot_be_deleted(
     context = copy.deepcopy(cdk_json_context())
     context["stages"]["prod"]["data"]["first_deployment"] = True
     first = Synthesized.make("prod", asset, tmp_path, context)
-    assert {stack.termination_protection for stack in vars(first.stacks).values()} == {False}
+    assert {stack.termination_protection for stack in first.stacks.present} == {False}
     for table in first.all("AWS::DynamoDB::Table"):
         assert table.properties["DeletionProtectionEnabled"] is False, table.logical_id
     policies = {
