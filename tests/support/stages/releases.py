@@ -32,19 +32,27 @@ class Releases:
     progress: Progress
 
     def deploy_current(self) -> None:
-        """Today's code, as `make up` builds it."""
-        self._deploy(self._asset())
+        """Today's code: the assembly with which the stage was started, as it is."""
+        self._cli(self.workspace).deploy()
 
     def deploy_earlier(self) -> None:
         """The same code, whose answers have one header more."""
-        self._deploy(self._earlier_asset())
+        # Beside the stage's own files, which tell other commands what is deployed.
+        beside = replace(self.workspace, directory=self.workspace.directory / "releases")
+        beside.prepare()
+        cli = self._cli(beside)
+        cli.synthesize(thin_asset(self._earlier_asset(), self.workspace.emulator_state / "code"))
+        adapt_assembly(beside.synthesized, beside.adapted)
+        cli.deploy()
 
-    def _asset(self) -> Path:
-        return lambda_asset(LambdaTarget.this_machine(), self.workspace.root / "build")
+    def _cli(self, workspace: Workspace) -> CdkCli:
+        emulator = ministack.running(self.workspace)
+        assert emulator is not None, "the stage does not run"
+        return CdkCli(cdk_cli(self.workspace, self.progress), workspace, emulator)
 
     def _earlier_asset(self) -> Path:
         """An asset of its own: the dependencies of today's, and changed sources."""
-        current = self._asset()
+        current = lambda_asset(LambdaTarget.this_machine(), self.workspace.root / "build")
         asset = self.workspace.directory / "releases" / f"{current.name}-{EARLIER}"
         shutil.rmtree(asset, ignore_errors=True)
         without_ours = shutil.ignore_patterns("runtime")
@@ -56,14 +64,3 @@ class Releases:
         assert text.count(_BEFORE) == 1, f"{_MODULE} has changed: adapt the earlier release"
         module.write_text(text.replace(_BEFORE, _AFTER))
         return asset
-
-    def _deploy(self, asset: Path) -> None:
-        emulator = ministack.running(self.workspace)
-        assert emulator is not None, "the stage does not run"
-        # Beside the stage's own files, which tell other commands what is deployed.
-        beside = replace(self.workspace, directory=self.workspace.directory / "releases")
-        beside.prepare()
-        cli = CdkCli(cdk_cli(self.workspace, self.progress), beside, emulator)
-        cli.synthesize(thin_asset(asset, self.workspace.emulator_state / "code"))
-        adapt_assembly(beside.synthesized, beside.adapted)
-        cli.deploy()
