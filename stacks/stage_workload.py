@@ -122,7 +122,8 @@ class Schedules(StagePart, frozen=True):
     """The sweep for old keys; a new one begins a week after the last."""
     canary_minutes: Annotated[int | None, Field(ge=5, le=240)] = None
     """How often the canary uses the API as a client does ([canary](operations.md#the-canary)). Not
-    set: there is none. Costs: a payment and a refund each time, and about $17 a year."""
+    set: there is none. Costs: less than $1 a month for its runs, and metrics ([without
+    payments](costs.md#without-payments))."""
 
 
 class Resolver(StagePart, frozen=True):

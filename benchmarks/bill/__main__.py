@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, get_args
 
+from benchmarks.bill.canary_run import counted_canary
 from benchmarks.bill.counting import (
     COUNTINGS,
     WEBHOOK,
@@ -21,6 +22,7 @@ from benchmarks.figures import measured_today
 from benchmarks.requests.client_cpu import client_cpu_seconds
 from benchmarks.setting import FULL
 from local.progress import Progress
+from runtime.core.fields import ProcessorMode
 from runtime.verification.rules import RunKind
 from stacks.costs.uses import USES_FILE, Use, Uses, Verification
 
@@ -51,6 +53,7 @@ def counted_uses_of(client_cpu: float, measured: str) -> Uses:
             measured=measured,
             operations=operations,
             runs=runs,
+            canary={mode: counted_canary(mode, client_cpu) for mode in get_args(ProcessorMode)},
             full_verification=_verification(verifications[RunKind.FULL]),
             incremental_verification=_verification(verifications[RunKind.INCREMENTAL]),
             tables={name: tuple(sorted(used)) for name, used in sorted(tables.items())},

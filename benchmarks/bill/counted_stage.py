@@ -143,7 +143,7 @@ class CountedStage:
         meter = Meter(self._clients.reader)
         meter.attach(self._clients.metered)
         engine, began = self._engine_cpu, self.clock.now
-        with self._counted_log(use):
+        with self.counted_log(use):
             cpu = time.process_time()
             answer = self._handlers[name](dict(event), Context())
             cpu = time.process_time() - cpu
@@ -234,7 +234,8 @@ class CountedStage:
             self.archived_bytes += len(version.body or b"")
 
     @contextmanager
-    def _counted_log(self, use: Use) -> Iterator[None]:
+    def counted_log(self, use: Use) -> Iterator[None]:
+        """What is logged meanwhile is counted as the use's, and not written."""
         handler: Any = logger.registered_handler
         stream, lines = handler.stream, io.StringIO()
         handler.stream = lines

@@ -126,7 +126,7 @@ def _counted(
     shop.stage.forget_uses()
     shop.each(counting.operation(shop), subjects, at_once=at_once)
     uses = uses_of(shop.stage, count, client_cpu)
-    stored = tuple(_grown(before, stored_bytes(shop.stage), count))
+    stored = tuple(grown(before, stored_bytes(shop.stage), count))
     return uses, stored, shop.stage.archived_bytes / count
 
 
@@ -223,7 +223,8 @@ def _items(table: Table, expiry: str | None) -> Iterator[tuple[float, float, flo
         yield item_size(typed) + ITEM_OVERHEAD_BYTES, entry_bytes, expires
 
 
-def _grown(before: _Sizes, after: _Sizes, count: int) -> Iterator[Stored]:
+def grown(before: _Sizes, after: _Sizes, count: int) -> Iterator[Stored]:
+    """What `count` operations have added, for each of them."""
     for kind in sorted(after):
         items, entries, _, _ = before.get(kind, (0.0, 0.0, 0.0, 0))
         items_now, entries_now, days, number = after[kind]

@@ -42,12 +42,14 @@ class Shop:
         """A customer, and the accounts of the transfers."""
         who = {"name": "Jane Doe", "email": "jane@mail.example"}
         self._customer = self._created("/v1/customers", who)
-        account = {"account_type": "wallet", "currency": CURRENCY, "merchant_id": self.merchant_id}
-        opened = [
-            self._ask("POST", "/v1/accounts", {**account, **changes}, 201, OPERATOR)["id"]
-            for changes in ({"opening_balance": RICH}, {})
-        ]
-        self._source, self._target = opened
+        self._source = self.open_account(self.merchant_id, opening_balance=RICH)
+        self._target = self.open_account(self.merchant_id)
+
+    def open_account(self, merchant_id: str, **changes: Any) -> str:
+        """The id of a new wallet."""
+        account = {"account_type": "wallet", "currency": CURRENCY, "merchant_id": merchant_id}
+        made = self._ask("POST", "/v1/accounts", {**account, **changes}, 201, OPERATOR)
+        return str(made["id"])
 
     # ------------------------------------------------------------ operations
 

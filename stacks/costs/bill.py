@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from stacks.costs.canary import CANARY, SECRETS, canary_run, canary_uses
+from stacks.costs.canary import METRICS as CANARY_METRICS
 from stacks.costs.prices import DAYS_PER_MONTH, GIGABYTE, SECONDS_PER_MONTH, PriceList
 from stacks.costs.resources import ESM_METRICS, ROUTE_METRICS, FunctionResource, StageResources
 from stacks.costs.storage import Storage, stored_after
@@ -95,6 +97,7 @@ def bill_of(workload: Workload, resources: StageResources, uses: Uses, prices: P
     for name, count in workload.operations().items():
         spent[name] = _operation(name, count, workload, resources, uses)
     spent[SCHEDULES] = dict(_runs(workload, resources, uses))
+    spent[CANARY] = dict(canary_uses(resources, uses))
     if "proof" in resources.runs:
         spent[VERIFICATION] = {"proof": _verifications(workload, resources, uses)}
     charges = [
@@ -107,9 +110,9 @@ def bill_of(workload: Workload, resources: StageResources, uses: Uses, prices: P
     charges += _traces(spent, invocations, resources)
     charges += _table_keys(invocations, uses)
     charges += _standing(workload, resources)
-    charges += _metrics(workload, resources)
+    charges += _metrics(workload, resources, uses)
     logged = sum(c.quantity for c in charges if c.price == "logs-ingested")
-    storage = stored_after(workload, uses, workload.months)
+    storage = stored_after(workload, resources, uses, workload.months)
     charges += _stored(storage, logged, resources, workload)
     if resources.records_functions:
         charges += list(_data_events(spent))
@@ -142,7 +145,7 @@ def _runs(workload: Workload, resources: StageResources, uses: Uses) -> Iterator
 
 def uncounted_schedules(resources: StageResources, uses: Uses) -> list[str]:
     """Schedules of the stage whose runs were not counted: they are missing in its bill."""
-    return sorted(resources.runs.keys() - uses.runs.keys() - {"proof"})
+    return sorted(resources.runs.keys() - uses.runs.keys() - {"proof", CANARY})
 
 
 def _verifications(workload: Workload, resources: StageResources, uses: Uses) -> Use:
@@ -173,6 +176,7 @@ def charges_of(part: str, use: Use, function: FunctionResource) -> Iterator[Char
         "s3-get": use.s3_gets,
         "kms-request": use.kms,
         "kms-signature": use.signatures,
+        "secret-request": use.secrets,
         "logs-ingested": log_bytes / GIGABYTE,
     }
     return (Charge(price, part, amount) for price, amount in amounts.items() if amount)
@@ -234,20 +238,27 @@ def _standing(workload: Workload, resources: StageResources) -> Iterator[Charge]
         "alarm-metric": resources.alarm_metrics,
         "alarm-composite": resources.types.get("AWS::CloudWatch::CompositeAlarm", 0),
         "dashboard": resources.dashboards,
-        "secret": resources.types.get("AWS::SecretsManager::Secret", 0),
+        "secret": resources.types.get("AWS::SecretsManager::Secret", 0)
+        + (SECRETS if CANARY in resources.runs else 0),
         "sqs-request": resources.polled_queues * QUEUE_POLLS_PER_MONTH,
         "lambda-snapshot": snapshots * SECONDS_PER_MONTH,
     }
     return (Charge(price, IDLE, amount) for price, amount in amounts.items() if amount)
 
 
-def _metrics(workload: Workload, resources: StageResources) -> Iterator[Charge]:
-    """Detailed metrics are billed while data points arrive: of routes and streams in use."""
-    if not workload.payments:
-        return
+def _metrics(workload: Workload, resources: StageResources, uses: Uses) -> Iterator[Charge]:
+    """Detailed metrics are billed while data points arrive: of routes and streams in use.
+
+    A canary keeps those of its routes, and those of all streams if it pays, and has its own.
+    """
+    run = canary_run(resources, uses)
     used = {ROUTES[name] for name, n in workload.operations().items() if n and name in ROUTES}
+    if run is not None:
+        used.update(run.routes)
+        yield Charge("metric", CANARY, CANARY_METRICS)
     routes = min(len(used), resources.routes_with_metrics) * ROUTE_METRICS
-    streams = resources.stream_mappings_with_metrics * ESM_METRICS
+    has_records = workload.payments > 0 or (run is not None and run.archived_bytes > 0)
+    streams = resources.stream_mappings_with_metrics * ESM_METRICS if has_records else 0
     yield Charge("metric", METRICS, routes + streams)
 
 

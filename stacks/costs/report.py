@@ -116,7 +116,7 @@ def growth_table(
     rows = []
     for year in YEARS:
         then = workload.model_copy(update={"months": 12 * year})
-        storage = stored_after(then, uses, then.months)
+        storage = stored_after(then, resources, uses, then.months)
         bill = bill_of(then, resources, uses, prices)
         rows.append(
             [

@@ -32,7 +32,7 @@ PRICED: Final[Mapping[str, tuple[str, ...]]] = {
     "AWS::S3::Bucket": ("s3-put", "s3-get", "s3-storage"),
     "AWS::SNS::Subscription": ("sns-email", "sns-https"),
     "AWS::SQS::Queue": ("sqs-request",),
-    "AWS::SecretsManager::Secret": ("secret",),
+    "AWS::SecretsManager::Secret": ("secret", "secret-request"),
 }
 """Names of the prices of prices.toml that apply to a type."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stacks.costs.canary import CANARY, canary_run
 from stacks.costs.prices import DAYS_PER_MONTH, GIGABYTE
+from stacks.costs.resources import StageResources
 from stacks.costs.uses import Operation, Uses
 from stacks.costs.workload import Workload
 
@@ -31,9 +33,12 @@ class Storage:
         )
 
 
-def stored_after(workload: Workload, uses: Uses, months: int) -> Storage:
-    """What is left of so many equal months."""
+def stored_after(workload: Workload, resources: StageResources, uses: Uses, months: int) -> Storage:
+    """What is left of so many equal months, with what the stage's canary leaves."""
     total = Storage()
+    run = canary_run(resources, uses)
+    if run is not None:
+        total = stored_by(run, resources.runs[CANARY], months)
     for name, count in workload.operations().items():
         total = total.plus(stored_by(uses.operations[name], count, months))
     return total

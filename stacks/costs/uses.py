@@ -41,6 +41,7 @@ class Use(_Frozen):
     s3_gets: float = 0.0
     kms: float = 0.0
     signatures: float = 0.0
+    secrets: float = 0.0
     log_bytes: float = 0.0
     waited_seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -87,6 +88,16 @@ class Operation(_Frozen):
         return alone.plus(self.together.get(function, nothing), together_share)
 
 
+class CanaryRun(Operation):
+    """A run of the canary: its own use, that of the functions that answer it, and what it leaves.
+
+    `routes`: those that it calls. It is counted by itself only.
+    """
+
+    together: Mapping[str, Use] = {}
+    routes: tuple[str, ...]
+
+
 class Run(_Frozen):
     """A run of a schedule on a stage where nothing is due, and what each merchant adds to it."""
 
@@ -102,11 +113,15 @@ class Verification(_Frozen):
 
 
 class Uses(_Frozen):
-    """The whole file. `tables`: those that a function reads or writes."""
+    """The whole file.
+
+    `canary`: by the stage's mode, `test` or `live`. `tables`: those that a function uses.
+    """
 
     measured: str
     operations: Mapping[str, Operation]
     runs: Mapping[str, Run]
+    canary: Mapping[str, CanaryRun]
     full_verification: Verification
     incremental_verification: Verification
     tables: Mapping[str, tuple[str, ...]]

@@ -40,8 +40,9 @@ def _canary(stage: Synthesized) -> Any:
 
 
 def test_only_a_stage_that_asks_for_it_has_a_canary(synthesize: Synthesize) -> None:
-    assert "canary" in synthesize("local").functions()
-    assert "canary" not in synthesize("prod").functions()
+    assert "canary" not in synthesize("dev").functions()
+    for stage in ("local", "staging", "prod"):
+        assert "canary" in synthesize(stage).functions()
 
 
 def test_the_canary_of_live_payments_only_reads(stage: Synthesized) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import pytest
 
 from benchmarks.bill.__main__ import counted_uses_of, rounded_use
+from benchmarks.bill.canary_run import counted_canary
 from benchmarks.bill.counting import Sample, counted_operation
 from benchmarks.bill.go_example import counted_go_sale
+from runtime.core.fields import ProcessorMode
 from stacks.costs.uses import Operation, Use, counted_uses
 
 COUNT_AGAIN = (
@@ -42,6 +44,13 @@ def test_a_sale_uses_what_the_file_says() -> None:
 
 def test_a_sale_of_the_go_example_uses_what_the_file_says() -> None:
     assert_same("Go example", counted_go_sale(), counted_uses().go_example_sale)
+
+
+@pytest.mark.parametrize("mode", ["test", "live"])
+def test_a_run_of_the_canary_uses_what_the_file_says(mode: ProcessorMode) -> None:
+    again, written = counted_canary(mode, 0.0), counted_uses().canary[mode]
+    assert_same(f"canary ({mode})", again, written)
+    assert again.routes == written.routes
 
 
 @pytest.mark.deep

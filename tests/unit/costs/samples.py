@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stacks.costs.resources import FunctionResource, StageResources
-from stacks.costs.uses import Operation, Run, Stored, Use, Uses, Verification
+from stacks.costs.uses import CanaryRun, Operation, Run, Stored, Use, Uses, Verification
 from stacks.costs.workload import Workload
 
 SALES_ONLY = {
@@ -27,6 +27,21 @@ def sales(payments: float, **changes: Any) -> Workload:
     return Workload.model_validate({"payments": payments, **SALES_ONLY, **changes})
 
 
+CANARY_PAYS = CanaryRun(
+    alone={
+        "canary": Use(invocations=1.0, secrets=1.0, waited_seconds=2.0),
+        "process": Use(invocations=2.0, requests=2.0, write_units=48.0),
+    },
+    stored=(Stored(table="payments", item_bytes=1_000.0, entry_bytes=500.0),),
+    archived_bytes=4_000.0,
+    routes=("POST /v1/payments", "POST /v1/payments/{id}/refund"),
+)
+CANARY_READS = CanaryRun(
+    alone={"canary": Use(invocations=1.0, secrets=1.0)},
+    routes=("GET /v1/accounts/{id}", "GET /v1/health"),
+)
+
+
 def uses(**operations: Operation) -> Uses:
     """What these operations use; all others use nothing, and so do schedules."""
     nothing = Operation(alone={}, together={})
@@ -36,6 +51,7 @@ def uses(**operations: Operation) -> Uses:
         measured="by hand",
         operations=by_name,
         runs={"resolver": Run(fixed=Use(invocations=1.0, read_units=256.0), merchant=Use())},
+        canary={"test": CANARY_PAYS, "live": CANARY_READS},
         full_verification=Verification(fixed=Use(), sale=Use()),
         incremental_verification=Verification(fixed=Use(), sale=Use()),
         tables={},

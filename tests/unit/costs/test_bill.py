@@ -40,7 +40,7 @@ def test_a_million_sales() -> None:
 
 
 def test_what_is_stored_adds_up_by_month_and_what_expires_does_not() -> None:
-    stored = stored_after(sales(MILLION, months=12), uses(sale=SALE), 12)
+    stored = stored_after(sales(MILLION, months=12), resources(), uses(sale=SALE), 12)
     assert stored.item_gigabytes == pytest.approx(12.0 + 0.6 / DAYS_PER_MONTH)
     assert stored.entry_gigabytes == pytest.approx(6.0)
     assert stored.archive_gigabytes == pytest.approx(24.0)
