@@ -43,7 +43,9 @@ Developer Guide, "Encryption at rest usage notes"), but CreateGrant, for its cre
 def table_statements(
     tables: Mapping[str, SchemaTable], uses: TableUses, *, table_key_arn: str
 ) -> list[iam.PolicyStatement]:
-    """The right to `uses`, and to the tables' key by way of DynamoDB alone."""
+    """The right to `uses`, and to the tables' key by way of DynamoDB alone; none without tables."""
+    if not uses:
+        return []
     uses = dict(sorted(uses.items()))
     statements = _rows_statements(tables, uses)
     indexes: list[str] = []
