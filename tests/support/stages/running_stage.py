@@ -24,7 +24,7 @@ from runtime.verification.run import verify_ledger
 from runtime.verification.segments import LedgerVerificationDependencies
 from tests.support.engines.engine import Engine
 from tests.support.engines.streams import StreamPoller
-from tests.support.http import Functions, environment, functions, make_tables
+from tests.support.http import Functions, environment, functions, make_tables, record_clients
 from tests.support.iam_guard import restrict_to
 from tests.support.ledger_changes import NoChanges
 from tests.support.outside import OUTSIDE, outside
@@ -101,7 +101,8 @@ def running_stage(ministack_engine: Engine, tables_on: Engine) -> Iterator[Stage
     dynamodb = tables_on.dynamodb()
     tables = make_tables(dynamodb, prefix, streams=True)
     kms = ministack_engine.client("kms")
-    arn = kms.create_key()["KeyMetadata"]["Arn"]
+    # Of their own, as in a stage: a call to KMS tells by its key what it is for.
+    arn, pci_arn, index_arn = (kms.create_key()["KeyMetadata"]["Arn"] for _ in range(3))
     signing = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
     s3, sqs = ministack_engine.client("s3"), ministack_engine.client("sqs")
     bucket = f"{prefix}settlement"
@@ -116,10 +117,12 @@ def running_stage(ministack_engine: Engine, tables_on: Engine) -> Iterator[Stage
             queue_url=queue_url,
             audit_key_arn=signing["KeyMetadata"]["Arn"],
         )
+        variables |= {"PCI_KEY_ARN": pci_arn, "INDEX_KEY_ARN": index_arn}
         for name, value in variables.items():
             machine.setenv(name, value)
         machine.setenv("AWS_ENDPOINT_URL", ministack_engine.endpoint_url or "")
         machine.setattr(aws_clients, "dynamodb", lambda lean: tables_on.dynamodb())
+        record_clients(machine)
         machine.setenv("NO_PROXY", "127.0.0.1")
         stripe_port = free_port()
         machine.setenv("STRIPE_API_BASE", f"http://127.0.0.1:{stripe_port}")
