@@ -24,7 +24,7 @@ COMPILE := $(PY) -m piptools compile --quiet --generate-hashes --allow-unsafe --
 # What belongs to `make test-deep` is left out of the others.
 QUICK := -m 'not deep'
 CHECKS := .local/checks
-TYPED := -p runtime -p stacks -p local -p operations -p benchmarks -p simulation
+TYPED := -p runtime -p stacks -p local -p operations -p benchmarks -p simulation -p permissions
 
 # -------------------------------------------------------------------- for people
 
@@ -272,6 +272,13 @@ restore: venv ## restore all tables of a stage to one instant, under new names  
 .PHONY: docs
 docs: venv ## regenerate the generated pages under docs/
 	@$(PY) -m local.docs $(ARGS)
+
+.PHONY: permissions
+permissions: venv node ## run the tests, list the AWS calls that they make, and make the table in docs/security.md of them
+	@rm -rf .local/calls
+	@export RECORD_CALLS=$(CURDIR)/.local/calls; \
+		$(MAKE) --no-print-directory test-unit test-integration test-e2e && $(PY) -m permissions check .local/calls && \
+		$(PY) -m permissions adopt .local/calls
 
 .PHONY: format
 format: venv ## sort imports and format the code with ruff

@@ -24,6 +24,7 @@ from local.errors import AlreadyRunning, DeployFailed, LocalError
 from local.progress import Progress
 from local.stackfile import Schedule, Stack
 from local.workspace import Workspace
+from permissions.recording import VARIABLE as RECORD_CALLS
 
 DATA_STACK: Final = "payments-local-data"
 API_STACK: Final = "payments-local-api"
@@ -277,7 +278,8 @@ def _lambda_asset(workspace: Workspace) -> Path:
         raise DeployFailed(
             f"The Lambda asset could not be built: {error}", hint="Then run it again."
         ) from error
-    return thin_asset(asset, workspace.emulator_state / "code")
+    calls = os.environ.get(RECORD_CALLS)
+    return thin_asset(asset, workspace.emulator_state / "code", Path(calls) if calls else None)
 
 
 def _all_tables() -> tuple[Any, ...]:

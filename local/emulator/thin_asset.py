@@ -10,6 +10,9 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from local.workspace import PROJECT_ROOT
+from permissions.recording import VARIABLE
+
 _ENTRY: Final = '''"""Finds the functions' code in the asset, outside this archive."""
 
 import sys
@@ -17,15 +20,29 @@ import sys
 sys.path.insert(0, {asset!r})
 __path__ = [{package!r}]
 '''
+_RECORDING: Final = """
+# Notes the AWS calls of this process (permissions/recording.py).
+import os
+
+os.environ[{variable!r}] = {directory!r}
+sys.path.append({project!r})
+
+from permissions.actions import Names
+from permissions.recording import Caller, recorded_clients
+from runtime.functions.composition import aws_clients
+
+caller = Caller(os.environ["SERVICE"], Names(os.environ))
+vars(aws_clients).update(recorded_clients(aws_clients, lambda: caller))
+"""
 _PACKAGE: Final = "runtime"
 """Every handler is in this package, so it is imported first."""
 
 
-def thin_asset(asset: Path, directory: Path) -> Path:
+def thin_asset(asset: Path, directory: Path, calls: Path | None = None) -> Path:
     """A directory to deploy in place of `asset`, whose files are kept in `directory`.
 
     They are linked, so that a later build, which removes old assets, takes none from functions
-    that still run.
+    that still run. The functions' AWS calls are noted in the directory `calls`, if there is one.
     """
     kept = directory / asset.name
     if not kept.exists():
@@ -36,6 +53,10 @@ def thin_asset(asset: Path, directory: Path) -> Path:
     package = directory / f"{asset.name}-thin" / _PACKAGE
     package.mkdir(parents=True, exist_ok=True)
     entry = _ENTRY.format(asset=str(kept), package=str(kept / _PACKAGE))
+    if calls is not None:
+        entry += _RECORDING.format(
+            variable=VARIABLE, directory=str(calls.resolve()), project=str(PROJECT_ROOT)
+        )
     (package / "__init__.py").write_text(entry)
     return package.parent
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from permissions.recording import recorded
 from runtime.core.outside import Outside
 from runtime.functions import (
     archive,
@@ -189,7 +190,9 @@ class Functions:
         self, name: str, spec: FunctionSpec, stage: StageSettings
     ) -> Callable[[Environment], Handler]:
         def build(environment: Environment) -> Handler:
-            handler = spec.build(name, stage, self._outside_of(environment), self._partners)
+            settings = stage.of(spec.settings, name).environment()
+            outside = recorded(self._outside_of(environment), name, settings)
+            handler = spec.build(name, stage, outside, self._partners)
 
             def noted(event: Any, context: Any) -> Any:
                 try:

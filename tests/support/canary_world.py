@@ -11,6 +11,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from permissions.actions import Names
+from permissions.recording import Caller, record_client
 from runtime.canary.client import ApiAnswer, CanaryApi
 from runtime.canary.credentials import CanaryCredentials
 from runtime.functions.canary import CanaryServices, handler_for
@@ -43,6 +45,7 @@ class CanaryWorld:
     answer_seconds: float = 0.0
     mode: str = "test"
     api_urls: list[str] = field(default_factory=list)
+    caller: Caller | None = None
 
     def run(self, event: dict[str, Any] | None = None) -> dict[str, Any]:
         settings = CanarySettings(
@@ -52,6 +55,7 @@ class CanaryWorld:
             canary_secret_arn="arn:secret",
             processors=self.mode,  # type: ignore[arg-type]
         )
+        self.caller = Caller("canary", Names(settings.environment()))
         services = CanaryServices(settings, self._outside(), self._client)
         handler: Callable[[Any, Any], dict[str, Any]] = handler_for(lambda: services)
         return handler(EVENT if event is None else event, Context(120.0))
@@ -75,8 +79,12 @@ class CanaryWorld:
             now=lambda: NOON + self.began_after + timedelta(seconds=self.waited),
             monotonic=lambda: 1_000.0 + self.waited,
             sleep=sleep,
-            aws=SimpleNamespace(secrets_manager=lambda: self),
+            aws=SimpleNamespace(secrets_manager=self._secrets_manager),
         )
+
+    def _secrets_manager(self) -> Any:
+        client = SimpleNamespace(get_secret_value=self.get_secret_value)
+        return record_client(client, "secretsmanager", lambda: self.caller)
 
     def get_secret_value(self, SecretId: str) -> dict[str, str]:
         assert SecretId == "arn:secret"

@@ -6,12 +6,17 @@ import base64
 import gzip
 import itertools
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+import pytest
+
+from permissions.actions import Names
+from permissions.recording import Caller, Running, recorded_clients
 from runtime.dynamodb.usage import Usage
 from runtime.functions import (
     archive,
@@ -31,6 +36,7 @@ from runtime.functions import (
     rotate_keys,
     verify_ledger,
 )
+from runtime.functions.composition import aws_clients
 from runtime.functions.composition.process_services import process_services
 from runtime.functions.composition.query_services import query_services
 from runtime.functions.composition.real_outside import real_outside
@@ -148,7 +154,8 @@ OPERATOR = token_of(None, "admin", "operator")
 class Functions:
     """The deployed functions, in this process, each configured by its own environment."""
 
-    modules: Mapping[str, ModuleType]
+    modules: Mapping[str, Any]
+    """What has each function's `handler`."""
     called: list[str] = field(default_factory=list)
 
     def __call__(self, method: str, path: str, body: Any = None, **more: Any) -> Answered:
@@ -344,7 +351,32 @@ def functions() -> Functions:
     gate = authorize.authorizer_services().machine_clients
     restrict_to(gate.store.client, AuthorizerSettings.TABLE_USES, gate.store.tables)
     modules = {name: module for name, (module, _) in _TABLE_USERS.items()}
-    return Functions({**modules, "authorizer": authorize})
+    modules["authorizer"] = authorize
+    return Functions({name: _recorded(name, module) for name, module in modules.items()})
+
+
+_running: Final = Running()
+
+
+def record_clients(machine: pytest.MonkeyPatch) -> None:
+    """Note what the functions ask of AWS (permissions/recording.py), until `machine` is undone.
+
+    Calls that a test makes with a function's clients are not noted: no handler runs then.
+    """
+    for name, client in recorded_clients(aws_clients, _running).items():
+        machine.setattr(aws_clients, name, client)
+
+
+def _recorded(name: str, module: ModuleType) -> SimpleNamespace:
+    """The function's handler; while it runs, calls are the function's."""
+    settings = FUNCTIONS[name].settings.from_environment(os.environ)
+    caller = Caller(name, Names(settings.environment()))
+
+    def handler(event: Any, context: Any) -> Any:
+        with _running.of(caller):
+            return module.handler(event, context)
+
+    return SimpleNamespace(handler=handler)
 
 
 def request_of(endpoint: Endpoint, event: dict[str, Any], members: Mapping[str, str]) -> Request:

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.support.http import Functions, environment, functions, make_tables
+from tests.support.http import Functions, environment, functions, make_tables, record_clients
 
 BUCKET = "bucket"
 
@@ -27,4 +27,5 @@ def functions_on_moto() -> Iterator[Functions]:
         variables = environment(tables, key_arn=arn, bucket=BUCKET, queue_url=queue)
         for name, value in variables.items():
             machine.setenv(name, value)
+        record_clients(machine)
         yield functions()

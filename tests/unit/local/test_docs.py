@@ -35,7 +35,17 @@ def test_the_api_page_names_every_route() -> None:
     assert all(f"`{endpoint.method} {endpoint.path}`" in page for endpoint in ENDPOINTS)
 
 
-FOLDERS = ("runtime", "stacks", "local", "operations", "simulation", "tests", "benchmarks", "docs")
+FOLDERS = (
+    "runtime",
+    "stacks",
+    "local",
+    "operations",
+    "permissions",
+    "simulation",
+    "tests",
+    "benchmarks",
+    "docs",
+)
 PLACEHOLDERS = re.compile(r"[<{*…]")
 
 # Prefixes in buckets, and a file of another repository.

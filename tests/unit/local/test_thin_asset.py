@@ -1,5 +1,7 @@
 """The asset that the emulator unpacks refers to the code, wherever it is unpacked."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.emulator.thin_asset import thin_asset
+from local.workspace import PROJECT_ROOT
 
 SAY = "import sys; sys.path.insert(0, '.'); import runtime.handlers.greet as it; print(it.greeting)"
 
@@ -53,3 +56,24 @@ def test_another_asset_is_added_beside_it(asset: Path, tmp_path: Path) -> None:
 def test_an_incomplete_copy_is_copied_again(asset: Path, tmp_path: Path) -> None:
     (tmp_path / "kept" / ".asset").mkdir(parents=True)
     assert said(thin_asset(asset, tmp_path / "kept")) == "hello\n"
+
+
+USE_A_CLIENT = """
+from runtime.functions.composition import aws_clients
+
+place = {"Bucket": "bucket-1", "Key": "reports/1"}
+aws_clients.signing_s3().generate_presigned_url("get_object", Params=place)
+"""
+
+
+def test_calls_of_its_functions_are_noted_where_asked(tmp_path: Path) -> None:
+    asset = tmp_path / "asset"
+    shutil.copytree(PROJECT_ROOT / "runtime", asset / "runtime")
+    thin = thin_asset(asset, tmp_path / "kept", tmp_path / "calls")
+    environment = {**os.environ, "SERVICE": "query", "TABLES": "{}", "EXPORT_BUCKET": "bucket-1"}
+    command = [sys.executable, "-c", USE_A_CLIENT]
+    subprocess.run(command, cwd=thin, check=True, env=environment)
+    (file,) = (tmp_path / "calls").iterdir()
+    call = json.loads(file.read_text("utf-8"))
+    assert (call["function"], call["action"]) == ("query", "s3:GetObject")
+    assert call["resource"] == "EXPORT_BUCKET/reports/…"
