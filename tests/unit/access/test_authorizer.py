@@ -20,6 +20,7 @@ from runtime.http.identity import Identity, Refusal
 from runtime.settings import ACCESS_REFUSED
 from tests.unit.access.test_tokens import REASON_OF, REFUSED, SETTINGS, jwks, signed
 
+REQUEST = {"requestContext": {"requestId": "gateway-1"}}
 CONTEXT: Any = None
 NOW = time.time()
 MISSING = {"isAuthorized": True, "context": {"version": "1", "outcome": "missing"}}
@@ -57,7 +58,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 def ask(authorization: str | None) -> dict[str, Any]:
     headers = {} if authorization is None else {"authorization": authorization}
-    return authorize.handler({"headers": headers}, CONTEXT)
+    return authorize.handler({**REQUEST, "headers": headers}, CONTEXT)
 
 
 @pytest.mark.usefixtures("secret")
@@ -107,7 +108,7 @@ def test_a_credential_that_is_not_a_bearer_token_is_refused(
 @pytest.mark.usefixtures("secret")
 @pytest.mark.parametrize("event", [{}, {"headers": None}, {"headers": {"authorization": None}}])
 def test_an_event_in_another_format_is_refused(event: dict[str, Any]) -> None:
-    assert authorize.handler(event, CONTEXT) == MISSING
+    assert authorize.handler({**REQUEST, **event}, CONTEXT) == MISSING
 
 
 def test_an_authorizer_without_settings_refuses(
