@@ -221,7 +221,8 @@ def test_due_webhooks_are_queued_by_the_schedule_and_a_bad_message_blocks_none(
     mine = {row.id for row in rows}
     messages = [each for each in drained(stage) if json.loads(each[1])["id"] in mine]
     assert len(messages) == 12
-    assert stage.api.queue_retries()["due"] == 0
+    stage.api.queue_retries()  # Webhooks of other tests may have become due by now.
+    assert not mine & {json.loads(each[1])["id"] for each in drained(stage)}
     answer = stage.api.deliver(*messages[:9], ("bad", "no json"))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
     stage.api.deliver(*messages[9:])
