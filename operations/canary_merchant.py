@@ -25,7 +25,7 @@ from local.workspace import Workspace
 from operations.deployed import output_of
 from operations.upload_settlement import TOKEN_VARIABLE
 from runtime.canary.credentials import CanaryCredentials, CredentialsMissing, read_credentials
-from runtime.settings import MAX_AMOUNT_MINOR, canary_secret_name
+from runtime.settings import CANARY_AMOUNT_MINOR, canary_secret_name
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -147,7 +147,7 @@ def _new_merchant(target: CanaryTarget) -> str:
         "email": f"canary-{uuid4().hex[:12]}@canary.example",
         # What a leaked key could do at most.
         "rate_limits": {
-            "max_payment_amount": MAX_AMOUNT_MINOR,
+            "max_payment_amount": CANARY_AMOUNT_MINOR,
             "payments_per_day": PAYMENTS_PER_DAY,
         },
     }

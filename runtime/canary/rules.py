@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from runtime.ledger.rules import receivable_account
 from runtime.payments.posting_ids import posting_id
-from runtime.settings import MAX_AMOUNT_MINOR
+from runtime.settings import CANARY_AMOUNT_MINOR
 
 CURRENCY: Final = "USD"
 PAYMENT_METHOD: Final = "tok_approved"
@@ -32,7 +32,7 @@ def run_id(scheduled_at: datetime) -> str:
 def payment_request(run: str) -> dict[str, Any]:
     """The body of the payment. It depends on the run alone: a repeated key has the same body."""
     return {
-        "amount": MAX_AMOUNT_MINOR,
+        "amount": CANARY_AMOUNT_MINOR,
         "currency": CURRENCY,
         "payment_method": PAYMENT_METHOD,
         "description": run,
@@ -54,16 +54,16 @@ def require_payment(payment: Mapping[str, Any], merchant_id: str) -> None:
     """The answer to the payment. Its refund may have been made by an earlier attempt of the run."""
     expected = {
         "merchant_id": merchant_id,
-        "amount": MAX_AMOUNT_MINOR,
+        "amount": CANARY_AMOUNT_MINOR,
         "currency": CURRENCY,
-        "amount_captured": MAX_AMOUNT_MINOR,
+        "amount_captured": CANARY_AMOUNT_MINOR,
     }
     require("payment", expected, payment)
 
 
 def require_refunded(payment: Mapping[str, Any]) -> None:
     """The payment as it is read after the refund."""
-    expected = {"amount_captured": MAX_AMOUNT_MINOR, "amount_refunded": MAX_AMOUNT_MINOR}
+    expected = {"amount_captured": CANARY_AMOUNT_MINOR, "amount_refunded": CANARY_AMOUNT_MINOR}
     require("refunded payment", expected, payment)
     transactions = payment.get("transactions", ())
     kinds = sorted(f"{each['type']} {each['status']}" for each in transactions)

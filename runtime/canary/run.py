@@ -23,7 +23,7 @@ from runtime.canary.rules import (
     require_refunded,
     statement_path,
 )
-from runtime.settings import MAX_AMOUNT_MINOR
+from runtime.settings import CANARY_AMOUNT_MINOR
 
 ATTEMPTS: Final = 5
 """Of one request that is answered "again later", or not at all."""
@@ -65,7 +65,7 @@ def pay_and_refund(run: str, deps: CanaryDependencies) -> CanaryReport:
     milliseconds = _since(began, deps)
     require_payment(payment, deps.merchant_id)
     path = f"/v1/payments/{payment['id']}"
-    refund = {"amount": MAX_AMOUNT_MINOR}
+    refund = {"amount": CANARY_AMOUNT_MINOR}
     _send(deps, "POST", f"{path}/refund", HTTPStatus.OK, refund, f"{run}-refund")
     refunded = _send(deps, "GET", path)
     require_refunded(refunded)

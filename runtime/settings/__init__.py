@@ -16,11 +16,11 @@ from runtime.settings.access import (
 from runtime.settings.api import ProcessSettings, QuerySettings
 from runtime.settings.base import Settings
 from runtime.settings.canary import (
+    CANARY_AMOUNT_MINOR,
     CANARY_FAILED,
     CANARY_MILLISECONDS,
     CANARY_SUCCEEDED,
     LONGEST_RUN_SECONDS,
-    MAX_AMOUNT_MINOR,
     CanarySettings,
     canary_secret_name,
 )
@@ -53,13 +53,13 @@ from runtime.settings.payments import (
 
 __all__ = [
     "ACCESS_REFUSED",
+    "CANARY_AMOUNT_MINOR",
     "CANARY_FAILED",
     "CANARY_MILLISECONDS",
     "CANARY_SUCCEEDED",
     "LARGE_TRANSACTION_MINOR",
     "LONGEST_CACHE_SECONDS",
     "LONGEST_RUN_SECONDS",
-    "MAX_AMOUNT_MINOR",
     "MAX_FEE_BASIS_POINTS",
     "MAX_FEE_FIXED_MINOR",
     "MAX_RESOLVER_WORKERS",

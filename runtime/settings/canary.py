@@ -12,7 +12,7 @@ CANARY_FAILED: Final = "canary failed"
 CANARY_MILLISECONDS: Final = "milliseconds"
 """Field of the line CANARY_SUCCEEDED: how long the run's first answer took."""
 
-MAX_AMOUNT_MINOR: Final = 1
+CANARY_AMOUNT_MINOR: Final = 1
 """What a run pays, and the largest payment that the canary's merchant may take."""
 LONGEST_RUN_SECONDS: Final = 120
 """The function's timeout."""
