@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, Generic
@@ -91,7 +92,7 @@ class HttpFunction(Generic[ServicesT]):
             logger.exception("unexpected failure", operation=operation)
             return _problem(Internal("see the log"), event)
         if isinstance(answer, HttpResponse):
-            return answer
+            return replace(answer, headers={**answer.headers, **_named(event)})
         if isinstance(answer, BaseModel):
             answer = success(HTTPStatus.OK, answer)
         database = services.store.usage.counts()
@@ -138,12 +139,12 @@ def _problem(error: PlatformError, event: HttpEvent) -> HttpResponse:
 def _shape(
     answer: StoredAnswer, event: HttpEvent, extra: dict[str, str] | None = None
 ) -> HttpResponse:
-    headers = {
-        "Cache-Control": "no-store",
-        "X-Request-Id": event.request_id,
-        **(extra or {}),
-    }
+    headers = {"Cache-Control": "no-store", **_named(event), **(extra or {})}
     if answer.replayed:
         headers["Idempotent-Replayed"] = "true"
     content_type = PROBLEM if answer.is_problem else JSON
     return HttpResponse(answer.status, content_type, answer.body, headers)
+
+
+def _named(event: HttpEvent) -> dict[str, str]:
+    return {"X-Request-Id": event.request_id}

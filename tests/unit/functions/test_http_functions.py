@@ -236,6 +236,7 @@ def test_public_routes_answer_without_a_token(api: Functions) -> None:
     assert api("GET", "/v1/openapi.json", authorizer=None).body["openapi"] == "3.1.0"
     page = api("GET", "/v1/docs", authorizer=None)
     assert page.headers["Content-Type"].startswith("text/html")
+    assert page.headers["X-Request-Id"].startswith("req_")
 
 
 def test_an_unreadable_message_fails_alone(api: Functions, shop: dict[str, Any]) -> None:
