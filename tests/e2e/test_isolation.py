@@ -41,7 +41,7 @@ HARMLESS_QUERY = {
 ID_QUERY = {"customer_id", "account_id", "merchant_id", "settlement_id"}
 ANSWERS_EACH = {"resolveExceptions"}
 """Routes that answer 200 and report the result of each part of the request."""
-WORD_QUERY = {"account_number", "email", "idempotency_key", "processor_id"}
+WORD_QUERY = {"account_number", "email", "idempotency_key", "processor_id", "request_id"}
 """Filters by a merchant's or processor's own names: another merchant's match nothing."""
 ALONE = {"entity_id": "payment", "payment_id": "payment"}
 """Queries that allow no other filter, and whose id they could name."""

@@ -21,7 +21,7 @@ OPERATIONS: Final[Mapping[ClientKind, int]] = {
     ClientKind.STRIPE: 25,
     ClientKind.TRANSFERS: 80,
     ClientKind.POWERS: 10,
-    ClientKind.CUSTOMERS: 60,
+    ClientKind.CUSTOMERS: 90,
     ClientKind.FINANCE: 160,
     ClientKind.OPERATIONS: 180,
     ClientKind.BANK: 20,

@@ -110,6 +110,7 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
     transaction = refunded.require(200)["transactions"][-1]
     ids["transaction"] = transaction["id"]
     tenant.words["processor_id"] = transaction["processor_id"]
+    tenant.words["request_id"] = refunded.headers["x-request-id"]
     ids["settlement_file"] = made("/v1/settlement-files", {"name": f"{mark}.csv"})
     ids["export"] = made("/v1/exports", {"kind": "payments", "format": "jsonl"})
     if operator.get(f"/v1/merchants/{merchant_id}").require(200)["webhook_url"] is not None:

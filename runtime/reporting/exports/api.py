@@ -85,9 +85,10 @@ ROWS: Final[Mapping[ExportKind, type[Answer]]] = {
 def filter_names(kind: ExportKind) -> tuple[str, ...]:
     """The filters of a kind of export.
 
-    Not an idempotency key: few payments have one in common, and a request has its own.
+    Not an idempotency key or the id of a request: few rows have one in common, and an export's own
+    request has both.
     """
-    others = {*PageQuery.model_fields, "idempotency_key"}
+    others = {*PageQuery.model_fields, "idempotency_key", "request_id"}
     return tuple(name for name in FILTERS[kind].model_fields if name not in others)
 
 
