@@ -39,7 +39,9 @@ def services_of() -> tuple[ProcessServices, str]:
         }
     )
     services = ProcessServices(settings)
-    context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: _LONG_MILLISECONDS)
+    context: Any = SimpleNamespace(
+        aws_request_id="bench", get_remaining_time_in_millis=lambda: _LONG_MILLISECONDS
+    )
     services.begin(context)
     request = MerchantRequest(name="Bench", email="bench@shops.example")
     operator = Caller("bench", None, frozenset({"admin"}), "bench")

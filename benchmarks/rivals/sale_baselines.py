@@ -257,7 +257,9 @@ def by_powertools(
     ours = workload.store
     store = Unclaimed(client, ours.tables, ours.codec, ours.remaining_seconds, ours.outside)
     deps = workload.deps_on(store, processor)
-    context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: remaining_milliseconds)
+    context: Any = SimpleNamespace(
+        aws_request_id="bench", get_remaining_time_in_millis=lambda: remaining_milliseconds
+    )
     config = IdempotencyConfig(
         event_key_jmespath="key",
         payload_validation_jmespath="body",

@@ -112,7 +112,10 @@ def test_a_payment_becomes_one_encrypted_delivery_and_one_message(either_world: 
     assert row.next_retry is not None
     assert row.next_retry > to_timestamp(at + timedelta(seconds=59))
     assert row.expires_at - to_epoch_seconds(at + DEADLINE) in (0, 1)
-    assert orders(platform) == [DeliveryOrder(id=row.id, version=1, merchant_id=merchant.id)]
+    assert row.request_id == payment.request_id
+    assert orders(platform) == [
+        DeliveryOrder(id=row.id, version=1, merchant_id=merchant.id, request_id=payment.request_id)
+    ]
     assert platform.sqs.batched[0]["MessageGroupId"] == merchant.id
     stored = platform.client.get_item(
         TableName=platform.tables["webhooks"], Key={"id": {"S": row.id}}, ConsistentRead=True
