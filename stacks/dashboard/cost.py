@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from aws_cdk import Duration
@@ -11,7 +12,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from stacks.costs.prices import GIGABYTE, PRICES
 from stacks.dashboard.panels import Panel, Section
 from stacks.dashboard.traffic import outcomes
-from stacks.dashboard.watched import Watched, total
+from stacks.dashboard.watched import Watched, calculated, total
 from stacks.runbooks import Guide
 
 MINUTES: Final = 60
@@ -25,6 +26,7 @@ SQS_REQUESTS: Final = (
     "NumberOfEmptyReceives",
 )
 """Requests that SQS charges for. Several messages may share one, so this is an upper bound."""
+_math = partial(calculated, minutes=MINUTES)
 _PAYMENTS: Final = "(FILL(succeeded, 0) + FILL(declined, 0) + FILL(unknown, 0))"
 
 
@@ -169,14 +171,3 @@ def _metric(namespace: str, name: str, dimensions: dict[str, str]) -> cloudwatch
 def _decimal(number: float) -> str:
     """Without an exponent, which CloudWatch's expressions do not document."""
     return f"{number:.18f}".rstrip("0")
-
-
-def _math(
-    expression: str, metrics: Mapping[str, cloudwatch.IMetric], label: str
-) -> cloudwatch.MathExpression:
-    return cloudwatch.MathExpression(
-        expression=expression,
-        using_metrics=metrics,
-        label=label,
-        period=Duration.minutes(MINUTES),
-    )

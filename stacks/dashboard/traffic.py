@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from aws_cdk import Duration
@@ -12,7 +13,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from runtime.api.endpoints import ENDPOINTS
 from runtime.http.endpoint import Endpoint, Function
 from stacks.dashboard.panels import Panel, Section
-from stacks.dashboard.watched import Watched, total
+from stacks.dashboard.watched import Watched, calculated, total
 from stacks.own_metrics import OwnMetric
 from stacks.runbooks import Guide, Runbook
 
@@ -21,6 +22,7 @@ DEFAULT_STAGE: Final = "$default"
 PERCENTILES: Final = ("p50", "p95", "p99")
 MINUTES: Final = 5
 """Period of rates and percentiles: of a minute there may be too few requests to say anything."""
+_math = partial(calculated, minutes=MINUTES)
 
 
 @dataclass(frozen=True)
@@ -235,15 +237,4 @@ def _of_table(metric_name: str, table_name: str) -> cloudwatch.Metric:
         dimensions_map={"TableName": table_name},
         period=Duration.minutes(MINUTES),
         statistic="Sum",
-    )
-
-
-def _math(
-    expression: str, metrics: dict[str, cloudwatch.Metric], label: str
-) -> cloudwatch.MathExpression:
-    return cloudwatch.MathExpression(
-        expression=expression,
-        using_metrics=metrics,
-        label=label,
-        period=Duration.minutes(MINUTES),
     )

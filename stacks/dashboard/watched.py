@@ -53,9 +53,16 @@ def total(
     `prefix` begins the ids of the metrics, which are unique within a panel.
     """
     named = {f"{prefix}{number}": metric for number, metric in enumerate(metrics)}
+    return calculated(f"{of}([{', '.join(named)}])", named, label, minutes=minutes)
+
+
+def calculated(
+    expression: str, metrics: Mapping[str, cloudwatch.IMetric], label: str, *, minutes: int
+) -> cloudwatch.MathExpression:
+    """What a metric math expression over `metrics`, by their ids in it, makes of each period."""
     return cloudwatch.MathExpression(
-        expression=f"{of}([{', '.join(named)}])",
-        using_metrics=named,
+        expression=expression,
+        using_metrics=metrics,
         label=label,
         period=Duration.minutes(minutes),
     )
