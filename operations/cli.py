@@ -15,6 +15,7 @@ from local.workspace import Workspace
 from runtime.tables import RESTORE_NAME
 
 MOST_CLIENTS: Final = 1_000
+_STAGE_HELP: Final = "a stage in AWS, by your credentials (default: the local one)"
 """Threads of a load test; more would only wait for each other."""
 
 
@@ -244,7 +245,6 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     audit = commands.add_parser("verify-audit", help="verify the audit log against its archive")
     audit.add_argument("--entity", metavar="acc_…", help="only the rows of this entity")
     audit.set_defaults(command=_verify_audit)
-    stage_help = "a stage in AWS, by your credentials (default: the local one)"
     rebuilds: tuple[tuple[str, str, Command], ...] = (
         ("rebuild-totals", "compare the totals with the payments", _rebuild_totals),
         ("rebuild-balances", "compare hot accounts with the transfers", _rebuild_balances),
@@ -252,7 +252,7 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     for name, about, command in rebuilds:
         rebuild = commands.add_parser(name, help=about)
         rebuild.add_argument("--repair", action="store_true", help="repair what is wrong")
-        rebuild.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
+        rebuild.add_argument("--stage", default=None, metavar="NAME", help=_STAGE_HELP)
         rebuild.add_argument(
             "--restored", default=None, metavar="NAME", help="the tables of this restore instead"
         )
@@ -263,8 +263,18 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     events = commands.add_parser(
         "apply-processor-events", help="retry processor events that could not be applied"
     )
-    events.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
+    events.add_argument("--stage", default=None, metavar="NAME", help=_STAGE_HELP)
     events.set_defaults(command=_apply_events)
+    redrive = commands.add_parser("redrive", help="process failed stream batches again")
+    redrive.add_argument("--dry-run", action="store_true", help="only list the failed batches")
+    redrive.add_argument(
+        "--stage", default=None, help="a stage deployed to AWS, with the shell's credentials"
+    )
+    redrive.set_defaults(command=_redrive)
+
+
+def _add_stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Commands for a stage's deployments, its canary, and what happened in it."""
     back = commands.add_parser(
         "rollback", help="point the functions to their versions of an earlier time"
     )
@@ -276,7 +286,7 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="for example 2026-12-01T09:30:00Z (default: only list the deployments)",
     )
     back.add_argument("--dry-run", action="store_true", help="only show what would change")
-    back.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
+    back.add_argument("--stage", default=None, metavar="NAME", help=_STAGE_HELP)
     back.set_defaults(command=_rollback)
     canary = commands.add_parser(
         "canary-merchant", help="create the canary's merchant and API key, or replace its key"
@@ -303,14 +313,8 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="HOURS",
         help="search the log so far back (default: from the first row on)",
     )
-    trace.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
+    trace.add_argument("--stage", default=None, metavar="NAME", help=_STAGE_HELP)
     trace.set_defaults(command=_trace)
-    redrive = commands.add_parser("redrive", help="process failed stream batches again")
-    redrive.add_argument("--dry-run", action="store_true", help="only list the failed batches")
-    redrive.add_argument(
-        "--stage", default=None, help="a stage deployed to AWS, with the shell's credentials"
-    )
-    redrive.set_defaults(command=_redrive)
 
 
 def _add_preflight(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -363,4 +367,5 @@ def _parser() -> argparse.ArgumentParser:
     _add_preflight(commands)
     _add_restore(commands)
     _add_upkeep(commands)
+    _add_stage(commands)
     return parser
