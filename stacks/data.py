@@ -87,15 +87,7 @@ class DataStack(Stack):
         for statement in (eventbridge_to_queues(), alarms_to_topics(), cloudwatch_logs()):
             self.table_key.add_to_resource_policy(statement)
         self.alarms = self._alarms()
-        if stage.budget is not None:
-            CostBudget(
-                self,
-                "Costs",
-                stage=stage,
-                config=stage.budget,
-                tickets=self._topics[Severity.TICKET],
-                key=self.table_key,
-            )
+        self._budget()
         for key, users in (
             (self.pii_key, DATA_KEY_USERS["pii"]),
             (self.pci_key, DATA_KEY_USERS["pci"]),
@@ -113,17 +105,7 @@ class DataStack(Stack):
         self._exports(construct_id, access_logs)
         self._failed_batches(construct_id, access_logs)
         self._audit_archive(construct_id, access_logs)
-        if stage.backup is not None:
-            Backups(
-                self,
-                "Backups",
-                config=stage.backup,
-                stage=stage,
-                tables=self.tables,
-                bucket=self.settlement_bucket,
-                key=self.table_key,
-                alarms=self.alarms,
-            )
+        self._backups()
         self._trail(access_logs)
         self.deliveries = WorkQueue(
             self,
@@ -141,6 +123,30 @@ class DataStack(Stack):
         )
         self._export_everything()
         self._write_outputs()
+
+    def _budget(self) -> None:
+        if self._stage.budget is not None:
+            CostBudget(
+                self,
+                "Costs",
+                stage=self._stage,
+                config=self._stage.budget,
+                tickets=self._topics[Severity.TICKET],
+                key=self.table_key,
+            )
+
+    def _backups(self) -> None:
+        if self._stage.backup is not None:
+            Backups(
+                self,
+                "Backups",
+                config=self._stage.backup,
+                stage=self._stage,
+                tables=self.tables,
+                bucket=self.settlement_bucket,
+                key=self.table_key,
+                alarms=self.alarms,
+            )
 
     def _tables(self, restore: str | None) -> dict[str, SchemaTable]:
         """The tables by schema name: the original ones, or those that a restore made."""

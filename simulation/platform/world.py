@@ -124,8 +124,7 @@ class Platform:
             scheduler, lambda: self.line, Random(f"{seed}-endpoints"), ReceiverRates.calm()
         )
         self.deliveries = self.endpoints.received
-        urls = {setting: self.queues[name].url for setting, name in QUEUES.items()}
-        stage = StageSettings(self.tables, urls)
+        stage = self._settings()
         self._sandbox_store = self._store_of_the_sandbox()
         self.functions = Functions(
             scheduler, stage, self._partners(stage), self._outside_of, self.log.raised
@@ -150,6 +149,10 @@ class Platform:
         )
 
     # ------------------------------------------------------------ building
+
+    def _settings(self) -> StageSettings:
+        urls = {setting: self.queues[name].url for setting, name in QUEUES.items()}
+        return StageSettings(self.tables, urls)
 
     def _make_tables(self) -> None:
         for schema in ALL_TABLES:

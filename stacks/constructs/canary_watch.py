@@ -17,7 +17,7 @@ RUNS_WITHOUT_SUCCESS: Final = 3
 def watch_canary(function: ServiceFunction, *, stage: StageConfig, alarms: Alarms) -> None:
     """Trigger when runs of the canary do not succeed, or when there are none."""
     minutes = stage.schedules.canary_minutes
-    assert minutes is not None, "without a schedule there is no canary"  # noqa: S101 - a bug
+    assert minutes is not None, "only a stage with canary_minutes has a canary"  # noqa: S101 - a bug
     alarms.at_least(
         function,
         "Failing",
