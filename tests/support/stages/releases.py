@@ -19,9 +19,15 @@ from stacks.lambda_asset import LambdaTarget, lambda_asset
 RELEASE_HEADER: Final = "X-Release"
 """Header of every answer of the earlier release; answers of today's code have none."""
 EARLIER: Final = "earlier"
-_MODULE: Final = Path("runtime/functions/http/function.py")
-_BEFORE: Final = '        "Cache-Control": "no-store",\n'
-_AFTER: Final = f'{_BEFORE}        "{RELEASE_HEADER}": "{EARLIER}",\n'
+HTTP_FUNCTION: Final = Path("runtime/functions/http/function.py")
+_BEFORE: Final = '{"Cache-Control": "no-store", '
+_AFTER: Final = f'{_BEFORE}"{RELEASE_HEADER}": "{EARLIER}", '
+
+
+def earlier(source: str) -> str:
+    """Source of the HTTP function as of the earlier release, from today's `source`."""
+    assert source.count(_BEFORE) == 1, f"{HTTP_FUNCTION} has changed: adapt the earlier release"
+    return source.replace(_BEFORE, _AFTER)
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,6 @@ class Releases:
         shutil.copytree(current, asset, ignore=without_ours)
         sources = self.workspace.root / "runtime"
         shutil.copytree(sources, asset / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
-        module = asset / _MODULE
-        text = module.read_text()
-        assert text.count(_BEFORE) == 1, f"{_MODULE} has changed: adapt the earlier release"
-        module.write_text(text.replace(_BEFORE, _AFTER))
+        module = asset / HTTP_FUNCTION
+        module.write_text(earlier(module.read_text()))
         return asset
