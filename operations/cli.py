@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,8 +16,8 @@ from local.workspace import Workspace
 from runtime.tables import RESTORE_NAME
 
 MOST_CLIENTS: Final = 1_000
-_STAGE_HELP: Final = "a stage in AWS, by your credentials (default: the local one)"
 """Threads of a load test; more would only wait for each other."""
+_STAGE_HELP: Final = "a stage in AWS, by your credentials (default: the local one)"
 
 
 def _proof(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
@@ -347,6 +348,9 @@ def _add_restore(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a failure is one message and exit code 1."""
+    from operations.deployed import use_region
+
+    use_region(os.environ)
     return run(_parser(), arguments)
 
 

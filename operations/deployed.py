@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING
 
 import boto3
@@ -12,6 +13,16 @@ from local.errors import LocalError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+
+
+def use_region(environment: MutableMapping[str, str]) -> None:
+    """Let `AWS_REGION` choose the region for boto3 too, which reads only `AWS_DEFAULT_REGION`.
+
+    As for the AWS CLI, the CDK CLI and Lambda, the former wins if both are set (AWS SDKs and Tools
+    Reference Guide, "AWS Region").
+    """
+    if region := environment.get("AWS_REGION"):
+        environment["AWS_DEFAULT_REGION"] = region
 
 
 def names_of(stage: str, stack: str, output: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -29,9 +28,7 @@ def preflight(
         LocalError: the stage is not synthesized there.
     """
     needs = needs_of(stage, assembly, PROJECT_ROOT / "cdk.json")
-    report = judge(
-        needs, account or AwsAccount(boto3.Session(region_name=os.environ.get("AWS_REGION")))
-    )
+    report = judge(needs, account or AwsAccount(boto3.Session()))
     if output == "json":
         print(json.dumps({"stage": stage, **asdict(report)}, indent=2, ensure_ascii=False))
     else:

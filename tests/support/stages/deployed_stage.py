@@ -13,7 +13,7 @@ import pytest
 from local.api_client import ApiClient
 from local.auth import OPERATOR_PERMISSION
 from local.stackfile import Stack
-from operations.deployed import names_of, output_of
+from operations.deployed import names_of, output_of, use_region
 from operations.upload_settlement import TOKEN_VARIABLE
 
 STAGE_VARIABLE: Final = "E2E_STAGE"
@@ -29,6 +29,7 @@ def remote_stage() -> str | None:
 
 def remote_stack(stage: str) -> Stack:
     """The stage as its stacks' outputs describe it. Nothing in it is a credential."""
+    use_region(os.environ)
     return Stack(
         api_url=os.environ.get(URL_VARIABLE) or output_of(stage, "api", "ApiUrl"),
         aws_endpoint_url=NOWHERE,
