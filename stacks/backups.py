@@ -54,7 +54,7 @@ START_WITHIN: Final = Duration.hours(2)
 COMPLETE_WITHIN: Final = Duration.hours(24)
 FAILED: Final = ("ABORTED", "EXPIRED", "FAILED")
 """States in which a job has made no backup (AWS Backup Developer Guide, "Monitoring AWS Backup
-events using Amazon EventBridge")."""
+events using Amazon EventBridge"). Backup and copy jobs have `state`, restore jobs `status`."""
 DELIVERY_ATTEMPTS: Final = 3
 OLDEST_DELIVERED_HOURS: Final = 24
 
@@ -211,6 +211,7 @@ class Backups(Construct):
                 detail_type=["Backup Job State Change", "Copy Job State Change"],
                 detail={
                     "state": list(FAILED),
+                    # A backup job names its vault in the first field, a copy job in the second.
                     "$or": [
                         {"backupVaultName": [self.vault.backup_vault_name]},
                         {"sourceBackupVaultArn": [self.vault.backup_vault_arn]},

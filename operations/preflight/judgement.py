@@ -84,6 +84,8 @@ QUOTAS: Final = (
         lambda needs, account: account.rules() + _new(needs, account, needs.rules),
     ),
 )
+"""Codes as the AWS General Reference links them ("Amazon API Gateway endpoints and quotas", "Amazon
+DynamoDB …", "Amazon EventBridge …"), and `aws service-quotas list-service-quotas` lists them."""
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,10 @@ def _subscriber(kind: str, address: str) -> budgets.CfnBudget.SubscriberProperty
 def _let_budgets_publish(topic: sns.ITopic, key: kms.Key) -> None:
     """Allow it in the policies of the topic and of the key that encrypts its messages.
 
-    Both name the account and its budgets, as AWS's own example does (AWS Cost Management User
-    Guide, "Creating an Amazon SNS topic for budget notifications").
+    AWS Cost Management User Guide, "Creating an Amazon SNS topic for budget notifications", has the
+    topic's statement with both conditions, and the key's with these actions. The key's has the same
+    conditions here: of the services that publish to encrypted topics, the Amazon SNS Developer
+    Guide ("Key management") excludes only EventBridge from them.
     """
     conditions = {
         "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},

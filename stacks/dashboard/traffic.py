@@ -216,6 +216,9 @@ def _latency(group: RouteGroup, watched: Watched) -> Panel:
 
 
 def _route_latency(route: Endpoint, watched: Watched, percentile: str) -> cloudwatch.Metric:
+    # The guide ("Working with metrics for HTTP APIs") calls the last two dimensions together Route;
+    # metrics that were read from HTTP APIs have Method and Resource, as REST APIs do
+    # (prometheus-community/yet-another-cloudwatch-exporter, issue 1031).
     return cloudwatch.Metric(
         namespace=GATEWAY,
         metric_name="Latency",
