@@ -233,7 +233,7 @@ class DataTrail(Construct):
         minutes = HEARTBEATS * self._stage.schedules.totals_minutes + DELIVERY_MINUTES
         # CloudWatch counts in periods of whole minutes, here of an hour, for a day at the most.
         hours = min(-(-minutes // 60), 24)
-        alarm = alarms.at_least(
+        alarms.at_least(
             self,
             "Silent",
             metric=cloudwatch.Metric(
@@ -247,12 +247,8 @@ class DataTrail(Construct):
             periods=1,
             description="The trail of data events records nothing.",
             runbook=Runbook.TRAIL_SILENT,
+            below=True,
         )
-        resource = alarm.node.default_child
-        assert isinstance(resource, cloudwatch.CfnAlarm)  # noqa: S101 - what L2 alarms are made of
-        # The only alarm on too few: what all others count must not happen.
-        resource.comparison_operator = "LessThanThreshold"
-        resource.treat_missing_data = "breaching"
 
 
 def _selector(

@@ -17,7 +17,6 @@ from tests.infrastructure.synthesized import (
     documented_large_stage,
 )
 
-CANARY_MINUTES = 15
 Synthesize = Callable[[str], Synthesized]
 
 
@@ -98,14 +97,6 @@ def large(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     context = copy.deepcopy(cdk_json_context())
     context["stages"]["prod"] = documented_large_stage()
     return Synthesized.make("prod", asset, tmp_path_factory.mktemp("cdk-large"), context)
-
-
-@pytest.fixture(scope="session")
-def with_canary(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    """The stage prod with a canary."""
-    context = copy.deepcopy(cdk_json_context())
-    context["stages"]["prod"]["schedules"] = {"canary_minutes": CANARY_MINUTES}
-    return Synthesized.make("prod", asset, tmp_path_factory.mktemp("cdk-canary"), context)
 
 
 @pytest.fixture

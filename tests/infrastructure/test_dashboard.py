@@ -55,14 +55,12 @@ def test_every_metric_of_aws_is_published_for_a_resource_of_the_templates(
     assert {metric.namespace for metric in of_aws} == set(OF_AWS), "a page that nothing needs"
 
 
-def test_every_metric_of_our_own_is_made_from_log_lines(with_canary: Synthesized) -> None:
-    filters = [
-        MetricFilter.of(each.properties) for each in with_canary.all("AWS::Logs::MetricFilter")
-    ]
+def test_every_metric_of_our_own_is_made_from_log_lines(prod: Synthesized) -> None:
+    filters = [MetricFilter.of(each.properties) for each in prod.all("AWS::Logs::MetricFilter")]
     made = {(each.namespace, each.name, frozenset(each.dimensions)) for each in filters}
     named = {
         (metric.namespace, metric.name, frozenset(metric.dimensions))
-        for metric in (*_metrics(with_canary), *of_alarms(with_canary))
+        for metric in (*_metrics(prod), *of_alarms(prod))
         if not metric.namespace.startswith("AWS/")
     }
     assert {namespace for namespace, _, _ in made} == {"payments/prod"}

@@ -61,28 +61,26 @@ def _function_of(group: Resource, stage: Synthesized) -> str:
 
 
 def test_every_metric_counts_lines_of_its_function(
-    with_canary: Synthesized, lines: Mapping[str, list[Line]]
+    prod: Synthesized, lines: Mapping[str, list[Line]]
 ) -> None:
     counted: Counter[str] = Counter()
-    for resource in with_canary.all("AWS::Logs::MetricFilter"):
+    for resource in prod.all("AWS::Logs::MetricFilter"):
         made = MetricFilter.of(resource.properties)
-        values = [made.counts(line) for line in lines[_function_of(resource, with_canary)]]
+        values = [made.counts(line) for line in lines[_function_of(resource, prod)]]
         counted[made.name] += sum(value is not None for value in values)
     assert set(OwnMetric) <= set(counted)
     assert [name for name, times in counted.items() if not times] == []
 
 
 def test_metrics_of_values_have_values_above_zero(
-    with_canary: Synthesized, lines: Mapping[str, list[Line]]
+    prod: Synthesized, lines: Mapping[str, list[Line]]
 ) -> None:
     most: dict[str, float] = defaultdict(float)
     of_values = {each.metric for each in LINE_METRICS if each.value.startswith("$")}
-    for resource in with_canary.all("AWS::Logs::MetricFilter"):
+    for resource in prod.all("AWS::Logs::MetricFilter"):
         made = MetricFilter.of(resource.properties)
         if made.name in of_values:
-            values = [
-                made.counts(line) or 0.0 for line in lines[_function_of(resource, with_canary)]
-            ]
+            values = [made.counts(line) or 0.0 for line in lines[_function_of(resource, prod)]]
             most[made.name] = max(most[made.name], *values)
     assert most.keys() == of_values
     assert [name for name, value in most.items() if value <= 0] == []
