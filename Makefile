@@ -9,7 +9,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 STAGE ?= dev
 ARGS ?=
-export PORT FILE MERCHANT
+export PORT FILE MERCHANT EVENT DATA FORWARD SECRET
 # The oldest Node that we support is past its end of life; jsii would say so in every synthesis.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 20
 
@@ -51,6 +51,14 @@ token: venv ## print a signed token  [ARGS="--merchant mer_… --permissions pay
 .PHONY: seed
 seed: venv ## create a merchant, customers and accounts in the local stage, started if needed
 	@$(PY) -m local seed $(ARGS)
+
+.PHONY: listen
+listen: venv ## show webhooks of the local stage as they arrive, verified  [FORWARD=http://127.0.0.1:3000/hooks MERCHANT= SECRET=]
+	@$(PY) -m local listen --forward "$$FORWARD" --merchant "$$MERCHANT" --secret "$$SECRET" $(ARGS)
+
+.PHONY: trigger
+trigger: venv ## have an event really happen in the local stage  [EVENT=payment.succeeded DATA='{"amount": 1999}' MERCHANT=]
+	@$(PY) -m local trigger --event "$$EVENT" --merchant "$$MERCHANT" --data "$$DATA" $(ARGS)
 
 .PHONY: upload-settlement
 upload-settlement: venv ## upload a settlement file, show its result  [FILE=… MERCHANT=mer_… ARGS="--stage prod"]

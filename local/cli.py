@@ -1,4 +1,4 @@
-"""The commands behind `make up`, `down`, `token`, `seed`, `tick`, `logs` and `demo`."""
+"""The commands of `python -m local`, for people: each is a target of the Makefile."""
 
 import argparse
 import os
@@ -147,6 +147,26 @@ def _demo(_options: argparse.Namespace, workspace: Workspace, progress: Progress
     demo(workspace, progress)
 
 
+def _listen(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.webhooks.listen import listen
+
+    listen(
+        workspace,
+        progress,
+        merchant=options.merchant,
+        secret=options.secret,
+        forward=options.forward,
+        count=options.count,
+    )
+
+
+def _trigger(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.webhooks.trigger import trigger
+
+    merchant, data = options.merchant, options.data
+    trigger(workspace, progress, event=options.event, merchant=merchant, data=data)
+
+
 def _lost_emulator(workspace: Workspace, error: Exception) -> LocalError | None:
     """The error for an emulator that died during a command; None if it still runs."""
     from local.emulator import ministack
@@ -166,6 +186,12 @@ def _interrupt(_signal_number: int, _frame: FrameType | None) -> NoReturn:
 def _minutes(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MOST_LOG_MINUTES:
         raise argparse.ArgumentTypeError(f"give 1 to {MOST_LOG_MINUTES} minutes, not {text!r}")
+    return int(text)
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"give a number from 1, not {text!r}")
     return int(text)
 
 
@@ -213,7 +239,23 @@ def _parser() -> argparse.ArgumentParser:
     seed.set_defaults(command=_seed)
     demo = commands.add_parser("demo", help="show the whole system step by step")
     demo.set_defaults(command=_demo)
+    _add_webhook_commands(commands)
     return parser
+
+
+def _add_webhook_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    listen = commands.add_parser("listen", help="show webhooks as they arrive, and forward them")
+    listen.add_argument("--merchant", default="", metavar="mer_…", help="default: that of `seed`")
+    listen.add_argument("--secret", default="", metavar="whsec_…", help="of another merchant")
+    listen.add_argument("--forward", default="", metavar="URL", help="also send them there")
+    listen.add_argument("--count", type=_number, default=None, help="end after so many webhooks")
+    listen.set_defaults(command=_listen)
+
+    trigger = commands.add_parser("trigger", help="have an event really happen")
+    trigger.add_argument("--event", default="", metavar="TYPE", help="payment.succeeded, …")
+    trigger.add_argument("--merchant", default="", metavar="mer_…", help="default: that of `seed`")
+    trigger.add_argument("--data", default="", metavar="JSON", help="members of the request")
+    trigger.set_defaults(command=_trigger)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from http import HTTPStatus
 from typing import Any, Final
 
 from local.api_client import ApiClient
 from local.deploy import up
 from local.emulator.ports import parse_port
 from local.progress import Progress
+from local.stackfile import Stack
 from local.workspace import Workspace
 
 MERCHANT: Final = {
@@ -30,6 +32,20 @@ ACCOUNTS: Final = (
 _PERMISSIONS: Final = ("payments", "customers", "accounts", "reports")
 
 
+def seeded_merchant(stack: Stack, workspace: Workspace) -> dict[str, Any]:
+    """The merchant of `make seed`, made if it is missing, as its creation answered.
+
+    So with its webhook secret, which the answers of other requests do not contain.
+
+    Raises:
+        UnexpectedAnswer: the API refused.
+    """
+    operator = ApiClient.of_operator(stack, workspace)
+    made = operator.post("/v1/merchants", MERCHANT, key="seed-merchant")
+    merchant: dict[str, Any] = made.require(HTTPStatus.CREATED)
+    return merchant
+
+
 def seed(workspace: Workspace, progress: Progress) -> None:
     """Deploy if needed, create them under fixed idempotency keys, and print their ids.
 
@@ -40,8 +56,7 @@ def seed(workspace: Workspace, progress: Progress) -> None:
     """
     port = os.environ.get("PORT") or None
     stack = up(workspace, None if port is None else parse_port(port), progress)
-    operator = ApiClient.of_operator(stack, workspace)
-    merchant = operator.post("/v1/merchants", MERCHANT, key="seed-merchant").require(201)
+    merchant = seeded_merchant(stack, workspace)
     client = ApiClient.of_merchant(stack, workspace, merchant["id"], *_PERMISSIONS)
     print(f"merchant  {merchant['id']}  {merchant['name']}")
     print(f"secret    {merchant['webhook_secret']}  signs its webhooks; the API shows it once")

@@ -79,10 +79,11 @@ class _Draft:
             self.count[currency] += 1
 
 
-def payout_file(payments: Sequence[Any]) -> PayoutFile:
+def payout_file(payments: Sequence[Any], *, short_by: int = SHORT_BY) -> PayoutFile:
     """Every capture and refund of `payments` (as the API shows them), a fee, and the payouts.
 
-    The last capture in WRONG_CURRENCY is paid out short; its lines still explain the payout.
+    The last capture in WRONG_CURRENCY is `short_by` minor units below the booked amount; its
+    lines still explain the payout.
     """
     draft = _Draft(datetime.now(UTC).date().isoformat())
     settled = [
@@ -102,7 +103,7 @@ def payout_file(payments: Sequence[Any]) -> PayoutFile:
         draft.add(
             _CATEGORIES[each["type"]],
             each["currency"],
-            amount - SHORT_BY if each is wrong else amount,
+            amount - short_by if each is wrong else amount,
             each["fee"],
             **{
                 "source_id": each["processor_id"],

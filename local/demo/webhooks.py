@@ -4,19 +4,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
-from standardwebhooks import Webhook, WebhookVerificationError
 
 from local.demo.checks import hold
-from local.emulator.ports import HOST
+from local.webhooks.receiver import Answer, NotVerified, Received, about, listening, verified
 
 PATIENCE_SECONDS: Final = 90.0
-MAX_BODY_BYTES: Final = 1024 * 1024
 
 
 News = tuple[str, str]
@@ -33,21 +30,17 @@ class WebhookReceiver:
     secret: str | None = None
     verified: list[dict[str, Any]] = field(default_factory=list)
     refused: int = 0
-    port: int = 0
+    url: str = ""
+    """What the merchant registers as its webhook_url."""
     _arrived: threading.Condition = field(default_factory=threading.Condition)
 
-    @property
-    def url(self) -> str:
-        """What the merchant registers as its webhook_url."""
-        return f"http://{HOST}:{self.port}/webhooks"
-
-    def take(self, body: bytes, headers: dict[str, str]) -> int:
+    def take(self, webhook: Received) -> int:
         """Verify one webhook; the status of the answer."""
         if self.secret is None:
             return 503
         try:
-            event = Webhook(self.secret).verify(body, headers)
-        except WebhookVerificationError:
+            event = verified(webhook, self.secret)
+        except NotVerified:
             self.refused += 1
             return 400
         with self._arrived:
@@ -71,7 +64,7 @@ class WebhookReceiver:
         return found
 
     def _missing(self, news: Sequence[News]) -> list[News]:
-        reported = {(event["type"], _about(event["data"])) for event in self.verified}
+        reported = {(event["type"], about(event["data"])) for event in self.verified}
         return sorted(set(news) - reported)
 
 
@@ -79,30 +72,9 @@ class WebhookReceiver:
 def receiving() -> Iterator[WebhookReceiver]:
     """A receiver that listens while the block runs."""
     receiver = WebhookReceiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            size = min(int(self.headers.get("content-length", "0")), MAX_BODY_BYTES)
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            status = receiver.take(self.rfile.read(size), headers)
-            self.send_response(status)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Log nothing: the demo prints its own output."""
-
-    server = ThreadingHTTPServer((HOST, 0), Handler)
-    server.daemon_threads = True
-    receiver.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
-    thread.start()
-    try:
+    with listening(lambda webhook: Answer(receiver.take(webhook))) as url:
+        receiver.url = url
         yield receiver
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def hear(receiver: WebhookReceiver, news: Sequence[News], console: Console) -> None:
@@ -121,11 +93,6 @@ def hear(receiver: WebhookReceiver, news: Sequence[News], console: Console) -> N
     )
     for event in events:
         table.add_row(
-            f"[green]verified[/] {event['type']}", _about(event["data"]), str(event["sequence"])
+            f"[green]verified[/] {event['type']}", about(event["data"]), str(event["sequence"])
         )
     console.print(table)
-
-
-def _about(data: dict[str, Any]) -> str:
-    """The payment of a webhook, if it has one, or otherwise what it shows."""
-    return str(data.get("payment_id") or data.get("entity_id") or data["id"])

@@ -1,0 +1,127 @@
+"""`make listen`: show the webhooks of a merchant of the local stage as they arrive."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from local.deploy import up
+from local.emulator.ports import parse_port
+from local.progress import Progress
+from local.webhooks.forwarding import Target
+from local.webhooks.receiver import Answer, NotVerified, Received, about, listening, verified
+from local.webhooks.registration import listener, registered
+from local.workspace import Workspace
+
+UNKNOWN_SECRET: Final = "its secret is not known; give it: SECRET=whsec_…"  # noqa: S105
+_TYPE_WIDTH: Final = 26
+_PLAIN_WIDTH: Final = 200
+
+
+@dataclass
+class Listening:
+    """Shows each webhook, passes it on if there is a target, and answers it.
+
+    Without a target a webhook is answered 204, or 400 if it is not verified. `wanted`: how many
+    to show before `ended`; None for any number.
+    """
+
+    secret: str | None
+    target: Target | None
+    console: Console
+    wanted: int | None = None
+    shown: int = 0
+    ended: threading.Event = field(default_factory=threading.Event)
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, received: Received) -> Answer:
+        """One webhook, in the thread of its connection."""
+        problem = self._problem(received)
+        forwarded = None if self.target is None else self.target.forward(received)
+        with self._one_at_a_time:
+            self._show(received, problem)
+            if forwarded is not None and self.target is not None:
+                self.console.print(Text(f"          {self.target.url} {forwarded.shown}"))
+            self.shown += 1
+            if self.wanted is not None and self.shown >= self.wanted:
+                self.ended.set()
+        if forwarded is not None:
+            return forwarded.answer
+        return Answer(HTTPStatus.NO_CONTENT if problem is None else HTTPStatus.BAD_REQUEST)
+
+    def _problem(self, received: Received) -> str | None:
+        """Why the signature is not verified; None if it is."""
+        if self.secret is None:
+            return UNKNOWN_SECRET
+        try:
+            verified(received, self.secret)
+        except NotVerified as problem:
+            return str(problem)
+        return None
+
+    def _show(self, received: Received, problem: str | None) -> None:
+        kind, subject = _content(received)
+        verdict = (
+            Text("verified", style="green")
+            if problem is None
+            else Text(f"not verified: {problem}", style="red")
+        )
+        identifier = received.headers.get("webhook-id", "without an id")
+        line = f"{time.strftime('%H:%M:%S')}  {kind:<{_TYPE_WIDTH}}  {subject}  {identifier}  "
+        self.console.print(Text(line).append_text(verdict))
+
+
+def listen(
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    merchant: str,
+    secret: str,
+    forward: str,
+    count: int | None,
+) -> None:
+    """Deploy if needed, register an endpoint, and show what arrives until Ctrl-C.
+
+    Raises:
+        LocalError: the stage cannot be started, or the merchant or `forward` cannot be used.
+    """
+    target = Target.of(forward) if forward else None
+    port = os.environ.get("PORT") or None
+    stack = up(workspace, None if port is None else parse_port(port), progress)
+    who = listener(stack, workspace, merchant, secret)
+    state = Listening(who.secret, target, _console(), count)
+    with (
+        listening(state.take) as url,
+        registered(stack, workspace, who.merchant_id, url) as before,
+    ):
+        progress.say(f"Listening for webhooks of {who.merchant_id} at {url}. Ctrl-C ends it.")
+        progress.say("To make one, in another terminal: make trigger EVENT=payment.succeeded")
+        try:
+            state.ended.wait()
+        except KeyboardInterrupt:
+            progress.say("")
+    restored = f"is {before} again" if before else "is empty again"
+    progress.say(f"{state.shown} webhooks. The merchant's webhook_url {restored}.")
+
+
+def _content(received: Received) -> tuple[str, str]:
+    """Type and subject of an event, whoever sent it."""
+    try:
+        event: Any = json.loads(received.body)
+        return str(event["type"]), about(event["data"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "not an event", f"{len(received.body)} bytes"
+
+
+def _console() -> Console:
+    console = Console(highlight=False, soft_wrap=True)
+    # Rich assumes 80 columns for a file or a pipe, and would wrap the lines.
+    return console if console.is_terminal else Console(highlight=False, width=_PLAIN_WIDTH)
