@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from local.seed import seeded_merchant
 from local.stackfile import Stack
 from local.workspace import Workspace
 
+KNOWN_AFTER_SECONDS: Final = 6.0
+"""The projector may keep a merchant without an endpoint for `merchant_cache_seconds`, five."""
 MOST_ATTEMPTS: Final = 5
 """Tries to change a merchant that other requests change at the same time."""
 
@@ -48,10 +51,14 @@ def registered(
 ) -> Iterator[str | None]:
     """`url` as the merchant's webhook_url during the block; the value is the URL before it.
 
+    The block begins when no further event can be missed.
+
     Afterwards the URL before is set again, unless another one was set in the meantime.
     """
     before = _replaced(stack, workspace, merchant_id, url)
     try:
+        if before is None:
+            time.sleep(KNOWN_AFTER_SECONDS)
         yield before
     finally:
         _replaced(stack, workspace, merchant_id, before, only=url)
