@@ -20,8 +20,11 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Payments API</title>
 <link rel="icon" href="data:,"><style>{css}</style></head>
 <body><div id="swagger-ui"></div><script>{script}</script>
-<script>SwaggerUIBundle({{dom_id: "#swagger-ui", spec: {document}, deepLinking: true,
-validatorUrl: null}});</script></body></html>"""
+<script>const spec = {document};
+spec.servers[0].url = new URL(spec.servers[0].url, location.href).href.replace(/\\/$/, "");
+SwaggerUIBundle({{dom_id: "#swagger-ui", spec, deepLinking: true, validatorUrl: null}});</script>
+</body></html>"""
+"""The document is in the page, so Swagger UI would not know relative to what its server is."""
 _LIST = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Payments API</title></head>
 <body><h1>Payments API</h1><p>The OpenAPI document is at <code>/v1/openapi.json</code>. Clients that

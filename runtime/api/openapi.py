@@ -1,56 +1,95 @@
-"""The OpenAPI 3.1 document, generated from `ENDPOINTS` and the models that validate requests."""
+"""The OpenAPI 3.1 document, generated from `ENDPOINTS` and the models that validate requests.
+
+Its texts and examples are in `runtime/api/document/`. Nothing of it is imported by a cold start:
+the functions import this module when the document or its page is first asked for.
+"""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from functools import cache
-from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
+from runtime.api.document.events import DATA, event_schemas, webhooks
+from runtime.api.document.notes import INTRODUCTION, TAGS
+from runtime.api.document.operations import (
+    operation_of,
+    shared_parameters,
+    shared_responses,
+)
+from runtime.api.document.schemas import Mode, schemas_of
 from runtime.api.endpoints import ENDPOINTS
-from runtime.http.endpoint import Endpoint
-from runtime.http.problem import Problem
-from runtime.http.shapes import IDENTIFIER, MAX_IDEMPOTENCY_KEY, Query
+from runtime.api.public_text import PublicText
+from runtime.http.problem import GatewayRefusal, Problem
+from runtime.http.shapes import Answer
+from runtime.webhooks.api import WebhookBody
 
 API_VERSION: Final = "1.0.0"
-_REF: Final = "#/components/schemas/{model}"
-_PROBLEM_TYPE: Final = "application/problem+json"
-_DESCRIPTION: Final = (
-    "Payments, customers, accounts and settlements. Amounts are integers in minor units of their "
-    "currency. Errors are RFC 9457 problem documents. Repeat a POST safely with an Idempotency-Key."
-)
-_ALWAYS: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR)
-_BUSY: Final = HTTPStatus.SERVICE_UNAVAILABLE
-_PATH_MEMBER: Final = re.compile(r"{(\w+)}")
-_TEXT_ANSWERS: Final = {"docs": "text/html", "openapi": "application/json"}
-
-Mode = Literal["validation", "serialization"]
-Names = dict[type, str]
-"""Reference of each model's schema."""
+SERVER: Final = ".."
+"""Relative to where the document is served, `/v1/openapi.json` below whatever prefix: so it is
+right under a stage of API Gateway and under a domain of one's own. Like the default server `/`, it
+ends in a slash when it is resolved, which clients remove before they append a path."""
+_LICENSE: Final = {"name": "Apache 2.0", "identifier": "Apache-2.0"}
+_HEADERS: Final = {
+    "x-request-id": ("Id of the request; quote it to support.", "string", "req_JKJaXmPLvHcESHA="),
+    "Retry-After": ("Seconds after which to send the request again.", "integer", 1),
+    "Idempotent-Replayed": (
+        "`true` where this is the stored answer to an earlier request with the same key.",
+        "string",
+        "true",
+    ),
+    "WWW-Authenticate": (
+        "The challenge of RFC 6750; absent where a signature was wrong.",
+        "string",
+        'Bearer realm="payments", error="invalid_token"',
+    ),
+}
+_BEARER: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": (
+        "A JWT of the platform's issuer, or an API key (`sk_…`), in the header `Authorization: "
+        "Bearer …`. Claims: `sub`, `merchant_id` (absent for operators), `permissions`, `iss`, "
+        "`aud` and `exp`."
+    ),
+}
 
 
 @cache
 def openapi_document() -> dict[str, Any]:
     """The document as plain data."""
-    models, definitions = models_json_schema(list(_models()), ref_template=_REF)
-    names: Names = {model: schema["$ref"] for (model, _), schema in models.items()}
+    schemas = schemas_of(_models())
     paths: dict[str, Any] = {}
     for endpoint in ENDPOINTS:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, names)
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation_of(endpoint)
+    schemas |= event_schemas(schemas)
+    for base in (WebhookBody, Answer):  # in the schemas of the events
+        del schemas[base.__name__]
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Payments API", "version": API_VERSION, "description": _DESCRIPTION},
+        "info": {
+            "title": "Payments API",
+            "version": API_VERSION,
+            "description": INTRODUCTION,
+            "license": _LICENSE,
+        },
+        "servers": [{"url": SERVER, "description": "Where this document is served."}],
+        "tags": [{"name": name, "description": said} for name, said in TAGS.items()],
         "paths": paths,
+        "webhooks": webhooks(),
         "components": {
-            "schemas": definitions["$defs"],
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+            "schemas": dict(sorted(schemas.items())),
+            "responses": shared_responses(paths),
+            "parameters": shared_parameters(),
+            "headers": {
+                name: {"description": said, "schema": {"type": kind}, "example": example}
+                for name, (said, kind, example) in _HEADERS.items()
             },
+            "securitySchemes": {"bearer": _BEARER},
         },
     }
 
@@ -60,100 +99,21 @@ def openapi_text() -> str:
     return json.dumps(openapi_document(), separators=(",", ":"))
 
 
+OPENAPI_JSON: Final = PublicText(
+    content_type="application/json", content=openapi_text, plain=openapi_text, headers={}
+)
+
+
 def _models() -> Iterator[tuple[type[BaseModel], Mode]]:
     yield Problem, "serialization"
+    yield GatewayRefusal, "serialization"
+    yield WebhookBody, "serialization"
+    for kinds in DATA.values():
+        for data in kinds:
+            yield data, "serialization"
     for endpoint in ENDPOINTS:
         if endpoint.body is not None:
             yield endpoint.body, "validation"
         for answer in endpoint.answers.values():
             if answer is not None:
                 yield answer, "serialization"
-
-
-def _operation(endpoint: Endpoint, names: Names) -> dict[str, Any]:
-    operation: dict[str, Any] = {
-        "operationId": endpoint.operation,
-        "summary": endpoint.summary,
-        "tags": [endpoint.tag],
-        "parameters": list(_parameters(endpoint)),
-        "responses": dict(sorted(_responses(endpoint, names))),
-        "security": [] if endpoint.public else [{"bearer": []}],
-    }
-    if endpoint.permission is not None:
-        operation["description"] = f"Needs the permission `{endpoint.permission}` (or `admin`)."
-    if endpoint.body is not None:
-        content = {"application/json": {"schema": {"$ref": names[endpoint.body]}}}
-        operation["requestBody"] = {"required": True, "content": content}
-    if endpoint.signed:
-        content = {"application/json": {"schema": {"type": "object"}}}
-        operation["requestBody"] = {"required": True, "content": content}
-        operation["description"] = "For processors alone: the signature is in a header of theirs."
-    return operation
-
-
-def _parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
-    for name in _PATH_MEMBER.findall(endpoint.path):
-        yield {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string", "pattern": IDENTIFIER},
-        }
-    if endpoint.idempotent != "no":
-        yield {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": False,
-            "description": "Required here or as `idempotency_key` in the body."
-            if endpoint.idempotent == "required"
-            else "Makes the request repeatable.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY},
-        }
-    if endpoint.public and endpoint.query is None:
-        return
-    schema = (endpoint.query or Query).model_json_schema()
-    for name, member in schema["properties"].items():
-        described = _inlined(member, schema.get("$defs", {}))
-        required = name in schema.get("required", ())
-        yield {"name": name, "in": "query", "required": required, "schema": described}
-
-
-def _inlined(member: Any, definitions: dict[str, Any]) -> Any:
-    if isinstance(member, dict):
-        if "$ref" in member:
-            return definitions[member["$ref"].rpartition("/")[2]]
-        return {key: _inlined(value, definitions) for key, value in member.items()}
-    if isinstance(member, list):
-        return [_inlined(value, definitions) for value in member]
-    return member
-
-
-def _responses(endpoint: Endpoint, names: Names) -> Iterator[tuple[str, dict[str, Any]]]:
-    for status, answer in endpoint.answers.items():
-        if status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
-            yield str(int(status)), {"description": status.phrase}
-            continue
-        if answer is None:
-            content: dict[str, Any] = {_TEXT_ANSWERS[endpoint.operation]: {"schema": {}}}
-        else:
-            content = {"application/json": {"schema": {"$ref": names[answer]}}}
-        yield str(int(status)), {"description": status.phrase, "content": content}
-    for status in _refusals(endpoint):
-        content = {_PROBLEM_TYPE: {"schema": {"$ref": names[Problem]}}}
-        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            content["application/json"] = {
-                "schema": {"type": "object", "description": "A refusal by the gateway itself."}
-            }
-        yield str(int(status)), {"description": status.phrase, "content": content}
-
-
-def _refusals(endpoint: Endpoint) -> list[HTTPStatus]:
-    refusals = {*_ALWAYS, *endpoint.refusals}
-    if not endpoint.public:
-        refusals |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, _BUSY}
-        refusals |= {HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND}
-    if endpoint.body is not None:
-        refusals |= {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
-    if endpoint.idempotent != "no":
-        refusals.add(HTTPStatus.CONFLICT)
-    return sorted(refusals)

@@ -22,9 +22,10 @@ def _in_the_calendar(instant: str) -> str:
     return instant
 
 
+TIMESTAMP_PATTERN: Final = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"
 Timestamp = Annotated[
     str,
-    StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"),
+    StringConstraints(pattern=TIMESTAMP_PATTERN),
     AfterValidator(_in_the_calendar),
 ]
 """ISO 8601 UTC with milliseconds; sorts as text in time order."""

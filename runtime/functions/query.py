@@ -10,16 +10,13 @@ from runtime.access.api import ApiKeyQuery
 from runtime.access.api_keys import list_api_keys
 from runtime.alerts.api import AlertQuery
 from runtime.alerts.queries import list_alerts
-from runtime.api.docs_page import DOCS_PAGE
-from runtime.api.openapi import openapi_text
-from runtime.api.public_text import PublicText
 from runtime.audit.api import AuditQuery, VerifyAnswer, VerifyQuery
 from runtime.audit.queries import list_audit, verify_chain
 from runtime.customers.api import CustomerQuery
 from runtime.customers.customers import find_customers, get_customer
 from runtime.functions.composition.query_services import QueryServices, query_services
 from runtime.functions.composition.real_outside import real_outside
-from runtime.functions.http.function import JSON, HttpFunction
+from runtime.functions.http.function import HttpFunction
 from runtime.functions.http.request import Request
 from runtime.functions.http.routes import Answer, Routes
 from runtime.http.problem import Health
@@ -53,8 +50,6 @@ from runtime.webhooks.api import WebhookQuery
 from runtime.webhooks.deliveries import get_webhook, list_webhooks
 
 ROUTES: Final[Routes[QueryServices]] = Routes("query")
-
-_OPENAPI = PublicText(content_type=JSON, content=openapi_text, plain=openapi_text, headers={})
 
 merchants = ROUTES.using(lambda services: services.merchants)
 merchants.with_id("getMerchant", get_merchant)
@@ -160,12 +155,16 @@ def health(_: Request, services: QueryServices) -> Health:
 @ROUTES.handles("openapi")
 def openapi(request: Request, services: QueryServices) -> HttpResponse:
     """GET /v1/openapi.json."""
-    return _OPENAPI.answer(request.headers)
+    from runtime.api.openapi import OPENAPI_JSON  # noqa: PLC0415 - decision 0077
+
+    return OPENAPI_JSON.answer(request.headers)
 
 
 @ROUTES.handles("docs")
 def docs(request: Request, services: QueryServices) -> HttpResponse:
     """GET /v1/docs."""
+    from runtime.api.docs_page import DOCS_PAGE  # noqa: PLC0415 - decision 0077
+
     return DOCS_PAGE.answer(request.headers)
 
 

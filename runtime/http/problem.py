@@ -50,6 +50,17 @@ class Problem(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=Tru
     )
 
 
+class GatewayRefusal(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
+    """A refusal by API Gateway itself, before or instead of the API's own answer.
+
+    It answers so to a request without an Authorization header (401), above the stage's rate (429),
+    with a body above 10 MB (413), and where a function fails or takes longer than 30 seconds (500,
+    503). Its body is not a problem document: tell the two apart by their content type.
+    """
+
+    message: str = Field(description="What was refused, such as `Unauthorized`.")
+
+
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         operation="health",

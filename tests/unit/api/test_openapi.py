@@ -6,12 +6,20 @@ import base64
 import gzip
 import json
 import re
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+from pydantic import BaseModel
 
 from runtime.api.docs_page import DOCS_PAGE
+from runtime.api.document.descriptions import FIELDS, PATH_PARAMETERS
+from runtime.api.document.events import DATA, SUMMARIES
+from runtime.api.document.notes import ANSWERS, NOTES, TAGS
 from runtime.api.endpoints import ENDPOINTS
 from runtime.api.openapi import openapi_document
 from runtime.functions import process, query
@@ -22,8 +30,30 @@ from runtime.http.endpoint import Endpoint
 from runtime.http.problem import Health
 from runtime.ledger.accounts.api import AccountQuery
 from runtime.payments.api import PaymentRequest
+from runtime.webhooks.api import WebhookBody
+from runtime.webhooks.models import EventType
 
+HOW_TO_DESCRIBE = (
+    "Give the model's field a Field(description=…), or add it to FIELDS (path parameters: "
+    "PATH_PARAMETERS) in runtime/api/document/descriptions.py."
+)
 PINNED = Path(__file__).resolve().parents[3] / "docs" / "openapi.json"
+
+
+def resolved(node: Any) -> Any:
+    """What a reference within the document stands for."""
+    if "$ref" not in node:
+        return node
+    found = openapi_document()
+    for part in node["$ref"].removeprefix("#/").split("/"):
+        found = found[part]
+    return found
+
+
+def operations() -> Iterator[tuple[str, Any]]:
+    for path, methods in openapi_document()["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
 
 
 def test_the_document_is_valid_openapi_3_1() -> None:
@@ -52,9 +82,107 @@ def test_every_endpoint_is_described_with_its_answers_and_refusals(endpoint: End
         assert operation["requestBody"]["required"] is True
     if endpoint.idempotent != "no":
         assert "409" in statuses
-    shown = {p["name"] for p in operation["parameters"] if p["in"] == "query"}
+    parameters = [resolved(each) for each in operation["parameters"]]
+    shown = {p["name"] for p in parameters if p["in"] == "query"}
     unsaid = set() if endpoint.public else {"merchant_id"}
     assert shown == (set(endpoint.query.model_fields) if endpoint.query else unsaid)
+
+
+def test_every_operation_has_a_description() -> None:
+    bare = [name for name, operation in operations() if not operation["description"]]
+    assert bare == [], "Add them to NOTES in runtime/api/document/notes.py."
+
+
+def test_every_parameter_has_a_description() -> None:
+    bare = [
+        f"{name}: {parameter['name']}"
+        for name, operation in operations()
+        for parameter in map(resolved, operation["parameters"])
+        if not parameter["description"]
+    ]
+    assert bare == [], HOW_TO_DESCRIBE
+
+
+def test_every_property_and_every_schema_has_a_description() -> None:
+    schemas = openapi_document()["components"]["schemas"]
+    bare = [name for name, schema in schemas.items() if not schema.get("description")]
+    bare += [
+        f"{name}.{member}"
+        for name, schema in schemas.items()
+        for member, described in schema.get("properties", {}).items()
+        if not described["description"]
+    ]
+    assert bare == [], HOW_TO_DESCRIBE
+
+
+def test_every_text_about_the_api_is_used() -> None:
+    known = {endpoint.operation for endpoint in ENDPOINTS}
+    assert set(NOTES) == known
+    assert {operation for operation, _ in ANSWERS} <= known
+    assert set(TAGS) == {endpoint.tag for endpoint in ENDPOINTS}
+    in_paths = {name for e in ENDPOINTS for name in re.findall(r"{(\w+)}", e.path)}
+    assert set(PATH_PARAMETERS) == in_paths
+    fields = {each.__name__: set(each.model_fields) for each in all_models()}
+    owned = (key.partition(".") for key in FIELDS if "." in key)
+    unknown = [f"{model}.{name}" for model, _, name in owned if name not in fields.get(model, ())]
+    assert unknown == [], "FIELDS describes what no model has"
+
+
+def all_models(base: type[BaseModel] = BaseModel) -> Iterator[type[BaseModel]]:
+    for each in base.__subclasses__():
+        yield each
+        yield from all_models(each)
+
+
+def test_no_schema_has_the_name_of_a_class_that_clients_do_not_know() -> None:
+    schemas = openapi_document()["components"]["schemas"]
+    assert [name for name in schemas if name.endswith("Answer")] == []
+    assert [name for name, schema in schemas.items() if schema["title"] != name] == []
+
+
+def test_times_and_links_have_formats() -> None:
+    schemas = openapi_document()["components"]["schemas"]
+    assert schemas["Payment"]["properties"]["created_at"]["format"] == "date-time"
+    assert schemas["Merchant"]["properties"]["webhook_url"]["anyOf"][0]["format"] == "uri"
+    assert schemas["CustomerRequest"]["properties"]["email"]["format"] == "email"
+
+
+@pytest.mark.parametrize("event_type", EventType)
+def test_every_event_is_described_with_the_schema_of_its_body(event_type: EventType) -> None:
+    described = openapi_document()["webhooks"][event_type]["post"]
+    schema = resolved(described["requestBody"]["content"]["application/json"]["schema"])
+    assert schema["properties"]["type"]["const"] == event_type
+    assert set(schema["properties"]) == set(WebhookBody.model_fields)
+    assert set(schema["required"]) == set(WebhookBody.model_fields)
+
+
+def test_every_event_has_its_data_and_a_summary() -> None:
+    assert set(DATA) == set(SUMMARIES) == set(EventType), (
+        "Add the event to DATA and SUMMARIES in runtime/api/document/events.py."
+    )
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://a1b2c3.execute-api.eu-central-1.amazonaws.com",
+        "https://api.shop.example",
+        "https://api.shop.example/payments",
+        "http://127.0.0.1:4566/_aws/execute-api/a1b2c3/$default",
+    ],
+)
+def test_the_server_is_where_the_document_and_the_page_are_served(base: str) -> None:
+    [server] = openapi_document()["servers"]
+    assert urljoin(f"{base}/v1/openapi.json", server["url"]).rstrip("/") == base
+    page = gzip.decompress(base64.b64decode(DOCS_PAGE.answer({"accept-encoding": "gzip"}).body))
+    script = page.decode().rpartition("<script>")[2].partition("</script>")[0]
+    around = (
+        f"const location = {{href: {json.dumps(base + '/v1/docs#/payments')}}};"
+        "const SwaggerUIBundle = (given) => console.log(given.spec.servers[0].url);"
+    )
+    command = ["node", "--input-type=module", "-"]
+    ran = subprocess.run(command, input=around + script, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == base
 
 
 def test_the_document_describes_only_endpoints() -> None:
@@ -71,7 +199,7 @@ def test_problems_are_described_as_problem_json() -> None:
     operation = openapi_document()["paths"]["/v1/payments"]["post"]
     for status, answer in operation["responses"].items():
         if int(status) >= 400:
-            assert "application/problem+json" in answer["content"]
+            assert "application/problem+json" in resolved(answer)["content"]
 
 
 def test_money_moving_routes_require_a_key_and_reading_ones_never_do() -> None:
