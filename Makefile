@@ -12,6 +12,10 @@ ARGS ?=
 export PORT FILE MERCHANT EVENT DATA FORWARD SECRET
 # The oldest Node that we support is past its end of life; jsii would say so in every synthesis.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 20
+# Compiling aws_cdk's modules takes 4 s in every process that has to. Bytecode is kept, out of the way, even where
+# the environment (as an image with Python often does) wants none beside the sources.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.local/bytecode
 
 VENV := .venv
 PY := $(VENV)/bin/python

@@ -150,7 +150,7 @@ def clean_environment(state: Path, python: Path, port: int) -> dict[str, str]:
         "NO_PROXY": f"{HOST},localhost",
         "PYTHONUNBUFFERED": "1",
         # What workers write beside the asset would be deleted with the state directory.
-        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPYCACHEPREFIX": str(python.parent.parent / "bytecode"),
     }
 
 
