@@ -22,13 +22,14 @@ PY := $(VENV)/bin/python
 CDK := node_modules/.bin/cdk --app '$(PY) app.py'
 
 LOCKED := requirements-lambda.txt requirements.txt requirements-ministack.txt \
-	requirements-localstripe.txt requirements-beancount.txt requirements-dynamorm.txt
+	requirements-localstripe.txt requirements-beancount.txt requirements-dynamorm.txt requirements-clients.txt
 COMPILE := $(PY) -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-config --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 # What belongs to `make test-deep` is left out of the others.
 QUICK := -m 'not deep'
 CHECKS := .local/checks
-TYPED := -p runtime -p stacks -p local -p operations -p benchmarks -p simulation -p permissions
+TYPED := -p runtime -p stacks -p local -p operations -p benchmarks -p simulation -p permissions \
+	-p payments_client
 
 # -------------------------------------------------------------------- for people
 
@@ -218,6 +219,10 @@ load: venv ## load test of a stage, every answer checked  [STAGE= RATE=10 SECOND
 		$(if $(RATE),--rate '$(RATE)') $(if $(SECONDS),--seconds '$(SECONDS)') \
 		$(if $(MERCHANT),--merchant '$(MERCHANT)') $(ARGS)
 
+.PHONY: clients
+clients: venv ## build the Python and the TypeScript client from docs/openapi.json into .local/clients/dist  [ARGS=--test]
+	@$(PY) -m local.clients $(ARGS)
+
 .PHONY: simulate
 simulate: venv ## capacity: the load of a rate of payments on each key and stream, compared with AWS's limits  [RATE=20000 MERCHANTS=1 SEED=]
 	@$(PY) -m benchmarks.capacity $(if $(RATE),--rate '$(RATE)') $(if $(MERCHANTS),--merchants '$(MERCHANTS)') \
@@ -309,6 +314,7 @@ lock: venv ## compile the pinned lists again; run it with Python 3.11  [ARGS="--
 	$(COMPILE) $(ARGS) --output-file requirements-ministack.txt requirements-ministack.in && \
 	$(COMPILE) $(ARGS) --output-file requirements-localstripe.txt requirements-localstripe.in && \
 	$(COMPILE) $(ARGS) --output-file requirements-beancount.txt requirements-beancount.in && \
+	$(COMPILE) $(ARGS) --output-file requirements-clients.txt requirements-clients.in && \
 	$(COMPILE) $(ARGS) --constraint requirements-lambda.txt --output-file requirements-dynamorm.txt requirements-dynamorm.in
 	@if grep -nE '^--|https?://' $(LOCKED); then echo 'The lists must not name an index.' >&2; exit 1; fi
 

@@ -58,7 +58,7 @@ def cdk_cli(workspace: Workspace, progress: Progress) -> Path:
     lock_file = workspace.root / "package-lock.json"
     installed = workspace.root / "node_modules"
     marker = installed / f".installed-{_fingerprint(lock_file)}"
-    with _locked(workspace.tools / "node.lock"):
+    with locked(workspace.tools / "node.lock"):
         if not marker.exists():
             with progress.step("Install the CDK CLI"):
                 _install(["npm", "ci", "--silent"], cwd=workspace.root, what="npm ci")
@@ -86,6 +86,30 @@ def beancount_python(workspace: Workspace, progress: Progress) -> Path:
     return _own_environment(workspace, "beancount", progress, "Install Beancount")
 
 
+def clients_python(workspace: Workspace, progress: Progress) -> Path:
+    """The interpreter of an environment with the generator of the Python client."""
+    return _own_environment(workspace, "clients", progress, "Install the Python client's tools")
+
+
+def clients_node_modules(workspace: Workspace, progress: Progress) -> Path:
+    """`node_modules` with the generator and the compiler of the TypeScript client."""
+    require_node()
+    source, target = workspace.root / "clients" / "typescript", workspace.tools / "clients-node"
+    names = ("package.json", "package-lock.json")
+    marker = target / f".installed-{_fingerprint(source / names[1])}"
+    with locked(workspace.tools / "clients-node.lock"):
+        if not marker.exists():
+            with progress.step("Install the TypeScript client's tools"):
+                shutil.rmtree(target, ignore_errors=True)
+                target.mkdir(parents=True)
+                for name in names:
+                    shutil.copy(source / name, target / name)
+                command = ["npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]
+                _install(command, cwd=target, what="npm ci")
+                marker.touch()
+    return target / "node_modules"
+
+
 def dynamorm_python(workspace: Workspace, progress: Progress, interpreter: str) -> Path:
     """The interpreter of dynamorm-py's own environment, built with `interpreter`: it needs 3.13."""
     step = "Install what dynamorm-py needs"
@@ -104,7 +128,7 @@ def _own_environment(
     key = f"{_fingerprint(requirements)}-{_version(interpreter)}"
     marker = environment / f".installed-{key}"
     python = environment / "bin" / "python"
-    with _locked(workspace.tools / f"{tool}-venv.lock"):
+    with locked(workspace.tools / f"{tool}-venv.lock"):
         if not marker.exists() or not python.exists():
             with progress.step(step):
                 shutil.rmtree(environment, ignore_errors=True)
@@ -149,7 +173,7 @@ def _install(command: list[str], *, cwd: Path, what: str) -> None:
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def locked(file: Path) -> Iterator[None]:
     """One installer at a time; a second one waits, and then finds the work done."""
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
