@@ -44,6 +44,7 @@ FOLDERS = (
     "simulation",
     "tests",
     "benchmarks",
+    "clients",
     "docs",
 )
 PLACEHOLDERS = re.compile(r"[<{*…]")

@@ -19,11 +19,12 @@ FOLDERS: Final = (
     "simulation",
     "local",
     "benchmarks",
+    "clients",
     "tests",
     "docs",
 )
 FILES: Final = ("README.md", "Makefile")
-SUFFIXES: Final = frozenset({".md", ".py", ".yml", ".toml"})
+SUFFIXES: Final = frozenset({".md", ".py", ".ts", ".yml", ".toml"})
 
 # What to avoid, and what to write instead.
 AVOIDED: Final[Mapping[str, str]] = {
