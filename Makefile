@@ -220,8 +220,12 @@ load: venv ## load test of a stage, every answer checked  [STAGE= RATE=10 SECOND
 		$(if $(MERCHANT),--merchant '$(MERCHANT)') $(ARGS)
 
 .PHONY: clients
-clients: venv ## build the Python and the TypeScript client from docs/openapi.json into .local/clients/dist  [ARGS=--test]
-	@$(PY) -m local.clients $(ARGS)
+clients: venv ## build the Python and the TypeScript client from docs/openapi.json into .local/clients/dist
+	@$(PY) -m local.clients
+
+.PHONY: test-clients
+test-clients: venv node ## build the clients and test them, also against an emulator of its own
+	$(PY) -m pytest tests/unit/clients tests/unit/local/test_clients.py tests/e2e/test_clients.py $(ARGS)
 
 .PHONY: simulate
 simulate: venv ## capacity: the load of a rate of payments on each key and stream, compared with AWS's limits  [RATE=20000 MERCHANTS=1 SEED=]

@@ -117,6 +117,7 @@ class _Build:
         target = self.directory / name
         ignored = shutil.ignore_patterns("node_modules", "dist", "generated", "__pycache__")
         shutil.copytree(self.workspace.root / "clients" / name, target, ignore=ignored)
+        shutil.copy(self.workspace.root / "LICENSE", target)
         return target
 
     @property
@@ -183,7 +184,7 @@ def _fingerprint(root: Path) -> str:
 
 def _sources(root: Path) -> Iterator[Path]:
     """Everything that the artifacts are made from."""
-    yield from (root / name for name in ("docs/openapi.json", "pyproject.toml"))
+    yield from (root / name for name in ("docs/openapi.json", "pyproject.toml", "LICENSE"))
     yield root / "requirements-clients.txt"
     for folder in (root / "clients", root / "local" / "clients"):
         made = {"node_modules", "dist", "generated", "__pycache__"}
