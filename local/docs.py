@@ -1,6 +1,7 @@
 """`make docs`: the pages generated from code, so that they always match it.
 
 docs/data-model.md from the table schema, docs/api.md and docs/openapi.json from the contract,
+the document's examples from requests to a simulated platform (simulation/api_examples),
 docs/settings.md from the models of a stage, the code that README.md quotes, the accepted findings
 in docs/security.md, and the query of data events in docs/operations.md.
 """
@@ -22,6 +23,7 @@ from local.code_excerpts import with_current_code
 from local.marked_parts import with_part
 from local.settings_page import settings_page
 from local.workspace import PROJECT_ROOT
+from runtime.api.document.examples import FILE, forget_examples
 from runtime.api.endpoints import ENDPOINTS
 from runtime.api.openapi import openapi_document
 from runtime.core.errors import InvalidValue
@@ -31,10 +33,12 @@ from runtime.http.field_errors import flaws_of
 from runtime.http.responses import problem
 from runtime.payments.api import PaymentRequest
 from runtime.tables import ALL_TABLES
+from simulation.api_examples.recording import examples_text
 from stacks.data_trail import QUERY
 
 DOCS: Final = PROJECT_ROOT / "docs"
 README: Final = PROJECT_ROOT / "README.md"
+EXAMPLES: Final = PROJECT_ROOT / "runtime" / "api" / "document" / FILE
 QUERY_PART: Final = "query of data events"
 _NOTICE: Final = "<!-- Made by `make docs` from {source}; edit that, not this page. -->"
 
@@ -125,6 +129,9 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 
 def main() -> int:
     """Write every page; print which ones changed."""
+    changed = _write(EXAMPLES, examples_text())
+    print(f"{EXAMPLES.name}: {'written' if changed else 'unchanged'}", file=sys.stderr)
+    forget_examples()
     for name, page in PAGES.items():
         changed = _write(DOCS / name, page())
         print(f"docs/{name}: {'written' if changed else 'unchanged'}", file=sys.stderr)

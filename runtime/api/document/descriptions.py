@@ -324,7 +324,9 @@ _RECORDS: Final[Mapping[str, str]] = {
     "ExportAnswer.format": "The format of the file.",
     "ExportAnswer.status": "`completed` and `failed` are final; poll the others.",
     "SettlementAnswer.status": "`completed_with_exceptions`: some lines need a decision.",
-    "SettlementFileAnswer.status": "`processing` goes on by itself; the others are final.",
+    "SettlementFileAnswer.status": (
+        "`received` and `processing` change by themselves; the others are final."
+    ),
     "SettlementFileAnswer.name": "The name of the file.",
     "SettlementFileAnswer.progress": "How much of it is recorded.",
     "LineFacts.status": "How it compares with what is booked.",

@@ -1,4 +1,4 @@
-"""Examples of requests and answers, as they were recorded (local/api_examples)."""
+"""Examples of requests and answers, as they were recorded (simulation/api_examples)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from http import HTTPStatus
 from importlib.resources import files
 from typing import Any, Final
 
+_OF_FORM: Final = ("invalid_value", "unknown_field", "card_data_refused")
 FILE: Final = "examples.json"
 
 
@@ -26,6 +28,11 @@ class Example:
     body: Any = None
     answer: Any = None
 
+    @property
+    def is_malformed(self) -> bool:
+        """Whether its body was refused for its form: its answer is an example, its body none."""
+        return self.status >= HTTPStatus.BAD_REQUEST and self.answer["code"] in _OF_FORM
+
 
 def examples_of(operation: str) -> list[Example]:
     """The examples of an operation, in the order in which they were recorded."""
@@ -35,6 +42,11 @@ def examples_of(operation: str) -> list[Example]:
 def event_example(event_type: str) -> Any:
     """The body of a webhook of this type; None if none was recorded."""
     return _recorded()["events"].get(event_type)
+
+
+def forget_examples() -> None:
+    """Read the file again when it is next needed: it was written."""
+    _recorded.cache_clear()
 
 
 @cache

@@ -99,7 +99,7 @@ def _request_body(endpoint: Endpoint, examples: list[Example]) -> dict[str, Any]
     shown = {
         each.key: {"summary": each.title, "value": each.body}
         for each in examples
-        if each.body is not None
+        if each.body is not None and not each.is_malformed
     }
     if shown:
         content["examples"] = shown
