@@ -131,14 +131,19 @@ function plain(headers: Headers): Headers {
 
 /** Failures before the first byte, by Node's codes: any request may be repeated after them. */
 function neverSent(failure: unknown): boolean {
-  const cause = (failure as { cause?: { code?: unknown } } | undefined)?.cause;
   const codes = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "UND_ERR_CONNECT_TIMEOUT"];
-  return typeof cause?.code === "string" && codes.includes(cause.code);
+  return codes.includes(codeOf(failure) ?? "");
+}
+
+/** Node wraps the failure of a connection: fetch's own error only says that it failed. */
+function codeOf(failure: unknown): string | undefined {
+  const code = (failure as { cause?: { code?: unknown } } | undefined)?.cause?.code;
+  return typeof code === "string" ? code : undefined;
 }
 
 function noAnswer(request: Request, attempts: number, key: string | undefined, cause: unknown) {
   const { pathname } = new URL(request.url);
-  const kind = cause instanceof Error ? cause.name : "failure";
+  const kind = codeOf(cause) ?? (cause instanceof Error ? cause.name : "failure");
   return new ConnectionFailed(
     `${request.method} ${pathname} got no answer after ${attempts} attempts: ${kind}`,
     attempts,

@@ -111,6 +111,7 @@ test("no answer becomes an error that names the key", async () => {
     assert.ok(error instanceof ConnectionFailed);
     assert.equal(error.idempotency_key, "k");
     assert.equal(error.attempts, 6);
+    assert.match(error.message, /^POST \/v1\/payments got no answer after 6 attempts: ECONNRESET$/);
     return true;
   });
 });

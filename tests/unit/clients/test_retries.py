@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import repeat
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from payments_client.errors import OutcomeUnknown
-from payments_client.outcomes import outcome_is_known, poll
+from payments_client.outcomes import Polling, outcome_is_known, poll, poll_async
 from payments_client.retries import (
     NO_RETRIES,
     RetryPolicy,
@@ -111,18 +111,39 @@ class Clock:
         return self.now
 
 
-def test_a_payment_is_read_until_its_outcome_is_known() -> None:
+def states() -> Iterator[Row]:
     pending = Row("succeeded", transactions=[Row("succeeded"), Row("pending")])
-    states, clock = iter([Row("unknown"), pending, Row("failed")]), Clock()
-    found = poll(lambda: next(states), "pay_1", sleep=clock.sleep, clock=clock, chance=lambda: 1)
-    assert found.status == "failed"
+    return iter([Row("unknown"), pending, Row("failed")])
+
+
+def test_a_payment_is_read_until_its_outcome_is_known() -> None:
+    clock, rows = Clock(), states()
+    polling = Polling(clock=clock, chance=lambda: 1)
+    assert poll(lambda: next(rows), polling, clock.sleep).status == "failed"
+    assert clock.now == 3
+
+
+def test_asyncio_waits_in_the_same_way() -> None:
+    clock, rows = Clock(), states()
+
+    async def read() -> Row:
+        return next(rows)
+
+    async def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+
+    polling = Polling(clock=clock, chance=lambda: 1)
+    with pytest.raises(StopIteration) as ended:
+        poll_async(read, polling, sleep).send(None)
+    assert ended.value.value.status == "failed"
     assert clock.now == 3
 
 
 def test_waiting_ends() -> None:
-    states, clock = repeat(Row("processing")), Clock()
+    clock = Clock()
+    polling = Polling(20, clock=clock)
     with pytest.raises(OutcomeUnknown, match="do not pay again") as raised:
-        poll(lambda: next(states), "pay_1", limit_seconds=20, sleep=clock.sleep, clock=clock)
+        poll(lambda: Row("processing"), polling, clock.sleep)
     assert raised.value.payment_id == "pay_1"
     assert 5 < clock.now <= 20
 

@@ -22,6 +22,7 @@ EVENT = {
     "data": {"id": "pay_1"},
 }
 BODY = json.dumps(EVENT).encode()
+UNORDERED = json.dumps({**EVENT, "sequence": "2"}).encode()
 
 
 def signed(body: bytes = BODY, *secrets: str, age: int = 0) -> dict[str, str]:
@@ -60,6 +61,7 @@ def test_during_a_rotation_either_signature_and_either_secret_is_enough() -> Non
         (b"[]", signed(b"[]")),
         (b"no json", signed(b"no json")),
         (b'{"id": 1}', signed(b'{"id": 1}')),
+        (UNORDERED, signed(UNORDERED)),
         (b"x" * (MAX_BODY_BYTES + 1), signed()),
     ],
 )

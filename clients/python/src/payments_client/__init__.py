@@ -31,7 +31,7 @@ from payments_client.retries import NO_RETRIES, RetryPolicy
 from payments_client.webhooks import Event, verified_event
 
 if TYPE_CHECKING:
-    from payments_client.connection import connect, wait_for_outcome
+    from payments_client.connection import connect, wait_for_outcome, wait_for_outcome_async
 
 __all__ = [
     "NO_RETRIES",
@@ -59,12 +59,13 @@ __all__ = [
     "outcome_is_known",
     "verified_event",
     "wait_for_outcome",
+    "wait_for_outcome_async",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Load what needs the 250 modules of the generated code at its first use."""
-    if name in ("connect", "wait_for_outcome"):
+    if name in ("connect", "wait_for_outcome", "wait_for_outcome_async"):
         from payments_client import connection  # noqa: PLC0415
 
         return getattr(connection, name)

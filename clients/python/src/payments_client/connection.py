@@ -12,7 +12,7 @@ from payments_client.answers import answer
 from payments_client.generated.api.payments import get_payment
 from payments_client.generated.client import AuthenticatedClient
 from payments_client.generated.models import Payment, PaymentDetail
-from payments_client.outcomes import LIMIT_SECONDS, poll
+from payments_client.outcomes import LIMIT_SECONDS, Polling, poll, poll_async
 from payments_client.retries import RetryPolicy
 from payments_client.transport import AsyncRetryingTransport, RetryingTransport
 
@@ -35,6 +35,8 @@ def connect(
     that returns the current one and is called for every attempt. `timeout_seconds` is for one
     attempt. Proxies in the environment are not used, only `proxy`. Use the client in a `with`
     block, or make one for the life of the process; threads may share it.
+    Its methods `with_headers`, `with_cookies` and `with_timeout` make clients without the token
+    and without retries: call `connect` again instead.
 
     Raises ValueError for an address that is not https, unless it is on this machine.
     """
@@ -71,8 +73,17 @@ def wait_for_outcome(
     Reads it until the processor has confirmed it and its captures, refunds and voids (202).
     Raises OutcomeUnknown after `limit_seconds`.
     """
-    return poll(
-        lambda: answer(get_payment.sync(payment.id, client=client)),
-        payment.id,
-        limit_seconds=limit_seconds,
-    )
+    return poll(lambda: answer(get_payment.sync(payment.id, client=client)), Polling(limit_seconds))
+
+
+async def wait_for_outcome_async(
+    client: AuthenticatedClient,
+    payment: Payment | PaymentDetail,
+    limit_seconds: float = LIMIT_SECONDS,
+) -> PaymentDetail:
+    """What `wait_for_outcome` does, for asyncio."""
+
+    async def read() -> PaymentDetail:
+        return answer(await get_payment.asyncio(payment.id, client=client))
+
+    return await poll_async(read, Polling(limit_seconds))

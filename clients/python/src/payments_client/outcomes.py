@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from payments_client.errors import OutcomeUnknown
@@ -40,27 +41,50 @@ def outcome_is_known(payment: Payment) -> bool:
     return payment.status not in WAITING and not pending
 
 
-def poll(
-    read: Callable[[], P],
-    payment_id: str,
-    *,
-    limit_seconds: float = LIMIT_SECONDS,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
-    chance: Callable[[], float] = random.random,
-) -> P:
-    """Read the payment until its outcome is known. Raises OutcomeUnknown after the limit.
+class Polling:
+    """The pauses between the reads of one payment: they double, and the last quarter is random."""
 
-    The pauses double up to 10 s; the last quarter of each is random.
-    """
-    started, pause = clock(), FIRST_PAUSE_SECONDS
+    def __init__(
+        self,
+        limit_seconds: float = LIMIT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._limit, self._clock, self._chance = limit_seconds, clock, chance
+        self._started = clock()
+        self._pause = FIRST_PAUSE_SECONDS
+
+    def pause_after(self, payment: Payment) -> float | None:
+        """Seconds until the next read; None if the outcome is known. Raises OutcomeUnknown."""
+        if outcome_is_known(payment):
+            return None
+        waited = self._clock() - self._started
+        pause = self._pause * (0.75 + 0.25 * self._chance())
+        if waited + pause > self._limit:
+            raise OutcomeUnknown(payment.id, waited)
+        self._pause = min(MAX_PAUSE_SECONDS, self._pause * 2)
+        return pause
+
+
+def poll(read: Callable[[], P], polling: Polling, sleep: Callable[[float], None] = time.sleep) -> P:
+    """Read the payment until its outcome is known. Raises OutcomeUnknown after the limit."""
     while True:
         payment = read()
-        if outcome_is_known(payment):
+        pause = polling.pause_after(payment)
+        if pause is None:
             return payment
-        waited = clock() - started
-        wait = pause * (0.75 + 0.25 * chance())
-        if waited + wait > limit_seconds:
-            raise OutcomeUnknown(payment_id, waited)
-        sleep(wait)
-        pause = min(MAX_PAUSE_SECONDS, pause * 2)
+        sleep(pause)
+
+
+async def poll_async(
+    read: Callable[[], Awaitable[P]],
+    polling: Polling,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> P:
+    """What `poll` does, for asyncio."""
+    while True:
+        payment = await read()
+        pause = polling.pause_after(payment)
+        if pause is None:
+            return payment
+        await sleep(pause)

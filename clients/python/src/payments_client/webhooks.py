@@ -16,6 +16,13 @@ TOLERANCE_SECONDS: Final = 300
 """How far `webhook-timestamp` may be from this machine's clock; the library's value."""
 
 MAX_BODY_BYTES: Final = 1024 * 1024
+MEMBERS: Final[Mapping[str, type]] = {
+    "id": str,
+    "type": str,
+    "created": str,
+    "sequence": int,
+    "data": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -73,17 +80,11 @@ def _verifier(secret: str) -> Webhook:
 
 def _event(body: bytes | str) -> Event:
     try:
-        document = json.loads(body)
-        event = Event(
-            id=document["id"],
-            type=document["type"],
-            created=document["created"],
-            sequence=document["sequence"],
-            data=document["data"],
-        )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise WebhookVerificationFailed("The webhook is signed, but is not an event") from error
-    texts = (event.id, event.type, event.created)
-    if not all(isinstance(each, str) for each in texts) or not isinstance(event.data, dict):
+        document: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict) or not all(
+        isinstance(document.get(name), kind) for name, kind in MEMBERS.items()
+    ):
         raise WebhookVerificationFailed("The webhook is signed, but is not an event")
-    return event
+    return Event(**{name: document[name] for name in MEMBERS})
