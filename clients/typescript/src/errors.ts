@@ -13,7 +13,8 @@ export class PaymentsError extends Error {
 
 /**
  * The API gave no answer. A request that changes something may have been carried out: repeat it with
- * the same `idempotency_key` to learn its outcome; never with another one.
+ * the same `idempotency_key`, within 24 hours, to learn its outcome; never with another one. Later,
+ * list the payments with that key.
  */
 export class ConnectionFailed extends PaymentsError {
   constructor(

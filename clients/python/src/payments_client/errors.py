@@ -19,7 +19,8 @@ class PaymentsError(Exception):
 class ConnectionFailed(PaymentsError):
     """The API gave no answer. A request that changes something may have been carried out.
 
-    Repeat it with the same `idempotency_key` to learn its outcome; never with another one.
+    Repeat it with the same `idempotency_key`, within 24 hours, to learn its outcome; never with
+    another one. Later, list the payments with that key.
     """
 
     def __init__(self, detail: str, *, attempts: int, idempotency_key: str | None) -> None:
