@@ -25,6 +25,8 @@ from tests.support.outside import new_id
 from tests.support.platform import SETUP, Platform
 
 CUT = timedelta(seconds=30)
+SEGMENTS = 4
+"""Of a table: books of a few rows would be scanned in mostly empty ones."""
 
 
 class Bookkeeper:
@@ -41,7 +43,7 @@ class Bookkeeper:
     def deps(self) -> LedgerVerificationDependencies:
         return LedgerVerificationDependencies(
             verifications=VerificationRepository(self.platform.store),
-            books=VerificationReads(self.platform.store),
+            books=VerificationReads(self.platform.store, segments=SEGMENTS),
             changes=self.changes,
             checkpoints=Checkpoints(self.platform.store),
             outside=replace(self.platform.outside, sleep=self._sleep),

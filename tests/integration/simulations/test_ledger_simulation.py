@@ -26,7 +26,7 @@ from tests.support.oracles.ledger import Story
 from tests.support.simulation.ledger import LedgerClient, LedgerPlatform, Order
 
 CLIENTS = 16
-OPERATIONS = int(os.environ.get("OPERATIONS") or 600)
+OPERATIONS = int(os.environ.get("OPERATIONS") or 400)
 """Of all clients together, on each engine."""
 FAULT_RATE, KILL_RATE = 0.04, 0.01
 PATIENCE = 12
