@@ -2,8 +2,9 @@
 
 docs/data-model.md from the table schema, docs/api.md and docs/openapi.json from the contract,
 the document's examples from requests to a simulated platform (simulation/api_examples),
-docs/settings.md from the models of a stage, the code that README.md quotes, the accepted findings
-in docs/security.md, and the query of data events in docs/operations.md.
+docs/settings.md from the models of a stage, docs/errors.md from the tree of errors, the code that
+README.md quotes, the accepted findings in docs/security.md, and the query of data events in
+docs/operations.md.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 
 from local.accepted_findings import PART, accepted_findings, of_the_stages
 from local.code_excerpts import with_current_code
+from local.errors_page import errors_page
 from local.marked_parts import with_part
 from local.settings_page import settings_page
 from local.workspace import PROJECT_ROOT
@@ -74,7 +76,8 @@ def api_routes() -> str:
         "",
         "Every route as the contract declares it; `GET /v1/docs` of a deployed stack shows the",
         "shapes and tries them, `docs/openapi.json` is the same as OpenAPI 3.1. Amounts are",
-        "integers in minor units. Errors are RFC 9457 problem documents with a stable `code`.",
+        "integers in minor units. Errors are RFC 9457 problem documents with a stable `code`:",
+        "[errors.md](errors.md) says what to do about each.",
         "Every route that is not public answers 401 (`unauthorized`) to a credential that is",
         "missing, invalid or expired, before anything else is checked, and 503 with",
         "Retry-After while credentials cannot be checked. Without an Authorization header",
@@ -119,11 +122,17 @@ def settings() -> str:
     return settings_page(_NOTICE.format(source="stacks/stage.py and the modules of its parts"))
 
 
+def error_catalogue() -> str:
+    """docs/errors.md."""
+    return errors_page(_NOTICE.format(source="the tree of errors, runtime/core/errors/"))
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "data-model.md": data_model,
     "api.md": api_routes,
     "openapi.json": openapi_json,
     "settings.md": settings,
+    "errors.md": error_catalogue,
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from runtime.api.document.error_codes import catalogue
 from runtime.api.document.events import DATA, event_schemas, webhooks
 from runtime.api.document.notes import INTRODUCTION, TAGS
 from runtime.api.document.operations import (
@@ -63,6 +64,8 @@ _BEARER: Final = {
 def openapi_document() -> dict[str, Any]:
     """The document as plain data."""
     schemas = schemas_of(_models())
+    code = schemas[Problem.__name__]["properties"]["code"]
+    code["description"] += f" Known codes: {', '.join(f'`{each}`' for each in catalogue())}."
     paths: dict[str, Any] = {}
     for endpoint in ENDPOINTS:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation_of(endpoint)

@@ -90,9 +90,13 @@ def customer_refusal(
     """Why the merchant cannot act for this customer at `at`; None if it can."""
     if customer is None or customer.merchant_id != merchant_id or customer.erased_at:
         return NotFound(f"No such customer: {customer_id}", param="customer_id")
-    if is_locked(customer.locked_until, at):
+    if customer.locked_until is not None and is_locked(customer.locked_until, at):
         return Locked(
-            f"Customer {customer_id} is locked until {customer.locked_until}", param="customer_id"
+            f"Customer {customer_id}",
+            until=customer.locked_until,
+            at=at,
+            unlock=f"/v1/customers/{customer_id}/unlock (permission merchant, or an operator)",
+            param="customer_id",
         )
     return None
 

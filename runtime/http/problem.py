@@ -27,12 +27,14 @@ class InvalidField(BaseModel, frozen=True, hide_input_in_errors=True, defer_buil
 class Problem(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """An error: RFC 9457 application/problem+json."""
 
-    type: str = Field(description="A stable URI per code.")
+    type: str = Field(
+        description="A stable URI per code; its last part is the code. It is not fetched."
+    )
     title: str
     status: int
     detail: str = Field(description="One sentence with the values that matter.")
     instance: str
-    code: str = Field(description="Stable, snake_case.")
+    code: str = Field(description="Stable, snake_case; new ones may be added.")
     param: str | None = Field(default=None, description="The field at fault.")
     errors: tuple[InvalidField, ...] | None = Field(
         default=None,

@@ -35,7 +35,7 @@ Request values enter a message only through `runtime.core.echo.echoed`.
 
 from __future__ import annotations
 
-from runtime.core.errors.base import FieldError, PlatformError
+from runtime.core.errors.base import FieldError, PlatformError, Retry
 from runtime.core.errors.conflicts import (
     AccountInUse,
     AlreadyCanceled,
@@ -163,6 +163,7 @@ __all__ = [
     "ProcessorUnknown",
     "RateLimited",
     "RefundFailed",
+    "Retry",
     "SameAccount",
     "SecretsStillSign",
     "StaleVersion",

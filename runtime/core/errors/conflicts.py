@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from runtime.core.errors.base import PlatformError
+from runtime.core.errors.base import PlatformError, Retry
 
 
 class Conflict(PlatformError):
@@ -13,6 +13,8 @@ class Conflict(PlatformError):
     status = HTTPStatus.CONFLICT
     code = "conflict"
     title = "The request conflicts with the current state"
+    retry = Retry.CHECK
+    advice = "Read the resource, and decide by its state."
 
 
 class IdempotencyInFlight(Conflict):
@@ -20,6 +22,8 @@ class IdempotencyInFlight(Conflict):
 
     code = "idempotency_in_flight"
     title = "The first request with this Idempotency-Key is still running"
+    retry = Retry.SAME_KEY
+    advice = "Wait for the first request: repeat it with the same key after Retry-After."
     retry_after_seconds = 1
 
 
@@ -28,6 +32,8 @@ class AlreadyExists(Conflict):
 
     code = "already_exists"
     title = "The resource already exists"
+    retry = Retry.CHANGED
+    advice = "Use the existing resource, or another value."
 
 
 class AlreadyPosted(Conflict):
@@ -35,6 +41,8 @@ class AlreadyPosted(Conflict):
 
     code = "already_posted"
     title = "The transfer has already been processed"
+    retry = Retry.NO
+    advice = "Nothing is left to do. To correct it, make a new transfer in the other direction."
 
 
 class AlreadyCanceled(Conflict):
@@ -42,6 +50,8 @@ class AlreadyCanceled(Conflict):
 
     code = "already_canceled"
     title = "The hold has already been canceled"
+    retry = Retry.NO
+    advice = "Nothing is left to do. To move the money, make a new transfer."
 
 
 class HoldExpired(Conflict):
@@ -49,6 +59,8 @@ class HoldExpired(Conflict):
 
     code = "hold_expired"
     title = "The hold has expired"
+    retry = Retry.NO
+    advice = "Place a new hold."
 
 
 class BalanceNotZero(Conflict):
@@ -56,6 +68,8 @@ class BalanceNotZero(Conflict):
 
     code = "balance_not_zero"
     title = "The account's balance is not zero"
+    retry = Retry.CHECK
+    advice = "Transfer the balance away, then close the account."
 
 
 class OpenHolds(Conflict):
@@ -63,6 +77,8 @@ class OpenHolds(Conflict):
 
     code = "open_holds"
     title = "The account has open holds"
+    retry = Retry.CHECK
+    advice = "Post or cancel the open holds, then close the account."
 
 
 class AccountInUse(Conflict):
@@ -70,6 +86,8 @@ class AccountInUse(Conflict):
 
     code = "account_in_use"
     title = "The account is in use"
+    retry = Retry.NO
+    advice = "Keep the account: payments of its merchant are booked through it."
 
 
 class StaleVersion(Conflict):
@@ -77,6 +95,8 @@ class StaleVersion(Conflict):
 
     code = "stale_version"
     title = "The resource has changed since it was read"
+    retry = Retry.CHECK
+    advice = "Read the resource, apply your change to it, and send its present `version`."
 
 
 class InvalidState(Conflict):
@@ -84,6 +104,8 @@ class InvalidState(Conflict):
 
     code = "invalid_state"
     title = "The current state does not allow this"
+    retry = Retry.CHECK
+    advice = "Read the resource; `detail` names the state that does not allow the step."
 
 
 class SecretsStillSign(Conflict):
@@ -91,6 +113,8 @@ class SecretsStillSign(Conflict):
 
     code = "secrets_still_sign"
     title = "Too many previous webhook secrets are still valid"
+    retry = Retry.CHECK
+    advice = "Wait until the time in `detail`, or rotate with `revoke_old`."
 
 
 class ProcessorAccountRemoved(Conflict):
@@ -98,6 +122,8 @@ class ProcessorAccountRemoved(Conflict):
 
     code = "processor_account_removed"
     title = "The key of the payment's processor account was removed"
+    retry = Retry.NO
+    advice = "Ask the processor itself about the payment."
 
 
 class ProcessorInUse(Conflict):
@@ -105,6 +131,8 @@ class ProcessorInUse(Conflict):
 
     code = "processor_in_use"
     title = "The processor account is in use"
+    retry = Retry.CHECK
+    advice = "Wait until the payments that `detail` names are final."
 
 
 class AlreadyResolved(Conflict):
@@ -112,6 +140,8 @@ class AlreadyResolved(Conflict):
 
     code = "already_resolved"
     title = "The settlement line needs no decision"
+    retry = Retry.NO
+    advice = "Undo the line's decision first if another one is right."
 
 
 class NotResolved(Conflict):
@@ -119,3 +149,5 @@ class NotResolved(Conflict):
 
     code = "not_resolved"
     title = "The settlement line has no decision to undo"
+    retry = Retry.NO
+    advice = "Nothing is left to do."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from runtime.core.errors.base import PlatformError
+from runtime.core.errors.base import PlatformError, Retry
 
 if TYPE_CHECKING:
     from runtime.idempotency.models import IdempotencyRecord
@@ -31,6 +31,8 @@ class IntegrityError(Internal):
     """A ciphertext does not match its location, or its key is missing."""
 
     code = "integrity_error"
+    retry = Retry.NO
+    advice = "Report the `request_id`: the data must be examined."
     place: EncryptedField | None = None
 
 
@@ -38,6 +40,8 @@ class KeyForgotten(Internal):
     """The data key of `subject` was deleted: its fields cannot be decrypted anymore."""
 
     code = "key_forgotten"
+    retry = Retry.NO
+    advice = "Report the `request_id`: the data was erased."
     place: EncryptedField | None = None
     subject: str | None = None
 
@@ -52,6 +56,10 @@ class Unavailable(PlatformError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "unavailable"
     title = "The service is temporarily unavailable"
+    retry = Retry.SAME_KEY
+    advice = (
+        "Repeat the request with the same Idempotency-Key after Retry-After, with growing pauses."
+    )
     retry_after_seconds = 1
 
 
@@ -60,6 +68,10 @@ class KeysUnavailable(Unavailable):
 
     code = "keys_unavailable"
     title = "The encryption keys are temporarily unavailable"
+    retry = Retry.SAME_KEY
+    advice = (
+        "Repeat the request with the same Idempotency-Key after Retry-After; nothing was written."
+    )
 
 
 class AlreadyClaimed(Exception):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from http import HTTPStatus
+from math import ceil
 from typing import Self
 
-from runtime.core.errors.base import PlatformError
+from runtime.core.errors.base import PlatformError, Retry
+from runtime.core.fields import Timestamp
 
 
 class BadRequest(PlatformError):
@@ -14,6 +17,8 @@ class BadRequest(PlatformError):
     status = HTTPStatus.BAD_REQUEST
     code = "bad_request"
     title = "The request cannot be read"
+    retry = Retry.CHANGED
+    advice = "Correct the request as `detail` says."
 
 
 class MalformedJson(BadRequest):
@@ -21,6 +26,8 @@ class MalformedJson(BadRequest):
 
     code = "malformed_json"
     title = "The request body is not a JSON object"
+    retry = Retry.CHANGED
+    advice = "Send a JSON object in UTF-8."
 
 
 class UnknownField(BadRequest):
@@ -28,6 +35,8 @@ class UnknownField(BadRequest):
 
     code = "unknown_field"
     title = "The request has an unknown field"
+    retry = Retry.CHANGED
+    advice = "Remove or correct the field in `param`; put values of your own into `metadata`."
 
 
 class UnknownParameter(BadRequest):
@@ -35,6 +44,8 @@ class UnknownParameter(BadRequest):
 
     code = "unknown_parameter"
     title = "The request has an unknown query parameter"
+    retry = Retry.CHANGED
+    advice = "Remove or correct the parameter in `param`."
 
 
 class InvalidParameter(BadRequest):
@@ -42,6 +53,8 @@ class InvalidParameter(BadRequest):
 
     code = "invalid_parameter"
     title = "A query parameter is not valid"
+    retry = Retry.CHANGED
+    advice = "Correct the parameter in `param`."
 
 
 class MissingIdempotencyKey(BadRequest):
@@ -49,6 +62,8 @@ class MissingIdempotencyKey(BadRequest):
 
     code = "missing_idempotency_key"
     title = "An Idempotency-Key is required"
+    retry = Retry.CHANGED
+    advice = "Send an Idempotency-Key that is unique for what you want to do, and store it."
 
 
 class ConflictingIdempotencyKeys(BadRequest):
@@ -56,6 +71,8 @@ class ConflictingIdempotencyKeys(BadRequest):
 
     code = "invalid_idempotency_key"
     title = "The Idempotency-Key is not valid"
+    retry = Retry.CHANGED
+    advice = "Send one valid key, in the header or in the body."
 
 
 class BadCursor(BadRequest):
@@ -63,6 +80,8 @@ class BadCursor(BadRequest):
 
     code = "bad_cursor"
     title = "The cursor is not valid"
+    retry = Retry.CHANGED
+    advice = "Start again without `cursor`; send a cursor only with the filters of its list."
 
 
 class Unauthorized(PlatformError):
@@ -75,6 +94,8 @@ class Unauthorized(PlatformError):
     status = HTTPStatus.UNAUTHORIZED
     code = "unauthorized"
     title = "A valid bearer token is required"
+    retry = Retry.CHANGED
+    advice = "Get a new token, or use a valid API key; then send the same request again."
     challenge: str | None = 'Bearer realm="payments"'
 
     @classmethod
@@ -95,6 +116,8 @@ class BadSignature(Unauthorized):
 
     code = "bad_signature"
     title = "The notification's signature is not valid"
+    retry = Retry.CHANGED
+    advice = "Check the webhook secret at the processor and in `processor_config`, and the clock."
     challenge = None
 
 
@@ -104,6 +127,11 @@ class Declined(PlatformError):
     status = HTTPStatus.PAYMENT_REQUIRED
     code = "declined"
     title = "The payment was declined"
+    retry = Retry.NEW_KEY
+    advice = (
+        "Ask the customer for another payment method. If `retriable` is true, the same one "
+        "may work later. The same key only repeats this answer."
+    )
 
     def __init__(
         self, detail: str, *, decline_code: str, payment_id: str, retriable: bool = False
@@ -127,6 +155,11 @@ class RefundFailed(Declined):
 
     code = "refund_failed"
     title = "The refund failed"
+    retry = Retry.NEW_KEY
+    advice = (
+        "Return the money in another way, or try again later if `retriable` is true. The same"
+        " key only repeats this answer."
+    )
 
 
 class Forbidden(PlatformError):
@@ -135,6 +168,8 @@ class Forbidden(PlatformError):
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"
     title = "The token does not permit this"
+    retry = Retry.CHANGED
+    advice = "Use a token or key with the permission that `detail` names."
 
 
 class NotFound(PlatformError):
@@ -143,6 +178,11 @@ class NotFound(PlatformError):
     status = HTTPStatus.NOT_FOUND
     code = "not_found"
     title = "The resource does not exist"
+    retry = Retry.CHANGED
+    advice = (
+        "Check the id, and that the token belongs to the owner's merchant. What was created a"
+        " moment ago is found by id at once, and in lists within seconds."
+    )
 
 
 class MethodNotAllowed(PlatformError):
@@ -151,6 +191,8 @@ class MethodNotAllowed(PlatformError):
     status = HTTPStatus.METHOD_NOT_ALLOWED
     code = "method_not_allowed"
     title = "The path does not accept this method"
+    retry = Retry.CHANGED
+    advice = "Use one of the methods in the header Allow."
 
     def __init__(self, detail: str, *, allow: tuple[str, ...]) -> None:
         super().__init__(detail)
@@ -163,6 +205,8 @@ class PayloadTooLarge(PlatformError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     code = "payload_too_large"
     title = "The request body is too large"
+    retry = Retry.CHANGED
+    advice = "Send less; `detail` has the limit."
 
 
 class UnsupportedMediaType(PlatformError):
@@ -171,6 +215,8 @@ class UnsupportedMediaType(PlatformError):
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_media_type"
     title = "The request body must be application/json"
+    retry = Retry.CHANGED
+    advice = "Send the header `Content-Type: application/json`."
 
 
 class Locked(PlatformError):
@@ -179,6 +225,26 @@ class Locked(PlatformError):
     status = HTTPStatus.LOCKED
     code = "locked"
     title = "The customer or account is locked after failed attempts"
+    retry = Retry.SAME_KEY
+    advice = (
+        "Wait until Retry-After has passed, or have the customer or account unlocked: "
+        "`detail` names the route."
+    )
+
+    def __init__(
+        self, locked: str, *, until: Timestamp, at: Timestamp, unlock: str, param: str | None
+    ) -> None:
+        """`locked`: such as `Customer cus_…`; `unlock`: the path of its unlock route, and for whom.
+
+        `at` is the present time.
+        """
+        super().__init__(
+            f"{locked} is locked until {until} after too many failed attempts; send the request "
+            f"again then, or unlock it before with POST {unlock}",
+            param=param,
+        )
+        left = datetime.fromisoformat(until) - datetime.fromisoformat(at)
+        self.retry_after_seconds = max(1, ceil(left.total_seconds()))
 
 
 class RateLimited(PlatformError):
@@ -187,6 +253,10 @@ class RateLimited(PlatformError):
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "rate_limited"
     title = "Too many payments"
+    retry = Retry.SAME_KEY
+    advice = (
+        "Wait until Retry-After has passed. An operator can raise the merchant's `rate_limits`."
+    )
 
     def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
         super().__init__(detail)
@@ -198,3 +268,5 @@ class TooManyExports(RateLimited):
 
     code = "too_many_exports"
     title = "Too many exports at once"
+    retry = Retry.SAME_KEY
+    advice = "Wait until another export is completed."

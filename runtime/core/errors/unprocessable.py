@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from runtime.core.errors.base import PlatformError
+from runtime.core.errors.base import PlatformError, Retry
 
 
 class Unprocessable(PlatformError):
@@ -13,12 +13,16 @@ class Unprocessable(PlatformError):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "unprocessable"
     title = "A value is not valid"
+    retry = Retry.CHANGED
+    advice = "Correct the request as `detail` says."
 
 
 class InvalidValue(Unprocessable):
     """A field is missing, has the wrong type or is out of range."""
 
     code = "invalid_value"
+    retry = Retry.CHANGED
+    advice = "Correct the fields in `errors`."
 
 
 class IdempotencyKeyReused(Unprocessable):
@@ -26,6 +30,8 @@ class IdempotencyKeyReused(Unprocessable):
 
     code = "idempotency_key_reused"
     title = "The Idempotency-Key was used with another request"
+    retry = Retry.NEW_KEY
+    advice = "Use a new key for another request; to repeat the first one, send exactly its body."
 
 
 class AmountTooLarge(Unprocessable):
@@ -33,6 +39,8 @@ class AmountTooLarge(Unprocessable):
 
     code = "amount_too_large"
     title = "The amount is too large"
+    retry = Retry.CHANGED
+    advice = "Send a smaller amount; `detail` has the limit."
 
 
 class CardDataRefused(Unprocessable):
@@ -40,6 +48,10 @@ class CardDataRefused(Unprocessable):
 
     code = "card_data_refused"
     title = "The request contains card data"
+    retry = Retry.CHANGED
+    advice = (
+        "Send the processor's token instead, and remove the card number from your systems and logs."
+    )
 
 
 class InactiveMerchant(Unprocessable):
@@ -47,6 +59,8 @@ class InactiveMerchant(Unprocessable):
 
     code = "inactive_merchant"
     title = "The merchant is inactive"
+    retry = Retry.CHECK
+    advice = "Ask an operator to activate the merchant."
 
 
 class WrongProcessorMode(Unprocessable):
@@ -54,6 +68,8 @@ class WrongProcessorMode(Unprocessable):
 
     code = "processor_mode"
     title = "The processor's mode does not match this stage"
+    retry = Retry.CHANGED
+    advice = "Use keys of the mode of this stage: test or live."
 
 
 class SummaryTooLarge(Unprocessable):
@@ -61,6 +77,8 @@ class SummaryTooLarge(Unprocessable):
 
     code = "summary_too_large"
     title = "The time range has too many payments"
+    retry = Retry.CHANGED
+    advice = "Ask for a shorter period, or export the payments."
 
 
 class ChainTooLong(Unprocessable):
@@ -68,6 +86,8 @@ class ChainTooLong(Unprocessable):
 
     code = "chain_too_long"
     title = "The entity has too many audit rows"
+    retry = Retry.CHANGED
+    advice = "Verify the chain offline: docs/audit.md says how."
 
 
 class SameAccount(Unprocessable):
@@ -75,6 +95,8 @@ class SameAccount(Unprocessable):
 
     code = "same_account"
     title = "Source and destination accounts must differ"
+    retry = Retry.CHANGED
+    advice = "Name two different accounts."
 
 
 class InactiveAccount(Unprocessable):
@@ -82,6 +104,8 @@ class InactiveAccount(Unprocessable):
 
     code = "inactive_account"
     title = "The account is not active"
+    retry = Retry.NEW_KEY
+    advice = "Use another account, or have this one activated; a closed one stays closed."
 
 
 class CurrencyMismatch(Unprocessable):
@@ -89,6 +113,8 @@ class CurrencyMismatch(Unprocessable):
 
     code = "currency_mismatch"
     title = "The account has a different currency"
+    retry = Retry.NEW_KEY
+    advice = "Use accounts of the transfer's currency."
 
 
 class InsufficientFunds(Unprocessable):
@@ -96,6 +122,8 @@ class InsufficientFunds(Unprocessable):
 
     code = "insufficient_funds"
     title = "Insufficient funds"
+    retry = Retry.NEW_KEY
+    advice = "Add funds, or send a smaller amount, with a new key: this one repeats the answer."
 
 
 class ExceedsHold(Unprocessable):
@@ -103,6 +131,8 @@ class ExceedsHold(Unprocessable):
 
     code = "exceeds_hold"
     title = "The amount exceeds the hold"
+    retry = Retry.CHANGED
+    advice = "Post at most the held amount."
 
 
 class TooManyMethods(Unprocessable):
@@ -110,6 +140,8 @@ class TooManyMethods(Unprocessable):
 
     code = "too_many_payment_methods"
     title = "The customer has too many payment methods"
+    retry = Retry.CHECK
+    advice = "Remove a payment method of the customer first."
 
 
 class ActionNotApplicable(Unprocessable):
@@ -117,6 +149,8 @@ class ActionNotApplicable(Unprocessable):
 
     code = "action_not_applicable"
     title = "The action is not available for this settlement line"
+    retry = Retry.CHANGED
+    advice = "Choose one of the actions that `detail` lists."
 
 
 class LineDoesNotFit(Unprocessable):
@@ -124,3 +158,5 @@ class LineDoesNotFit(Unprocessable):
 
     code = "line_does_not_fit"
     title = "The settlement line does not match the transaction"
+    retry = Retry.CHANGED
+    advice = "Link the line to a transaction with its amount and currency."

@@ -102,10 +102,14 @@ def _same_currency(movement: Movement, account: Account, terms: Terms) -> Platfo
 
 
 def _unlocked(movement: Movement, account: Account, terms: Terms) -> PlatformError | None:
-    if movement.spendable >= 0 or not is_locked(account.locked_until, terms.at):
+    until = account.locked_until
+    if movement.spendable >= 0 or until is None or not is_locked(until, terms.at):
         return None
     return Locked(
-        f"Account {account.id} is locked until {account.locked_until}",
+        f"Account {account.id}",
+        until=until,
+        at=terms.at,
+        unlock=f"/v1/accounts/{account.id}/unlock (operators only)",
         param=_param(movement, terms),
     )
 

@@ -154,11 +154,14 @@ def test_a_locked_customer_gets_423_until_an_operator_unlocks_it(stage: Stage) -
     locked = pay("tok_approved", "k")
     shown = stage.api("GET", f"/v1/customers/{customer}", authorizer=who).body
     assert locked.status == 423
+    assert 0 < int(locked.headers["Retry-After"]) <= 1800
     assert locked.body == {
         "type": locked.body["type"],
         "title": "The customer or account is locked after failed attempts",
         "status": 423,
-        "detail": f"Customer {customer} is locked until {shown['locked_until']}",
+        "detail": f"Customer {customer} is locked until {shown['locked_until']} after too many "
+        "failed attempts; send the request again then, or unlock it before with POST "
+        f"/v1/customers/{customer}/unlock (permission merchant, or an operator)",
         "instance": "/v1/payments",
         "code": "locked",
         "param": "customer_id",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import re
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -16,8 +19,11 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
+import runtime
+from local.docs import DOCS
+from runtime.api.document.error_codes import catalogue
 from runtime.core import errors
-from runtime.core.errors import Declined, MethodNotAllowed, PlatformError, Unavailable
+from runtime.core.errors import Declined, Locked, MethodNotAllowed, PlatformError, Unavailable
 from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.codec import Codec, NoCipher
 from runtime.dynamodb.errors import (
@@ -333,3 +339,42 @@ def test_a_store_counts_its_calls_items_and_retries() -> None:
     made.usage.restart()
     assert made.get(DataKey, {"subject": "s", "key_id": "k"}, DataKey, UNRESTRICTED) is None
     assert made.usage.counts() == {"round_trips": 1, "items": 0, "retries": 0}
+
+
+def test_every_error_that_callers_see_is_in_the_tree() -> None:
+    """A subclass elsewhere would have a code that docs/errors.md and the document lack."""
+    for module in pkgutil.walk_packages(runtime.__path__, "runtime."):
+        if not module.name.startswith("runtime.functions."):
+            importlib.import_module(module.name)
+    assert {each.code for each in subclasses()} == set(catalogue())
+
+
+def subclasses(parent: type[PlatformError] = PlatformError) -> Iterator[type[PlatformError]]:
+    yield parent
+    for each in parent.__subclasses__():
+        yield from subclasses(each)
+
+
+@pytest.mark.parametrize(("code", "error"), catalogue().items())
+def test_every_code_has_its_own_advice(code: str, error: type[PlatformError]) -> None:
+    assert "advice" in vars(error), f"Give {error.__name__} `retry` and `advice`."
+    assert "retry" in vars(error)
+    assert error.advice.endswith(".")
+    assert f"\n## {code}\n" in (DOCS / "errors.md").read_text("utf-8"), (
+        "Run `python -m local.docs`."
+    )
+
+
+def test_a_lock_says_until_when_it_lasts_and_how_it_is_ended() -> None:
+    locked = Locked(
+        "Customer cus_1",
+        until="2026-03-14T09:30:00.000Z",
+        at="2026-03-14T09:00:00.500Z",
+        unlock="/v1/customers/cus_1/unlock",
+        param="customer_id",
+    )
+    assert locked.retry_after_seconds == 1800
+    assert locked.detail == (
+        "Customer cus_1 is locked until 2026-03-14T09:30:00.000Z after too many failed attempts; "
+        "send the request again then, or unlock it before with POST /v1/customers/cus_1/unlock"
+    )
