@@ -14,7 +14,7 @@ import aws_cdk as cdk
 
 from local.workspace import PROJECT_ROOT
 from permissions.actions import Call
-from permissions.judgement import UNPROVED, Judgement, name_of
+from permissions.judgement import Judgement, name_of
 from permissions.policies import Stage
 from permissions.recorded import LIST, listed, seen_in, text_of
 from permissions.table import with_table
@@ -73,9 +73,9 @@ def add(directory: Path) -> int:
 def _write(calls: set[Call]) -> int:
     LIST.write_text(text_of(calls), "utf-8")
     judgement = Judgement(_synthesized(_STAGE), calls)
-    left = {name_of(right) for right in judgement.superfluous()}
-    UNPROVED.write_text("".join(f"{name}\n" for name in sorted(left)), "utf-8")
-    return _write_table(judgement)
+    unused = {name_of(right): None for right in judgement.superfluous()}
+    _print("Rights that no call of the list needs: test them, or remove them:", sorted(unused))
+    return _write_table(judgement) or bool(unused)
 
 
 def _write_table(judgement: Judgement) -> int:

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Final
 
 from permissions.actions import Call
@@ -17,9 +16,6 @@ from permissions.policies import RANDOM, Stage
 
 _PHYSICAL: Final = re.compile(rf"payments-[a-z0-9]+-[a-z]+-(\w+?)(?:[0-9A-F]{{8}})?-{RANDOM}")
 _STREAM: Final = re.compile(r"/stream/[\dT:.-]+")
-
-UNPROVED: Final = Path(__file__).with_name("unproved.txt")
-"""Rights that no recorded call needs: function, action and place, one a line."""
 
 
 @dataclass(frozen=True)
@@ -140,11 +136,6 @@ def place_of(right: Right) -> str:
 def name_of(right: Right) -> str:
     """The right in one line, the same in all stages."""
     return f"{right.function} {right.action} {place_of(right)}"
-
-
-def unproved() -> set[str]:
-    """The names of the rights that are known to be unproved."""
-    return set(UNPROVED.read_text("utf-8").splitlines())
 
 
 def _alone(right: Right) -> Statement:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-from permissions.judgement import Judgement, Right, name_of, place_of, unproved
+from permissions.judgement import Judgement, Right, place_of
 
 BEGIN: Final = "<!-- permissions: made by `make permissions` -->"
 END: Final = "<!-- permissions: end -->"
@@ -18,12 +18,9 @@ def table(judgement: Judgement) -> str:
         "| function | action | on | needed by |",
         "|---|---|---|---|",
     ]
-    known = unproved()
     for (function, action), rights in sorted(_grouped(judgement).items()):
         places = "<br>".join(sorted({f"`{place_of(right)}`" for right in rights}))
         uses = sorted({use for right in rights for use in judgement.uses_of(right)})
-        open_ = sorted(f"`{place_of(each)}`" for each in rights if name_of(each) in known)
-        uses += [f"no recorded call: {', '.join(open_)}"] if open_ else []
         lines.append(f"| {function} | `{action}` | {places} | {', '.join(uses)} |")
     return "\n".join(lines) + "\n"
 

@@ -138,8 +138,14 @@ class WorkersStack(FunctionsStack):
             ),
             iam.PolicyStatement(
                 sid="WrittenFiles",
-                actions=["s3:AbortMultipartUpload", "s3:PutObject"],
+                actions=["s3:PutObject"],
                 resources=[f"{bucket}/{prefix}*" for prefix in WRITTEN_PREFIXES],
+            ),
+            # Rejected files are copied as a whole; only conversions are uploaded in parts.
+            iam.PolicyStatement(
+                sid="CutOffConversions",
+                actions=["s3:AbortMultipartUpload"],
+                resources=[f"{bucket}/{CONVERTED_PREFIX}*"],
             ),
             # Without it S3 answers 403 for an object that is gone, as for one that is not ours.
             iam.PolicyStatement(sid="Bucket", actions=["s3:ListBucket"], resources=[bucket]),

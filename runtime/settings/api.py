@@ -49,7 +49,7 @@ class ProcessSettings(PaymentTiming, frozen=True):
         "processor_events": allow("GetItem", "PutItem", "UpdateItem"),
         "sandbox_charges": allow("GetItem", "PutItem", "UpdateItem"),
         "settlement_files": allow("PutItem"),
-        "settlement_lines": allow("GetItem", "BatchGetItem", "UpdateItem"),
+        "settlement_lines": allow("GetItem", "UpdateItem"),
         "settlements": allow("BatchGetItem", "UpdateItem"),
         "transactions": allow(
             "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-open", "gsi-processor")

@@ -114,7 +114,8 @@ class PollSettings(FinishingSettings, frozen=True):
         "merchants": allow("GetItem", "Scan"),
         "payments": allow("GetItem", "UpdateItem"),
         "processor_events": allow("GetItem", "PutItem", "UpdateItem", query=("gsi-status",)),
-        "sandbox_charges": allow("GetItem", "PutItem", "UpdateItem", query=("gsi-changed",)),
+        # The sandbox names only refunds that it has done, so the poll never sends one again.
+        "sandbox_charges": allow("GetItem", query=("gsi-changed",)),
         "transactions": allow("GetItem", "BatchGetItem", "UpdateItem", query=("gsi-processor",)),
     }
 

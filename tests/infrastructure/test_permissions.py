@@ -149,7 +149,7 @@ OBJECTS = {
     },
     "s3:GetObjectVersion": {"SettlementBucket": {"*"}},
     "s3:DeleteObjectVersion": {"SettlementBucket": {"*"}},
-    "s3:AbortMultipartUpload": {"SettlementBucket": {"converted/*", "rejected/*"}},
+    "s3:AbortMultipartUpload": {"SettlementBucket": {"converted/*"}},
     "s3:PutObject": {
         "AuditBucket": {"rows/*", "roots/*"},
         "ExportBucket": {"exports/*", "reports/*"},

@@ -14,7 +14,7 @@ import pytest
 from permissions.actions import Call
 from permissions.conditions import UnknownContext
 from permissions.evaluation import Decision, Principal, Request, decide
-from permissions.judgement import Judgement, name_of, unproved
+from permissions.judgement import Judgement, name_of
 from permissions.needs import needs_of
 from permissions.policies import ACCOUNT, Stage
 from permissions.recorded import listed
@@ -50,20 +50,11 @@ def test_every_call_of_every_function_is_allowed(name: str, judge: Judge) -> Non
 
 @pytest.mark.parametrize("name", CLOUD_STAGES)
 def test_without_any_one_right_some_call_is_refused(name: str, judge: Judge) -> None:
-    """Each action on each resource of each statement is taken away, one at a time.
-
-    But for the rights that are listed as unproved (permissions/unproved.txt).
-    """
+    """Each action on each resource of each statement is taken away, one at a time."""
     judgement = judge(name)
     assert len(judgement.rights) > 400
-    superfluous = {name_of(right) for right in judgement.superfluous()}
-    new = sorted(superfluous - unproved())
-    assert not new, f"no recorded call needs them; {RECORD}:\n" + "\n".join(new)
-
-
-def test_what_is_listed_as_unproved_is_a_right_that_no_call_needs(judge: Judge) -> None:
-    superfluous = {name_of(right) for right in judge("prod").superfluous()}
-    assert unproved() == superfluous, RECORD
+    unused = sorted({name_of(right) for right in judgement.superfluous()})
+    assert not unused, f"no recorded call needs them; {RECORD}:\n" + "\n".join(unused)
 
 
 def test_all_functions_are_judged(judge: Judge) -> None:

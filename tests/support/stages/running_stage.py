@@ -15,7 +15,7 @@ from local.emulator.ports import free_port
 from runtime.dynamodb.codec import Codec, NoCipher
 from runtime.dynamodb.store import Store
 from runtime.functions.composition import aws_clients
-from runtime.settings import VerifyLedgerSettings
+from runtime.settings import ProjectSettings, VerifyLedgerSettings
 from runtime.verification.accounts.checkpoints import Checkpoints
 from runtime.verification.books_repository import VerificationReads
 from runtime.verification.repository import VerificationRepository
@@ -60,8 +60,16 @@ class Stage:
 
     def project_payments(self) -> None:
         """Pass all records of the payments' stream to the projector."""
+        self.project("payments")
+
+    def project(self, *tables: str) -> None:
+        """Pass all records of these tables' streams to the projector; of all that it reads."""
+        wanted = tables or [
+            name for name, use in ProjectSettings.TABLE_USES.items() if use.reads_stream
+        ]
         function = self.api.modules["project"].handler
-        poller = StreamPoller(self.aws_tables, [self.tables["payments"]], function)
+        names = [self.tables[each] for each in wanted]
+        poller = StreamPoller(self.aws_tables, names, function)
         poller.drain()
         assert not poller.errors
 
