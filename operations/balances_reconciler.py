@@ -6,6 +6,9 @@ that derive from the transfer, so what is missing is found by reading, and it is
 code that the projector uses: an entry and the sum are one commit, which takes effect once however
 often it is repeated. So a repair can run while money moves, be killed, and be run again.
 
+Nothing is added to an account whose shards are ahead of its entries (`shards_ahead`), because its
+balance may contain the transfers already.
+
 A debit of a debit shard in a fact's own commit needs no repair of the balance. Only its entry
 may be missing, which the change stream of accounts writes; it is added once that stream cannot
 deliver it any more.
@@ -19,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from operations.shards_ahead import shards_ahead
 from runtime.core.ids import created_at, highest_id
 from runtime.core.outside import Outside
 from runtime.core.scope import UNRESTRICTED
@@ -84,7 +88,9 @@ class Lacking:
 class BalanceDifference:
     """A hot account without entries of `missing` transfers; `named` are the first of them.
 
-    Its balance in minor units is correct if only entries of debit shards are missing.
+    Its balance in minor units is correct if only entries of debit shards are missing. `ahead`: its
+    shards that contain operations without entries; then `expected` is only the sum if none of the
+    missing transfers is in the balance, and nothing is added.
     """
 
     account_id: str
@@ -93,6 +99,7 @@ class BalanceDifference:
     found: int
     missing: int
     named: tuple[str, ...]
+    ahead: tuple[str, ...] = ()
 
 
 @dataclass
@@ -132,7 +139,8 @@ def check_balances(deps: BalancesDependencies, *, repair: bool = False) -> Balan
     report.transfers, lacking = _read(deps, cuts, lambda _: None)
     report.differences = report.left = _differences(lacking, deps)
     if repair and report.differences:
-        adding = _Adding(deps, deps.outside.lock())
+        torn = frozenset(each.account_id for each in report.differences if each.ahead)
+        adding = _Adding(deps, deps.outside.lock(), torn)
         _read(deps, cuts, adding.add)
         report.repaired = adding.added
         report.left = _differences(_read(deps, cuts, lambda _: None)[1], deps)
@@ -226,7 +234,8 @@ def _differences(
 ) -> list[BalanceDifference]:
     differences = []
     for account_id, lacks in sorted(lacking.items()):
-        found = sum(row.balance for row in deps.shard_rows.rows_of(account_id))
+        rows = deps.shard_rows.rows_of(account_id)
+        found = sum(row.balance for row in rows)
         differences.append(
             BalanceDifference(
                 account_id=account_id,
@@ -235,6 +244,7 @@ def _differences(
                 found=found,
                 missing=lacks.transfers,
                 named=tuple(lacks.named),
+                ahead=shards_ahead(rows, deps.books),
             )
         )
     return differences
@@ -242,17 +252,22 @@ def _differences(
 
 @dataclass
 class _Adding:
-    """Adds missing transfers as the projector does, one batch at a time."""
+    """Adds missing transfers as the projector does, one batch at a time.
+
+    Transfers of the accounts `torn` are left out, to whichever account.
+    """
 
     deps: BalancesDependencies
     _lock: AbstractContextManager[Any]
+    torn: frozenset[str]
     added: int = 0
 
     def add(self, missing: Sequence[_Missing]) -> None:
         """Add these. What DynamoDB always refuses stays missing and is reported."""
         lacking = (each.transfer_id for each in missing if each.debit_shard is None)
         ids = list(dict.fromkeys(lacking))
-        rows = self.deps.transfers.get_many(ids, UNRESTRICTED)
+        read = self.deps.transfers.get_many(ids, UNRESTRICTED)
+        rows = [row for row in read if self.torn.isdisjoint(row.folded_accounts)]
         with self._lock:  # the projection caches accounts, and is one invocation's
             try:
                 self._fold([_as_inserted(row) for row in rows])

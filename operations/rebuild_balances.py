@@ -111,6 +111,11 @@ def _print(report: BalancesReport) -> None:
     for each in report.differences:
         became = "[red]wrong[/]" if each.account_id in left else "[green]repaired[/]"
         console.print(f"  {each.account_id}: {_told(each)}, {became}")
+    if any(each.ahead for each in report.left):
+        raise BalancesAreWrong(
+            "Hot accounts contain operations that have no entries; nothing was added to them.",
+            hint="Tables of different instants? Restore them again: docs/runbooks/restore.md.",
+        )
     if not report.holds:
         raise BalancesAreWrong(
             "Hot accounts lack transfers.",
@@ -124,5 +129,11 @@ def _told(each: BalanceDifference) -> str:
     more = ", …" if each.missing > len(each.named) else ""
     return (
         f"expected {expected}, found {found}; {each.missing} transfers have no entry: "
-        f"{', '.join(each.named)}{more}"
+        f"{', '.join(each.named)}{more}{_ahead(each)}"
     )
+
+
+def _ahead(each: BalanceDifference) -> str:
+    if not each.ahead:
+        return ""
+    return f"; its shards {', '.join(each.ahead)} contain operations without entries"
