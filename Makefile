@@ -57,6 +57,10 @@ token: venv ## print a signed token  [ARGS="--merchant mer_… --permissions pay
 seed: venv ## create a merchant, customers and accounts in the local stage, started if needed
 	@$(PY) -m local seed $(ARGS)
 
+.PHONY: env
+env: venv ## print API, TOKEN and MERCHANT of the local stage for a shell, started if needed: eval "$$(make -s env)"
+	@$(PY) -m local env $(ARGS)
+
 .PHONY: listen
 listen: venv ## show webhooks of the local stage as they arrive, verified  [FORWARD=http://127.0.0.1:3000/hooks MERCHANT= SECRET=]
 	@$(PY) -m local listen --forward "$$FORWARD" --merchant "$$MERCHANT" --secret "$$SECRET" $(ARGS)

@@ -141,6 +141,12 @@ def _seed(_options: argparse.Namespace, workspace: Workspace, progress: Progress
     seed(workspace, progress)
 
 
+def _env(_options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.shell_variables import print_variables
+
+    print_variables(workspace, progress)
+
+
 def _demo(_options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from local.demo.story import demo
 
@@ -237,6 +243,8 @@ def _parser() -> argparse.ArgumentParser:
 
     seed = commands.add_parser("seed", help="create a merchant, customers and accounts")
     seed.set_defaults(command=_seed)
+    env = commands.add_parser("env", help="print shell variables: API, TOKEN, MERCHANT, …")
+    env.set_defaults(command=_env)
     demo = commands.add_parser("demo", help="show the whole system step by step")
     demo.set_defaults(command=_demo)
     _add_webhook_commands(commands)

@@ -1,0 +1,1 @@
+"""What the pages of README and docs/ show is executed."""
