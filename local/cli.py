@@ -26,7 +26,7 @@ MOST_LOG_MINUTES: Final = 24 * 60
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a failure is one message and exit code 1."""
-    return run(_parser(), arguments)
+    return run(make_parser(), arguments)
 
 
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
@@ -207,7 +207,8 @@ def add_state_directory(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state-dir", type=Path, default=None, help=help_text)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
     from local.auth import DEFAULT_TTL_SECONDS, MERCHANT_PERMISSIONS
 
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)

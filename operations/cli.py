@@ -351,10 +351,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from operations.deployed import use_region
 
     use_region(os.environ)
-    return run(_parser(), arguments)
+    return run(make_parser(), arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
     parser = argparse.ArgumentParser(prog="python -m operations", description=__doc__)
     add_state_directory(parser)
     commands = parser.add_subparsers(required=True, metavar="command")
