@@ -155,7 +155,7 @@ test-unit: venv ## pure logic, and small simulations; no sockets
 
 .PHONY: test-infrastructure
 test-infrastructure: venv node ## synthesized templates: rules, schema, packaging
-	$(PY) -m pytest tests/infrastructure $(QUICK) $(ARGS)
+	$(PY) -m pytest tests/infrastructure --numprocesses 2 --dist loadfile $(QUICK) $(ARGS)
 
 .PHONY: test-integration
 test-integration: venv ## repositories and handlers against table engines

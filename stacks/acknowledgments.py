@@ -5,7 +5,9 @@ What concerns one resource is acknowledged where that resource is made (construc
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from aws_cdk import Validations
@@ -94,12 +96,26 @@ def _stances(stage: StageConfig) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("NIST.800.53.R5-CloudWatchAlarmAction",), ALARMS_WITHOUT_ADDRESSES
 
 
-def acknowledged(app: IConstruct) -> Iterator[Acknowledged]:
-    """All that is acknowledged in the app, in the order of its constructs."""
-    for construct in app.node.find_all():
-        for entry in construct.node.metadata:
-            if entry.type == Validations.ACKNOWLEDGED_RULES_METADATA_KEY:
-                for rule, reason in entry.data.items():
-                    # How the CDK marks rules that are not its own.
-                    name = rule.removeprefix("Annotation::")
-                    yield Acknowledged(name, construct.node.path, reason)
+def acknowledged(app: IConstruct, assembly: Path) -> Iterator[Acknowledged]:
+    """All that is acknowledged in an app, in the order of its constructs.
+
+    `assembly` is the directory to which the app was synthesized: its files have the metadata of
+    the stacks' constructs, each of which would take several calls to Node to ask.
+    """
+    for entry in app.node.metadata:
+        if entry.type == Validations.ACKNOWLEDGED_RULES_METADATA_KEY:
+            yield from _accepted(entry.data, app.node.path)
+    artifacts = json.loads((assembly / "manifest.json").read_text("utf-8"))["artifacts"]
+    for artifact in artifacts.values():
+        name = artifact.get("additionalMetadataFile")
+        metadata = json.loads((assembly / name).read_text("utf-8")) if name else {}
+        for path, entries in metadata.items():
+            for entry in entries:
+                if entry["type"] == Validations.ACKNOWLEDGED_RULES_METADATA_KEY:
+                    yield from _accepted(entry["data"], path.removeprefix("/"))
+
+
+def _accepted(reasons: Mapping[str, str], path: str) -> Iterator[Acknowledged]:
+    for rule, reason in reasons.items():
+        # How the CDK marks rules that are not its own.
+        yield Acknowledged(rule.removeprefix("Annotation::"), path, reason)

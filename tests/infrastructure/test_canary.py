@@ -30,7 +30,7 @@ def stage(request: pytest.FixtureRequest, synthesize: Synthesize) -> Synthesized
 
 
 def _name(stage: Synthesized) -> str:
-    return stage.stacks.data.stack_name.split("-")[1]
+    return stage.name
 
 
 def _canary(stage: Synthesized) -> Any:

@@ -109,7 +109,7 @@ def test_every_role_of_a_function_is_left_out_by_its_name(prod: Synthesized) -> 
     roles = [role for role in prod.all("AWS::IAM::Role") if "RoleName" in role.properties]
     assert roles == [], "CloudFormation names them after the stack, which the filter relies on"
     stacks = {function.stack for function in prod.functions().values()}
-    names = [getattr(prod.stacks, stack).stack_name for stack in stacks]
+    names = [prod.stacks[stack].stack_name for stack in stacks]
     assert all(name.startswith("payments-prod-") for name in names)
 
 
@@ -238,6 +238,7 @@ def _trail_queries(stage: Synthesized) -> list[Resource]:
 def test_the_query_is_saved_for_the_log_group_and_is_the_one_of_the_runbook(
     prod: Synthesized, existing: Synthesized
 ) -> None:
+    assert existing.findings == ()
     (own,) = _trail_queries(prod)
     (group,) = own.properties["LogGroupNames"]
     assert prod.flat(group).startswith("${DataTrailEvents")

@@ -41,7 +41,7 @@ def _dimensions(alarm: Resource, stage: Synthesized) -> dict[str, str]:
 def test_only_the_functions_that_serve_requests_are_shifted_and_only_where_a_stage_says_so(
     stage: Synthesized,
 ) -> None:
-    canary = stage.stacks.data.stack_name in {"payments-staging-data", "payments-prod-data"}
+    canary = stage.stacks["data"].stack_name in {"payments-staging-data", "payments-prod-data"}
     assert set(_groups(stage)) == (SHIFTED if canary else set())
     if not canary:
         types = {each["Type"] for t in stage.templates.values() for each in t["Resources"].values()}

@@ -74,7 +74,7 @@ def test_a_function_writes_to_an_encrypted_log_group_with_retention(
     function = stage.functions()[service]
     group_id = function.properties["LoggingConfig"]["LogGroup"]["Ref"]
     group = stage.templates[function.stack]["Resources"][group_id]["Properties"]
-    name = stage.stacks.data.stack_name.split("-")[1]
+    name = stage.name
     assert group["RetentionInDays"] == cdk_json_context()["stages"][name]["log_retention_days"]
     assert stage.flat(group["KmsKeyId"]).startswith("${TableKey")
 
@@ -163,7 +163,7 @@ def test_refused_tokens_are_counted_by_reason_and_many_trigger_an_alarm(stage: S
         # Failures of a new version are counted in the same log (test_deployments.py).
         if found.properties["LogGroupName"] == group and "Version" not in _dimensions(metric):
             assert found.properties["FilterPattern"] == '{ $.message = "token refused" }'
-            name = stage.stacks.data.stack_name.split("-")[1]
+            name = stage.name
             assert metric["MetricNamespace"] == f"payments/{name}", "another stage has its own"
             assert metric["MetricValue"] == "1"
             counted[metric["MetricName"]] = metric.get("Dimensions")
@@ -232,12 +232,12 @@ def test_concurrency_and_the_dynamodb_client_are_set_only_where_a_stage_sets_the
         "an account with a concurrency of 10 could not deploy"
     )
     assert _clients(stage) == {None}
-    if stage.stacks.data.stack_name != "payments-dev-data":
+    if stage.name != "dev":
         return
     context = copy.deepcopy(cdk_json_context())
-    context["stages"]["dev"]["dynamodb_client"] = "botocore"
+    context["stages"]["dev"] |= {"dynamodb_client": "botocore", "dashboard": False}
     context["stages"]["dev"]["concurrency"] = {"authorizer": 50, "process": 400}
-    reserving = Synthesized.make("dev", asset, tmp_path, context)
+    reserving = Synthesized.make("dev", asset, tmp_path, context, judged=False)
     assert _reserved(reserving).items() >= {"authorizer": 50, "process": 400}.items()
     assert _clients(reserving) == {"botocore"}
 

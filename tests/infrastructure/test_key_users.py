@@ -70,7 +70,7 @@ def _policy(stage: Synthesized, purpose: Purpose) -> list[Json]:
 
 def _roles(stage: Synthesized) -> dict[str, str]:
     """ARNs of the functions' roles as CloudFormation names them, by stack and construct."""
-    prefix = stage.stacks.data.stack_name.removesuffix("data")
+    prefix = stage.stacks["data"].stack_name.removesuffix("data")
     return {
         f"{role.stack}-{role.logical_id.partition('Role')[0]}": (
             f"arn:aws:iam::{ACCOUNT}:role/{prefix}{role.stack}-{role.logical_id}{RANDOM_PART}"
@@ -111,13 +111,19 @@ def test_the_keys_are_still_administered_by_the_account(
             assert may(_policy(stage, purpose), stage, principal, action), action
 
 
+@pytest.fixture(scope="module")
+def with_break_glass(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    context = copy.deepcopy(cdk_json_context())
+    context["stages"]["dev"] |= {"break_glass_role": BREAK_GLASS, "dashboard": False}
+    directory = tmp_path_factory.mktemp("cdk-break-glass")
+    return Synthesized.make("dev", asset, directory, context, judged=False)
+
+
 @pytest.mark.parametrize("purpose", ["pii", "pci"])
 def test_the_break_glass_role_cannot_use_data_keys(
-    purpose: Purpose, asset: Path, tmp_path: Path
+    purpose: Purpose, with_break_glass: Synthesized
 ) -> None:
-    context = copy.deepcopy(cdk_json_context())
-    context["stages"]["dev"]["break_glass_role"] = BREAK_GLASS
-    stage = Synthesized.make("dev", asset, tmp_path, context)
+    stage = with_break_glass
     policy, role = _policy(stage, purpose), f"arn:aws:iam::{ACCOUNT}:role/{BREAK_GLASS}"
     assert all(may(policy, stage, role, action) for action in OPENING)
     assert not any(may(policy, stage, role, action) for action in MAKING)
@@ -141,7 +147,7 @@ def test_the_listed_roles_are_those_whose_policies_allow_it(
 
 
 def test_no_role_name_used_in_a_policy_is_truncated(stage: Synthesized) -> None:
-    name = stage.stacks.data.stack_name.split("-")[1]
+    name = stage.name
     longest = MAX_STAGE_NAME - len(name)
     users = {user for users in DATA_KEY_USERS.values() for user in users}
     for function in (*users, "audit-Archive"):

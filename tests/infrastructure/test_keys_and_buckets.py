@@ -11,7 +11,7 @@ def _denies_plain_http(statement: Json) -> bool:
 
 
 def _is_prod(stage: Synthesized) -> bool:
-    return stage.stacks.data.stack_name == "payments-prod-data"
+    return stage.name == "prod"
 
 
 def test_there_is_one_key_for_each_purpose(stage: Synthesized) -> None:
@@ -37,7 +37,7 @@ def test_only_the_archive_signs_roots(stage: Synthesized) -> None:
     assert (denial["Effect"], denial["Action"]) == ("Deny", "kms:Sign")
     assert denial["Principal"] == {"AWS": "*"}
     pattern = stage.flat(denial["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
-    name = stage.stacks.audit.stack_name
+    name = stage.stacks["audit"].stack_name
     assert pattern.endswith(f":role/{name}-ArchiveRole*")
     roles = stage.templates["audit"]["Resources"]
     assert any(logical_id.startswith("ArchiveRole") for logical_id in roles)

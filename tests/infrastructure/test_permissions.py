@@ -191,7 +191,7 @@ def test_every_roles_policies_are_managed_policies(
 
 def test_only_the_local_authorizer_reads_a_secret(stage: Synthesized) -> None:
     secrets = _allowed(stage.statements_of("authorizer"), "secretsmanager")
-    if stage.stacks.data.stack_name == "payments-local-data":
+    if stage.name == "local":
         ((arn, actions),) = secrets.items()
         assert arn.endswith(":secret:payments/local/jwks-??????")
         assert actions == {"secretsmanager:GetSecretValue"}

@@ -25,7 +25,7 @@ def _exports(template: Json, stack: str) -> set[str]:
 
 def test_no_export_of_the_data_stack_is_ever_removed(stage: Synthesized) -> None:
     permanent = PERMANENT.read_text().split()
-    exported = _exports(stage.templates["data"], stage.stacks.data.stack_name)
+    exported = _exports(stage.templates["data"], stage.stacks["data"].stack_name)
     assert sorted(set(permanent) - exported) == [], "a deployed stack may import it"
     assert sorted(exported - set(permanent)) == [], f"add it to {PERMANENT.name}"
 
@@ -33,7 +33,7 @@ def test_no_export_of_the_data_stack_is_ever_removed(stage: Synthesized) -> None
 def test_the_exports_do_not_depend_on_what_other_stacks_import(prod: Synthesized) -> None:
     app = cdk.App(context=cdk_json_context())
     config = StageConfig.named("prod", cdk_json_context()["stages"])
-    alone = DataStack(app, prod.stacks.data.stack_name, stage=config)
+    alone = DataStack(app, prod.stacks["data"].stack_name, stage=config)
     template = app.synth().get_stack_by_name(alone.stack_name).template
     expected = _exports(prod.templates["data"], alone.stack_name)
     assert _exports(template, alone.stack_name) == expected

@@ -29,6 +29,7 @@ def restored(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesiz
 def test_the_restored_tables_stand_beside_the_unchanged_original_ones(
     restored: Synthesized, synthesize: Synthesize
 ) -> None:
+    assert restored.findings == ()
     before = {each.logical_id: each for each in synthesize("staging").all("AWS::DynamoDB::Table")}
     now = {each.logical_id: each for each in restored.all("AWS::DynamoDB::Table")}
     assert {name: now[name].body for name in before} == {

@@ -16,7 +16,7 @@ from constructs import IConstruct
 
 from local.accepted_findings import LISTED_STAGES, PART, accepted_findings
 from local.marked_parts import with_part
-from stacks.acknowledgments import LINT_EXCEPTIONS, PACKS, Acknowledged, acknowledged
+from stacks.acknowledgments import LINT_EXCEPTIONS, PACKS, Acknowledged
 from stacks.composition import compose
 from stacks.constructs import acknowledge as acknowledging
 from stacks.constructs.acknowledge import acknowledge
@@ -26,20 +26,12 @@ from tests.infrastructure.synthesized import (
     STAGES,
     Synthesized,
     cdk_json_context,
+    findings_of,
 )
 
 SERVERLESS_RULES = "cfn_lint_serverless.rules"
 REGION = "eu-central-1"
 SHORTEST_REASON_WORDS = 4
-
-
-def _findings(app: cdk.App) -> list[str]:
-    found = []
-    for pack in PACKS:
-        for violation in pack(app).validate_scope(app).violations:
-            paths = [resource.construct_path for resource in violation.violating_resources]
-            found.append(f"{violation.rule_name}: {', '.join(map(str, paths))}")
-    return found
 
 
 @cache
@@ -55,18 +47,18 @@ def _lint(template: Path) -> list[str]:
 
 
 def test_the_rule_packs_have_no_unacknowledged_findings(stage: Synthesized) -> None:
-    assert _findings(stage.app) == []
+    assert stage.findings == ()
 
 
 def test_a_stage_with_origins_passes_the_same_rules(with_origins: Synthesized) -> None:
-    assert _findings(with_origins.app) == []
+    assert with_origins.findings == ()
     assert _lint(with_origins.directory / "payments-dev-api.template.json") == []
 
 
 def test_a_stage_with_a_domain_and_a_budget_passes_the_same_rules(
     with_domain: Synthesized,
 ) -> None:
-    assert _findings(with_domain.app) == []
+    assert with_domain.findings == ()
     for stack in ("api", "data"):
         assert _lint(with_domain.directory / f"payments-dev-{stack}.template.json") == []
 
@@ -74,7 +66,7 @@ def test_a_stage_with_a_domain_and_a_budget_passes_the_same_rules(
 def test_a_stage_with_jwt_authorization_passes_the_same_rules(
     with_jwt: Synthesized,
 ) -> None:
-    assert _findings(with_jwt.app) == []
+    assert with_jwt.findings == ()
     assert _lint(with_jwt.directory / "payments-dev-api.template.json") == []
 
 
@@ -91,7 +83,7 @@ def test_the_linter_finds_nothing(name: str, synthesize: Synthesize) -> None:
 def test_a_planted_open_bucket_is_found() -> None:
     app = cdk.App()
     s3.CfnBucket(cdk.Stack(app, "Planted"), "Open")
-    found = _findings(app)
+    found = findings_of(app)
     assert [finding for finding in found if finding.startswith("AwsSolutions-S1:")]
     assert [finding for finding in found if finding.startswith("AwsSolutions-S10:")]
 
@@ -101,7 +93,7 @@ def test_an_acknowledgment_covers_its_own_resource_only() -> None:
     stack = cdk.Stack(app, "Planted")
     acknowledge(s3.CfnBucket(stack, "Answered"), "AwsSolutions-S1", "A reason.")
     s3.CfnBucket(stack, "Open")
-    (found,) = [finding for finding in _findings(app) if finding.startswith("AwsSolutions-S1:")]
+    (found,) = [finding for finding in findings_of(app) if finding.startswith("AwsSolutions-S1:")]
     assert found == "AwsSolutions-S1: Planted/Open"
 
 
@@ -139,7 +131,7 @@ def test_every_rule_of_the_linter_that_is_left_out_would_find_something(prod: Sy
 
 
 def test_every_acknowledgment_gives_a_reason(stage: Synthesized) -> None:
-    reasons = [each.reason for each in acknowledged(stage.app)]
+    reasons = [each.reason for each in stage.acknowledged]
     assert reasons
     assert not [reason for reason in reasons if len(reason.split()) < SHORTEST_REASON_WORDS]
 
@@ -187,7 +179,7 @@ def test_every_acknowledgment_answers_a_finding(
 
 def test_the_list_of_accepted_findings_is_up_to_date(synthesize: Synthesize) -> None:
     page = (ROOT / "docs/security.md").read_text("utf-8")
-    found = {name: list(acknowledged(synthesize(name).app)) for name in LISTED_STAGES}
+    found = {name: synthesize(name).acknowledged for name in LISTED_STAGES}
     assert with_part(page, PART, accepted_findings(found)) == page, "stale: run make docs"
 
 
@@ -196,7 +188,7 @@ def test_the_listed_stages_accept_all_that_the_others_do(synthesize: Synthesize)
         own = f"payments-{name}-"
         return {
             (each.rule.replace(own, ""), each.path.replace(own, ""))
-            for each in acknowledged(synthesize(name).app)
+            for each in synthesize(name).acknowledged
         }
 
     listed = set().union(*map(accepted, LISTED_STAGES))

@@ -9,6 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_s3 as s3
+
+from stacks.composition import compose
 from tests.infrastructure.conftest import Synthesize
 from tests.infrastructure.synthesized import ROOT, Json, Synthesized, cdk_json_context
 
@@ -82,6 +87,32 @@ def test_every_feature_flag_that_aws_recommends_is_set(
     assert default == unset
 
 
+def test_the_app_refuses_to_deploy_what_the_rules_have_not_judged(
+    asset: Path, tmp_path: Path
+) -> None:
+    answer = _run_app(asset, tmp_path, {"stage": "prod", "deploying": "true", "unjudged": "true"})
+    assert answer.returncode == 1
+    assert "error: context unjudged: what is deployed must pass the rule packs" in answer.stderr
+
+
+@pytest.mark.parametrize("unjudged", [False, True])
+def test_the_rule_packs_judge_every_synthesis_but_one_that_says_otherwise(
+    unjudged: bool, asset: Path, tmp_path: Path
+) -> None:
+    context = {**cdk_json_context(), "stage": "local", "lambda_asset": str(asset)}
+    app = cdk.App(
+        outdir=str(tmp_path),
+        context={**context, **({"unjudged": "true"} if unjudged else {})},
+        builtin_cloud_formation_validation=False,
+    )
+    s3.CfnBucket(compose(app).data, "Open")
+    if unjudged:
+        app.synth()
+    else:
+        with pytest.raises(RuntimeError, match="AwsSolutions-S1"):
+            app.synth()
+
+
 def test_the_app_refuses_to_deploy_placeholders(asset: Path, tmp_path: Path) -> None:
     answer = _run_app(asset, tmp_path, {"stage": "staging", "deploying": "true"})
     assert answer.returncode == 1
@@ -97,7 +128,7 @@ def test_only_the_local_stage_takes_a_stripe_address_from_the_command_line(
     assert refused.returncode == 1
     assert "only the stage local may use: stripe_api_base" in refused.stderr
     context = {**cdk_json_context(), **elsewhere}
-    local = Synthesized.make("local", asset, tmp_path, context)
+    local = Synthesized.make("local", asset, tmp_path, context, judged=False)
     reported = {
         variables.get("STRIPE_API_BASE")
         for function in local.all("AWS::Lambda::Function")
@@ -107,23 +138,23 @@ def test_only_the_local_stage_takes_a_stripe_address_from_the_command_line(
 
 
 def test_the_stacks_are_named_for_their_stage(stage: Synthesized) -> None:
-    names = [s.stack_name for s in (stage.stacks.data, stage.stacks.api, stage.stacks.workers)]
-    name = names[0].split("-")[1]
-    assert names == [f"payments-{name}-data", f"payments-{name}-api", f"payments-{name}-workers"]
+    names = {name: stack.stack_name for name, stack in stage.stacks.items()}
+    assert {"data", "api", "workers"} <= set(names)
+    assert names == {name: f"payments-{stage.name}-{name}" for name in names}
 
 
 def test_no_template_names_an_account_or_a_region(stage: Synthesized) -> None:
-    for stack in (stage.stacks.data, stage.stacks.api, stage.stacks.workers):
+    for stack in stage.stacks.values():
         assert stack.environment == "aws://unknown-account/unknown-region"
 
 
 def test_the_api_goes_live_after_everything_that_reads_what_payments_cause(
     stage: Synthesized,
 ) -> None:
-    stacks = {stack.stack_name: stack for stack in stage.stacks.present}
-    prefix = stage.stacks.data.stack_name.removesuffix("data")
+    stacks = {stack.stack_name: stack for stack in stage.stacks.values()}
+    prefix = stage.stacks["data"].stack_name.removesuffix("data")
     first = {
-        name.removeprefix(prefix): {d.stack_name.removeprefix(prefix) for d in stack.dependencies}
+        name.removeprefix(prefix): {each.removeprefix(prefix) for each in stack.depends_on}
         for name, stack in stacks.items()
     }
     others = {"ledger", "audit", "webhooks", "workers", "exports"}
@@ -135,8 +166,8 @@ def test_the_api_goes_live_after_everything_that_reads_what_payments_cause(
 def test_only_a_stage_that_is_protected_has_stacks_that_cannot_be_deleted(
     stage: Synthesized,
 ) -> None:
-    in_prod = stage.stacks.data.stack_name == "payments-prod-data"
-    assert {stack.termination_protection for stack in stage.stacks.present} == {in_prod}
+    in_prod = stage.name == "prod"
+    assert {stack.termination_protection for stack in stage.stacks.values()} == {in_prod}
 
 
 def test_a_first_deployment_that_fails_leaves_nothing_that_cannot_be_deleted(
@@ -144,8 +175,8 @@ def test_a_first_deployment_that_fails_leaves_nothing_that_cannot_be_deleted(
 ) -> None:
     context = copy.deepcopy(cdk_json_context())
     context["stages"]["prod"]["data"]["first_deployment"] = True
-    first = Synthesized.make("prod", asset, tmp_path, context)
-    assert {stack.termination_protection for stack in first.stacks.present} == {False}
+    first = Synthesized.make("prod", asset, tmp_path, context, judged=False)
+    assert {stack.termination_protection for stack in first.stacks.values()} == {False}
     for table in first.all("AWS::DynamoDB::Table"):
         assert table.properties["DeletionProtectionEnabled"] is False, table.logical_id
     policies = {
@@ -162,7 +193,8 @@ def test_the_audit_log_can_be_changed_by_the_deploying_roles_of_the_stage(
 ) -> None:
     context = copy.deepcopy(cdk_json_context())
     context["stages"]["staging"]["deploying_roles"] = ["ci/Deploy-*", "Admin"]
-    staging = Synthesized.make("staging", asset, tmp_path, context)
+    context["stages"]["staging"]["dashboard"] = False
+    staging = Synthesized.make("staging", asset, tmp_path, context, judged=False)
     statements = staging.templates["data"]["Resources"]["AuditLogTable"]["Properties"][
         "ResourcePolicy"
     ]["PolicyDocument"]["Statement"]

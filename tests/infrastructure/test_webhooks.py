@@ -32,7 +32,7 @@ def test_the_stages_retry_schedule_reaches_the_functions_that_use_it(stage: Synt
     assert reported("deliver", "RETRY_DELAYS_SECONDS") == "5,300,1800,7200,18000,36000,50400"
     for service in ("project", "process"):
         assert reported(service, "WEBHOOK_DEADLINE_SECONDS") == str(3 * 24 * 3600)
-    name = stage.stacks.data.stack_name.split("-")[1]
+    name = stage.name
     is_local = cdk_json_context()["stages"][name].get("allow_local_webhooks", False)
     assert reported("deliver", "ALLOW_LOCAL_WEBHOOKS") == str(is_local)
 

@@ -92,8 +92,8 @@ def test_every_schedule_runs_its_function_by_the_alias(stage: Synthesized) -> No
         assert ("time" in event) == (name == "canary")
         assert target["Arn"]["Ref"].startswith(f"{name.capitalize()}Live")
         found[name] = rule.properties["ScheduleExpression"]
-    of_stage = cdk_json_context()["stages"][stage.stacks.data.stack_name.split("-")[1]]
-    local = stage.stacks.data.stack_name.startswith("payments-local")
+    of_stage = cdk_json_context()["stages"][stage.name]
+    local = stage.stacks["data"].stack_name.startswith("payments-local")
     canary = of_stage.get("schedules", {}).get("canary_minutes")
     canaries = {15: "rate(15 minutes)", 240: "rate(4 hours)"}
     assert found == {
