@@ -16,11 +16,7 @@ from pydantic import BaseModel
 from runtime.api.document.error_codes import catalogue
 from runtime.api.document.events import DATA, event_schemas, webhooks
 from runtime.api.document.notes import INTRODUCTION, TAGS
-from runtime.api.document.operations import (
-    operation_of,
-    shared_parameters,
-    shared_responses,
-)
+from runtime.api.document.operations import operation_of
 from runtime.api.document.schemas import Mode, schemas_of
 from runtime.api.endpoints import ENDPOINTS
 from runtime.api.public_text import PublicText
@@ -72,6 +68,8 @@ def openapi_document() -> dict[str, Any]:
     schemas |= event_schemas(schemas)
     for base in (WebhookBody, Answer):  # in the schemas of the events
         del schemas[base.__name__]
+    for query in _queries():  # only what their parameters refer to
+        del schemas[query.__name__]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -86,8 +84,6 @@ def openapi_document() -> dict[str, Any]:
         "webhooks": webhooks(),
         "components": {
             "schemas": dict(sorted(schemas.items())),
-            "responses": shared_responses(paths),
-            "parameters": shared_parameters(),
             "headers": {
                 name: {"description": said, "schema": {"type": kind}, "example": example}
                 for name, (said, kind, example) in _HEADERS.items()
@@ -120,3 +116,9 @@ def _models() -> Iterator[tuple[type[BaseModel], Mode]]:
         for answer in endpoint.answers.values():
             if answer is not None:
                 yield answer, "serialization"
+    for query in _queries():
+        yield query, "validation"
+
+
+def _queries() -> set[type[BaseModel]]:
+    return {each.query for each in ENDPOINTS if each.query is not None}

@@ -17,6 +17,7 @@ Payments, customers, accounts, transfers and settlements.
   again.
 - **Lists** are newest first. Send `next_cursor` as `cursor`, with the same filters, for the next
   page. A list may be seconds behind; reads by id are not.
+- **Every answer** has the id of its request in the header `x-request-id`: quote it to support.
 - **Versions.** Fields, events and codes may be added; ignore those that you do not know.
 """
 TAGS: Final[Mapping[str, str]] = {

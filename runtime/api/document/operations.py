@@ -44,15 +44,6 @@ _RETRY_AFTER: Final = frozenset(
         HTTPStatus.SERVICE_UNAVAILABLE,
     }
 )
-_STORED: Final = frozenset(
-    {
-        HTTPStatus.PAYMENT_REQUIRED,
-        HTTPStatus.CONFLICT,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.NOT_FOUND,
-    }
-)
-"""Refusals that can be stored under an Idempotency-Key."""
 _PATH_MEMBER: Final = re.compile(r"{(\w+)}")
 _TEXT_ANSWERS: Final = {"docs": "text/html", "openapi": JSON}
 _BODILESS: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
@@ -120,13 +111,13 @@ def _parameters(endpoint: Endpoint, examples: list[Example]) -> Iterator[dict[st
             parameter["example"] = first.path[name]
         yield parameter
     if endpoint.idempotent == "required":
-        yield {"$ref": "#/components/parameters/IdempotencyKeyRequired"}
+        yield _idempotency_key("Required here, or as `idempotency_key` in the body.")
     elif endpoint.idempotent == "honoured":
-        yield {"$ref": "#/components/parameters/IdempotencyKey"}
+        yield _idempotency_key("Optional.")
     if endpoint.query is not None:
         yield from _query_parameters(endpoint.query, {} if first is None else first.query)
     elif not endpoint.public:
-        yield {"$ref": "#/components/parameters/MerchantId"}
+        yield from _query_parameters(Query, {})
 
 
 def _query_parameters(
@@ -170,49 +161,16 @@ def _responses(endpoint: Endpoint, examples: list[Example]) -> Iterator[tuple[st
             response["content"] = {kind: content | _shown(examples, status)}
         yield str(int(status)), response
     for status in _refusals(endpoint):
-        shown = _shown(examples, status)
-        shared = {"$ref": f"#/components/responses/{_name(status)}"}
-        yield str(int(status)), _refusal(status, shown) if shown else shared
-
-
-def shared_responses(paths: Mapping[str, Any]) -> dict[str, Any]:
-    """The refusals to which operations of `paths` refer, by name."""
-    named = {_name(HTTPStatus(each)): HTTPStatus(each) for each in REFUSALS}
-    referred = {
-        response["$ref"].rpartition("/")[2]
-        for operations in paths.values()
-        for operation in operations.values()
-        for response in operation["responses"].values()
-        if "$ref" in response
-    }
-    return {name: _refusal(status, {}) for name, status in named.items() if name in referred}
-
-
-def shared_parameters() -> dict[str, Any]:
-    """The parameters of many operations, by the names under which these refer to them."""
-    return {
-        "IdempotencyKeyRequired": _idempotency_key(
-            "Required here, or as `idempotency_key` in the body."
-        ),
-        "IdempotencyKey": _idempotency_key("Optional."),
-        "MerchantId": next(_query_parameters(Query, {})),
-    }
+        yield str(int(status)), _refusal(status, _shown(examples, status))
 
 
 def _refusal(status: HTTPStatus, shown: Mapping[str, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {PROBLEM: {"schema": reference(Problem), **shown}}
     if status in _BY_GATEWAY:
         content[JSON] = {"schema": reference(GatewayRefusal)}
-    return {
-        "description": REFUSALS[int(status)],
-        "headers": _headers(status),
-        "content": content,
-    }
-
-
-def _name(status: HTTPStatus) -> str:
-    """404 is `NotFound`."""
-    return status.phrase.title().replace(" ", "")
+    described = {"description": REFUSALS[int(status)], "content": content}
+    headers = _headers(status)
+    return {**described, "headers": headers} if headers else described
 
 
 def _shown(examples: list[Example], status: HTTPStatus) -> dict[str, Any]:
@@ -224,13 +182,15 @@ def _shown(examples: list[Example], status: HTTPStatus) -> dict[str, Any]:
     return {"examples": shown} if shown else {}
 
 
-def _headers(status: HTTPStatus, *, repeatable: bool = True) -> dict[str, Any]:
-    names = ["x-request-id"]
+def _headers(status: HTTPStatus, *, repeatable: bool = False) -> dict[str, Any]:
+    names = []
+    if status < HTTPStatus.BAD_REQUEST:
+        names.append("x-request-id")
     if status in _RETRY_AFTER:
         names.append("Retry-After")
     if status is HTTPStatus.UNAUTHORIZED:
         names.append("WWW-Authenticate")
-    if repeatable and (status in _STORED or status < HTTPStatus.BAD_REQUEST):
+    if repeatable:
         names.append("Idempotent-Replayed")
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 

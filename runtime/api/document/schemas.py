@@ -127,11 +127,14 @@ def schemas_of(models: Iterable[tuple[type[BaseModel], Mode]]) -> dict[str, Any]
 
 
 def parameters_of(query: type[BaseModel]) -> dict[str, tuple[dict[str, Any], bool]]:
-    """The schema of each parameter of a query, and whether it is required."""
-    schema = query.model_json_schema(schema_generator=DescribedSchema)
-    definitions, required = schema.get("$defs", {}), schema.get("required", ())
+    """The schema of each parameter of a query, and whether it is required.
+
+    A parameter is left out rather than null. Lists of values are references to schemas.
+    """
+    schema = query.model_json_schema(ref_template=REF + "{model}", schema_generator=DescribedSchema)
+    required = schema.get("required", ())
     return {
-        name: (_inlined(member, definitions), name in required)
+        name: (_never_null(_renamed(member)), name in required)
         for name, member in schema["properties"].items()
     }
 
@@ -163,11 +166,9 @@ def _renamed(node: Any) -> Any:
     return [_renamed(each) for each in node] if isinstance(node, list) else node
 
 
-def _inlined(member: Any, definitions: dict[str, Any]) -> Any:
-    if isinstance(member, dict):
-        if "$ref" in member:
-            inner = dict(definitions[member["$ref"].rpartition("/")[2]])
-            inner.pop("title", None)
-            return {**inner, **{key: value for key, value in member.items() if key != "$ref"}}
-        return {key: _inlined(value, definitions) for key, value in member.items()}
-    return [_inlined(each, definitions) for each in member] if isinstance(member, list) else member
+def _never_null(member: dict[str, Any]) -> dict[str, Any]:
+    given = [each for each in member.get("anyOf", ()) if each.get("type") != "null"]
+    if len(given) != 1:
+        return member
+    rest = {key: value for key, value in member.items() if key not in ("anyOf", "default")}
+    return {**given[0], **rest}

@@ -103,6 +103,14 @@ def test_every_parameter_has_a_description() -> None:
     assert bare == [], HOW_TO_DESCRIBE
 
 
+def test_parameters_are_left_out_rather_than_null_and_share_lists_of_values() -> None:
+    for name, operation in operations():
+        for parameter in map(resolved, operation["parameters"]):
+            where = f"{name}: {parameter['name']}"
+            assert "null" not in json.dumps(parameter["schema"]), where
+            assert "enum" not in parameter["schema"], where
+
+
 def test_every_property_and_every_schema_has_a_description() -> None:
     schemas = openapi_document()["components"]["schemas"]
     bare = [name for name, schema in schemas.items() if not schema.get("description")]
