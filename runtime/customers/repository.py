@@ -1,6 +1,6 @@
 """Reads and writes of the customers table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, TypeVar
 
@@ -61,11 +61,12 @@ class ErasableCustomer(BaseModel, frozen=True, hide_input_in_errors=True, defer_
 
 
 class CustomerTokens(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
-    """The fields that a payment with a stored method needs."""
+    """The fields that a payment with a stored method needs. `payment_tokens`: by method id."""
 
     id: str
     merchant_id: str
     erased_at: Timestamp | None = None
+    default_method: str | None = None
     payment_tokens: Annotated[dict[str, str], Field(repr=False)] = Field(default_factory=dict)
 
 
@@ -125,10 +126,10 @@ class CustomerRepository:
         row = self._unerased(customer_id, Customer, scope)
         return None if row is None or row.erased_at else row
 
-    def tokens(self, customer_id: str, scope: Scope) -> Mapping[str, str]:
-        """A customer's payment tokens by payment method id; empty if unknown or erased."""
+    def tokens(self, customer_id: str, scope: Scope) -> CustomerTokens | None:
+        """A customer's payment tokens and default method; None if unknown or erased."""
         row = self._unerased(customer_id, CustomerTokens, scope)
-        return {} if row is None or row.erased_at else row.payment_tokens
+        return None if row is None or row.erased_at else row
 
     def _unerased(self, customer_id: str, shape: type[ViewT], scope: Scope) -> ViewT | None:
         """The row, decrypted; None if it was erased after it was read and before its key was.

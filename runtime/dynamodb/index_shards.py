@@ -96,6 +96,20 @@ def payment_open_bucket(merchant_id: str, payment_id: str, index_buckets: int) -
     return _in_a_row(OPEN_QUEUE, OPEN_BUCKETS, merchant_id, number)
 
 
+def reference_buckets(merchant_id: str, reference: str, index_buckets: int) -> tuple[str, ...]:
+    """The index keys of a merchant's payments with one reference (`gsi-reference`)."""
+    return all_buckets(f"{merchant_id}#{reference}", index_buckets)
+
+
+def reference_bucket(merchant_id: str, reference: str, payment_id: str, index_buckets: int) -> str:
+    """The index key of a payment with a reference: one of `reference_buckets`.
+
+    Even if all of a merchant's payments have the same reference, they are spread as they are in the
+    merchant's own list.
+    """
+    return bucket_for(f"{merchant_id}#{reference}", payment_id, index_buckets)
+
+
 def operation_open_bucket(operation_id: str) -> str:
     """The bucket of an open operation. No list reads them, so all merchants use all buckets."""
     return bucket_for(OPEN_QUEUE, operation_id, OPEN_BUCKETS)

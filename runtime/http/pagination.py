@@ -44,8 +44,9 @@ def take_page(
     limit: int,
     position: Callable[[Entry], str],
     matches: Callable[[Entry], bool] = lambda _: True,
+    budget: int = READ_BUDGET,
 ) -> Slice[Entry]:
-    """The first `limit` entries that match, reading at most READ_BUDGET."""
+    """The first `limit` entries that match, reading at most `budget`."""
     found: list[Entry] = []
     last = ""
     for looked_at, entry in enumerate(entries, start=1):
@@ -54,7 +55,7 @@ def take_page(
                 return Slice(tuple(found), last)
             found.append(entry)
         last = position(entry)
-        if looked_at >= READ_BUDGET:
+        if looked_at >= budget:
             return Slice(tuple(found), last)
     return Slice(tuple(found), None)
 

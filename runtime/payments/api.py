@@ -3,12 +3,14 @@
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticKnownError
 
 from runtime.core.currency import CurrencyCode
 from runtime.core.fields import MAX_AMOUNT_MINOR, Timestamp
 from runtime.http.endpoint import Endpoint, Permission
+from runtime.http.forms import formed
 from runtime.http.shapes import (
     Answer,
     Body,
@@ -28,6 +30,18 @@ from runtime.payments.models import DisputeStatus, PaymentStatus
 from runtime.payments.transaction_models import AuditStep, TransactionStatus, TransactionType
 
 Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR, description="In minor units.")]
+MAX_REFERENCE: Final = 64
+"""Characters of a payment's reference: at most 256 bytes of an index key."""
+Reference = Annotated[
+    str,
+    formed(
+        r"^[^\x00-\x1f\x7f]+$",
+        f"must be 1 to {MAX_REFERENCE} characters without line breaks and other control characters",
+        min_length=1,
+        max_length=MAX_REFERENCE,
+    ),
+    Field(description="The shop's own, such as an order number. Payments may share one."),
+]
 
 
 class PaymentRequest(Body, frozen=True):
@@ -35,14 +49,31 @@ class PaymentRequest(Body, frozen=True):
 
     amount: Amount
     currency: CurrencyCode
+    customer_id: Annotated[
+        Identifier | None,
+        Field(description="Without payment_method: its default payment method is charged."),
+    ] = None
     payment_method: Annotated[
-        str, StringConstraints(min_length=3, max_length=255), Field(repr=False)
-    ]
-    customer_id: Identifier | None = None
+        Annotated[str, StringConstraints(min_length=3, max_length=255)] | None,
+        Field(
+            repr=False,
+            validate_default=True,
+            description="A stored method of the customer, or a token of the processor. Required "
+            "without customer_id.",
+        ),
+    ] = None
+    reference: Reference | None = None
     description: Description | None = None
     metadata: Metadata = Field(default_factory=dict)
     capture_method: Literal["automatic", "manual"] = "automatic"
     statement_descriptor: Annotated[str | None, StringConstraints(max_length=22)] = None
+
+    @field_validator("payment_method")
+    @classmethod
+    def _given_or_a_default(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("customer_id", "") is None:
+            raise PydanticKnownError("missing")
+        return value
 
 
 class CaptureRequest(Body, frozen=True):
@@ -84,6 +115,7 @@ class PaymentAnswer(Answer, frozen=True):
     amount_refunded: int
     payment_method: str
     customer_id: str | None
+    reference: str | None
     description: str | None
     statement_descriptor: str | None
     metadata: dict[str, str]
@@ -126,11 +158,14 @@ class PaymentDetail(PaymentAnswer, frozen=True):
 class PaymentQuery(PageQuery, frozen=True):
     """Filters of the payment list.
 
-    `idempotency_key`: payments created with this key, which can be reused after a day.
+    `reference`: payments with exactly this reference. `idempotency_key`: payments created with this
+    key, which can be reused after a day.
     """
 
     status: PaymentStatus | None = None
     customer_id: Identifier | None = None
+    currency: CurrencyCode | None = None
+    reference: Reference | None = None
     idempotency_key: IdempotencyKey | None = None
     start_date: Moment | None = None
     end_date: Moment | None = None

@@ -18,11 +18,12 @@ ID_PREFIX: Final = "pay"
 
 
 class PaymentEntry(BaseModel, frozen=True, defer_build=True):
-    """A list index entry of a payment. `status` is absent if it is part of the index key."""
+    """A list index entry of a payment, with what the index shows of `PaymentQuery`'s filters."""
 
     id: str
-    amount: int
+    amount: int | None = None
     status: PaymentStatus | None = None
+    currency: str | None = None
 
 
 class PaymentFigures(BaseModel, frozen=True, defer_build=True):

@@ -82,7 +82,8 @@ class Payment(Record, table="payments", stream=True, frozen=True):
 
     It is in `gsi-open` while it needs further work: its charge is unanswered, or its authorization
     will expire. That index also lists payments in processing, which are in no other list of the
-    merchant. `gsi-merchant-status` lists the other statuses than succeeded. `closing_id`: the void
+    merchant. `gsi-merchant-status` lists the other statuses than succeeded. `gsi-reference` lists
+    payments with a `reference` from their intent on, in every status. `closing_id`: the void
     or final capture in progress, which excludes other captures and voids.
 
     Invariants: captured = refunded + pending refund + refundable + withheld by disputes;
@@ -95,12 +96,18 @@ class Payment(Record, table="payments", stream=True, frozen=True):
     """
 
     id: Annotated[
-        str, partition(), sort("gsi-merchant"), sort("gsi-merchant-status"), sort("gsi-customer")
+        str,
+        partition(),
+        sort("gsi-merchant"),
+        sort("gsi-merchant-status"),
+        sort("gsi-customer"),
+        sort("gsi-reference"),
     ]
     merchant_bucket: Annotated[str | None, partition("gsi-merchant")] = None
     merchant_status_bucket: Annotated[str | None, partition("gsi-merchant-status")] = None
     customer_id: Annotated[str | None, partition("gsi-customer")] = None
     idempotency_scope: Annotated[str | None, partition("gsi-idempotency")] = None
+    reference_bucket: Annotated[str | None, partition("gsi-reference")] = None
     open_bucket: Annotated[str | None, partition("gsi-open")] = None
     next_action_at: Annotated[Timestamp | None, sort("gsi-open")] = None
 
@@ -120,6 +127,8 @@ class Payment(Record, table="payments", stream=True, frozen=True):
     processor: str
     processor_account: str | None = None
     """The processor's id of the account that the charge was sent to, and that is asked about it."""
+    reference: str | None = None
+    """The shop's own name for the payment, such as its order number; need not be unique."""
     description: str | None = None
     statement_descriptor: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)

@@ -119,7 +119,8 @@ class ProcessingList:
             row = found.get(each.id)
             yield OpenEntry(
                 id=each.id,
-                amount=0 if row is None else row.amount,
+                amount=None if row is None else row.amount,
+                currency=None if row is None else row.currency,
                 place=self._place(each),
                 is_listed=row is not None and row.status is PaymentStatus.PROCESSING,
             )

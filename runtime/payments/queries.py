@@ -12,9 +12,16 @@ from runtime.core.errors import InvalidValue
 from runtime.core.scope import Scope
 from runtime.core.timestamps import FIRST_DAY, end_of, start_of, to_timestamp
 from runtime.customers.repository import CustomerRepository
-from runtime.dynamodb.index_shards import all_buckets
+from runtime.dynamodb.index_shards import all_buckets, reference_buckets
 from runtime.http.caller import require_found
-from runtime.http.pagination import UNORDERED_CHUNK, Cursors, Slice, newest_of_chunk, take_page
+from runtime.http.pagination import (
+    UNORDERED_CHUNK,
+    Cursors,
+    Slice,
+    newest_of_chunk,
+    read_in_batches,
+    take_page,
+)
 from runtime.http.request_context import Call
 from runtime.idempotency.rules import claim_key
 from runtime.merchants.models import MerchantProfile
@@ -29,6 +36,9 @@ from runtime.payments.processing_list import OpenEntry, ProcessingList
 from runtime.payments.repository import PaymentRepository
 
 FILTERED_PAGE = 100
+ROW_BUDGET: Final = 300
+"""Rows read for one page where the index does not show what the query filters by: each costs some
+forty times as much as an index entry, of which READ_BUDGET are read."""
 MAX_READS_AGAIN: Final = 4
 """Repeated reads of a payment and its transactions until both are consistent."""
 
@@ -73,12 +83,47 @@ def list_payments(query: PaymentQuery, call: Call, reads: PaymentReads) -> Payme
     position = cursor.position
     if query.idempotency_key is not None:
         rows, next_position = _of_key(query, (start, end), position, merchant, reads)
+    elif _index_shows_less(query):
+        found = _of_rows(query, (start, end), position, merchant, reads)
+        rows, next_position = [each.row for each in found.entries if each.row], found.next_position
     else:
         page = _of_list(query, (start, end), position, merchant, reads)
         ids, next_position = [entry.id for entry in page.entries], page.next_position
         rows = reads.payments.get_many(ids, Scope(merchant.id)) if ids else []
-    answers = (PaymentAnswer.of(row) for row in rows if query.status in (None, row.status))
+    answers = (PaymentAnswer.of(row) for row in rows if is_wanted(row, query))
     return PaymentList.from_items(answers, cursor.after(next_position))
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """An index entry with its payment; None if that is not the merchant's."""
+
+    entry: PaymentEntry
+    row: Payment | None
+
+
+def _of_rows(
+    query: PaymentQuery,
+    window: tuple[datetime, datetime],
+    after: str | None,
+    merchant: MerchantProfile,
+    reads: PaymentReads,
+) -> Slice[_Listed]:
+    """A page of payments that are filtered by their rows."""
+
+    def listed(entries: list[PaymentEntry]) -> Iterator[_Listed]:
+        ids = [entry.id for entry in entries]
+        rows = {row.id: row for row in reads.payments.get_many(ids, Scope(merchant.id))}
+        return (_Listed(entry, rows.get(entry.id)) for entry in entries)
+
+    entries = entries_of(query, window, after, merchant, reads, page_size=lambda _: FILTERED_PAGE)
+    return take_page(
+        read_in_batches(entries, listed, size=FILTERED_PAGE),
+        limit=query.limit,
+        position=lambda each: position_of(each.entry),
+        matches=lambda each: each.row is not None and is_wanted(each.row, query),
+        budget=ROW_BUDGET,
+    )
 
 
 def _of_list(
@@ -88,7 +133,8 @@ def _of_list(
     merchant: MerchantProfile,
     reads: PaymentReads,
 ) -> Slice[PaymentEntry]:
-    filtered = query.min_amount is not None or query.max_amount is not None
+    filters = (query.min_amount, query.max_amount, query.currency)
+    filtered = any(each is not None for each in filters)
     entries = entries_of(
         query,
         window,
@@ -122,14 +168,7 @@ def _of_key(
     )
     rows = reads.payments.get_many(page.entries, Scope(merchant.id)) if page.entries else []
     first, last = (to_timestamp(moment) for moment in window)
-    wanted = (
-        row
-        for row in rows
-        if first <= row.created_at <= last
-        and query.customer_id in (None, row.customer_id)
-        and _is_between(row.amount, query)
-    )
-    return list(wanted), page.next_position
+    return [row for row in rows if first <= row.created_at <= last], page.next_position
 
 
 def window_of(
@@ -183,7 +222,7 @@ def entries_of(
 
     `page_size`: entries to request at once, for a number of index keys that are merged.
     """
-    if query.status is PaymentStatus.PROCESSING and query.customer_id is None:
+    if _is_of_processing(query):
         return reads.processing.newest_first(merchant, *window, after_id=after)
     index, buckets = _index_for(query, merchant)
     size = page_size(len(buckets))
@@ -197,6 +236,10 @@ def position_of(entry: PaymentEntry) -> str:
 
 def _index_for(query: PaymentQuery, merchant: MerchantProfile) -> tuple[str, tuple[str, ...]]:
     """The list index for a query, and the index keys that must be merged."""
+    if query.reference is not None:
+        return "gsi-reference", reference_buckets(
+            merchant.id, query.reference, merchant.index_buckets
+        )
     if query.customer_id is not None:
         return "gsi-customer", (query.customer_id,)
     if query.status not in (None, PaymentStatus.SUCCEEDED):
@@ -205,13 +248,40 @@ def _index_for(query: PaymentQuery, merchant: MerchantProfile) -> tuple[str, tup
     return "gsi-merchant", all_buckets(merchant.id, merchant.index_buckets)
 
 
+def _is_of_processing(query: PaymentQuery) -> bool:
+    """Whether the queue of open payments has the list."""
+    others = (query.reference, query.customer_id)
+    return query.status is PaymentStatus.PROCESSING and others == (None, None)
+
+
+def _index_shows_less(query: PaymentQuery) -> bool:
+    """Whether the index for a query lacks an attribute that it filters by."""
+    if query.reference is not None:
+        return True
+    of_merchant = query.status in (None, PaymentStatus.SUCCEEDED) and query.customer_id is None
+    return query.currency is not None and not (of_merchant or _is_of_processing(query))
+
+
 def matches(entry: PaymentEntry, query: PaymentQuery) -> bool:
-    """Whether an index entry matches the query's filters."""
+    """Whether an index entry may match the query's filters, by the attributes that it has."""
     if isinstance(entry, OpenEntry) and not entry.is_listed:
         return False
     if entry.status is not None and query.status not in (None, entry.status):
         return False
-    return _is_between(entry.amount, query)
+    if entry.currency is not None and query.currency not in (None, entry.currency):
+        return False
+    return entry.amount is None or _is_between(entry.amount, query)
+
+
+def is_wanted(row: Payment, query: PaymentQuery) -> bool:
+    """Whether a payment has what the query filters by, except its time."""
+    return (
+        query.status in (None, row.status)
+        and query.customer_id in (None, row.customer_id)
+        and query.reference in (None, row.reference)
+        and query.currency in (None, row.currency)
+        and _is_between(row.amount, query)
+    )
 
 
 def _is_between(amount: int, query: PaymentQuery) -> bool:

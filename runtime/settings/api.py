@@ -98,6 +98,7 @@ class QuerySettings(Settings, frozen=True):
                 "gsi-merchant-status",
                 "gsi-customer",
                 "gsi-idempotency",
+                "gsi-reference",
                 "gsi-open",
             ),
         ),

@@ -84,7 +84,13 @@ class ExportSettings(Settings, frozen=True):
         "payments": allow(
             "GetItem",
             "BatchGetItem",
-            query=("gsi-customer", "gsi-merchant", "gsi-merchant-status", "gsi-open"),
+            query=(
+                "gsi-customer",
+                "gsi-merchant",
+                "gsi-merchant-status",
+                "gsi-open",
+                "gsi-reference",
+            ),
         ),
         "settlement_lines": allow("Query"),
         "settlements": allow("GetItem", query=("gsi-merchant",)),

@@ -16,6 +16,8 @@ from simulation.platform.http import HttpResponse
 
 HOT: int = 12
 """Latest payments on which most operations are asked for."""
+REFERENCES: int = 3
+"""References of a merchant's payments: so few that several have the same one."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ class CardsClient(Client):
         if dice.random() < 0.25:
             body["customer_id"] = dice.choice(self.shop.customers)
         if dice.random() < 0.1:
-            body |= {"description": "An order", "metadata": {"order": str(dice.randrange(10**6))}}
+            number = dice.randrange(10**6)
+            body |= {"description": "An order", "metadata": {"order": str(number)}}
+            body["reference"] = f"order {number % REFERENCES}"
         self.learn(self.ask(dice, "POST", "/v1/payments", body))
 
     def learn(self, answer: HttpResponse | None) -> None:
@@ -128,6 +132,8 @@ class CardsClient(Client):
             ("/v1/payments", {"limit": "10"}),
             ("/v1/payments", {"limit": "5", "status": "requires_capture"}),
             ("/v1/payments", {"limit": "5", "status": "processing"}),
+            ("/v1/payments", {"limit": "2", "reference": "order 1"}),
+            ("/v1/payments", {"limit": "2", "status": "failed", "currency": CURRENCIES[0]}),
             ("/v1/payments/summary", {}),
             ("/v1/transactions", {"limit": "10", "status": "succeeded"}),
             ("/v1/idempotency-keys", {"limit": "10"}),

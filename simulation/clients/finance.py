@@ -133,6 +133,8 @@ class FinanceClient(Client):
             body["format"] = dice.choice(["csv", "jsonl", "beancount"])
         elif dice.random() < 0.3:
             body["format"] = "jsonl"
+            if body["kind"] == "payments":
+                body["reference"] = "order 1"
         if body["kind"] == "audit":
             body["entity_id"] = self.shop.id
         asked = self.ask(dice, "POST", "/v1/exports", body)

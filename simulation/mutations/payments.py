@@ -16,9 +16,9 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
         "charged-before-recorded",
         "the processor is asked to charge before the intent is written",
         "payments/charge/charge.py",
-        "    connector.check_method(token)\n",
-        "    connector.check_method(token)\n    connector.charge(\n"
-        "        replace(charge_request(payment), payment_method=token)\n    )\n",
+        "    connector.check_method(method.token)\n",
+        "    connector.check_method(method.token)\n    connector.charge(\n"
+        "        replace(charge_request(payment), payment_method=method.token)\n    )\n",
         why="a customer is charged for a payment without a record",
     ),
     fault_of(

@@ -17,7 +17,8 @@ from runtime.core.errors import (
 )
 from runtime.core.scope import Scope
 from runtime.core.timestamps import to_datetime, to_timestamp
-from runtime.dynamodb.index_shards import payment_open_bucket
+from runtime.customers.repository import CustomerTokens
+from runtime.dynamodb.index_shards import payment_open_bucket, reference_bucket
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import new_claim
@@ -46,6 +47,16 @@ from runtime.payments.two_phase import (
 _STORED_PREFIX = "pm_"
 _STORED_METHOD = re.compile(rf"{_STORED_PREFIX}[0-9A-HJKMNP-TV-Z]{{26}}")
 """The ids of stored payment methods. Tokens of a processor may begin with the same prefix."""
+_DEFAULT_METHOD = ""
+"""The payment method of an intent that is to use its customer's default, until that is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """A payment method as the request names it, or a stored one's id; and what to charge."""
+
+    name: str = field(repr=False)
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +110,9 @@ def _begin(
     # Before the commit, so that an invalid merchant configuration leaves no intent behind.
     connector = deps.connectors.of_payment(payment)
     require_mode(payment.processor, connector, deps.timing.processors)
-    token = _processor_token(request, merchant, connector, deps)
-    connector.check_method(token)
+    method = _method(request, merchant, connector, deps)
+    payment = payment.model_copy(update={"payment_method": method.name})
+    connector.check_method(method.token)
     _require_allowed(request, merchant)
     now = to_datetime(payment.created_at)
     with (
@@ -112,7 +124,7 @@ def _begin(
         except FailedBefore:
             payment = payment.model_copy(update={"follows_failure": True})
             deps.payments.begin(payment, claim, now, counted)
-    return _Begun(payment, connector, token)
+    return _Begun(payment, connector, method.token)
 
 
 def _mark_unknown(
@@ -160,33 +172,49 @@ def charge_request(payment: Payment) -> ChargeRequest:
         at=to_datetime(payment.created_at),
         capture=payment.capture_method == "automatic",
         statement_descriptor=payment.statement_descriptor,
+        shop_reference=payment.reference,
     )
 
 
-def _processor_token(
+def _method(
     request: PaymentRequest,
     merchant: MerchantProfile,
     connector: Processor,
     deps: PaymentDependencies,
-) -> str:
-    """The token to charge: that of a stored method, or the request's own.
+) -> _Method:
+    """The method to charge: the customer's default, a stored method, or the request's own token.
 
-    Raises NotFound for a method that the customer does not have; InvalidValue without a customer.
+    Raises NotFound for an unknown customer, or a method that the customer does not have;
+    InvalidValue for a stored method without a customer, or a customer without a default method.
     """
-    token = request.payment_method
-    if _is_stored(token, connector):
-        if request.customer_id is None:
-            raise InvalidValue(
-                "customer_id is required with a stored payment method", param="customer_id"
-            )
-        tokens = deps.customers.tokens(request.customer_id, Scope(merchant.id))
-        if token not in tokens:
-            raise NotFound(
-                f"Customer {echoed(request.customer_id)} has no such payment method",
-                param="payment_method",
-            )
-        token = tokens[token]
-    return token
+    named, customer_id = request.payment_method, request.customer_id
+    if named is not None and not _is_stored(named, connector):
+        return _Method(named, named)
+    if customer_id is None:
+        raise InvalidValue(
+            "customer_id is required with a stored payment method", param="customer_id"
+        )
+    customer = deps.customers.tokens(customer_id, Scope(merchant.id))
+    if named is None:
+        return _default_method(customer_id, customer)
+    if customer is None or named not in customer.payment_tokens:
+        raise NotFound(
+            f"Customer {echoed(customer_id)} has no such payment method", param="payment_method"
+        )
+    return _Method(named, customer.payment_tokens[named])
+
+
+def _default_method(customer_id: str, customer: CustomerTokens | None) -> _Method:
+    if customer is None:
+        raise NotFound(f"No such customer: {echoed(customer_id)}", param="customer_id")
+    default = customer.default_method
+    if default is None or default not in customer.payment_tokens:
+        raise InvalidValue(
+            f"Customer {echoed(customer_id)} has no default payment method; send payment_method, "
+            "or set the customer's default_method",
+            param="payment_method",
+        )
+    return _Method(default, customer.payment_tokens[default])
 
 
 def _is_stored(payment_method: str, connector: Processor) -> bool:
@@ -213,6 +241,14 @@ def _require_allowed(request: PaymentRequest, merchant: MerchantProfile) -> None
         )
 
 
+def _reference_bucket(
+    request: PaymentRequest, payment_id: str, merchant: MerchantProfile
+) -> str | None:
+    if request.reference is None:
+        return None
+    return reference_bucket(merchant.id, request.reference, payment_id, merchant.index_buckets)
+
+
 def _intent(
     request: PaymentRequest,
     call: Call,
@@ -228,6 +264,7 @@ def _intent(
         id=payment_id,
         merchant_id=merchant.id,
         customer_id=request.customer_id,
+        reference_bucket=_reference_bucket(request, payment_id, merchant),
         idempotency_scope=claim.key,
         open_bucket=payment_open_bucket(merchant.id, payment_id, merchant.index_buckets),
         next_action_at=lease_end,
@@ -235,9 +272,10 @@ def _intent(
         amount=request.amount,
         currency=request.currency,
         capture_method=request.capture_method,
-        payment_method=request.payment_method,
+        payment_method=request.payment_method or _DEFAULT_METHOD,
         processor=merchant.processor,
         processor_account=merchant.processor_account,
+        reference=request.reference,
         description=request.description,
         statement_descriptor=request.statement_descriptor,
         metadata=request.metadata,

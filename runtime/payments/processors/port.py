@@ -29,6 +29,7 @@ class ChargeRequest:
     """A charge, made at most once per `reference` (the payment's id).
 
     `capture`: capture immediately; otherwise only authorize. `at`: when the payment was begun.
+    `shop_reference`: the shop's own name for the payment, to be shown with it at the processor.
     """
 
     reference: str
@@ -38,6 +39,7 @@ class ChargeRequest:
     at: datetime
     capture: bool = True
     statement_descriptor: str | None = None
+    shop_reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from runtime.audit.api import AuditQuery, AuditRowAnswer, EntityId, Word
+from runtime.core.currency import CurrencyCode
 from runtime.core.fields import Timestamp
 from runtime.http.endpoint import Endpoint, Permission
 from runtime.http.shapes import (
@@ -22,7 +23,7 @@ from runtime.http.shapes import (
 )
 from runtime.ledger.accounts.api import EntryAnswer
 from runtime.ledger.transfers.api import TransferAnswer, TransferQuery
-from runtime.payments.api import PaymentAnswer, PaymentQuery, TransactionAnswer
+from runtime.payments.api import PaymentAnswer, PaymentQuery, Reference, TransactionAnswer
 from runtime.payments.transaction_models import TransactionStatus
 from runtime.reconciliation.exceptions.api import MAX_AGE_DAYS
 from runtime.reconciliation.settlements.api import LineQuery, SettlementLineAnswer
@@ -103,6 +104,7 @@ class ExportRequest(Body, frozen=True):
         Identifier | None, Field(description="Filters transfers and entries.")
     ] = None
     action: Annotated[Word | None, Field(description="Filters audit rows.")] = None
+    currency: Annotated[CurrencyCode | None, Field(description="Filters payments.")] = None
     customer_id: Annotated[
         Identifier | None, Field(description="Filters payments and transfers.")
     ] = None
@@ -129,6 +131,9 @@ class ExportRequest(Body, frozen=True):
     )
     payment_id: Annotated[Identifier | None, Field(description="Filters transactions.")] = None
     processor_id: Annotated[ShortText | None, Field(description="Filters transactions.")] = None
+    reference: Annotated[
+        Reference | None, Field(description="Filters payments: exactly this reference.")
+    ] = None
     settlement_id: Annotated[Identifier | None, Field(description="Filters settlement lines.")] = (
         None
     )

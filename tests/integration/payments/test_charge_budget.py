@@ -15,6 +15,7 @@ from benchmarks.rivals.charge_workload import (
     variants,
 )
 from runtime.dynamodb.capacity import WRITE_UNIT_BYTES
+from runtime.payments.api import MAX_REFERENCE
 from tests.support.platform import Platform
 
 BUDGETS = {
@@ -65,6 +66,17 @@ def test_each_exact_limit_adds_one_counter_and_no_round_trip(workload: ChargeWor
     )
     assert limited.trips == plain.trips
     assert limited.requested == plain.requested + 2 * 2
+
+
+def test_a_reference_adds_one_unit_for_its_index_and_only_where_it_is_given(
+    workload: ChargeWorkload,
+) -> None:
+    plain = price_of_sale(workload.sell, workload).ours
+    named = price_of_sale(lambda: workload.sell(reference="2026-004217"), workload).ours
+    assert named.trips == plain.trips
+    assert named.requested == plain.requested + 1
+    longest = price_of_sale(lambda: workload.sell(reference="R" * MAX_REFERENCE), workload).ours
+    assert longest.requested == named.requested, "an ordinary payment stays below 1 KB"
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,8 @@ def test_filters_by_status_amount_date_and_customer_match_a_full_scan(
             amount=100 * (n + 1),
             payment_method=tokens[n % 3],
             customer_id=[*customers, None][n % 4 % 3],
+            currency=["USD", "EUR"][n % 5 % 2],
+            reference=[None, "order 17", "order 17#000"][n % 7 % 3],
         )
         platform.clock.advance(6 * 3600)
     rows = sorted(platform.payments(), key=lambda row: row.id, reverse=True)
@@ -106,6 +108,31 @@ def test_filters_by_status_amount_date_and_customer_match_a_full_scan(
             {"customer_id": customers[0], "status": "failed", "min_amount": 300},
             lambda r: r.customer_id == customers[0] and r.status == "failed" and r.amount >= 300,
         ),
+        *(({"currency": c}, lambda r, c=c: r.currency == c) for c in ("USD", "EUR", "JPY")),
+        *(
+            ({"reference": name}, lambda r, name=name: r.reference == name)
+            for name in ("order 17", "order 17#000", "order 1", "ORDER 17")
+        ),
+        (
+            {"reference": "order 17", "start_date": days[1], "currency": "USD"},
+            lambda r: (
+                r.reference == "order 17" and r.created_at[:10] >= days[1] and r.currency == "USD"
+            ),
+        ),
+        *(
+            (
+                {"currency": "EUR", "status": status, "reference": reference},
+                lambda r, s=status, n=reference: (
+                    r.currency == "EUR" and r.status == s and n in (None, r.reference)
+                ),
+            )
+            for status in PaymentStatus
+            for reference in (None, "order 17")
+        ),
+        (
+            {"currency": "EUR", "customer_id": customers[0], "max_amount": 1200},
+            lambda r: r.currency == "EUR" and r.customer_id == customers[0] and r.amount <= 1200,
+        ),
         (
             {"status": "succeeded", "start_date": days[2], "max_amount": 1500},
             lambda r: r.status == "succeeded" and r.created_at[:10] >= days[2] and r.amount <= 1500,
@@ -117,7 +144,40 @@ def test_filters_by_status_amount_date_and_customer_match_a_full_scan(
         for limit in (2, 100):
             assert listed(platform, shop, limit=limit, **query) == expected, query
         found_something += bool(expected)
-    assert found_something >= 13
+    assert found_something >= 20
+
+
+def test_payments_of_one_reference_are_the_merchants_own(platform: Platform) -> None:
+    shop, other = platform.merchant(), platform.merchant()
+    for merchant in (shop, other):
+        platform.pay(merchant, reference="17")
+    (mine,) = listed(platform, shop, reference="17")
+    assert next(row for row in platform.payments() if row.id == mine).merchant_id == shop.id
+
+
+def test_a_page_that_rows_are_read_for_ends_after_a_budget_and_goes_on(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.payments.queries.ROW_BUDGET", 4)
+    shop = platform.merchant()
+    wanted = platform.paid(shop, reference="one for all", currency="EUR")
+    for _ in range(HOW_MANY):
+        platform.pay(shop, reference="one for all")
+    query = PaymentQuery(reference="one for all", currency="EUR")
+    page = list_payments(query, platform.call(shop), platform.payment_reads())
+    assert (page.data, page.has_more) == ((), True)
+    assert listed(platform, shop, reference="one for all", currency="EUR") == [wanted]
+
+
+def test_one_reference_for_all_payments_is_spread_like_the_merchants_list(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    for _ in range(HOW_MANY):
+        platform.pay(shop, reference="donation")
+    rows = platform.payments()
+    numbers = [(str(row.merchant_bucket)[-4:], str(row.reference_bucket)[-4:]) for row in rows]
+    assert all(in_list == in_reference for in_list, in_reference in numbers)
+    assert (len(set(numbers)) > 1) == (shop.index_buckets > 1)
 
 
 def test_a_foreign_or_unknown_customer_is_not_found(platform: Platform) -> None:
@@ -164,6 +224,11 @@ def test_a_cursor_is_valid_only_for_its_own_merchant_and_filters(platform: Platf
         list_payments(
             PaymentQuery(cursor=cursor, status="succeeded"), platform.call(shop), payment_reads
         )
+    for other_filter in ({"currency": "USD"}, {"reference": "17"}):
+        with pytest.raises(BadCursor):
+            list_payments(
+                PaymentQuery(cursor=cursor, **other_filter), platform.call(shop), payment_reads
+            )
     with pytest.raises(BadCursor):
         list_settlements(
             SettlementQuery(cursor=cursor), platform.call(shop), platform.settlement_reads()

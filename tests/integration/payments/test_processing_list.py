@@ -72,7 +72,13 @@ def test_every_payment_in_processing_is_listed_once_newest_first(
 def test_filters_by_amount_and_date_match_a_full_scan(platform: Platform) -> None:
     shop = platform.merchant()
     for number in range(HOW_MANY):
-        left_in_processing(platform, shop, amount=100 * (number + 1))
+        left_in_processing(
+            platform,
+            shop,
+            amount=100 * (number + 1),
+            currency=["USD", "EUR"][number % 2],
+            reference=["17", "18"][number % 3 % 2],
+        )
         platform.clock.advance(6 * 3600)
     rows = sorted(platform.payments(), key=lambda row: row.id, reverse=True)
     days = sorted({row.created_at[:10] for row in rows})
@@ -85,6 +91,8 @@ def test_filters_by_amount_and_date_match_a_full_scan(platform: Platform) -> Non
         ({"start_date": moment}, lambda row: row.created_at >= moment),
         ({"end_date": moment}, lambda row: row.created_at <= moment),
         ({"start_date": moment, "end_date": moment}, lambda row: row.created_at == moment),
+        ({"currency": "EUR"}, lambda row: row.currency == "EUR"),
+        ({"reference": "18"}, lambda row: row.reference == "18"),
         ({"end_date": "9999-12-31"}, lambda _: True),
         ({"start_date": "9999-01-01"}, lambda _: False),
     ):

@@ -409,6 +409,7 @@ EXPECTED = {
         "gsi-customer",
         "gsi-idempotency",
         "gsi-open",
+        "gsi-reference",
     },
     "transactions": {"gsi-merchant", "gsi-open", "gsi-processor", "gsi-unsettled"},
     "customers": {"gsi-merchant", "gsi-email"},

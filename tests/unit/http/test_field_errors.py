@@ -75,6 +75,12 @@ BODY_TEXTS: list[tuple[dict[str, Any], str, str]] = [
     ({"currency": 840}, "currency", "currency must be text, not a number"),
     ({"payment_method": ""}, "payment_method", "payment_method must have at least 3 characters"),
     ({"payment_method": 7}, "payment_method", "payment_method must be text, not a number"),
+    ({"payment_method": None}, "payment_method", "payment_method is required"),
+    (
+        {"reference": "a\tb"},
+        "reference",
+        "reference must be 1 to 64 characters without line breaks and other control characters",
+    ),
     ({"description": "x" * 501}, "description", "description must have at most 500 characters"),
     (
         {"capture_method": "late"},

@@ -16,6 +16,7 @@ from runtime.functions.http.request import MAX_NOTIFICATION_BYTES, Request
 from runtime.functions.json_body import MAX_BODY_BYTES
 from runtime.http.endpoint import Endpoint, Permission
 from runtime.merchants.api import MerchantRequest
+from runtime.payments.api import PaymentRequest
 from tests.support.http import EVERYTHING, OPERATOR, http_event, request_of, token_of
 
 BY_NAME = {endpoint.operation: endpoint for endpoint in ENDPOINTS}
@@ -142,6 +143,13 @@ def test_a_card_number_is_refused_before_it_could_be_repeated() -> None:
         ({"currency": _MISSING}, "currency"),
         ({"payment_method": ""}, "payment_method"),
         ({"payment_method": _MISSING}, "payment_method"),
+        ({"payment_method": None}, "payment_method"),
+        ({"payment_method": _MISSING, "customer_id": None}, "payment_method"),
+        ({"payment_method": _MISSING, "customer_id": "cus/1"}, "customer_id"),
+        ({"reference": ""}, "reference"),
+        ({"reference": "x" * 65}, "reference"),
+        ({"reference": "order\n17"}, "reference"),
+        ({"reference": 17}, "reference"),
         ({"customer_id": "cus/1"}, "customer_id"),
         ({"customer_id": ""}, "customer_id"),
         ({"customer_id": 7}, "customer_id"),
@@ -165,6 +173,17 @@ def test_an_invalid_value_is_refused_with_the_name_of_its_field(
         too_large = changes == {"amount": 10**12 + 1}
         expected = "amount_too_large" if too_large else "invalid_value"
         assert (status, code, named) == (422, expected, param)
+
+
+@pytest.mark.parametrize("method", [_MISSING, None])
+def test_a_customer_alone_stands_for_its_default_method(method: Any) -> None:
+    request = read(body=but(payment_method=method, customer_id="cus_1"))
+    assert request.body(PaymentRequest).payment_method is None
+
+
+@pytest.mark.parametrize("reference", ["1", "2026/0017 #3", "Bestellung für Zoë", "単" * 64])
+def test_a_reference_is_any_text_that_a_shop_uses(reference: str) -> None:
+    assert read(body=but(reference=reference)).body(PaymentRequest).reference == reference
 
 
 @pytest.mark.parametrize("amount", [1, 10**12])

@@ -38,6 +38,7 @@ MAX_REFUNDS: Final = 100
 MAX_EVENTS: Final = 100
 """Events per page: the most that Stripe lists at once."""
 REFERENCE: Final = "reference"
+SHOP_REFERENCE: Final = "shop_reference"
 FORBIDDEN_REFERENCE: Final = "forbidden_reference"
 METHOD: Final = re.compile(
     r"(?:(?P<customer>cus_[A-Za-z0-9]{1,64})/)?(?P<method>(?:pm|card|src)_[A-Za-z0-9_]{1,128})"
@@ -97,6 +98,13 @@ def http_client(timeout_seconds: float) -> stripe.HTTPClient:
     return stripe.RequestsClient(timeout=(connect_seconds, timeout_seconds), session=session)
 
 
+def _metadata_of(request: ChargeRequest) -> dict[str, str]:
+    """Our reference, by which settlement files and searches find the charge; and the shop's own."""
+    if request.shop_reference is None:
+        return {REFERENCE: request.reference}
+    return {REFERENCE: request.reference, SHOP_REFERENCE: request.shop_reference}
+
+
 @dataclass(frozen=True)
 class StripeApi:
     """Stripe's API with one merchant's key."""
@@ -126,7 +134,7 @@ class StripeApi:
             "capture_method": "automatic" if request.capture else "manual",
             "confirm": True,
             "error_on_requires_action": True,
-            "metadata": {REFERENCE: request.reference},
+            "metadata": _metadata_of(request),
             "expand": [_WITH_FEE],
         }
         if method["customer"] is not None:

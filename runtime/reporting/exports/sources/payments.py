@@ -13,7 +13,7 @@ from runtime.http.caller import require_found
 from runtime.payments.api import PaymentAnswer, PaymentQuery, TransactionAnswer
 from runtime.payments.lists_repository import PaymentEntry
 from runtime.payments.models import Payment
-from runtime.payments.queries import entries_of, matches, position_of, window_of
+from runtime.payments.queries import entries_of, is_wanted, matches, position_of, window_of
 from runtime.payments.transaction_models import Transaction
 from runtime.reporting.exports.api import TransactionFilters
 from runtime.reporting.exports.sources.chunks import (
@@ -51,7 +51,7 @@ class _PaymentEntries:
         if not ids:
             return []
         rows = self._reads.payments.get_many(ids, Scope(self._whose.owner))
-        return [row for row in rows if self._query.status in (None, row.status)]
+        return [row for row in rows if is_wanted(row, self._query)]
 
 
 class PaymentSource:

@@ -93,6 +93,16 @@ def test_amounts_are_sent_in_stripes_units(currency: str, amount: int, sent: str
     assert network.sent[0].params["currency"] == currency.lower()
 
 
+def test_the_shops_reference_is_sent_beside_ours_by_which_the_charge_is_found() -> None:
+    stripe, network = answering((200, intent()), (200, intent()))
+    stripe.charge(REQUEST)
+    stripe.charge(replace(REQUEST, shop_reference="order 17"))
+    plain, named = (each.params for each in network.sent)
+    assert plain["metadata[reference]"] == named["metadata[reference]"] == "pay_1"
+    assert "metadata[shop_reference]" not in plain
+    assert named["metadata[shop_reference]"] == "order 17"
+
+
 def test_an_amount_that_stripe_cannot_represent_is_refused_without_a_request() -> None:
     stripe, network = answering()
     odd = replace(REQUEST, amount_minor=550, currency="MGA")
