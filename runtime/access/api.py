@@ -47,6 +47,7 @@ class ApiKeyAnswer(Answer, frozen=True):
     merchant_id: str
     name: str
     permissions: Annotated[tuple[str, ...], BeforeValidator(sorted)]
+    created_by: str | None
     revoked_at: Timestamp | None
     last_used_at: Timestamp | None
     version: int

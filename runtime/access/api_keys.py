@@ -77,6 +77,7 @@ def create_api_key(request: ApiKeyRequest, call: Call, deps: ApiKeyDependencies)
         merchant_id=merchant.id,
         name=request.name,
         permissions=frozenset(request.permissions),
+        created_by=call.caller.subject,
         key_hash=hash_of(hash_key, secret),
         hash_key_id=hash_key_id,
         created_at=now,

@@ -17,6 +17,8 @@ class ApiKeyProfile(Record, frozen=True):
     created_at: Annotated[Timestamp, sort("gsi-merchant")]
     name: str
     permissions: frozenset[str] = frozenset()
+    created_by: str | None = None
+    """The subject of the token or API key that created it."""
     revoked_at: Timestamp | None = None
     last_used_at: Timestamp | None = None
 

@@ -17,8 +17,8 @@ from runtime.http.shapes import (
     Metadata,
     Page,
     PageQuery,
+    Patch,
     ShortText,
-    Version,
     left_out,
     refuse_null,
 )
@@ -39,11 +39,10 @@ class CustomerRequest(Body, frozen=True):
     metadata: Metadata = Field(default_factory=dict)
 
 
-class CustomerPatch(Body, frozen=True):
+class CustomerPatch(Patch, frozen=True):
     """Changes to a customer; omitted fields keep their values.
 
     `metadata` replaces all existing metadata. null removes the phone number or the default method.
-    With `version`, the request fails (409) if the customer has another version.
     """
 
     name: ShortText | SkipJsonSchema[None] = left_out(repr=False)
@@ -51,9 +50,8 @@ class CustomerPatch(Body, frozen=True):
     phone: Annotated[Phone | None, Field(repr=False)] = None
     metadata: Metadata | SkipJsonSchema[None] = left_out()
     default_method: Identifier | None = None
-    version: Version | SkipJsonSchema[None] = left_out()
 
-    _not_null = field_validator("name", "email", "metadata", "version")(refuse_null)
+    _not_null = field_validator("name", "email", "metadata")(refuse_null)
 
 
 class CustomerChange(Body, frozen=True):
@@ -199,7 +197,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         function="process",
         summary="Unlock a customer before its lock expires",
         tag="customers",
-        permission=Permission.ADMIN,
+        permission=Permission.MERCHANT,
         body=CustomerChange,
         body_optional=True,
         idempotent="honoured",

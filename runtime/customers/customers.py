@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from runtime.core.echo import echoed
-from runtime.core.errors import InvalidValue, StaleVersion, Unavailable
+from runtime.core.errors import InvalidValue, Unavailable
 from runtime.core.scope import Scope
 from runtime.core.timestamps import to_timestamp
 from runtime.customers.api import (
@@ -28,7 +28,12 @@ from runtime.http.pagination import Cursors, take_page
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import ClaimReader, create_once
-from runtime.idempotency.optimistic_update import next_version, retry_stale, row_update
+from runtime.idempotency.optimistic_update import (
+    next_version,
+    require_version,
+    retry_stale,
+    row_update,
+)
 from runtime.merchants.profiles import MerchantProfiles
 
 MAX_ATTEMPTS = 10
@@ -130,12 +135,7 @@ def change_customer(
     """Change the fields that the request contains. Raises NotFound, StaleVersion, InvalidValue."""
 
     def step(row: CustomerProfile) -> dict[str, Any]:
-        if request.version not in (None, row.version):
-            raise StaleVersion(
-                f"Customer {row.id} has version {row.version}, not {request.version}; read it "
-                "again",
-                param="version",
-            )
+        require_version(row, request.version, f"Customer {row.id}")
         named = {"name", "email", "phone", "metadata", "default_method"} & request.model_fields_set
         changes = {name: getattr(request, name) for name in named}
         if request.email is not None:

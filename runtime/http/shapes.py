@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, field_validator
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticKnownError
 
 from runtime.http.forms import formed
@@ -96,6 +97,17 @@ def refuse_null(value: Any) -> Any:
     if value is None:
         raise ValueError("must not be null; leave it out instead")
     return value
+
+
+class Patch(Body, frozen=True):
+    """A change of a resource. With `version`, it fails (409) if the resource has another one.
+
+    Without it the change applies to the resource as it is, whoever changed it meanwhile.
+    """
+
+    version: Version | SkipJsonSchema[None] = left_out()
+
+    _version_not_null = field_validator("version")(refuse_null)
 
 
 def _digits_only(value: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from runtime.core.errors import StaleWrite
+from runtime.core.errors import StaleVersion, StaleWrite
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.record import Record
 from runtime.http.request_context import Call
@@ -34,6 +34,14 @@ def retry_stale(
         except stale:
             continue
     raise too_busy
+
+
+def require_version(row: Record, expected: int | None, named: str) -> None:
+    """Raises StaleVersion if a change is meant for another version of `row` (None: for any)."""
+    if expected not in (None, row.version):
+        raise StaleVersion(
+            f"{named} has version {row.version}, not {expected}; read it again", param="version"
+        )
 
 
 class VersionedRows(Protocol[RowT_contra]):

@@ -24,8 +24,8 @@ from runtime.http.shapes import (
     Body,
     Page,
     PageQuery,
+    Patch,
     ShortText,
-    Version,
     left_out,
     refuse_null,
 )
@@ -127,14 +127,13 @@ class MerchantRequest(Body, frozen=True):
     index_buckets: IndexBuckets = 1
 
 
-class MerchantPatch(Body, frozen=True):
+class MerchantPatch(Patch, frozen=True):
     """Changes to a merchant; omitted fields keep their values.
 
-    The request fails (409) if the merchant's version is not `version`. Only operators may change
-    limits, reconciliation terms, status, index buckets, the processor and its configuration.
+    Only operators may change limits, reconciliation terms, status, index buckets, the processor and
+    its configuration.
     """
 
-    version: Version
     name: ShortText | SkipJsonSchema[None] = left_out()
     email: Email | SkipJsonSchema[None] = left_out()
     status: Annotated[MerchantStatus, Strict(False)] | SkipJsonSchema[None] = left_out()

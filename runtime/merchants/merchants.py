@@ -29,7 +29,12 @@ from runtime.http.pagination import UNORDERED_CHUNK, Cursors, Slice, newest_of_c
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import ClaimReader, create_once, earlier_answer
-from runtime.idempotency.optimistic_update import next_version, retry_stale, row_update
+from runtime.idempotency.optimistic_update import (
+    next_version,
+    require_version,
+    retry_stale,
+    row_update,
+)
 from runtime.merchants.api import (
     MerchantAnswer,
     MerchantList,
@@ -192,14 +197,21 @@ def change_merchant(
 ) -> MerchantAnswer:
     """Change the fields that the request contains.
 
-    Raises NotFound, StaleVersion, InvalidValue, and what `processor_changes` raises.
+    Raises NotFound, StaleVersion, InvalidValue, Unavailable, and what `processor_changes` raises.
     """
+    return retry_stale(
+        MAX_ATTEMPTS,
+        lambda: _change(merchant_id, request, call, deps),
+        Unavailable(f"Merchant {merchant_id} is being changed by other requests; try again"),
+    )
+
+
+def _change(
+    merchant_id: str, request: MerchantPatch, call: Call, deps: MerchantDependencies
+) -> MerchantAnswer:
+    """Change the merchant as it is now. Raises StaleWrite if it was changed meanwhile."""
     row = require_found(deps.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
-    if request.version != row.version:
-        raise StaleVersion(
-            f"Merchant {row.id} has version {row.version}, not {request.version}; read it again",
-            param="version",
-        )
+    require_version(row, request.version, f"Merchant {row.id}")
     named = (request.model_fields_set & set(Merchant.model_fields)) - {"version", "merchant_id"}
     changes = {name: getattr(request, name) for name in named}
     if request.webhook_url is not None:
@@ -215,13 +227,7 @@ def change_merchant(
     if not changes.keys().isdisjoint(PROCESSOR_FIELDS):
         changes |= deps.processors.processor_changes(row, changes, call.now)
     after = next_version(row, changes, call)
-    try:
-        token = call.new_id("chg")
-        deps.merchants.alter(row, after, None, token=token, now=call.now)
-    except StaleWrite as stale:
-        raise StaleVersion(
-            f"Merchant {row.id} was changed by another request; read it again", param="version"
-        ) from stale
+    deps.merchants.alter(row, after, None, token=call.new_id("chg"), now=call.now)
     return MerchantAnswer.of(after)
 
 

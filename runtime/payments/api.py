@@ -40,7 +40,6 @@ Reference = Annotated[
         min_length=1,
         max_length=MAX_REFERENCE,
     ),
-    Field(description="The shop's own, such as an order number. Payments may share one."),
 ]
 
 
@@ -49,18 +48,10 @@ class PaymentRequest(Body, frozen=True):
 
     amount: Amount
     currency: CurrencyCode
-    customer_id: Annotated[
-        Identifier | None,
-        Field(description="Without payment_method: its default payment method is charged."),
-    ] = None
+    customer_id: Identifier | None = None
     payment_method: Annotated[
         Annotated[str, StringConstraints(min_length=3, max_length=255)] | None,
-        Field(
-            repr=False,
-            validate_default=True,
-            description="A stored method of the customer, or a token of the processor. Required "
-            "without customer_id.",
-        ),
+        Field(repr=False, validate_default=True),
     ] = None
     reference: Reference | None = None
     description: Description | None = None

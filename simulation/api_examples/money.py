@@ -103,8 +103,9 @@ def payments(book: Book) -> None:
         body={
             **sale,
             "customer_id": book.known["customer"],
+            "reference": "1001",
             "description": "Order 1001",
-            "metadata": {"order": "1001"},
+            "metadata": {"channel": "web"},
         },
     )
     authorized = _authorized(book, "Authorize only")
@@ -140,6 +141,7 @@ def payments(book: Book) -> None:
     book.example("getPayment", "A refunded payment", path=path)
     book.example("getPayment", "Another merchant's, or none", path={"id": "pay_0"}, expect=404)
     book.example("listPayments", "Two a page", query={"status": "succeeded", "limit": "2"})
+    book.example("listPayments", "Of an order", query={"reference": "1001"})
     book.example("summarizePayments", "The last 30 days")
     book.example("getTransaction", "A capture", path={"id": book.known["transaction"]})
     book.example("listTransactions", "Of a payment", query={"payment_id": paid["id"]})

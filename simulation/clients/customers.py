@@ -90,14 +90,10 @@ class CustomersClient(Client):
         """A payment by a stored method, or by the customer's default one, if it has one."""
         customer, method = self._method(dice)
         if method is not None:
-            body = {
-                "amount": dice.randrange(1, 10**5),
-                "currency": "USD",
-                "payment_method": method,
-                "customer_id": customer,
-            }
-            if body["amount"] % 3 == 0:
-                del body["payment_method"]
+            amount = dice.randrange(1, 10**5)
+            body = {"amount": amount, "currency": "USD", "customer_id": customer}
+            if amount % 3:
+                body["payment_method"] = method
             self.ask(dice, "POST", "/v1/payments", body)
 
     def _method(self, dice: Random) -> tuple[str | None, str | None]:
@@ -120,10 +116,13 @@ class CustomersClient(Client):
         self.read(dice, "/v1/customers", query)
 
     def unlock(self, dice: Random) -> None:
-        """An operator ends a lock."""
+        """An operator ends a lock, or the merchant itself."""
         customer = dice.choice([*self.customers.items, *self.shop.customers])
         path = f"/v1/customers/{customer}/unlock"
-        self.operate(dice, "POST", path, {}, for_merchant=False)
+        if customer in self.shop.customers:
+            self.ask(dice, "POST", path, {})
+        else:
+            self.operate(dice, "POST", path, {}, for_merchant=False)
 
     def erase(self, dice: Random) -> None:
         """A customer asks for erasure, perhaps during another operation."""

@@ -107,11 +107,16 @@ _PAYMENTS: Final[Mapping[str, str]] = {
     "PaymentRequest.payment_method": (
         "A stored payment method of the customer, `pm_…`, or a token of the processor: at the "
         "sandbox `tok_approved`, `tok_declined`, `tok_insufficient_funds`, `tok_timeout` and "
-        "others. Never a card number."
+        "others. Never a card number. Required without `customer_id`."
     ),
     "PaymentRequest.customer_id": (
-        "The customer who pays, `cus_…`; required for a `pm_…`. Three failed payments in a row "
-        "lock the customer for 30 minutes."
+        "The customer who pays, `cus_…`; required for a `pm_…`. Without `payment_method` its "
+        "default payment method is charged. Three failed payments in a row lock the customer for "
+        "30 minutes."
+    ),
+    "PaymentRequest.reference": (
+        "Your own name for the payment, such as an order number: shown with it, sent to the "
+        "processor, and a filter of the list. Several payments may have the same one."
     ),
     "PaymentRequest.currency": "ISO 4217 code in capitals, such as USD.",
     "PaymentRequest.capture_method": (
@@ -139,6 +144,7 @@ _PAYMENTS: Final[Mapping[str, str]] = {
     "PaymentAnswer.amount_refunded": "What was refunded, in minor units.",
     "PaymentAnswer.payment_method": "The `pm_…` that was charged, or `tok_…` for a token.",
     "PaymentAnswer.customer_id": "The customer who paid, if one was given.",
+    "PaymentAnswer.reference": "Your own reference, as it was requested.",
     "PaymentAnswer.statement_descriptor": "What the customer reads on the card statement.",
     "PaymentAnswer.failure_code": "The processor's decline code; null unless the payment failed.",
     "PaymentAnswer.dispute_status": (
@@ -168,6 +174,8 @@ _PAYMENTS: Final[Mapping[str, str]] = {
     "AuditStep.by": "The user, API key or schedule that caused it.",
     "PaymentQuery.status": "Only payments in this status.",
     "PaymentQuery.customer_id": "Only payments of this customer.",
+    "PaymentQuery.currency": "Only payments in this currency.",
+    "PaymentQuery.reference": "Only payments with exactly this reference.",
     "PaymentQuery.idempotency_key": (
         "Only payments created with this key, which can be reused after 24 hours."
     ),
@@ -245,6 +253,10 @@ _MERCHANTS: Final[Mapping[str, str]] = {
     "ProcessorAccountAnswer.account": "The processor's id of the account.",
     "ProcessorAccountAnswer.left_at": "When the merchant left it; null for the current account.",
     "permissions": "What a request with this key may do.",
+    "ApiKeyAnswer.created_by": (
+        "The user who created it, or `key:` and the id of the API key that did. Null for keys "
+        "created before this was recorded."
+    ),
     "ApiKeyAnswer.revoked_at": "When it was revoked; null while it works.",
     "ApiKeyAnswer.last_used_at": "When it was last used, to the hour; null if never.",
 }

@@ -45,8 +45,8 @@ NOTES: Final[Mapping[str, str]] = {
     "getMerchant": "The merchant without its secrets.",
     "listMerchants": "All merchants, or the one with an email address.",
     "changeMerchant": (
-        "Send the `version` that you read: if the merchant has changed since, the answer is 409 "
-        "`stale_version`. Omitted fields keep their values."
+        "Omitted fields keep their values. Send the `version` that you read: if the merchant has "
+        "changed since, the answer is 409 `stale_version` and nothing is changed."
     ),
     "rotateWebhookSecret": (
         "The new secret is in this answer and in no other. For 24 hours webhooks have "
@@ -59,11 +59,18 @@ NOTES: Final[Mapping[str, str]] = {
         "lacks."
     ),
     "listApiKeys": "Keys without their secrets.",
-    "revokeApiKey": "Requests with the key are refused from then on, within seconds.",
+    "revokeApiKey": (
+        "Requests with the key are refused from then on, within seconds. Keys that were created "
+        "with it stay valid: their `created_by` names it."
+    ),
     "createCustomer": "Name, email address and phone number are encrypted with a key of their own.",
     "getCustomer": "The customer with its stored payment methods, without their tokens.",
     "findCustomers": "All customers, or those with an email address, regardless of case.",
-    "changeCustomer": "Omitted fields keep their values; `metadata` replaces all of it.",
+    "changeCustomer": (
+        "Omitted fields keep their values; `metadata` replaces all of it. Send the `version` that "
+        "you read: if the customer has changed since, the answer is 409 `stale_version` and "
+        "nothing is changed."
+    ),
     "eraseCustomer": (
         "Deletes the keys of the personal data, which cannot be decrypted afterwards. The "
         "customer's payments stay; the customer is answered 404."

@@ -442,7 +442,9 @@ def test_a_moved_ciphertext_is_an_integrity_error_without_detail(shop: Shop, sta
     }
 
 
-def test_only_an_operator_can_unlock(shop: Shop, stage: Stage) -> None:
+def test_an_operator_and_the_merchant_with_its_permission_can_unlock(
+    shop: Shop, stage: Stage
+) -> None:
     one = shop.customer()
     stage.dynamodb.update_item(
         TableName=stage.tables["customers"],
@@ -451,7 +453,12 @@ def test_only_an_operator_can_unlock(shop: Shop, stage: Stage) -> None:
         ExpressionAttributeValues={":u": {"S": "2999-01-01T00:00:00.000Z"}, ":n": {"N": "3"}},
     )
     path = f"/v1/customers/{one}/unlock"
-    assert shop("POST", path).status == 403
-    first = shop("POST", path, key="u", who=OPERATOR)
-    assert (first.status, first.body["locked_until"]) == (200, None)
-    assert shop("POST", path, key="u", who=OPERATOR).text == first.text
+    for lacking in ("customers payments", "admin customers"):
+        assert shop("POST", path, who=token_of(shop.row["id"], lacking)).status == 403
+    foreign = token_of(str(stage.shop()["id"]), "merchant customers")
+    assert shop("POST", path, who=foreign).status == 404
+    assert shop("GET", f"/v1/customers/{one}").body["locked_until"] is not None
+    for key, who in (("u", OPERATOR), ("v", token_of(shop.row["id"], "merchant"))):
+        first = shop("POST", path, key=key, who=who)
+        assert (first.status, first.body["locked_until"]) == (200, None)
+        assert shop("POST", path, key=key, who=who).text == first.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,7 +27,9 @@ def send(stage: Stage, method: str, path: str, body: Any = None, **more: Any) ->
     return stage.api(method, path, body, authorizer=more.pop("who", OPERATOR), **more)
 
 
-def test_a_merchant_is_changed_only_at_the_version_that_was_read(stage: Stage) -> None:
+def test_a_change_for_another_version_is_refused_and_one_without_a_version_applies(
+    stage: Stage,
+) -> None:
     shop = stage.shop()
     path = f"/v1/merchants/{shop['id']}"
     changes = {"name": "New", "features": ["b", "a"], "rate_limits": {"payments_per_day": 9}}
@@ -36,8 +39,11 @@ def test_a_merchant_is_changed_only_at_the_version_that_was_read(stage: Stage) -
     assert changed.body == send(stage, "GET", path).body
     stale = send(stage, "PATCH", path, {"version": 1, "name": "Old"})
     assert (stale.status, stale.body["code"]) == (409, "stale_version")
-    assert send(stage, "PATCH", path, {"name": "No version"}).body["param"] == "version"
-    assert send(stage, "PATCH", path, {"version": 2, "email": None}).status == 422
+    assert stale.body["param"] == "version"
+    assert send(stage, "GET", path).body["version"] == 2
+    assert send(stage, "PATCH", path, {"name": "X", "version": None}).status == 422
+    assert send(stage, "PATCH", path, {"name": "Newer"}).body["version"] == 3
+    assert send(stage, "PATCH", path, {"version": 3, "email": None}).status == 422
 
 
 def test_reconciliation_settings_are_shown_and_replaced_as_a_whole(stage: Stage) -> None:
@@ -63,6 +69,27 @@ def test_of_concurrent_changes_to_one_version_exactly_one_wins(platform: Platfor
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(rename, "abcdefgh")) == 1
     assert [row.version for row in platform.rows(Merchant)] == [2]
+
+
+def test_concurrent_changes_without_a_version_are_all_made(platform: Platform) -> None:
+    merchant = platform.merchant()
+    deps = platform.merchant_dependencies()
+
+    def change(body: dict[str, Any]) -> int:
+        request = MerchantPatch.model_validate_json(json.dumps(body))
+        return change_merchant(merchant.id, request, platform.call(merchant, body), deps).version
+
+    changes: list[dict[str, Any]] = [
+        {"name": "New"},
+        {"email": "new@example.com"},
+        {"features": ["a"]},
+        {"index_buckets": 2},
+    ]
+    with ThreadPoolExecutor(len(changes)) as pool:
+        assert sorted(pool.map(change, changes)) == [2, 3, 4, 5]
+    (row,) = platform.rows(Merchant)
+    assert (row.name, row.email, row.index_buckets) == ("New", "new@example.com", 2)
+    assert row.features == {"a"}
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,43 @@ def test_a_key_cannot_exceed_its_creators_permissions(
     assert len(listed) == (status == 201)
 
 
+def test_keys_made_by_a_key_have_no_more_than_it_and_name_it(api: Functions, shop: str) -> None:
+    owner = token_of(shop, "merchant payments refunds", sub="ada")
+    first = make(api, shop, permissions=["merchant", "payments"])
+    by_key = api.judge(first["secret"])["context"]
+    body = {"name": "till 2", "permissions": ["merchant", "payments"]}
+    second = api("POST", "/v1/api-keys", body, authorizer=by_key)
+    assert (second.status, second.body["created_by"]) == (201, f"key:{first['id']}")
+    by_second = api.judge(second.body["secret"])["context"]
+    wider = {"name": "till 3", "permissions": ["merchant", "payments", "refunds"]}
+    for who in (by_key, by_second):
+        refused = api("POST", "/v1/api-keys", wider, authorizer=who)
+        assert (refused.status, refused.body["param"]) == (403, "permissions")
+        named = {**body, "merchant_id": make_other(api)}
+        assert api("POST", "/v1/api-keys", named, authorizer=who).status == 403
+        admin = {"name": "till 4", "permissions": ["admin"]}
+        assert api("POST", "/v1/api-keys", admin, authorizer=who).status == 422
+    third = api("POST", "/v1/api-keys", wider, authorizer=owner)
+    assert (third.status, third.body["created_by"]) == (201, "ada")
+    rows = api("GET", "/v1/api-keys", authorizer=by_second).body["data"]
+    assert [row["created_by"] for row in rows] == ["ada", f"key:{first['id']}", "operator"]
+
+
+def test_a_revoked_maker_makes_no_keys_and_its_keys_are_found(api: Functions, shop: str) -> None:
+    maker = make(api, shop, permissions=["merchant"])
+    by_key = api.judge(maker["secret"])["context"]
+    made = api(
+        "POST", "/v1/api-keys", {"name": "b", "permissions": ["merchant"]}, authorizer=by_key
+    )
+    assert api("POST", f"/v1/api-keys/{maker['id']}/revoke").status == 200
+    assert api.judge(maker["secret"]) == REFUSED
+    assert is_good(api, made.body["secret"]), "a key is revoked by itself, not with its maker"
+    rows = api("GET", "/v1/api-keys", query=f"merchant_id={shop}").body["data"]
+    (left,) = (row for row in rows if row["created_by"] == f"key:{maker['id']}")
+    assert api("POST", f"/v1/api-keys/{left['id']}/revoke").status == 200
+    assert not is_good(api, made.body["secret"])
+
+
 @pytest.mark.parametrize(
     "wrong", [{"name": ""}, {"colour": "red"}, {"name": "4242424242424242"}, {"name": ...}]
 )
