@@ -25,6 +25,7 @@ OPERATORS = "the route is for operators alone"
 HARMLESS_QUERY = {
     "action",
     "at",
+    "currency",
     "shard",
     "user_id",
     "event_type",
@@ -41,7 +42,14 @@ HARMLESS_QUERY = {
 ID_QUERY = {"customer_id", "account_id", "merchant_id", "settlement_id"}
 ANSWERS_EACH = {"resolveExceptions"}
 """Routes that answer 200 and report the result of each part of the request."""
-WORD_QUERY = {"account_number", "email", "idempotency_key", "processor_id", "request_id"}
+WORD_QUERY = {
+    "account_number",
+    "email",
+    "idempotency_key",
+    "processor_id",
+    "reference",
+    "request_id",
+}
 """Filters by a merchant's or processor's own names: another merchant's match nothing."""
 ALONE = {"entity_id": "payment", "payment_id": "payment"}
 """Queries that allow no other filter, and whose id they could name."""
@@ -281,6 +289,7 @@ def test_a_merchant_finds_its_own_resources_by_its_own_names(tenant: Tenant) -> 
             ("email", "/v1/customers"),
             ("idempotency_key", "/v1/payments"),
             ("processor_id", "/v1/transactions"),
+            ("reference", "/v1/payments"),
         )
     }
     assert {member: [row["id"] for row in rows] for member, rows in found.items()} == {
@@ -288,6 +297,7 @@ def test_a_merchant_finds_its_own_resources_by_its_own_names(tenant: Tenant) -> 
         "email": [tenant.ids["customer"]],
         "idempotency_key": [tenant.ids["authorization"]],
         "processor_id": [tenant.ids["transaction"]],
+        "reference": [tenant.ids["authorization"]],
     }
 
 

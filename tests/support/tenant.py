@@ -63,6 +63,7 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
         "account_number": mark[:LONGEST_NUMBER],
         "email": f"{mark}@people.example",
         "idempotency_key": mark,
+        "reference": f"order-{mark}",
     }
 
     person = {
@@ -102,7 +103,7 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
             **_USD,
         }
         ids["payment"] = made("/v1/payments", sale)
-    authorized = {**sale, "capture_method": "manual"}
+    authorized = {**sale, "capture_method": "manual", "reference": tenant.words["reference"]}
     key = tenant.words["idempotency_key"]
     ids["authorization"] = made("/v1/payments", authorized, key=key)
     refund = {"amount": 10, "reason": mark}
