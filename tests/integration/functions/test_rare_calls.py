@@ -189,6 +189,24 @@ def test_a_file_in_another_encoding_is_converted(stage: Stage) -> None:
     assert settlement["counts"] == {"unexpected": 1}
 
 
+def test_a_line_without_our_reference_is_settled_by_the_id_of_the_processor(stage: Stage) -> None:
+    shop = stage.shop()
+    who = token_of(shop["id"])
+    charge = _payment(stage, _post(stage, "/v1/payments", SALE, who)["id"], who)["transactions"][0]
+    key = f"reconciliation/{shop['id']}/itemized.csv"
+    columns = "balance_transaction_id,reporting_category,currency,gross,fee,net,source_id,payout_id"
+    gross, fee = charge["amount"], charge["fee"]
+    money = ",".join(f"{each / 100:.2f}" for each in (gross, fee, gross - fee))
+    line = f"txn_{uuid.uuid4().hex},charge,usd,{money},{charge['processor_id']},"
+    stage.aws.client("s3").put_object(
+        Bucket=stage.bucket, Key=key, Body=f"{columns}\n{line}\n".encode()
+    )
+    assert stage.api.reconcile(key)["batchItemFailures"] == []
+    stage.work_settlement_queue()
+    (settlement,) = stage.api("GET", "/v1/settlements", authorizer=who).body["data"]
+    assert settlement["counts"] == {"matched": 1}
+
+
 def test_a_conversion_that_is_cut_off_leaves_no_parts_behind(
     stage: Stage, monkeypatch: Machine
 ) -> None:
@@ -232,6 +250,17 @@ def test_the_shards_of_a_hot_account_are_emptied_when_it_is_closed(
     assert (closed["status"], closed["balance"]) == ("closed", 0)
     stage.project()
     assert hot not in [alert["entity_id"] for alert in _alerts(stage, "out_of_band")]
+
+
+def test_an_operator_finds_an_account_by_its_number_among_all_merchants(stage: Stage) -> None:
+    wallet = {"account_type": "wallet", "currency": "USD", "account_number": uuid.uuid4().hex}
+    owned = [
+        _post(stage, "/v1/accounts", {**wallet, "merchant_id": stage.shop()["id"]}, OPERATOR)["id"]
+        for _ in range(2)
+    ]
+    query = f"account_number={wallet['account_number']}"
+    found = stage.api("GET", "/v1/accounts", query=query, authorizer=OPERATOR).body["data"]
+    assert {account["id"] for account in found} == set(owned)
 
 
 def test_a_hot_account_whose_shards_are_busy_gets_more_of_them(
