@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from check_jsonschema import main as check_jsonschema
+from click.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parents[3]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -39,6 +41,23 @@ def _targets() -> set[str]:
 
 def test_there_are_workflows_for_pull_requests_and_deployments() -> None:
     assert [file.name for file in WORKFLOWS] == ["deploy.yml", "pull-request.yml"]
+
+
+def _judged_by_schema(*files: Path) -> tuple[int, str]:
+    """Exit status and output of the check by the schema that comes with check-jsonschema."""
+    options = ["--builtin-schema", "vendor.github-workflows"]
+    answer = CliRunner().invoke(check_jsonschema, [*options, *map(str, files)])
+    return answer.exit_code, answer.output
+
+
+def test_workflows_are_valid_by_the_published_schema(tmp_path: Path) -> None:
+    assert _judged_by_schema(*WORKFLOWS) == (0, "ok -- validation done\n")
+    misspelled = tmp_path / "misspelled.yml"
+    text = WORKFLOWS[0].read_text().replace("timeout-minutes:", "timeout_minutes:", 1)
+    misspelled.write_text(text)
+    status, output = _judged_by_schema(misspelled)
+    assert status == 1
+    assert "timeout_minutes" in output
 
 
 @every_workflow
