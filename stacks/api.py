@@ -100,6 +100,7 @@ class ApiStack(FunctionsStack):
                 delivery_queue_url=data.deliveries.queue.queue_url,
                 settlement_bucket=data.settlement_bucket.bucket_name,
                 allow_local_webhooks=self._stage.allow_local_webhooks,
+                api_address=self._stage.api_address,
                 webhook_deadline_seconds=self._stage.webhooks.deadline_seconds,
             ),
             statements=[

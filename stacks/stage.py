@@ -137,6 +137,9 @@ class StageConfig(StagePart, frozen=True):
     another role's name, or deploy without the bootstrap's roles."""
     allow_local_webhooks: bool = False
     """Whether webhooks may go to addresses of this machine; only in the stage local."""
+    api_address: Annotated[str | None, Field(pattern=r"^http://\{host\}[^\s?#]*$")] = None
+    """Where the gateway of the stage local serves the API: its own domain is not reachable there.
+    Other stages have the gateway's domain, or `domain`."""
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
     """Where Stripe's API is; only the stage local may have another than Stripe's own."""
     domain: DomainConfig | None = None
@@ -198,6 +201,7 @@ class StageConfig(StagePart, frozen=True):
             ),
             'lambda_runtime "this-machine"': self.lambda_runtime == "this-machine",
             "allow_local_webhooks": self.allow_local_webhooks,
+            "api_address": self.api_address is not None,
             "stripe_api_base other than Stripe's own": self.stripe_api_base != STRIPE_API_BASE,
             "cors_origins over plain http": any(o.startswith("http:") for o in self.cors_origins),
         }

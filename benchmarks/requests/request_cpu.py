@@ -30,7 +30,7 @@ from runtime.functions.composition.process_services import process_services
 from runtime.functions.composition.query_services import query_services
 from runtime.payments.processors.port import ChargeRequest
 from runtime.payments.processors.sandbox.connector import SandboxProcessor
-from runtime.payments.rules import ProcessorAnswer
+from runtime.payments.rules import ChargeReply
 from tests.support.engines.engine import ENVIRONMENT, Engine
 from tests.support.http import OPERATOR, Context, environment, http_event, make_tables, token_of
 
@@ -226,9 +226,9 @@ def stage(engine: Engine) -> Iterator[RecordedAws]:
 def instant_processor() -> Iterator[None]:
     """The sandbox processor repeats its first answer to a charge while the block runs."""
     charge = SandboxProcessor.charge
-    answers: list[ProcessorAnswer] = []
+    answers: list[ChargeReply] = []
 
-    def repeat(processor: SandboxProcessor, request: ChargeRequest) -> ProcessorAnswer:
+    def repeat(processor: SandboxProcessor, request: ChargeRequest) -> ChargeReply:
         if not answers:
             answers.append(charge(processor, request))
         return answers[0]

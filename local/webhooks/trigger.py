@@ -103,6 +103,10 @@ def _unknown(fixtures: Fixtures) -> str:
     return _id(fixtures.payment(_ACCEPTED, payment_method="tok_timeout"))
 
 
+def _waiting(fixtures: Fixtures) -> str:
+    return _id(fixtures.payment(_ACCEPTED, payment_method="tok_requires_action"))
+
+
 def _refunded(fixtures: Fixtures) -> str:
     return _refund(fixtures, "tok_approved", _OK)
 
@@ -183,6 +187,7 @@ MAKERS: Final[Mapping[EventType, Maker]] = {
     EventType.PAYMENT_FAILED: _failed,
     EventType.PAYMENT_REQUIRES_CAPTURE: _authorized,
     EventType.PAYMENT_CANCELED: _canceled,
+    EventType.PAYMENT_REQUIRES_ACTION: _waiting,
     EventType.PAYMENT_UNKNOWN: _unknown,
     EventType.REFUND_SUCCEEDED: _refunded,
     EventType.REFUND_FAILED: _refund_failed,

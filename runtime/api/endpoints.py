@@ -20,6 +20,7 @@ from runtime.ledger.transfers import api as transfers
 from runtime.merchants import api as merchants
 from runtime.payments import api as payments
 from runtime.payments.disputes import api as processor_events
+from runtime.payments.processors.sandbox import api as sandbox
 from runtime.reconciliation.exceptions import api as settlement_lines
 from runtime.reconciliation.files import api as settlement_files
 from runtime.reconciliation.settlements import api as settlements
@@ -38,6 +39,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *transactions.ENDPOINTS,
     *idempotency_keys.ENDPOINTS,
     *processor_events.ENDPOINTS,
+    *sandbox.ENDPOINTS,
     *settlement_files.ENDPOINTS,
     *settlements.ENDPOINTS,
     *settlement_lines.ENDPOINTS,

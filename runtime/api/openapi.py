@@ -113,6 +113,8 @@ def _models() -> Iterator[tuple[type[BaseModel], Mode]]:
     for endpoint in ENDPOINTS:
         if endpoint.body is not None:
             yield endpoint.body, "validation"
+        if endpoint.form is not None:
+            yield endpoint.form, "validation"
         for answer in endpoint.answers.values():
             if answer is not None:
                 yield answer, "serialization"

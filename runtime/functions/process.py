@@ -21,7 +21,7 @@ from runtime.functions.composition.real_outside import real_outside
 from runtime.functions.http.function import HttpFunction
 from runtime.functions.http.request import Request
 from runtime.functions.http.routes import Answer, Routes
-from runtime.http.responses import StoredAnswer
+from runtime.http.responses import HttpResponse, StoredAnswer
 from runtime.ledger.accounts.account_lifecycle import (
     activate_account,
     close_account,
@@ -46,6 +46,7 @@ from runtime.payments.disputes.api import EventAnswer
 from runtime.payments.disputes.kept_event_routes import apply_kept_event
 from runtime.payments.disputes.processor_webhooks import receive_event
 from runtime.payments.operations.operations import cancel_payment, capture_payment, refund_payment
+from runtime.payments.processors.sandbox.api import DecisionForm
 from runtime.reconciliation.exceptions.api import BulkResolveRequest, ResolveRequest
 from runtime.reconciliation.files.api import SettlementFileRequest
 from runtime.reconciliation.files.routes import create_settlement_file
@@ -117,6 +118,17 @@ def delete_method(request: Request, services: ProcessServices) -> StoredAnswer:
 def post_processor_event(request: Request, services: ProcessServices) -> EventAnswer:
     """POST /v1/processor-events/{processor}."""
     return receive_event(request.notification, services.processor_event_dependencies)
+
+
+@ROUTES.handles("decideSandboxAction")
+def post_sandbox_action(request: Request, services: ProcessServices) -> HttpResponse:
+    """POST /v1/sandbox/actions/{action}. Rare: see `post_export`."""
+    from runtime.payments.resolution.sandbox_pages import decide_action  # noqa: PLC0415
+
+    decision = request.body(DecisionForm).decision
+    return decide_action(
+        request.path["action"], decision, request.request_id, services.sandbox_pages
+    )
 
 
 @ROUTES.handles("resolveException")

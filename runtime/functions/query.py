@@ -133,6 +133,17 @@ def get_processor_events(request: Request, services: QueryServices) -> Answer:
     return list_kept_events(query, request.authenticated, services.processor_events)
 
 
+@ROUTES.handles("showSandboxAction")
+def get_sandbox_action(request: Request, services: QueryServices) -> HttpResponse:
+    """GET /v1/sandbox/actions/{action}. Rare: other requests start without its code (0077)."""
+    from runtime.payments.processors.sandbox.repository import (  # noqa: PLC0415
+        SandboxChargeRepository,
+    )
+    from runtime.payments.processors.sandbox.shown_actions import show_action  # noqa: PLC0415
+
+    return show_action(request.path["action"], SandboxChargeRepository(services.store))
+
+
 @ROUTES.handles("verifyAudit")
 def verify_audit(request: Request, services: QueryServices) -> VerifyAnswer:
     """GET /v1/audit/{entity_id}/verify."""

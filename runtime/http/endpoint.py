@@ -35,6 +35,7 @@ class Endpoint:
 
     No `permission`, and not `public`: any valid token; the service checks (admin or own).
     `signed`: public, but authenticated by the processor's signature on the raw body.
+    `form`: what one of our own public pages sends, as a form instead of JSON.
     `body_optional`: a missing body stands for `{}`.
     `answers` maps each success status to its model (None: no JSON body).
     """
@@ -51,6 +52,7 @@ class Endpoint:
     signed: bool = False
     body: type[BaseModel] | None = None
     body_optional: bool = False
+    form: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     idempotent: Literal["required", "honoured", "no"] = "no"
     refusals: tuple[HTTPStatus, ...] = field(default=())

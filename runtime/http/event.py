@@ -10,6 +10,8 @@ from typing import Any, Self
 from runtime.core.request_ids import request_id_of
 
 DEFAULT_STAGE = "$default"
+API_ADDRESS = "https://{domain}"
+"""Where clients reach the API, with the parts of `HttpEvent.address`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class HttpEvent:
     `path` is the path without the gateway's stage. Names of `headers` are in lower case. `query`
     has the decoded parameters; a repeated one has its values joined by commas, which is why
     `raw_query` is kept as well. `authorizer` is the context from the gateway's authorizer.
+    `address` has the parts of the API's address: the gateway's own `domain` and `api_id`, and the
+    `host` that the client called, which a client can choose.
     """
 
     method: str
@@ -33,6 +37,7 @@ class HttpEvent:
     source_ip: str
     user_agent: str
     authorizer: Any
+    address: Mapping[str, str]
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> Self:
@@ -43,11 +48,11 @@ class HttpEvent:
         stage = context.get("stage", DEFAULT_STAGE)
         if stage != DEFAULT_STAGE:
             path = path.removeprefix(f"/{stage}")
-        headers = event.get("headers") or {}
+        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         return cls(
             method=http["method"],
             path=path,
-            headers={name.lower(): value for name, value in headers.items()},
+            headers=headers,
             query=event.get("queryStringParameters") or {},
             raw_query=event.get("rawQueryString") or "",
             text=event.get("body") or "",
@@ -57,7 +62,16 @@ class HttpEvent:
             source_ip=http.get("sourceIp") or "",
             user_agent=http.get("userAgent") or "",
             authorizer=context.get("authorizer"),
+            address={
+                "domain": context.get("domainName") or "",
+                "api_id": context.get("apiId") or "",
+                "host": headers.get("host", ""),
+            },
         )
+
+    def api_url(self, form: str = API_ADDRESS) -> str:
+        """Where the client reached the API, without a path. `form`: as API_ADDRESS."""
+        return form.format(**self.address)
 
     @property
     def body(self) -> bytes:

@@ -25,7 +25,9 @@ LATEST_END: Final = 10**12 - 1
 
 _MERCHANT_ID: Final = re.compile(r"mer_[0-9A-Za-z]{1,40}")
 _RESERVED_BEGINNINGS: Final = (API_KEY_SUBJECT, "system:", "processor ")
-_RESERVED: Final = frozenset({"authorization expiry", "reconcile", "resolver", "unknown"})
+_RESERVED: Final = frozenset(
+    {"action expiry", "authorization expiry", "reconcile", "resolver", "unknown"}
+)
 """Names of API keys, processors and the platform itself in the audit log: a token with such a
 subject could not be distinguished from them there."""
 

@@ -25,6 +25,8 @@ class Call:
     fingerprint: str
     acting_for: str | None = None
     idempotency_key: str | None = None
+    api_url: str = ""
+    """The address, without a path, at which the request reached this API."""
     entropy: Callable[[int], bytes] = field(kw_only=True, repr=False, compare=False)
 
     @property

@@ -34,6 +34,11 @@ def take(claim: IdempotencyRecord, now: datetime) -> Put:
 
 def complete(claim: IdempotencyRecord) -> Put:
     """Store the answer if the claim still belongs to its owner and is in progress."""
+    return amend(claim)
+
+
+def amend(claim: IdempotencyRecord) -> Put:
+    """Replace the claim if it still belongs to its owner and is in progress."""
     return put(claim).when(equals("owner", claim.owner), equals("state", ClaimState.IN_PROGRESS))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
@@ -12,10 +13,17 @@ from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer, problem, success
 from runtime.idempotency.claims import same_request, stored_answer
 from runtime.idempotency.models import IdempotencyRecord
-from runtime.payments.api import PaymentAnswer, PaymentDetail, TransactionAnswer
+from runtime.payments.api import (
+    ActionSecret,
+    NextAction,
+    PaymentAnswer,
+    PaymentDetail,
+    PendingPaymentAnswer,
+    TransactionAnswer,
+)
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment, PaymentStatus
-from runtime.payments.rules import RETRIABLE_DECLINES
+from runtime.payments.rules import RETRIABLE_DECLINES, ActionRequired
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
 
 PATH: Final = "/v1/payments"
@@ -46,9 +54,51 @@ def charge_answer(payment: Payment, request_id: str) -> StoredAnswer:
             retriable=code in RETRIABLE_DECLINES,
         )
         return problem(declined, instance=PATH, request_id=request_id)
-    settled = payment.status not in (PaymentStatus.PROCESSING, PaymentStatus.UNKNOWN)
-    status = HTTPStatus.CREATED if settled else HTTPStatus.ACCEPTED
-    return success(status, PaymentAnswer.of(payment))
+    if payment.status is PaymentStatus.REQUIRES_ACTION:
+        return Waiting(payment, None).answer("")
+    if payment.status in (PaymentStatus.PROCESSING, PaymentStatus.UNKNOWN):
+        body = PendingPaymentAnswer(**PaymentAnswer.of(payment).model_dump())
+        return success(HTTPStatus.ACCEPTED, body)
+    return success(HTTPStatus.CREATED, PaymentAnswer.of(payment))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A payment that waits for its customer, and what the customer has to do.
+
+    `action` and `client_secret` are None where the open claim does not have them.
+    """
+
+    payment: Payment
+    action: ActionSecret | None = field(repr=False)
+
+    @classmethod
+    def of(cls, payment: Payment, required: ActionRequired) -> Waiting:
+        """What the processor replied."""
+        action = ActionSecret(
+            type=required.type, url=required.url, client_secret=required.client_secret
+        )
+        return cls(payment, action)
+
+    def secret_text(self) -> str:
+        """What is kept for repetitions of the request, to be encrypted."""
+        assert self.action is not None, f"{self.payment.id}: there is no action"
+        return self.action.model_dump_json()
+
+    def answer(self, api_url: str) -> StoredAnswer:
+        """202 with what to do. `api_url`: where this request reached the API."""
+        shown, secret = None, None
+        if self.action is not None:
+            url = self.action.url
+            if url is not None and url.startswith("/"):
+                url = api_url + url
+            expiry = self.payment.action_expires_at
+            shown = NextAction(type=self.action.type, url=url, expires_at=expiry)
+            secret = self.action.client_secret
+        body = PendingPaymentAnswer(
+            **PaymentAnswer.of(self.payment).model_dump(), next_action=shown, client_secret=secret
+        )
+        return success(HTTPStatus.ACCEPTED, body)
 
 
 def operation_answer(
@@ -80,19 +130,35 @@ def answer_repeat(record: IdempotencyRecord, call: Call, deps: PaymentDependenci
     try:
         return stored_answer(record, call)
     except IdempotencyInFlight:
-        current = _unfinished_answer(record, deps)
+        current = _unfinished_answer(record, call.api_url, deps)
         if current is None:
             raise
         return current.again()
 
 
 def current_charge_answer(
-    payment_id: str, merchant_id: str, request_id: str, deps: PaymentDependencies
+    begun: Payment, api_url: str, request_id: str, deps: PaymentDependencies
 ) -> StoredAnswer:
     """The current answer of a charge that another process has continued."""
-    payment = deps.payments.get(payment_id, Scope(merchant_id))
-    assert payment is not None, f"{payment_id} does not exist; payments are never deleted"
-    return _as_stored(charge_answer(payment, request_id), payment.claim_key, payment_id, deps)
+    payment = deps.payments.get(begun.id, Scope(begun.merchant_id))
+    assert payment is not None, f"{begun.id} does not exist; payments are never deleted"
+    if payment.status is PaymentStatus.REQUIRES_ACTION:
+        return _waiting_answer(payment, api_url, deps)
+    return _as_stored(charge_answer(payment, request_id), payment.claim_key, payment.id, deps)
+
+
+def _waiting_answer(payment: Payment, api_url: str, deps: PaymentDependencies) -> StoredAnswer:
+    """The answer of a charge that waits for its customer, with what its claim has kept.
+
+    If the charge has been decided since the payment was read, its final answer.
+    """
+    claim = None if payment.claim_key is None else deps.claims.read(payment.claim_key)
+    if claim is None or claim.resource_id != payment.id or claim.response_body is None:
+        return Waiting(payment, None).answer(api_url)
+    if claim.status_code is not None:
+        return StoredAnswer(claim.status_code, claim.response_body)
+    action = ActionSecret.model_validate_json(claim.response_body)
+    return Waiting(payment, action).answer(api_url)
 
 
 def current_operation_answer(
@@ -129,7 +195,9 @@ def _as_stored(
     return StoredAnswer(record.status_code, record.response_body)
 
 
-def _unfinished_answer(record: IdempotencyRecord, deps: PaymentDependencies) -> StoredAnswer | None:
+def _unfinished_answer(
+    record: IdempotencyRecord, api_url: str, deps: PaymentDependencies
+) -> StoredAnswer | None:
     """The answer of unfinished work; None while the first request still owns it."""
     owner, resource = Scope(record.merchant_id), record.resource_id
     if resource is None:
@@ -142,4 +210,4 @@ def _unfinished_answer(record: IdempotencyRecord, deps: PaymentDependencies) -> 
     payment = deps.payments.get(resource, owner)
     if payment is None or payment.status is PaymentStatus.PROCESSING:
         return None
-    return current_charge_answer(resource, record.merchant_id, record.request_id, deps)
+    return current_charge_answer(payment, api_url, record.request_id, deps)

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticKnownError
 
@@ -29,6 +29,12 @@ from runtime.http.shapes import (
 from runtime.payments.models import DisputeStatus, PaymentStatus
 from runtime.payments.transaction_models import AuditStep, TransactionStatus, TransactionType
 
+MAX_RETURN_URL: Final = 2_048
+RETURN_URL: Final = (
+    r"^(https://[A-Za-z0-9][A-Za-z0-9.-]*|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?"
+    r"([/?#][!#-;=?-Z_a-z~%\[\]]*)?$"
+)
+"""Printable ASCII (RFC 3986) without `@` before the path, quotes, spaces or `<`, `>`, `\\`."""
 Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR, description="In minor units.")]
 MAX_REFERENCE: Final = 64
 """Characters of a payment's reference: at most 256 bytes of an index key."""
@@ -58,6 +64,15 @@ class PaymentRequest(Body, frozen=True):
     metadata: Metadata = Field(default_factory=dict)
     capture_method: Literal["automatic", "manual"] = "automatic"
     statement_descriptor: Annotated[str | None, StringConstraints(max_length=22)] = None
+    return_url: Annotated[
+        str | None,
+        formed(
+            RETURN_URL,
+            "must be an https:// URL without credentials (on localhost http:// as well)",
+            max_length=MAX_RETURN_URL,
+        ),
+        Field(description="Where the customer comes back to after authenticating."),
+    ] = None
 
     @field_validator("payment_method")
     @classmethod
@@ -80,7 +95,7 @@ class CaptureRequest(Body, frozen=True):
 
 
 class CancelPaymentRequest(Body, frozen=True):
-    """Release the authorized amount that was not captured."""
+    """Release the authorized amount that was not captured, or stop waiting for the customer."""
 
 
 class RefundRequest(Body, frozen=True):
@@ -116,6 +131,54 @@ class PaymentAnswer(Answer, frozen=True):
     version: int
     created_at: Timestamp
     updated_at: Timestamp
+
+
+class ActionSecret(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
+    """What the customer has to do, as kept with the request: its holder can act for the customer.
+
+    `url`: one that begins with a slash is a path of this API.
+    """
+
+    type: str
+    url: str | None = Field(repr=False)
+    client_secret: str | None = Field(repr=False)
+
+
+class NextAction(Answer, frozen=True):
+    """What the customer has to do before the payment is approved."""
+
+    type: Annotated[
+        str,
+        Field(
+            description="`redirect_to_url`: send the customer to `url`. Any other type is for the "
+            "processor's own library, with `client_secret`."
+        ),
+    ]
+    url: Annotated[
+        str | None, Field(description="Where to send the customer; null if `type` needs no URL.")
+    ]
+    expires_at: Annotated[
+        Timestamp | None, Field(description="When the payment is canceled if nothing was done.")
+    ]
+
+
+class PendingPaymentAnswer(PaymentAnswer, frozen=True):
+    """A payment without an outcome: it is unknown yet, or the customer has to act first.
+
+    `next_action` and `client_secret` are only in the answer of the request that created the
+    payment, and in its repetitions.
+    """
+
+    next_action: Annotated[
+        NextAction | None,
+        Field(description="What the customer has to do; null unless `requires_action`."),
+    ] = None
+    client_secret: Annotated[
+        str | None,
+        Field(
+            description="For the processor's library in the customer's browser. Never log it.",
+        ),
+    ] = None
 
 
 class TransactionAnswer(Answer, frozen=True):
@@ -210,7 +273,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         permission=Permission.PAYMENTS,
         body=PaymentRequest,
         idempotent="required",
-        answers={HTTPStatus.CREATED: PaymentAnswer, HTTPStatus.ACCEPTED: PaymentAnswer},
+        answers={HTTPStatus.CREATED: PaymentAnswer, HTTPStatus.ACCEPTED: PendingPaymentAnswer},
         refusals=(
             HTTPStatus.PAYMENT_REQUIRED,
             HTTPStatus.NOT_FOUND,
@@ -238,7 +301,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/payments/{id}/cancel",
         function="process",
-        summary="Cancel an authorization",
+        summary="Cancel an authorization, or a payment that waits for its customer",
         tag="payments",
         permission=Permission.PAYMENTS,
         body=CancelPaymentRequest,

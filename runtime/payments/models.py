@@ -17,12 +17,14 @@ class PaymentStatus(StrEnum):
     """The status of a payment; `succeeded`, `failed` and `canceled` are final.
 
     `processing`: the charge was sent to the processor. `unknown`: the processor has not confirmed
-    the charge yet, and is asked again. `requires_capture`: the amount is authorized, and can be
-    captured or canceled. `pending` is reserved for deferred charges; no payment has it now.
+    the charge yet, and is asked again. `requires_action`: the customer must authenticate before the
+    charge is approved. `requires_capture`: the amount is authorized, and can be captured or
+    canceled. `pending` is reserved for deferred charges; no payment has it now.
     """
 
     PENDING = "pending"
     PROCESSING = "processing"
+    REQUIRES_ACTION = "requires_action"
     REQUIRES_CAPTURE = "requires_capture"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -80,11 +82,12 @@ _LISTED = ("gsi-merchant", "gsi-merchant-status", "gsi-customer")
 class Payment(Record, table="payments", stream=True, frozen=True):
     """A payment: one charge or authorization. It enters `gsi-merchant` with its outcome.
 
-    It is in `gsi-open` while it needs further work: its charge is unanswered, or its authorization
-    will expire. That index also lists payments in processing, which are in no other list of the
-    merchant. `gsi-merchant-status` lists the other statuses than succeeded. `gsi-reference` lists
-    payments with a `reference` from their intent on, in every status. `closing_id`: the void
-    or final capture in progress, which excludes other captures and voids.
+    It is in `gsi-open` while it needs further work: its charge is unanswered or waits for the
+    customer, or its authorization will expire. That index also lists payments in processing, which
+    are in no other list of the merchant. `gsi-merchant-status` lists the other statuses than
+    succeeded. `gsi-reference` lists payments with a `reference` from their intent on, in every
+    status. `closing_id`: the void or final capture in progress, which excludes other captures
+    and voids.
 
     Invariants: captured = refunded + pending refund + refundable + withheld by disputes;
     authorized = capturable + pending capture + captured, until the payment is closed.
@@ -140,6 +143,8 @@ class Payment(Record, table="payments", stream=True, frozen=True):
     charge_id: str | None = None
     closing_id: str | None = None
     authorization_expires_at: Timestamp | None = None
+    action_expires_at: Timestamp | None = None
+    """Until when the customer may act; then the charge is canceled at the processor."""
     follows_failure: bool | None = None
     """Whether the customer's last attempt had failed; a success then resets its failures."""
 

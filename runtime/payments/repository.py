@@ -120,18 +120,30 @@ class PaymentRepository:
             payment = self._store.codec.to_row(Payment.table_schema, item, Payment)
             raise OperationRefused(payment) from refused
 
-    def record_outcome(
-        self, writes: OutcomeWrites, claim: IdempotencyRecord | None, *, token: str
+    def record_action(
+        self, before: Payment, after: Payment, claim: IdempotencyRecord | None, *, token: str
     ) -> None:
-        """Second commit: payment, transaction, posting and stored answer together.
+        """Record that a charge waits for its customer, and the open claim with what to do.
 
-        A charge that happened is always booked: the writes to the claim and the customer are
+        The claim is left out if it is no longer open. Raises StaleWrite, KeysUnavailable.
+        """
+        optional = [] if claim is None else [LeftOut(claims.amend(claim))]
+        step = payment_step(before, after)
+        try:
+            commit(self._store, [step], optional, token=token, decisive=(0,))
+        except TransactionRefused as refused:
+            raise StaleWrite("payments", f"{before.id} was changed meanwhile") from refused
+
+    def record_outcome(
+        self, writes: OutcomeWrites, answered: Sequence[IdempotencyRecord], *, token: str
+    ) -> None:
+        """Second commit: payment, transaction, posting and stored answers together.
+
+        A charge that happened is always booked: the writes to the claims and the customer are
         optional, and are left out if their conditions fail. Raises StaleWrite with the table whose
         row was changed.
         """
-        optional: list[OptionalWrites] = []
-        if claim is not None:
-            optional.append(LeftOut(claims.complete(claim)))
+        optional: list[OptionalWrites] = [LeftOut(claims.complete(claim)) for claim in answered]
         if writes.attempt is not None:
             optional.append(CountedAttempt(writes.attempt, self._store.codec))
         try:

@@ -30,7 +30,7 @@ from runtime.core.timestamps import to_epoch_seconds
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer, problem
 from runtime.idempotency.claims import completed
-from runtime.idempotency.models import IdempotencyRecord
+from runtime.idempotency.models import ClaimState, IdempotencyRecord
 from runtime.idempotency.rules import is_expired
 from runtime.payments.answers import answer_repeat
 from runtime.payments.dependencies import PaymentDependencies
@@ -94,24 +94,34 @@ def log_declined(row: Payment | Transaction, reply: ProcessorAnswer, request_id:
         )
 
 
+def open_claim(
+    claim_key: str | None, resource_id: str, deps: PaymentDependencies
+) -> IdempotencyRecord | None:
+    """The idempotency claim that awaits the answer for this resource."""
+    claim = deps.claims.read(claim_key) if claim_key is not None else None
+    if claim is None or claim.resource_id != resource_id or claim.state is ClaimState.COMPLETED:
+        return None
+    return claim
+
+
+Answered = tuple[IdempotencyRecord | None, StoredAnswer]
+"""An answer, and the claim that it is stored under, if any."""
+
+
 def commit_outcome(
-    writes: OutcomeWrites,
-    answer: StoredAnswer,
-    claim: IdempotencyRecord | None,
-    *,
-    token: str,
-    deps: PaymentDependencies,
+    writes: OutcomeWrites, *answers: Answered, token: str, deps: PaymentDependencies
 ) -> None:
     """Second commit. Raises StaleWrite with the table whose row was changed."""
-    if claim is None:
-        return deps.payments.record_outcome(writes, None, token=token)
-    stored = completed(claim, answer, to_epoch_seconds(deps.outside.now()))
+    at = to_epoch_seconds(deps.outside.now())
+    stored = [completed(claim, answer, at) for claim, answer in answers if claim is not None]
     try:
         deps.payments.record_outcome(writes, stored, token=token)
     except KeysUnavailable as error:
+        if not stored:
+            raise
         # The outcome is booked without the answer; repeated requests get the payment's state.
         logger.error("the answer could not be encrypted and is not kept", detail=error.detail)
-        deps.payments.record_outcome(writes, None, token=f"{token}-k")
+        deps.payments.record_outcome(writes, (), token=f"{token}-k")
 
 
 def _refused(

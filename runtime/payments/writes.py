@@ -25,7 +25,11 @@ from runtime.dynamodb.expressions import (
 from runtime.ledger.booking import booked
 from runtime.ledger.transfers.models import Transfer
 from runtime.payments.models import Payment, PaymentStatus
-from runtime.payments.operations.rules import MAX_TRANSACTIONS_BEFORE, REFUNDABLE_STATUSES
+from runtime.payments.operations.rules import (
+    MAX_TRANSACTIONS_BEFORE,
+    REFUNDABLE_STATUSES,
+    VOIDABLE_STATUSES,
+)
 from runtime.payments.rules import sources_of
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
 
@@ -123,15 +127,16 @@ def begin_on_payment(operation: Transaction) -> Update:
         )
     not_closing = (
         *owned,
-        equals("status", PaymentStatus.REQUIRES_CAPTURE),
         absent("closing_id"),
     )
     alone = any_of(absent("pending_capture_minor"), equals("pending_capture_minor", 0))
     if operation.type is TransactionType.VOID:
+        voidable = one_of("status", VOIDABLE_STATUSES)
         rest = equals("capturable_minor", amount)
-        return step.assign(closing_id=operation.id).when(*not_closing, alone, rest)
+        return step.assign(closing_id=operation.id).when(*not_closing, voidable, alone, rest)
+    authorized = equals("status", PaymentStatus.REQUIRES_CAPTURE)
     capture = step.add(capturable_minor=-amount).count(pending_capture_minor=amount)
     enough = at_least("capturable_minor", amount)
     if operation.final:
-        return capture.assign(closing_id=operation.id).when(*not_closing, alone, enough)
-    return capture.when(*not_closing, enough)
+        return capture.assign(closing_id=operation.id).when(*not_closing, authorized, alone, enough)
+    return capture.when(*not_closing, authorized, enough)

@@ -66,6 +66,8 @@ class ProcessSettings(PaymentTiming, frozen=True):
     webhook_deadline_seconds: WebhookDeadline = 3 * 86_400
     allow_local_webhooks: bool = False
     """Local stage only: permits webhooks to http on this machine."""
+    api_address: str | None = None
+    """Local stage only: where its gateway serves the API, with {host} and {api_id}."""
 
 
 class QuerySettings(Settings, frozen=True):
@@ -104,6 +106,7 @@ class QuerySettings(Settings, frozen=True):
         ),
         "processor_events": allow("BatchGetItem", query=("gsi-merchant", "gsi-status")),
         "proofs": allow("GetItem"),
+        "sandbox_charges": allow("GetItem"),
         "settlement_files": allow("GetItem", "BatchGetItem", query=("gsi-merchant", "gsi-status")),
         "settlement_lines": allow(
             "BatchGetItem", "Query", query=("gsi-exception", "gsi-transaction")

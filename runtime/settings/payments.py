@@ -24,6 +24,9 @@ INTENT_LEASE_SECONDS: Final = 60
 IntentLeaseSeconds = Annotated[int, Field(ge=5, le=900)]
 """How long a request owns the payment or operation that it began."""
 
+ACTION_SECONDS: Final = 3_600
+"""How long a customer has to authenticate a payment: an hour, as 3-D Secure pages allow less."""
+
 STRIPE_API_BASE: Final = "https://api.stripe.com"
 _THIS_MACHINE: Final = frozenset({"127.0.0.1", "localhost"})
 
@@ -51,6 +54,8 @@ class PaymentTiming(Settings, frozen=True):
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
     authorization_seconds: Annotated[int, Field(ge=60, le=31 * 86_400)] = 7 * 86_400
     """How long an authorization may be captured; then it is voided."""
+    action_seconds: Annotated[int, Field(ge=60, le=86_400)] = ACTION_SECONDS
+    """How long a customer may take to authenticate a payment; then it is canceled."""
     unknown_too_old_seconds: Annotated[int, Field(ge=60, le=7 * 86_400)] = 3_600
     """An outcome at the processor that is unknown for this long triggers an alarm."""
     lock_after_failures: Annotated[int, Field(ge=2, le=100)] = 3

@@ -30,6 +30,7 @@ DELIVERY_PREFIX: Final = "whk"
 _PAYMENTS: Final[Mapping[PaymentStatus, EventType]] = {
     PaymentStatus.SUCCEEDED: EventType.PAYMENT_SUCCEEDED,
     PaymentStatus.FAILED: EventType.PAYMENT_FAILED,
+    PaymentStatus.REQUIRES_ACTION: EventType.PAYMENT_REQUIRES_ACTION,
     PaymentStatus.REQUIRES_CAPTURE: EventType.PAYMENT_REQUIRES_CAPTURE,
     PaymentStatus.CANCELED: EventType.PAYMENT_CANCELED,
     PaymentStatus.UNKNOWN: EventType.PAYMENT_UNKNOWN,

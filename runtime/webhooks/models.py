@@ -52,6 +52,7 @@ class EventType(StrEnum):
 
     PAYMENT_SUCCEEDED = "payment.succeeded"
     PAYMENT_FAILED = "payment.failed"
+    PAYMENT_REQUIRES_ACTION = "payment.requires_action"
     PAYMENT_REQUIRES_CAPTURE = "payment.requires_capture"
     PAYMENT_CANCELED = "payment.canceled"
     PAYMENT_UNKNOWN = "payment.unknown"

@@ -6,7 +6,9 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final, TypedDict, Unpack
+from urllib.parse import urlencode
 
+from runtime.api.document.operations import FORM
 from runtime.api.endpoints import ENDPOINTS
 from runtime.http.authorizer_context import Context
 from runtime.payments.processors.sandbox.events import SIGNATURE_HEADER, sign_sandbox_event
@@ -29,6 +31,7 @@ class Asked(TypedDict, total=False):
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Any
+    form: Mapping[str, str]
     by: Context
     expect: int
 
@@ -56,12 +59,16 @@ class Book:
         headers = {}
         if endpoint.idempotent != "no":
             headers["idempotency-key"] = f"example-{self._sent}"
+        sent: dict[str, Any] = {"body": body}
+        if endpoint.form is not None:
+            headers["content-type"] = FORM
+            sent = {"raw": urlencode(asked.get("form", {})).encode()}
         answer = self._send(
             endpoint.method,
             endpoint.path.format_map(path),
             query,
             headers,
-            body=body,
+            **sent,
             credential=None if endpoint.public else asked.get("by") or self.shop,
         )
         assert answer.status == expected, f"{operation}, {title}: {answer.status} {answer.text}"

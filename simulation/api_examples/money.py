@@ -137,6 +137,11 @@ def payments(book: Book) -> None:
     kept = book.example("createPayment", "Its refund will fail", body=fails)
     book.example("refundPayment", "Declined", path={"id": kept["id"]}, expect=402)
     book.known |= {"payment": paid["id"], "transaction": refunded["transactions"][0]["id"]}
+    acts = {"amount": 2700, **EUR, "payment_method": "tok_requires_action"}
+    waits = book.example("createPayment", "The customer has to act", body=acts, expect=202)
+    action = {"action": waits["next_action"]["url"].rpartition("/")[2]}
+    book.example("showSandboxAction", "The page", path=action)
+    book.example("decideSandboxAction", "Approve", path=action, form={"decision": "approve"})
     book.wait(30)
     book.example("getPayment", "A refunded payment", path=path)
     book.example("getPayment", "Another merchant's, or none", path={"id": "pay_0"}, expect=404)

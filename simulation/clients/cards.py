@@ -6,13 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from runtime.payments.processors.sandbox.connector import BEHAVIOURS
 from simulation.clients.client import Client, Latest
 from simulation.clients.setup import CURRENCIES, Shop
 from simulation.outside import BEGINNING
-from simulation.partners.stripe_tokens import APPROVED, DECLINED, REFUND_FAILS_AT_ONCE
-from simulation.platform.http import HttpResponse
+from simulation.partners.stripe_tokens import (
+    APPROVED,
+    AUTHENTICATES,
+    DECLINED,
+    REFUND_FAILS_AT_ONCE,
+)
+from simulation.platform.http import HttpRequest, HttpResponse
 
 HOT: int = 12
 """Latest payments on which most operations are asked for."""
@@ -40,9 +46,10 @@ class CardsClient(Client):
         return self.dice.choice(self.initial.of(self.processor))
 
     def steps(self) -> Mapping[Callable[[Random], None], int]:  # noqa: D102
-        self.payments = Latest(most=HOT)
+        self.payments, self.actions = Latest(most=HOT), Latest(most=HOT)
         return {
             self.pay: 36,
+            self.act_as_customer: 8,
             self.capture: 16,
             self.refund: 14,
             self.cancel: 4,
@@ -78,6 +85,38 @@ class CardsClient(Client):
             document = answer.body
             manual = document["capture_method"] == "manual"
             self.payments.add(Paid(document["id"], document["amount"], manual))
+            if document["status"] == "requires_action":
+                self.actions.add(document)
+
+    def act_as_customer(self, dice: Random) -> None:
+        """A customer approves, fails, or does both at once; many never come."""
+        if self.actions:
+            document = self.actions.one(dice)
+            first, second = dice.choice([True, False]), dice.choice([True, False])
+            if dice.random() < 0.2:
+                twin = Random(dice.random())
+                self.platform.beside(
+                    lambda: self.decide(document, twin, approves=second),
+                    f"{self.plan.name} customer",
+                )
+            self.decide(document, dice, approves=first)
+
+    def decide(self, document: dict[str, Any], dice: Random, *, approves: bool) -> None:
+        """What the customer does on the sandbox's page."""
+        path = urlsplit(document["next_action"]["url"]).path
+        decision = "approve" if approves else "fail"
+        self.act()
+        self.send(
+            HttpRequest(
+                client=self.plan.name,
+                method="POST",
+                path=path,
+                raw=f"decision={decision}".encode(),
+                headers={"content-type": "application/x-www-form-urlencoded"},
+                operation=self.done,
+            ),
+            dice,
+        )
 
     def capture(self, dice: Random) -> None:
         """Take what was authorized, or a part of it."""
@@ -169,11 +208,20 @@ class StripeClient(CardsClient):
     """Payments of a merchant whose processor is Stripe."""
 
     processor = "stripe"
-    tokens = (*APPROVED, *APPROVED, *DECLINED)
+    tokens = (*APPROVED, *APPROVED, *DECLINED, AUTHENTICATES)
     unknown_token = "pm_card_unknown"  # noqa: S105 - names no secret
 
     def steps(self) -> Mapping[Callable[[Random], None], int]:  # noqa: D102
         return {**super().steps(), self.forge: 3, self.refund_in_vain: 3}
+
+    def decide(self, document: dict[str, Any], dice: Random, *, approves: bool) -> None:
+        """What the customer does at Stripe, with the page or the secret of the payment."""
+        self.act()
+        account = self.platform.stripe.accounts[self.shop.processor_key]
+        for intent_id, intent in account.intents.items():
+            if intent["client_secret"] == document["client_secret"]:
+                self.platform.stripe.authenticate(account, intent_id, passes=approves)
+                break
 
     def forge(self, dice: Random) -> None:
         """A forged, correctly signed event claims that a succeeded refund failed."""

@@ -26,12 +26,12 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
         "a charge without an answer is settled as declined",
         (
             "payments/charge/charge.py",
-            "from runtime.payments.rules import ProcessorAnswer\n",
-            "from runtime.payments.rules import ProcessorAnswer, Refused\n",
+            "from runtime.payments.rules import ActionRequired, ProcessorAnswer\n",
+            "from runtime.payments.rules import ActionRequired, ProcessorAnswer, Refused\n",
         ),
         (
             "payments/charge/charge.py",
-            "        return _mark_unknown(payment, merchant, lost, deps)\n",
+            "        return _mark_unknown(payment, merchant, lost, call, deps)\n",
             '        reply = Refused(None, "processing_error", str(lost))\n',
         ),
         why="the customer was charged, and the merchant hears that the card was declined",
@@ -58,7 +58,7 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
     fault(
         "lease-unchecked",
         "the resolver takes payments that a request is still at work on",
-        "payments/resolution/charge.py",
+        "payments/resolution/leases.py",
         "return to_datetime(row.lease_expires_at) > now",
         "return False",
         why="merchants hear 'unknown' of payments that are being made",

@@ -184,6 +184,7 @@ RELATED: Final[Mapping[str, tuple[str, ...]]] = {
     "audit/projection/projection.py": _AUDIT,
     "audit/projection/rows.py": _AUDIT,
     "payments/resolution/charge.py": (*_RESOLVER, *_IDEMPOTENCY),
+    "payments/resolution/leases.py": (*_RESOLVER, *_IDEMPOTENCY),
     "payments/disputes/hints.py": _PROCESSORS,
     "payments/disputes/apply_processor_event.py": _PROCESSORS,
     "ledger/hot_accounts/known_accounts.py": (*_HOT_ACCOUNTS, *_LEDGER),

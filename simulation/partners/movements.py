@@ -13,6 +13,7 @@ from runtime.payments.processors.sandbox.repository import (
     DISPUTE,
     REFUND,
     RETURNED,
+    WAITING,
 )
 from runtime.payments.transaction_models import TransactionType
 from runtime.reconciliation.settlements.models import LineType
@@ -70,7 +71,8 @@ def _movement(old: Item | None, new: Item, at: float) -> Movement | None:
         return _of_dispute(old, new, at)
     if kind == REFUND and state == RETURNED:
         return _operation(new, at, LineType.REFUND_FAILURE, _number(new, "amount"), 0)
-    if old is not None or state != CAPTURED:
+    approved_late = kind == CHARGE and old is not None and _text(old, "state") == WAITING
+    if (old is not None and not approved_late) or state != CAPTURED:
         return None
     amount, fee = _number(new, "amount"), _number(new, "fee")
     if kind == CHARGE:

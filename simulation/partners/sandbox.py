@@ -19,7 +19,7 @@ from runtime.core.fields import ProcessorMode
 from runtime.payments.processors.events import DisputeState, ProcessorEvent, RefundState
 from runtime.payments.processors.port import ChargeRequest, OperationRequest, ProcessorIdentity
 from runtime.payments.processors.sandbox.connector import BEHAVIOURS, SandboxProcessor
-from runtime.payments.rules import ProcessorAnswer, Refused
+from runtime.payments.rules import ChargeReply, ProcessorAnswer, Refused
 from runtime.payments.transaction_models import TransactionType
 from simulation.faults import PartnerRates
 from simulation.scheduler import Scheduler
@@ -72,14 +72,17 @@ class SandboxLine:
         """The sandbox learns of the event by the notification itself (sandbox_events.py)."""
         return self.sandbox.read_event(headers, body, now)
 
-    def charge(self, request: ChargeRequest) -> ProcessorAnswer:  # noqa: D102
+    def charge(self, request: ChargeRequest) -> ChargeReply:  # noqa: D102
         self.scheduler.sleep(BEHAVIOURS[request.payment_method].delay_seconds)
         return self._call("charge", lambda: self.sandbox.charge(request))
 
-    def find(self, request: ChargeRequest) -> ProcessorAnswer | None:  # noqa: D102
+    def find(self, request: ChargeRequest) -> ChargeReply | None:  # noqa: D102
         return self._call("find", lambda: self.sandbox.find(request))
 
-    def forbid(self, request: ChargeRequest) -> ProcessorAnswer | None:  # noqa: D102
+    def find_waiting(self, request: ChargeRequest, charge_id: str) -> ChargeReply:  # noqa: D102
+        return self._call("find_waiting", lambda: self.sandbox.find_waiting(request, charge_id))
+
+    def forbid(self, request: ChargeRequest) -> ChargeReply | None:  # noqa: D102
         return self._call("forbid", lambda: self.sandbox.forbid(request))
 
     def operate(self, request: OperationRequest) -> ProcessorAnswer:

@@ -30,6 +30,7 @@ from simulation.partners.stripe_answers import (
     unexpected_state,
 )
 from simulation.partners.stripe_tokens import (
+    AUTHENTICATES,
     CHARGEABLE,
     DECLINED,
     NEVER_HEARD,
@@ -41,6 +42,7 @@ LONGEST_SEARCH_LAG: Final = 60.0
 """Seconds until the search shows a PaymentIntent, in ordinary times."""
 SEARCH_LAG_IN_OUTAGES: Final = 90.0
 """Seconds more until it shows one whose answer is not heard either."""
+_PAGE: Final = "https://hooks.stripe.com/redirect/authenticate/simulated"
 DISPUTE_FEE: Final = 1_500
 
 
@@ -194,6 +196,8 @@ class StripeServer:
             "currency": params["currency"],
             "last_payment_error": None,
             "latest_charge": None,
+            "client_secret": f"secret_of_{self._number}",
+            "next_action": None,
             "metadata": metadata_of(params),
             "payment_method": method,
             "status": "requires_payment_method",
@@ -218,12 +222,41 @@ class StripeServer:
                 "invalid_request_error", "resource_missing", "No such PaymentMethod"
             )
             return 400, {"error": {**failure, "param": "payment_method"}}
-        intent["latest_charge"] = {"id": self._id("ch"), "balance_transaction": None}
-        if params["capture_method"] == "manual":
-            intent |= {"status": "requires_capture", "amount_capturable": amount}
-        else:
-            self._take(account, intent, amount)
+        intent["capture_method"] = params["capture_method"]
+        if method == AUTHENTICATES:
+            action = {"type": "redirect_to_url", "redirect_to_url": {"url": _PAGE}}
+            intent |= {"status": "requires_action", "next_action": action}
+            self._tell(account, "payment_intent.requires_action", intent)
+            return 200, copy_of(intent)
+        self._approve(account, intent)
         return 200, copy_of(intent)
+
+    def _approve(self, account: StripeAccount, intent: Json) -> None:
+        intent |= {"latest_charge": {"id": self._id("ch"), "balance_transaction": None}}
+        intent |= {"next_action": None, "last_payment_error": None}
+        if intent["capture_method"] == "manual":
+            intent |= {"status": "requires_capture", "amount_capturable": intent["amount"]}
+        else:
+            self._take(account, intent, intent["amount"])
+
+    def authenticate(self, account: StripeAccount, intent_id: str, *, passes: bool) -> None:
+        """The customer acts, if there is still something to do; one who failed may try again."""
+        intent = account.intents[intent_id]
+        failed_before = intent["last_payment_error"] is not None
+        if intent["status"] != "requires_action" and not (
+            intent["status"] == "requires_payment_method" and failed_before
+        ):
+            return
+        if passes:
+            self._approve(account, intent)
+            if intent["status"] == "requires_capture":
+                self._tell(account, "payment_intent.amount_capturable_updated", intent)
+            return
+        code = "payment_intent_authentication_failure"
+        failure = failure_of("invalid_request_error", code, "The customer failed to authenticate")
+        intent |= {"status": "requires_payment_method", "next_action": None}
+        intent["last_payment_error"] = failure
+        self._tell(account, "payment_intent.payment_failed", intent)
 
     def _take(self, account: StripeAccount, intent: Json, amount: int) -> None:
         moved = self._moved(account, intent, "charge", amount, fee_of(amount))

@@ -47,6 +47,7 @@ _FIXED: Final[Mapping[str, Any]] = {
     "audience": "payments-api",
     "jwks_url": "https://issuer.invalid/jwks.json",
     "authorization_seconds": 1_800,
+    "action_seconds": 900,
     "retry_delays_seconds": "5,30,120,600,1800",
     "webhook_deadline_seconds": 6 * 3_600,
     "lock_seconds": 600,

@@ -31,7 +31,7 @@ STEPS: Final[Mapping[str, Steps]] = MappingProxyType(
             new="pending processing",
             pending="processing canceled",
             processing="succeeded requires_capture failed unknown requires_action",
-            unknown="succeeded requires_capture failed",
+            unknown="succeeded requires_capture failed requires_action",
             requires_action="succeeded requires_capture failed canceled",
             requires_capture="succeeded canceled",
         ),

@@ -12,7 +12,10 @@ from simulation.watch.values import Item, number, text
 _OUTCOMES: Final[Mapping[str, Mapping[str, str]]] = {
     "payments": {
         status: f"payment.{status}"
-        for status in ("succeeded", "failed", "requires_capture", "canceled", "unknown")
+        for status in (
+            *("succeeded", "failed", "requires_action", "requires_capture"),
+            *("canceled", "unknown"),
+        )
     },
     "transactions": {"succeeded": "refund.succeeded", "failed": "refund.failed"},
     "transfers": {

@@ -43,7 +43,7 @@ from runtime.functions.composition.real_outside import real_outside
 from runtime.functions.http.request import Request, authenticate, read_request
 from runtime.http.authorizer_context import context_of
 from runtime.http.endpoint import Endpoint
-from runtime.http.event import HttpEvent
+from runtime.http.event import API_ADDRESS, HttpEvent
 from runtime.http.identity import Identity
 from runtime.settings import AuthorizerSettings
 from runtime.tables import ALL_TABLES
@@ -84,6 +84,7 @@ class StubServices:
     """Services of a function whose requests need none of them."""
 
     stage = "test"
+    api_address = API_ADDRESS
 
     def __init__(self) -> None:
         self.outside = real_outside()

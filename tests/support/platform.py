@@ -106,6 +106,8 @@ TIMING = PaymentTiming(
 SETUP = ChangeContext(changed_by="test", request_id="set-up", cause="set-up")
 _KEY_ARNS = {"pii": "arn:pii", "pci": "arn:pci", "index": "arn:index"}
 CURSOR_KEY = b"the key of the cursors of the tests"
+API_URL = "https://api.example"
+"""Where the test's requests reach the API."""
 
 
 class Platform:
@@ -364,7 +366,7 @@ class Platform:
         )
         print_ = fingerprint(method, path, body or {})
         entropy = self.outside.entropy
-        return Call(caller, method, path, now, print_, acting_for, key, entropy=entropy)
+        return Call(caller, method, path, now, print_, acting_for, key, API_URL, entropy=entropy)
 
     def pay(
         self,

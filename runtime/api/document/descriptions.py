@@ -384,5 +384,6 @@ PATH_PARAMETERS: Final[Mapping[str, str]] = {
     "processor": "`sandbox` or `stripe`.",
     "settlement_id": "The settlement, `set_…`.",
     "line": "Number of the line within the settlement.",
+    "action": "The payment's id and the secret of its page.",
     "entity_id": "The resource whose chain to verify.",
 }

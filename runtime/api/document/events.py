@@ -19,6 +19,7 @@ from runtime.webhooks.models import EventType
 DATA: Final[Mapping[EventType, tuple[type[Answer], ...]]] = {
     EventType.PAYMENT_SUCCEEDED: (PaymentAnswer,),
     EventType.PAYMENT_FAILED: (PaymentAnswer,),
+    EventType.PAYMENT_REQUIRES_ACTION: (PaymentAnswer,),
     EventType.PAYMENT_REQUIRES_CAPTURE: (PaymentAnswer,),
     EventType.PAYMENT_CANCELED: (PaymentAnswer,),
     EventType.PAYMENT_UNKNOWN: (PaymentAnswer,),
@@ -38,8 +39,9 @@ DATA: Final[Mapping[EventType, tuple[type[Answer], ...]]] = {
 SUMMARIES: Final[Mapping[EventType, str]] = {
     EventType.PAYMENT_SUCCEEDED: "The money was taken, at once or by a capture.",
     EventType.PAYMENT_FAILED: "The processor declined the charge; nothing was taken.",
+    EventType.PAYMENT_REQUIRES_ACTION: "The customer has to authenticate; another event follows.",
     EventType.PAYMENT_REQUIRES_CAPTURE: "The amount is authorized: capture or cancel it.",
-    EventType.PAYMENT_CANCELED: "The authorization was released, by request or by expiry.",
+    EventType.PAYMENT_CANCELED: "It was released, or its customer did not act: nothing is taken.",
     EventType.PAYMENT_UNKNOWN: "The processor's answer was lost; another event follows.",
     EventType.REFUND_SUCCEEDED: "The processor returned the money.",
     EventType.REFUND_FAILED: "The processor declined the refund; nothing was returned.",

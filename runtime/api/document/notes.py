@@ -29,6 +29,7 @@ TAGS: Final[Mapping[str, str]] = {
     "payments": "Charges, authorizations, captures and refunds through the processor.",
     "idempotency keys": "Recent requests that were sent with an Idempotency-Key.",
     "processor events": "Notifications of processors: disputes and returned refunds.",
+    "sandbox": "The page of the sandbox on which a customer authenticates (test mode only).",
     "settlements": "Settlement files of processors, matched line by line with what is booked.",
     "exports": "Lists written into files.",
     "alerts": "What compliance rules and the platform noticed.",
@@ -109,14 +110,18 @@ NOTES: Final[Mapping[str, str]] = {
         "Charges the payment method at the merchant's processor. 201: it succeeded, or is "
         "authorized with `capture_method` `manual`. 402: it was declined, and is recorded as "
         "failed. 202: the processor's answer was lost, and the payment is `unknown`; the platform "
-        "finds out what happened. A repetition with the same Idempotency-Key never charges twice."
+        "finds out what happened; or it is `requires_action`, and the customer has to do what "
+        "`next_action` says. A repetition with the same Idempotency-Key never charges twice."
     ),
     "capturePayment": (
         "Takes an authorized amount, all or a part of it. `final` defaults to true and releases "
         "the rest; with `final` false more captures can follow. 202: the processor's answer is not "
         "known yet; read the payment again."
     ),
-    "cancelPayment": "Releases what was authorized and not captured.",
+    "cancelPayment": (
+        "Releases what was authorized and not captured, or stops waiting for the customer. 402: "
+        "the customer has just approved the payment."
+    ),
     "refundPayment": (
         "Returns captured money, all or a part of it, as often as something is left. 202: the "
         "processor's answer is not known yet; read the payment again."
@@ -133,6 +138,14 @@ NOTES: Final[Mapping[str, str]] = {
     "receiveProcessorEvent": (
         "Books disputes and returned refunds. What cannot be booked is kept for an operator, and "
         "answered 200, too: it need not be sent again."
+    ),
+    "showSandboxAction": (
+        "`next_action.url` of a payment with `tok_requires_action`: a page with two buttons, "
+        "without scripts. Only who knows the address can use it."
+    ),
+    "decideSandboxAction": (
+        "Decides once, as the customer: the payment is approved, or fails. 303 leads back to "
+        "`return_url`. 409: it was decided otherwise, or canceled."
     ),
     "listProcessorEvents": "Notifications that could not be booked, each with its reason.",
     "applyProcessorEvent": "Asks the processor for its present state, and books that.",
@@ -175,7 +188,7 @@ ANSWERS: Final[Mapping[tuple[str, int], str]] = {
     (
         "createPayment",
         202,
-    ): "The outcome is not known yet. Poll it, or wait for the event.",
+    ): "The outcome is not known yet, or the customer has to act. Poll it, or wait for the event.",
     ("capturePayment", 200): "The payment after the capture, with its transactions.",
     ("capturePayment", 202): "The processor's answer is not known yet.",
     ("cancelPayment", 200): "The payment after the release, with its transactions.",

@@ -45,8 +45,14 @@ _RETRY_AFTER: Final = frozenset(
     }
 )
 _PATH_MEMBER: Final = re.compile(r"{(\w+)}")
-_TEXT_ANSWERS: Final = {"docs": "text/html", "openapi": JSON}
-_BODILESS: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+FORM: Final = "application/x-www-form-urlencoded"
+_TEXT_ANSWERS: Final = {
+    "docs": "text/html",
+    "openapi": JSON,
+    "showSandboxAction": "text/html",
+    "decideSandboxAction": "text/html",
+}
+_BODILESS: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED, HTTPStatus.SEE_OTHER)
 
 
 def operation_of(endpoint: Endpoint) -> dict[str, Any]:
@@ -82,6 +88,9 @@ def _request_body(endpoint: Endpoint, examples: list[Example]) -> dict[str, Any]
     if endpoint.signed:
         content: dict[str, Any] = {"schema": {"type": "object"}}
         said = "The notification, exactly as the processor signed it."
+    elif endpoint.form is not None:
+        form = {FORM: {"schema": reference(endpoint.form)}}
+        return {"required": True, "description": "The page's form.", "content": form}
     elif endpoint.body is not None:
         content = {"schema": reference(endpoint.body)}
         said = "A JSON object; it may be empty." if endpoint.body_optional else "A JSON object."

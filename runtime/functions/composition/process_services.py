@@ -21,6 +21,7 @@ from runtime.functions.composition.payment_services import (
     processor_event_dependencies_of,
 )
 from runtime.functions.composition.services import FunctionServices
+from runtime.http.event import API_ADDRESS
 from runtime.idempotency.repository import ClaimRepository
 from runtime.ledger.accounts.accounts import AccountDependencies
 from runtime.ledger.accounts.repository import AccountRepository
@@ -34,6 +35,7 @@ from runtime.merchants.repository import MerchantRepository
 from runtime.payments.lists_repository import PaymentLists
 from runtime.payments.processing_list import ProcessingList
 from runtime.payments.processors.configuration import ProcessorConfiguration
+from runtime.payments.processors.sandbox.repository import SandboxChargeRepository
 from runtime.payments.resolution.open_queue import OpenQueue
 from runtime.reconciliation.files.repository import SettlementFileRepository
 from runtime.reconciliation.files.routes import SettlementFileDependencies
@@ -45,6 +47,7 @@ from runtime.webhooks.delivery_queue import DeliveryQueue
 from runtime.webhooks.repository import WebhookRepository
 
 if TYPE_CHECKING:
+    from runtime.payments.resolution.sandbox_pages import SandboxPages
     from runtime.reconciliation.exceptions.resolutions import ResolutionDependencies
     from runtime.reporting.exports.requests import ExportRequests
 
@@ -70,6 +73,7 @@ class ProcessServices(FunctionServices):
             },
             outside,
         )
+        self.api_address = settings.api_address or API_ADDRESS
         self.payment_dependencies = payment_dependencies_of(self, settings, partners)
         self.processor_event_dependencies = processor_event_dependencies_of(
             self, self.payment_dependencies
@@ -113,6 +117,13 @@ class ProcessServices(FunctionServices):
             profiles,
             claims,
         )
+
+    @cached_property
+    def sandbox_pages(self) -> SandboxPages:
+        """Dependencies of the sandbox's page, loaded with the first request for it."""
+        from runtime.payments.resolution.sandbox_pages import SandboxPages  # noqa: PLC0415
+
+        return SandboxPages(self.payment_dependencies, SandboxChargeRepository(self.store))
 
     @cached_property
     def exports(self) -> ExportRequests:

@@ -21,6 +21,7 @@ from runtime.encryption.field_encryption import FieldEncryption
 from runtime.encryption.key_ring import KeyPurpose, KeyRing
 from runtime.encryption.repository import DataKeyRepository
 from runtime.functions.composition.real_outside import real_outside
+from runtime.http.event import API_ADDRESS
 from runtime.merchants.profiles import MerchantProfiles
 from runtime.merchants.repository import MerchantRepository
 from runtime.settings import Settings
@@ -77,6 +78,8 @@ class FunctionServices:
         self._lean_client = settings.uses_lean_client
         self.names_by_table = {physical: name for name, physical in self._tables.items()}
         self._key_arns = key_arns or {}
+        self.api_address = API_ADDRESS
+        """The form of the API's address, of functions that serve it."""
         self.run_id = ""
         """Id of the current invocation, for changes that no request causes."""
 

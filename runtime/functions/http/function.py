@@ -82,7 +82,14 @@ class HttpFunction(Generic[ServicesT]):
     ) -> HttpResponse:
         operation = match.endpoint.operation
         try:
-            request = read_request(match.endpoint, event, match.members, caller, services.outside)
+            request = read_request(
+                match.endpoint,
+                event,
+                match.members,
+                caller,
+                services.outside,
+                services.api_address,
+            )
             answer = self._operations[operation](request, services)
         except PlatformError as error:
             if isinstance(error, DecryptionFailure):

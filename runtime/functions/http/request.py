@@ -30,11 +30,12 @@ from runtime.core.errors import (
     UnknownParameter,
 )
 from runtime.core.outside import Outside
+from runtime.functions.form_body import form_body
 from runtime.functions.json_body import NOT_JSON, json_body, raw_body
 from runtime.http.caller import Caller
 from runtime.http.card_data import find_card_data
 from runtime.http.endpoint import Endpoint
-from runtime.http.event import HttpEvent
+from runtime.http.event import API_ADDRESS, HttpEvent
 from runtime.http.field_errors import MAX_FIELD_ERRORS, flaws_of, path_text
 from runtime.http.gateway_identity import caller_of, user_agent_of
 from runtime.http.request_context import Call
@@ -56,7 +57,7 @@ _key = TypeAdapter(IdempotencyKey)
 class Request:
     """A validated request. `path` has the path parameters by name.
 
-    `headers` are only set on public routes, with lower-case names.
+    `headers` are only set on public routes, with lower-case names, and so is `request_id`.
     """
 
     endpoint: Endpoint
@@ -66,6 +67,7 @@ class Request:
     raw_query: BaseModel | None
     raw_notification: Notification | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    request_id: str = ""
 
     @property
     def path_id(self) -> str:
@@ -117,8 +119,11 @@ def read_request(
     members: Mapping[str, str],
     caller: Caller | None,
     outside: Outside,
+    api_address: str = API_ADDRESS,
 ) -> Request:
     """Validate a request; `members` are its path parameters, `caller` comes from `authenticate`.
+
+    `api_address`: the form of the API's address, as in runtime/http/event.py.
 
     Raises the PlatformError of the first failed check.
     """
@@ -129,6 +134,9 @@ def read_request(
         _refuse_forbidden(endpoint, caller, event)
     if not all(re.fullmatch(IDENTIFIER, each) for each in members.values()):
         raise NotFound(nothing_at(event.path))
+    if endpoint.form is not None:
+        form = _form(endpoint.form, event)
+        return Request(endpoint, members, None, form, None, request_id=event.request_id)
     if endpoint.signed:
         notification = _notification(endpoint, event, members["processor"], now)
         return Request(endpoint, members, None, None, None, notification)
@@ -138,7 +146,15 @@ def read_request(
     query = _query(endpoint, event)
     key = _idempotency_key(endpoint, event, document)
     if caller is None:
-        return Request(endpoint, members, None, None, query, headers=event.headers)
+        return Request(
+            endpoint,
+            members,
+            None,
+            None,
+            query,
+            headers=event.headers,
+            request_id=event.request_id,
+        )
     body = _body(endpoint, raw, document)
     _refuse_card_data(
         {
@@ -156,6 +172,7 @@ def read_request(
         fingerprint=fingerprint(endpoint.method, path, _payload(document)),
         acting_for=_acting_for(body, query),
         idempotency_key=key,
+        api_url=event.api_url(api_address),
         entropy=outside.entropy,
     )
     return Request(endpoint, members, call, body, query)
@@ -218,6 +235,15 @@ def _document(endpoint: Endpoint, event: HttpEvent) -> tuple[dict[str, Any], byt
     if endpoint.body_optional and not event.text:
         return {}, b"{}"
     return json_body(event)
+
+
+def _form(shape: type[BaseModel], event: HttpEvent) -> BaseModel:
+    """The validated form of a public page."""
+    fields = form_body(event)
+    try:
+        return shape.model_validate(fields)
+    except ValidationError as error:
+        _refuse(error, fields, shape, UnknownField)
 
 
 def _notification(

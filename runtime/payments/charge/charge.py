@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
+from runtime.core.change_context import ChangeContext
 from runtime.core.echo import echoed
 from runtime.core.errors import (
     AmountTooLarge,
@@ -15,6 +17,7 @@ from runtime.core.errors import (
     ProcessorUnknown,
     StaleWrite,
 )
+from runtime.core.observability import logger
 from runtime.core.scope import Scope
 from runtime.core.timestamps import to_datetime, to_timestamp
 from runtime.customers.repository import CustomerTokens
@@ -24,18 +27,19 @@ from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import new_claim
 from runtime.idempotency.models import IdempotencyRecord
 from runtime.merchants.models import MerchantProfile, MerchantStatus
-from runtime.payments.answers import charge_answer, current_charge_answer
+from runtime.payments.answers import Waiting, charge_answer, current_charge_answer
 from runtime.payments.api import PaymentRequest
 from runtime.payments.charge.outcome import (
     lockout_attempt,
     outcome_of,
     unknown_payment,
+    waiting_payment,
 )
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment, PaymentStatus
 from runtime.payments.processors.configuration import require_mode
 from runtime.payments.processors.port import ChargeRequest, Processor
-from runtime.payments.rules import ProcessorAnswer
+from runtime.payments.rules import ActionRequired, ProcessorAnswer
 from runtime.payments.two_phase import (
     begin_once,
     commit_outcome,
@@ -69,7 +73,9 @@ class _Begun:
 
 
 def create_payment(request: PaymentRequest, call: Call, deps: PaymentDependencies) -> StoredAnswer:
-    """Charge or authorize once per key: 201, 402 if declined, 202 while unknown.
+    """Charge or authorize once per key: 201, 402 if declined.
+
+    202 while the outcome is unknown, and while the charge waits for its customer.
 
     Raises IdempotencyKeyReused, IdempotencyInFlight, NotFound, InvalidValue, Locked, RateLimited,
     Unavailable.
@@ -86,14 +92,20 @@ def create_payment(request: PaymentRequest, call: Call, deps: PaymentDependencie
         return begun
     payment = begun.payment
     try:
-        charge = replace(charge_request(payment), payment_method=begun.token)
+        charge = replace(
+            charge_request(payment),
+            payment_method=begun.token,
+            return_url=request.return_url,
+        )
         reply = begun.connector.charge(charge)
     except ProcessorUnknown as lost:
-        return _mark_unknown(payment, merchant, lost, deps)
+        return _mark_unknown(payment, merchant, lost, call, deps)
     try:
+        if isinstance(reply, ActionRequired):
+            return wait_for_customer(payment, reply, claim, merchant, deps).answer(call.api_url)
         return settle_charge(payment, reply, claim, merchant, deps, request_id=payment.request_id)
     except StaleWrite:
-        return current_charge_answer(payment.id, merchant.id, payment.request_id, deps)
+        return current_charge_answer(payment, call.api_url, payment.request_id, deps)
 
 
 def _begin(
@@ -128,7 +140,11 @@ def _begin(
 
 
 def _mark_unknown(
-    payment: Payment, merchant: MerchantProfile, lost: ProcessorUnknown, deps: PaymentDependencies
+    payment: Payment,
+    merchant: MerchantProfile,
+    lost: ProcessorUnknown,
+    call: Call,
+    deps: PaymentDependencies,
 ) -> StoredAnswer:
     """Set the payment to unknown, so that the resolver can take it now: 202."""
     log_lost_answer(payment, lost)
@@ -138,11 +154,34 @@ def _mark_unknown(
     try:
         deps.payments.advance(payment, unknown, token=cause)
     except StaleWrite:
-        return current_charge_answer(payment.id, merchant.id, payment.request_id, deps)
+        return current_charge_answer(payment, call.api_url, payment.request_id, deps)
     return charge_answer(unknown, payment.request_id)
 
 
-def settle_charge(
+def wait_for_customer(
+    payment: Payment,
+    required: ActionRequired,
+    claim: IdempotencyRecord | None,
+    merchant: MerchantProfile,
+    deps: PaymentDependencies,
+) -> Waiting:
+    """Record that the customer has to act before the charge is approved.
+
+    What to do is kept encrypted in the open claim alone, for repetitions of the request. Raises
+    StaleWrite if another process has taken the payment; KeysUnavailable, and the processor is then
+    asked again.
+    """
+    now = deps.outside.now()
+    cause = deps.outside.new_id("act", now)
+    expiry = timedelta(seconds=deps.timing.action_seconds)
+    waiting = Waiting.of(waiting_payment(payment, required, merchant, now, cause, expiry), required)
+    kept = claim and claim.model_copy(update={"response_body": waiting.secret_text()})
+    deps.payments.record_action(payment, waiting.payment, kept, token=cause)
+    logger.info("a charge waits for its customer", payment=payment.id, type=required.type)
+    return waiting
+
+
+def settle_charge(  # noqa: PLR0913 - what was answered, to whom, and who asked
     payment: Payment,
     reply: ProcessorAnswer,
     claim: IdempotencyRecord | None,
@@ -150,14 +189,18 @@ def settle_charge(
     deps: PaymentDependencies,
     *,
     request_id: str,
+    context: ChangeContext | None = None,
 ) -> StoredAnswer:
-    """Second commit of a charge. Raises StaleWrite if another process has taken the payment."""
+    """Second commit of a charge. Raises StaleWrite if another process has taken the payment.
+
+    `context`: as in `outcome_of`.
+    """
     now = deps.outside.now()
-    outcome = outcome_of(payment, reply, merchant, now, deps)
+    outcome = outcome_of(payment, reply, merchant, now, deps, context)
     answer = charge_answer(outcome.after, request_id)
     attempt = lockout_attempt(payment, reply, outcome.after.cause, deps.lockout, now)
     writes = replace(outcome.writes, attempt=attempt)
-    commit_outcome(writes, answer, claim, token=deps.outside.new_id("out", now), deps=deps)
+    commit_outcome(writes, (claim, answer), token=deps.outside.new_id("out", now), deps=deps)
     log_declined(payment, reply, request_id)
     return answer
 

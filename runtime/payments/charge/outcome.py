@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from runtime.core.change_context import ChangeContext
 from runtime.core.fields import Timestamp
@@ -17,7 +18,14 @@ from runtime.merchants.models import MerchantProfile
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment, PaymentStatus
 from runtime.payments.posting_ids import POSTING_OPERATION, charge_transaction_id, posting_id
-from runtime.payments.rules import Approved, ProcessorAnswer, Refused, may_become, status_after
+from runtime.payments.rules import (
+    ActionRequired,
+    Approved,
+    ProcessorAnswer,
+    Refused,
+    may_become,
+    status_after,
+)
 from runtime.payments.transaction_models import (
     AuditStep,
     Transaction,
@@ -27,8 +35,10 @@ from runtime.payments.transaction_models import (
 from runtime.payments.writes import OutcomeWrites
 
 NOT_CHARGED = Refused(None, "processor_unreachable", "The processor never received the charge")
+FIRST_QUESTION: Final = timedelta(minutes=1)
+"""When the processor is first asked whether the customer has acted, if it does not notify us."""
 _NOT_LEASED = {"lease_owner": None, "lease_expires_at": None}
-_CLOSED = {"open_bucket": None, "next_action_at": None}
+_CLOSED = {"open_bucket": None, "next_action_at": None, "action_expires_at": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +55,21 @@ def outcome_of(
     merchant: MerchantProfile,
     now: datetime,
     deps: PaymentDependencies,
+    context: ChangeContext | None = None,
 ) -> ChargeOutcome:
-    """The outcome of `payment`, which is processing or unknown, at `now`.
+    """The outcome of `payment`, whose charge had none yet, at `now`.
 
-    An authorization can be captured until it expires; then the resolver voids it.
+    An authorization can be captured until it expires; then the resolver voids it. `context`: who
+    asked the processor, if not the user who last changed the payment.
     """
+    context = context or context_of(payment)
     captures = payment.capture_method == "automatic"
-    status = status_after(reply, captures=captures)
+    waited = payment.status is PaymentStatus.REQUIRES_ACTION
+    status = status_after(reply, captures=captures, waited=waited)
     assert may_become(payment.status, status), f"{payment.id}: {payment.status} to {status}"
-    transaction = _transaction(payment, reply, merchant, now)
+    transaction = _transaction(payment, reply, merchant, now, context)
     changes: dict[str, object] = {
+        **context.stamp(),
         **_NOT_LEASED,
         **_CLOSED,
         **list_keys(payment, merchant, status),
@@ -65,18 +80,19 @@ def outcome_of(
         "transaction_ids": (*payment.transaction_ids, transaction.id),
     }
     transfer = None
-    if isinstance(reply, Refused):
+    if status is PaymentStatus.FAILED:
+        assert isinstance(reply, Refused), f"{payment.id}: {reply} is not a refusal"
         changes |= {"failure_code": reply.decline_code, "failure_reason": reply.response_text}
-    elif captures:
+    elif isinstance(reply, Approved) and captures:
         taken = payment.amount
         legs = capture_legs(merchant.id, payment.currency, taken, reply.fee_minor)
         operation_id = deps.outside.new_id(POSTING_OPERATION, now)
         posting = FactPosting(
             posting_id(transaction.id), operation_id, payment.currency, legs, taken, payment.id
         )
-        transfer = posting.transfer(merchant, now, context_of(payment))
+        transfer = posting.transfer(merchant, now, replace(context, cause=payment.id))
         changes |= {"amount_captured": taken, "refundable_minor": taken, "fee": reply.fee_minor}
-    else:
+    elif isinstance(reply, Approved):
         expiry = to_timestamp(now + timedelta(seconds=deps.timing.authorization_seconds))
         changes |= {
             "capturable_minor": payment.amount,
@@ -102,6 +118,31 @@ def unknown_payment(
         "cause": cause,
         "next_action_at": to_timestamp(now),
         "lease_owner": None,
+    }
+    return payment.next_version(to_timestamp(now), changes)
+
+
+def waiting_payment(
+    payment: Payment,
+    required: ActionRequired,
+    merchant: MerchantProfile,
+    now: datetime,
+    cause: str,
+    expiry: timedelta,
+) -> Payment:
+    """The payment while it waits for its customer, who has until `expiry` from now.
+
+    The processor is asked again at times. The secrets in `required` are not part of the row.
+    """
+    status = PaymentStatus.REQUIRES_ACTION
+    changes = {
+        **list_keys(payment, merchant, status),
+        **_NOT_LEASED,
+        "status": status,
+        "cause": cause,
+        "charge_id": required.processor_id,
+        "action_expires_at": to_timestamp(now + expiry),
+        "next_action_at": to_timestamp(now + min(FIRST_QUESTION, expiry)),
     }
     return payment.next_version(to_timestamp(now), changes)
 
@@ -147,7 +188,11 @@ def unsettled_bucket(transaction_id: str, merchant: MerchantProfile, now: dateti
 
 
 def _transaction(
-    payment: Payment, reply: ProcessorAnswer, merchant: MerchantProfile, now: datetime
+    payment: Payment,
+    reply: ProcessorAnswer,
+    merchant: MerchantProfile,
+    now: datetime,
+    context: ChangeContext,
 ) -> Transaction:
     at: Timestamp = to_timestamp(now)
     approved = isinstance(reply, Approved)
@@ -170,10 +215,10 @@ def _transaction(
         response_code=response_code_of(reply),
         response_text=reply.response_text,
         processed_at=at,
-        audit_trail=(AuditStep(status=status, at=at, by=payment.changed_by),),
+        audit_trail=(AuditStep(status=status, at=at, by=context.changed_by),),
         created_at=at,
         updated_at=at,
-        **context_of(payment).stamp(),
+        **replace(context, cause=payment.id).stamp(),
     )
 
 

@@ -26,10 +26,10 @@ from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import new_claim
 from runtime.idempotency.models import IdempotencyRecord
 from runtime.merchants.models import MerchantProfile, MerchantStatus
-from runtime.payments.answers import current_operation_answer, operation_answer
+from runtime.payments.answers import charge_answer, current_operation_answer, operation_answer
 from runtime.payments.api import CaptureRequest, RefundRequest
 from runtime.payments.dependencies import PaymentDependencies
-from runtime.payments.models import Payment
+from runtime.payments.models import Payment, PaymentStatus
 from runtime.payments.operations.outcome import operation_outcome, replaced
 from runtime.payments.operations.rules import ceiling_of, refusal_of
 from runtime.payments.processors.configuration import require_mode
@@ -43,13 +43,17 @@ from runtime.payments.transaction_models import (
     TransactionType,
 )
 from runtime.payments.two_phase import (
+    Answered,
     begin_once,
     commit_outcome,
     committed_once,
     log_declined,
     log_lost_answer,
+    open_claim,
 )
 
+ACTION_EXPIRED: Final = "the customer did not authenticate in time"
+"""The reason of a void of a charge that waited for its customer for too long."""
 MAX_ATTEMPTS: Final = 100
 """Attempts to write one operation under concurrent writes: the most operations of a payment."""
 
@@ -92,7 +96,11 @@ def capture_payment(
 
 
 def cancel_payment(payment_id: str, call: Call, deps: PaymentDependencies) -> StoredAnswer:
-    """Void an authorization: 200, 202 while unknown. Raises NotFound, InvalidState."""
+    """Void an authorization, or a charge that waits for its customer: 200, 202 while unknown.
+
+    402 if the processor refuses, such as for a charge that the customer has just approved. Raises
+    NotFound, InvalidState.
+    """
     return _operate(payment_id, OperationIntent(TransactionType.VOID), call, deps)
 
 
@@ -236,6 +244,16 @@ def _hand_over(operation: Transaction, lost: ProcessorUnknown, deps: PaymentDepe
         deps.payments.advance_operation(operation, unowned, token=unowned.cause)
 
 
+def _charge_answer(
+    before: Payment, after: Payment, request_id: str, deps: PaymentDependencies
+) -> list[Answered]:
+    """The final answer of the request that created a payment which no longer waits."""
+    if before.status is not PaymentStatus.REQUIRES_ACTION or after.status is before.status:
+        return []
+    claim = open_claim(before.claim_key, before.id, deps)
+    return [(claim, charge_answer(after, request_id))]
+
+
 def operation_bucket(operation_id: str, merchant: MerchantProfile) -> str:
     """The shard of a capture, refund or void in its merchant's list."""
     return bucket_for(merchant.id, operation_id, merchant.index_buckets)
@@ -282,6 +300,7 @@ def operation_request(operation: Transaction, payment: Payment) -> OperationRequ
         currency=operation.currency,
         at=to_datetime(operation.created_at),
         final=operation.final is not False,
+        abandoned=operation.reason == ACTION_EXPIRED,
     )
 
 
@@ -310,8 +329,9 @@ def settle_operation(
         known = replaced(transactions, outcome.operation)
         answer = operation_answer(outcome.payment, known, outcome.operation, request_id)
         token = deps.outside.new_id("out", now)
+        answers = [(claim, answer), *_charge_answer(payment, outcome.payment, request_id, deps)]
         try:
-            commit_outcome(outcome.writes, answer, claim, token=token, deps=deps)
+            commit_outcome(outcome.writes, *answers, token=token, deps=deps)
         except StaleWrite as stale:
             if stale.table == "transactions":
                 raise

@@ -62,6 +62,9 @@ def operation_outcome(
     assert may_become(payment.status, status), f"{payment.id}: {payment.status} to {status}"
     if status is not payment.status:
         changes |= list_keys(payment, merchant, status)
+    elif status is PaymentStatus.REQUIRES_ACTION:
+        # Its cancellation was refused, probably because the customer has just approved: ask now.
+        changes |= {"next_action_at": to_timestamp(now)}
     after = changed_payment(payment, changes, answered, now)
     transfer = _booking(payment, operation, reply, merchant, now, outside)
     writes = OutcomeWrites(payment, after, operation, answered, transfer)

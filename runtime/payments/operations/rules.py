@@ -20,6 +20,8 @@ from runtime.payments.transaction_models import Transaction, TransactionStatus, 
 
 REFUNDABLE_STATUSES: Final = (PaymentStatus.SUCCEEDED, PaymentStatus.REQUIRES_CAPTURE)
 """The statuses in which a payment may have a captured amount to refund."""
+VOIDABLE_STATUSES: Final = (PaymentStatus.REQUIRES_CAPTURE, PaymentStatus.REQUIRES_ACTION)
+"""The statuses in which a payment can be canceled: it is authorized, or waits for its customer."""
 MAX_TRANSACTIONS_BEFORE: Final = {
     TransactionType.CAPTURE: MAX_TRANSACTIONS // 2,
     TransactionType.REFUND: MAX_TRANSACTIONS - 1,
@@ -87,7 +89,8 @@ def _state_refusal(payment: Payment, kind: TransactionType, *, final: bool) -> P
                 f"{payment.id} is {payment.status}: nothing was captured yet; cancel it instead"
             )
         return None
-    if payment.status is not PaymentStatus.REQUIRES_CAPTURE:
+    voidable = kind is TransactionType.VOID and payment.status in VOIDABLE_STATUSES
+    if payment.status is not PaymentStatus.REQUIRES_CAPTURE and not voidable:
         return _wrong_state(payment, kind)
     if payment.closing_id is not None:
         return InvalidState(
@@ -154,6 +157,7 @@ def _closed(payment: Payment, captured_now: int = 0) -> dict[str, Any]:
         "closing_id": None,
         "open_bucket": None,
         "next_action_at": None,
+        "action_expires_at": None,
     }
 
 

@@ -42,6 +42,7 @@ OPEN_STATUSES: Final = (
     PaymentStatus.PENDING,
     PaymentStatus.PROCESSING,
     PaymentStatus.UNKNOWN,
+    PaymentStatus.REQUIRES_ACTION,
     PaymentStatus.REQUIRES_CAPTURE,
 )
 MAX_CHECKED: Final = 100

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from runtime.core.fields import ProcessorMode
 from runtime.payments.processors.events import DisputeState, ProcessorEvent, RefundState
-from runtime.payments.rules import ProcessorAnswer
+from runtime.payments.rules import ChargeReply, ProcessorAnswer
 from runtime.payments.transaction_models import TransactionType
 
 ProcessorConfig = Mapping[str, Any]
@@ -30,6 +30,7 @@ class ChargeRequest:
 
     `capture`: capture immediately; otherwise only authorize. `at`: when the payment was begun.
     `shop_reference`: the shop's own name for the payment, to be shown with it at the processor.
+    `return_url`: where the customer comes back to, if the processor has to send it somewhere.
     """
 
     reference: str
@@ -40,6 +41,7 @@ class ChargeRequest:
     capture: bool = True
     statement_descriptor: str | None = None
     shop_reference: str | None = None
+    return_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class OperationRequest:
     """A capture, refund or void, made at most once per `reference` (the transaction's id).
 
     `charge_reference`: the payment's id. `charge_id`: the processor's id of the charge. `final`:
-    whether a capture releases the rest of the authorization.
+    whether a capture releases the rest of the authorization. `abandoned`: the charge is voided
+    because its customer did not act.
     """
 
     kind: TransactionType
@@ -58,6 +61,7 @@ class OperationRequest:
     currency: str
     at: datetime
     final: bool = True
+    abandoned: bool = False
 
 
 class Processor(Protocol):
@@ -90,18 +94,26 @@ class Processor(Protocol):
         """Raises InvalidValue for a payment method that this processor can never charge."""
         ...
 
-    def charge(self, request: ChargeRequest) -> ProcessorAnswer:
+    def charge(self, request: ChargeRequest) -> ChargeReply:
         """Charge or authorize, once per reference."""
         ...
 
-    def find(self, request: ChargeRequest) -> ProcessorAnswer | None:
-        """The outcome of a charge, by its reference; None if the processor has not seen it."""
+    def find(self, request: ChargeRequest) -> ChargeReply | None:
+        """The reply to a charge, by its reference; None if the processor has not seen it."""
         ...
 
-    def forbid(self, request: ChargeRequest) -> ProcessorAnswer | None:
+    def find_waiting(self, request: ChargeRequest, charge_id: str) -> ChargeReply:
+        """What has become of a charge that required an action, by the processor's id.
+
+        A refusal is final: the processor can no longer approve the charge, whatever the customer
+        does.
+        """
+        ...
+
+    def forbid(self, request: ChargeRequest) -> ChargeReply | None:
         """Ensure that a reference will never be charged.
 
-        Returns None, or the outcome if the reference has already been charged.
+        Returns None, or the reply if the reference has already arrived.
         """
         ...
 

@@ -14,15 +14,15 @@ from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment
 from runtime.payments.operations.operations import operation_request, settle_operation
 from runtime.payments.operations.rules import absence_is_final
-from runtime.payments.resolution.charge import (
+from runtime.payments.resolution.leases import (
     ResolutionResult,
     is_leased,
     lease_of,
     log_resolved,
-    open_claim,
 )
 from runtime.payments.rules import ProcessorAnswer
 from runtime.payments.transaction_models import Transaction, TransactionStatus
+from runtime.payments.two_phase import open_claim
 
 
 def resolve_operation(

@@ -1,7 +1,8 @@
 """The resolver: a scheduled run that finishes payments and operations left open by a request.
 
 If a request died, or the processor's answer was lost, the processor is asked for the outcome.
-Expired authorizations are voided. Each row is leased first, so that concurrent runs do not resolve
+A charge that waits for its customer is asked about, and canceled in the end;
+expired authorizations are voided. Each row is leased first, so that concurrent runs do not resolve
 it twice. Nothing is ever charged a second time.
 
 Merchants take turns, and each has a limited number in flight. So a slow or unavailable processor
@@ -31,7 +32,8 @@ from runtime.dynamodb.index_merge import MAX_PARALLEL_BUCKETS
 from runtime.dynamodb.store import Store
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment
-from runtime.payments.resolution.charge import ResolutionResult, resolve_payment
+from runtime.payments.resolution.charge import resolve_payment
+from runtime.payments.resolution.leases import ResolutionResult
 from runtime.payments.resolution.open_queue import Model, OpenQueue
 from runtime.payments.resolution.operation import resolve_operation
 from runtime.payments.transaction_models import Transaction
@@ -54,7 +56,8 @@ def _as_long_as_the_run(_seconds: float) -> AbstractContextManager[None]:
 class ResolverReport:
     """The result of one run. `stopped_early`: time ran out before the queue was empty.
 
-    `over`: already finished by another process. `failed`: an internal error, which is in the log; a
+    `over`: already finished by another process. `customer`: their customers still have time to act.
+    `failed`: an internal error, which is in the log; a
     later run tries again. `too_old`: the outcome has been unknown for longer than is acceptable.
     `oldest_open_seconds`: the age of the oldest payment or operation that the run left open.
     """
@@ -67,6 +70,7 @@ class ResolverReport:
     too_old: int
     oldest_open_seconds: float
     stopped_early: bool
+    customer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,7 @@ def resolve_due(
         too_old=counts["too_old"],
         oldest_open_seconds=max((each.open_seconds for each in run.results), default=0.0),
         stopped_early=bool(run.left),
+        customer=counts[ResolutionResult.CUSTOMER],
     )
 
 

@@ -35,6 +35,8 @@ from runtime.reconciliation.transactions.repository import TransactionLists
 SAME_ID_READ: Final = 1_000
 """Transactions of one processor id that a list reads: a charge and its captures, at most as
 many as a payment has, unless processors of several merchants give the same id."""
+_WITHOUT_CHARGE: Final = (PaymentStatus.FAILED, PaymentStatus.CANCELED)
+"""The statuses of payments whose charge may have failed."""
 _FILTERS: Final = ("payment_id", "processor_id", "status")
 
 
@@ -155,8 +157,10 @@ def _in_status(
     failed = status is TransactionStatus.FAILED
     index = "gsi-merchant"
     if failed:
-        name = f"{merchant.id}#{PaymentStatus.FAILED}"
-        index, buckets = "gsi-merchant-status", all_buckets(name, merchant.index_buckets)
+        # A charge that was canceled at the processor has failed, and its payment is canceled.
+        names = (f"{merchant.id}#{status}" for status in _WITHOUT_CHARGE)
+        index = "gsi-merchant-status"
+        buckets = tuple(b for name in names for b in all_buckets(name, merchant.index_buckets))
     payments = reads.payment_lists.newest_first(
         buckets,
         index,

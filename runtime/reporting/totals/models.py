@@ -39,6 +39,7 @@ class Figures(BaseModel, frozen=True, defer_build=True):
     `captured_count` is the number of payments that captured something.
     """
 
+    count_requires_action: int = 0
     count_requires_capture: int = 0
     count_succeeded: int = 0
     count_failed: int = 0

@@ -14,7 +14,7 @@ from runtime.core.timestamps import to_datetime
 from runtime.merchants.models import MerchantProfile
 from runtime.payments.models import PaymentStatus
 from runtime.payments.operations.rules import EXPIRY_RETRY
-from runtime.payments.resolution.authorization_expiry import EXPIRED, EXPIRY
+from runtime.payments.resolution.authorization_expiry import AUTHORIZATION
 from runtime.payments.rules import Refused
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
 from tests.support.platform import Hooked, Platform, at_once
@@ -55,8 +55,8 @@ def test_an_authorization_is_voided_after_a_week_and_not_before(
     row = platform.payment()
     assert (row.status, row.capturable_minor, row.open_bucket) == (PaymentStatus.CANCELED, 0, None)
     (void,) = voids(platform)
-    assert (void.amount, void.reason, void.claim_key) == (1000, EXPIRED, None)
-    assert {step.by for step in void.audit_trail} == {EXPIRY}
+    assert (void.amount, void.reason, void.claim_key) == (1000, AUTHORIZATION.reason, None)
+    assert {step.by for step in void.audit_trail} == {AUTHORIZATION.user}
     assert [charge.state for charge in platform.charges()] == ["voided"]
     assert platform.resolve().due == 0
     platform.must_agree()

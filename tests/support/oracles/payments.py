@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.support.platform import Platform
 
 DONE = (TransactionStatus.SUCCEEDED, TransactionStatus.SETTLED)
+_UNBOOKED = (PaymentStatus.PROCESSING, PaymentStatus.UNKNOWN, PaymentStatus.REQUIRES_ACTION)
 _HELD = {"approved", "authorized", "voided"}
 
 
@@ -79,28 +80,27 @@ def _processor_must_agree(
     payments: list[Payment], transactions: list[Transaction], memory: dict[str, SandboxCharge]
 ) -> None:
     """Both ways: everything done at the processor is known here, and nothing else."""
+    first = [each for each in transactions if each.status in DONE and each.id not in memory]
+    charged = {each.payment_id for each in first}
     ours = {
         payment.id: (payment.amount, payment.currency)
         for payment in payments
-        if payment.charge_id is not None
+        if payment.charge_id is not None and payment.id in charged
     }
     theirs = {
         row.reference: (row.amount, row.currency)
         for row in memory.values()
-        if row.kind == "charge" and row.state in _HELD
+        if row.kind == "charge"
+        and row.state in _HELD
+        and not _never_charged(row, row.reference in charged)
     }
-    open_payments = {
-        payment.id
-        for payment in payments
-        if payment.status in (PaymentStatus.PROCESSING, PaymentStatus.UNKNOWN)
-    }
+    open_payments = {payment.id for payment in payments if payment.status in _UNBOOKED}
     assert ours == {id_: what for id_, what in theirs.items() if id_ not in open_payments}
     operations = {
         each.id: (each.type.value, each.payment_id, each.amount, each.fee, each.processor_id)
         for each in transactions
         if each.status in DONE and each.id in memory
     }
-    first = [each for each in transactions if each.status in DONE and each.id not in memory]
     assert {each.type for each in first} <= {TransactionType.CAPTURE, TransactionType.AUTHORIZATION}
     assert sorted(each.payment_id for each in first) == sorted(ours)
     pending = {each.id for each in transactions if each.status is TransactionStatus.PENDING}
@@ -112,10 +112,15 @@ def _processor_must_agree(
     assert operations == done_there
     for payment in payments:
         charge = memory.get(payment.id)
-        if charge is None or payment.charge_id is None or _is_in_doubt(payment):
+        if charge is None or payment.id not in charged or _is_in_doubt(payment):
             continue
         left = payment.capturable_minor, payment.amount_captured - payment.amount_refunded
         assert (charge.capturable, charge.refundable) == left, payment
+
+
+def _never_charged(row: SandboxCharge, booked: bool) -> bool:
+    """A charge that was voided while it waited for its customer, or as soon as it was approved."""
+    return row.state == "voided" and row.action_secret is not None and not booked
 
 
 def _is_in_doubt(payment: Payment) -> bool:

@@ -32,8 +32,7 @@ from runtime.http.identity import MAX_CLAIM_CHARACTERS, MAX_PERMISSIONS, Refusal
 from runtime.key_rotation import rotation
 from runtime.ledger.holds import expiry
 from runtime.ledger.hot_accounts import projection as folding_projection
-from runtime.payments.resolution import authorization_expiry
-from runtime.payments.resolution import charge as charge_resolution
+from runtime.payments.resolution import authorization_expiry, leases
 from runtime.reconciliation.dependencies import RECONCILER
 from runtime.settings import AuthorizerSettings
 from runtime.webhooks import delivery
@@ -140,8 +139,9 @@ def test_an_identity_expires_with_its_token_and_the_clock_tolerance() -> None:
 
 
 OWN_NAMES = (
-    authorization_expiry.EXPIRY,
-    charge_resolution.RESOLVER,
+    authorization_expiry.AUTHORIZATION.user,
+    authorization_expiry.ACTION.user,
+    leases.RESOLVER,
     folding_projection.CREDITED_BY,
     expiry.EXPIRED_BY,
     rotation.ROTATED_BY,

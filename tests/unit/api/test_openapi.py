@@ -214,7 +214,7 @@ def test_money_moving_routes_require_a_key_and_reading_ones_never_do() -> None:
     for endpoint in ENDPOINTS:
         if endpoint.method == "GET":
             assert endpoint.idempotent == "no"
-        if endpoint.method == "POST" and not endpoint.signed:
+        if endpoint.method == "POST" and not endpoint.public:
             assert endpoint.idempotent != "no", endpoint.operation
     assert next(e for e in ENDPOINTS if e.operation == "createPayment").idempotent == "required"
 

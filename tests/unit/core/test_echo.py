@@ -114,6 +114,7 @@ _MEMBERS: Final = {
     "account": "x",
     "settlement_id": "x",
     "line": "2",
+    "action": "x",
 }
 
 

@@ -273,6 +273,7 @@ def test_the_resolvers_schedule_returns_its_report(api: Functions, shop: dict[st
         "too_old": 0,
         "oldest_open_seconds": 0.0,
         "stopped_early": False,
+        "customer": 0,
     }
     final = api("POST", "/v1/payments", body, headers=headers, authorizer=who)
     assert (final.status, final.body["status"]) == (201, "succeeded")

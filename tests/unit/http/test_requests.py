@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 
 from runtime.api.endpoints import ENDPOINTS
 from runtime.core.errors import Forbidden, PlatformError
+from runtime.functions.form_body import FORM, MAX_FORM_BYTES
 from runtime.functions.http.request import MAX_NOTIFICATION_BYTES, Request
 from runtime.functions.json_body import MAX_BODY_BYTES
 from runtime.http.endpoint import Endpoint, Permission
+from runtime.http.event import HttpEvent
 from runtime.merchants.api import MerchantRequest
 from runtime.payments.api import PaymentRequest
 from tests.support.http import EVERYTHING, OPERATOR, http_event, request_of, token_of
@@ -391,7 +394,40 @@ PUBLIC = [e for e in ENDPOINTS if e.public]
 
 @pytest.mark.parametrize("endpoint", PUBLIC, ids=lambda e: e.operation)
 def test_public_routes_need_no_token(endpoint: Endpoint) -> None:
-    assert read(endpoint, authorizer=None).call is None
+    form = {"headers": {"content-type": FORM}, "raw": "decision=approve"} if endpoint.form else {}
+    assert read(endpoint, authorizer=None, **form).call is None
+
+
+DECIDE = BY_NAME["decideSandboxAction"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("", (422, "invalid_value", "decision")),
+        ("decision=maybe", (422, "invalid_value", "decision")),
+        ("decision=approve&more=1", (400, "unknown_field", "more")),
+        ("decision=approve&decision=fail", (400, "malformed_json", None)),
+        ("decision", (400, "malformed_json", None)),
+        ("decision=%ff", (400, "malformed_json", None)),
+        ("decision=" + "x" * MAX_FORM_BYTES, (413, "payload_too_large", None)),
+    ],
+)
+def test_a_form_is_parsed_strictly(raw: str, expected: tuple[int, str, str | None]) -> None:
+    sent = {"headers": {"content-type": FORM}, "raw": raw}
+    assert refusal(DECIDE, authorizer=None, **sent) == expected
+
+
+def test_a_form_is_not_json() -> None:
+    assert refusal(DECIDE, authorizer=None, raw="{}")[:2] == (415, "unsupported_media_type")
+
+
+def test_a_request_knows_where_it_reached_the_api() -> None:
+    event = HttpEvent.of(http_event("GET", "/v1/payments"))
+    event = replace(event, address={"domain": "d.example", "api_id": "a1", "host": "h:1"})
+    assert event.api_url() == "https://d.example"
+    local = "http://{host}/_aws/execute-api/{api_id}/$default"
+    assert event.api_url(local) == "http://h:1/_aws/execute-api/a1/$default"
 
 
 NOTIFY = BY_NAME["receiveProcessorEvent"]

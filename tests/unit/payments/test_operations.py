@@ -106,6 +106,7 @@ def answered(payment: Payment, operation: Transaction, answer: ProcessorAnswer) 
 ALLOWED = {
     (S.REQUIRES_CAPTURE, T.CAPTURE),
     (S.REQUIRES_CAPTURE, T.VOID),
+    (S.REQUIRES_ACTION, T.VOID),
     (S.SUCCEEDED, T.REFUND),
 }
 

@@ -25,9 +25,16 @@ LEGAL = {
     (S.PROCESSING, S.REQUIRES_CAPTURE),
     (S.PROCESSING, S.FAILED),
     (S.PROCESSING, S.UNKNOWN),
+    (S.PROCESSING, S.REQUIRES_ACTION),
     (S.UNKNOWN, S.SUCCEEDED),
     (S.UNKNOWN, S.REQUIRES_CAPTURE),
     (S.UNKNOWN, S.FAILED),
+    (S.UNKNOWN, S.REQUIRES_ACTION),
+    (S.REQUIRES_ACTION, S.REQUIRES_ACTION),
+    (S.REQUIRES_ACTION, S.SUCCEEDED),
+    (S.REQUIRES_ACTION, S.REQUIRES_CAPTURE),
+    (S.REQUIRES_ACTION, S.FAILED),
+    (S.REQUIRES_ACTION, S.CANCELED),
     (S.REQUIRES_CAPTURE, S.REQUIRES_CAPTURE),
     (S.REQUIRES_CAPTURE, S.SUCCEEDED),
     (S.REQUIRES_CAPTURE, S.CANCELED),
@@ -51,6 +58,14 @@ def test_failed_and_canceled_payments_are_final() -> None:
 def test_the_processors_answer_determines_the_status_of_a_charge() -> None:
     assert status_after(Approved("p", 1)) is S.SUCCEEDED
     assert status_after(Refused(None, "generic_decline", "No")) is S.FAILED
+
+
+def test_a_charge_that_waited_and_was_canceled_at_the_processor_was_not_declined() -> None:
+    canceled = Refused(None, "canceled", "Canceled")
+    assert status_after(canceled, waited=True) is S.CANCELED
+    assert status_after(canceled) is S.FAILED
+    assert status_after(Refused(None, "generic_decline", "No"), waited=True) is S.FAILED
+    assert status_after(Approved("p", 1), waited=True) is S.SUCCEEDED
 
 
 def test_the_processors_answer_determines_the_status_of_an_authorization() -> None:

@@ -24,6 +24,7 @@ from runtime.payments.processors.port import (
     ProcessorConfig,
     ProcessorIdentity,
 )
+from runtime.payments.processors.sandbox.actions import SECRET_BYTES, required_action
 from runtime.payments.processors.sandbox.disputes import (
     DisputeMemory,
     dispute_reference,
@@ -37,11 +38,19 @@ from runtime.payments.processors.sandbox.models import SandboxCharge
 from runtime.payments.processors.sandbox.repository import (
     AUTHORIZED,
     CAPTURED,
+    DECLINED,
     REFUND,
     VOIDED,
+    WAITING,
     Effect,
 )
-from runtime.payments.rules import Approved, ProcessorAnswer, Refused
+from runtime.payments.rules import (
+    CANCELED_AT_PROCESSOR,
+    Approved,
+    ChargeReply,
+    ProcessorAnswer,
+    Refused,
+)
 from runtime.payments.transaction_models import TransactionType
 
 SLOW_SECONDS = 2.0
@@ -50,7 +59,6 @@ SHARED_ACCOUNT: Final = "shared"
 """The account of a sandbox that is not built for a specific merchant."""
 IDENTITY: Final = ProcessorIdentity("sandbox", "test")
 """Each merchant has exactly one sandbox account, whatever its keys; they all have this name."""
-_DECLINED: Final = "declined"
 _FORBIDDEN: Final = "forbidden"
 _APPROVED_STATES: Final = frozenset({AUTHORIZED, CAPTURED, VOIDED})
 _EFFECTS: Final[Mapping[TransactionType, Effect]] = {
@@ -70,6 +78,7 @@ class Behaviour:
     answer_arrives: bool = True
     delay_seconds: float = 0.0
     refunds_fail: bool = False
+    requires_action: bool = False
 
 
 BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
@@ -83,6 +92,7 @@ BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
     "tok_error": Behaviour(answer_arrives=False),
     "tok_slow": Behaviour(delay_seconds=SLOW_SECONDS),
     "tok_refund_fails": Behaviour(refunds_fail=True),
+    "tok_requires_action": Behaviour(text="Waits for the customer", requires_action=True),
 }
 """`tok_error` returns 5xx although the charge was made, which a query by reference shows."""
 
@@ -144,7 +154,7 @@ class SandboxProcessor:
                 param="payment_method",
             )
 
-    def charge(self, request: ChargeRequest) -> ProcessorAnswer:
+    def charge(self, request: ChargeRequest) -> ChargeReply:
         """Charge or authorize, or answer as before for a known reference."""
         behaviour = BEHAVIOURS[request.payment_method]
         self.outside.sleep(behaviour.delay_seconds)
@@ -153,20 +163,29 @@ class SandboxProcessor:
         remembered = self._remember(self._new_charge(request, behaviour), request.at)
         if not behaviour.answer_arrives:
             raise ProcessorUnknown("the sandbox's answer was lost")
-        return _answer(remembered)
+        return charge_reply(remembered)
 
-    def find(self, request: ChargeRequest) -> ProcessorAnswer | None:
-        """The outcome of a charge. A forbidden reference was never charged."""
+    def find(self, request: ChargeRequest) -> ChargeReply | None:
+        """The reply to a charge. A forbidden reference was never charged."""
         remembered = self.memory.recall(request.reference)
         if remembered is None or remembered.state == _FORBIDDEN:
             return None
-        return _answer(remembered)
+        return charge_reply(remembered)
 
-    def forbid(self, request: ChargeRequest) -> ProcessorAnswer | None:
+    def find_waiting(self, request: ChargeRequest, charge_id: str) -> ChargeReply:
+        """What has become of the charge; a voided one cannot be approved any more."""
+        remembered = self.memory.recall(request.reference)
+        if remembered is None:
+            raise ProcessorUnknown(f"the sandbox has no charge {charge_id}")
+        if remembered.state == VOIDED:
+            return Refused(charge_id, CANCELED_AT_PROCESSOR, "The charge was canceled")
+        return charge_reply(remembered)
+
+    def forbid(self, request: ChargeRequest) -> ChargeReply | None:
         """Store the reference as forbidden, unless it was charged."""
         tombstone = self._row(request, _FORBIDDEN, "canceled", "Canceled before it was charged")
         remembered = self._remember(tombstone, request.at)
-        return None if remembered.state == _FORBIDDEN else _answer(remembered)
+        return None if remembered.state == _FORBIDDEN else charge_reply(remembered)
 
     def operate(self, request: OperationRequest) -> ProcessorAnswer:
         """Capture, refund or void, or answer as before for a known reference."""
@@ -176,7 +195,7 @@ class SandboxProcessor:
         if done is None:
             code = f"{request.kind}_refused"
             text = f"The charge does not allow this {request.kind}"
-            done = self._remember(self._operation_row(request, _DECLINED, code, text), request.at)
+            done = self._remember(self._operation_row(request, DECLINED, code, text), request.at)
         return _answer(done)
 
     def find_operation(self, request: OperationRequest) -> ProcessorAnswer | None:
@@ -221,7 +240,9 @@ class SandboxProcessor:
 
     def _new_charge(self, request: ChargeRequest, behaviour: Behaviour) -> SandboxCharge:
         if behaviour.decline_code is not None:
-            return self._row(request, _DECLINED, behaviour.decline_code, behaviour.text)
+            return self._row(request, DECLINED, behaviour.decline_code, behaviour.text)
+        if behaviour.requires_action:
+            return self._new_waiting(request, behaviour)
         state = CAPTURED if request.capture else AUTHORIZED
         return self._row(request, state, "approved", behaviour.text).model_copy(
             update={
@@ -229,6 +250,16 @@ class SandboxProcessor:
                 "capturable": 0 if request.capture else request.amount_minor,
                 "refundable": request.amount_minor if request.capture else 0,
                 "refunds_fail": True if behaviour.refunds_fail else None,
+            }
+        )
+
+    def _new_waiting(self, request: ChargeRequest, behaviour: Behaviour) -> SandboxCharge:
+        return self._row(request, WAITING, WAITING, behaviour.text).model_copy(
+            update={
+                "fee": self._fee(request.amount_minor) if request.capture else 0,
+                "action_secret": self.outside.entropy(SECRET_BYTES).hex(),
+                "captures": request.capture,
+                "return_url": request.return_url,
             }
         )
 
@@ -282,6 +313,11 @@ def _effect_of(request: OperationRequest) -> Effect:
 
 def _expiry(at: datetime) -> int:
     return to_epoch_seconds(at + MEMORY)
+
+
+def charge_reply(charge: SandboxCharge) -> ChargeReply:
+    """The reply to a charge, from its row."""
+    return required_action(charge) if charge.state == WAITING else _answer(charge)
 
 
 def _answer(charge: SandboxCharge) -> ProcessorAnswer:

@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from pydantic import Field
+
 from runtime.core.fields import EpochSeconds, MinorUnits, Timestamp
 from runtime.dynamodb.schema import Row, Ttl, partition, sort
 
@@ -11,6 +13,9 @@ class SandboxCharge(Row, table="sandbox_charges", frozen=True):
 
     A charge's row also has its capturable and refundable amounts. A capture, refund or void has its
     own row, with the charge's reference as `charge`. `account`: the account it was made for.
+
+    A charge that waits for its customer has the secret of its page, whether it is captured once it
+    is approved, and where the page leads to.
 
     A dispute has a row with the state that signed notifications reported: `event_id` and `told_at`
     are the id and time of the latest one, `revision` counts them. Disputes and returned refunds
@@ -29,6 +34,9 @@ class SandboxCharge(Row, table="sandbox_charges", frozen=True):
     capturable: MinorUnits | None = None
     refundable: MinorUnits | None = None
     refunds_fail: bool | None = None
+    action_secret: Annotated[str | None, Field(repr=False)] = None
+    captures: bool | None = None
+    return_url: Annotated[str | None, Field(repr=False)] = None
     changed_account: Annotated[str | None, partition("gsi-changed")] = None
     changed_at: Annotated[Timestamp | None, sort("gsi-changed")] = None
     event_id: str | None = None

@@ -8,7 +8,16 @@ from pydantic import BaseModel
 from runtime.core.fields import Timestamp
 from runtime.core.scope import UNRESTRICTED
 from runtime.dynamodb.errors import TransactionRefused
-from runtime.dynamodb.expressions import Update, Write, absent, at_least, equals, put, update
+from runtime.dynamodb.expressions import (
+    Update,
+    Write,
+    absent,
+    at_least,
+    equals,
+    one_of,
+    put,
+    update,
+)
 from runtime.dynamodb.store import Store
 from runtime.payments.processors.sandbox.models import SandboxCharge
 
@@ -16,6 +25,9 @@ AUTHORIZED = "authorized"
 """State of a charge that can still be captured."""
 CAPTURED = "approved"
 VOIDED = "voided"
+WAITING = "requires_action"
+"""State of a charge whose customer has to act on the sandbox's page."""
+DECLINED = "declined"
 RETURNED = "returned"
 """State of a refund that the customer's bank returned."""
 CHARGE, REFUND, DISPUTE = "charge", "refund", "dispute"
@@ -56,6 +68,22 @@ class SandboxChargeRepository:
         except TransactionRefused as refused:
             return self._row(refused, 0) if 0 in refused.failed else None
         return operation
+
+    def decide(self, after: SandboxCharge, *, token: str) -> SandboxCharge:
+        """Store the customer's decision about a waiting charge, or return the row as it is.
+
+        The charge may have been decided or voided meanwhile.
+        """
+        changes = {
+            name: getattr(after, name)
+            for name in ("state", "response_code", "response_text", "capturable", "refundable")
+        }
+        decided = update(SandboxCharge, {"reference": after.reference}).assign(**changes)
+        try:
+            self._store.transact([decided.when(equals("state", WAITING))], token=token)
+        except TransactionRefused as refused:
+            return self._row(refused, 0)
+        return after
 
     def recall(self, reference: str) -> SandboxCharge | None:
         """The row stored for a reference, strongly consistent."""
@@ -117,7 +145,8 @@ def _effect(operation: SandboxCharge, effect: Effect) -> Update:
         return charge.when(at_least("refundable", amount), absent("refunds_fail"))
     authorized = equals("state", AUTHORIZED)
     if effect == "void":
-        return charge.assign(state=VOIDED, capturable=0).when(authorized)
+        voidable = one_of("state", (AUTHORIZED, WAITING))
+        return charge.assign(state=VOIDED, capturable=0).when(voidable)
     enough = at_least("capturable", amount)
     charge = charge.add(refundable=amount)
     if effect == "final_capture":

@@ -18,11 +18,19 @@ from runtime.payments.processors.stripe.shapes import (
     PaymentIntent,
     Refund,
 )
-from runtime.payments.rules import Approved, ProcessorAnswer, Refused
+from runtime.payments.rules import (
+    CANCELED_AT_PROCESSOR,
+    ActionRequired,
+    Approved,
+    ProcessorAnswer,
+    Refused,
+)
 
-CANCELED: Final = "canceled"
+CANCELED: Final = CANCELED_AT_PROCESSOR
+"""Stripe's status of a canceled PaymentIntent, which is also our decline code for it."""
+REQUIRES_ACTION: Final = "requires_action"
 UNCONFIRMED: Final = frozenset(
-    {"requires_payment_method", "requires_confirmation", "requires_action"}
+    {"requires_payment_method", "requires_confirmation", REQUIRES_ACTION}
 )
 """Statuses in which nothing is charged yet, but a confirmation could still charge."""
 
@@ -30,9 +38,9 @@ _STRIPE_DECLINES: Final[Mapping[str, tuple[str, ...]]] = {
     "authentication_required": (
         "authentication_required",
         "authentication_not_handled",
-        "payment_intent_authentication_failure",
         "requires_action_not_handled",
     ),
+    "authentication_failed": ("payment_intent_authentication_failure",),
     "card_not_supported": (
         "card_not_supported",
         "currency_not_supported",
@@ -152,6 +160,16 @@ def charge_answer(intent: PaymentIntent) -> ProcessorAnswer:
     if intent.last_payment_error is not None and intent.status in UNCONFIRMED:
         return declined(intent.last_payment_error, intent.id)
     raise ProcessorUnknown(f"Stripe: {intent.id} is {intent.status}")
+
+
+def required_action(intent: PaymentIntent) -> ActionRequired:
+    """What the customer has to do: follow the URL, or let Stripe.js do it with the secret."""
+    action = intent.next_action
+    if action is None:
+        raise ProcessorUnknown(f"Stripe: {intent.id} requires an action and does not say which")
+    redirect = action.redirect_to_url
+    url = None if redirect is None else redirect.url
+    return ActionRequired(intent.id, action.type, url, intent.client_secret)
 
 
 def refund_answer(refund: Refund) -> ProcessorAnswer:

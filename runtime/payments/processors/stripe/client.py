@@ -30,7 +30,7 @@ from runtime.payments.processors.stripe.shapes import (
 from runtime.settings import MAX_RESOLVER_WORKERS
 
 if TYPE_CHECKING:
-    from stripe.params import PaymentIntentCreateParams
+    from stripe.params import PaymentIntentCancelParams, PaymentIntentCreateParams
 
 CONNECT_TIMEOUT_SECONDS: Final = 3.0
 MAX_REFUNDS: Final = 100
@@ -120,7 +120,7 @@ class StripeApi:
         return "live" if _shape(Balance, self.client.v1.balance.retrieve()).livemode else "test"
 
     def charge(self, request: ChargeRequest) -> PaymentIntent:
-        """Create and confirm a PaymentIntent. It is refused if the customer would have to act.
+        """Create and confirm a PaymentIntent, which may then require an action of the customer.
 
         Raises NotInStripesUnits.
         """
@@ -133,12 +133,13 @@ class StripeApi:
             "allowed_payment_method_types": ["card"],
             "capture_method": "automatic" if request.capture else "manual",
             "confirm": True,
-            "error_on_requires_action": True,
             "metadata": _metadata_of(request),
             "expand": [_WITH_FEE],
         }
         if method["customer"] is not None:
             params["customer"] = method["customer"]
+        if request.return_url is not None:
+            params["return_url"] = request.return_url
         if request.statement_descriptor is not None:
             params["statement_descriptor_suffix"] = request.statement_descriptor
         return self._create(params, request.reference)
@@ -169,10 +170,16 @@ class StripeApi:
         found = self.client.v1.payment_intents.retrieve(intent_id, {"expand": [_WITH_FEE]})
         return _shape(PaymentIntent, found)
 
-    def cancel(self, intent_id: str, key: str) -> PaymentIntent:
-        """Cancel a PaymentIntent, which releases its authorization."""
+    def cancel(self, intent_id: str, key: str, *, abandoned: bool = False) -> PaymentIntent:
+        """Cancel a PaymentIntent, which releases its authorization.
+
+        `abandoned`: because its customer did not act, which Stripe shows as the reason.
+        """
+        params: PaymentIntentCancelParams = (
+            {"cancellation_reason": "abandoned"} if abandoned else {}
+        )
         canceled = self.client.v1.payment_intents.cancel(
-            intent_id, options={"idempotency_key": key}
+            intent_id, params, {"idempotency_key": key}
         )
         return _shape(PaymentIntent, canceled)
 

@@ -21,13 +21,16 @@ from runtime.payments.processors.port import ChargeRequest, OperationRequest, Pr
 from runtime.payments.processors.stripe.amounts import NotInStripesUnits, to_stripe
 from runtime.payments.processors.stripe.answers import (
     CANCELED,
+    REQUIRES_ACTION,
     UNCONFIRMED,
     charge_answer,
+    declined,
     failure_of,
     fee_minor,
     is_certain,
     refund_answer,
     refusal,
+    required_action,
     unknown,
 )
 from runtime.payments.processors.stripe.client import (
@@ -41,7 +44,7 @@ from runtime.payments.processors.stripe.client import (
 from runtime.payments.processors.stripe.disputes import dispute_state, refund_state
 from runtime.payments.processors.stripe.events import POLLED_TYPES, hint_of, read_stripe_event
 from runtime.payments.processors.stripe.shapes import PaymentIntent
-from runtime.payments.rules import Approved, ProcessorAnswer, Refused
+from runtime.payments.rules import Approved, ChargeReply, ProcessorAnswer, Refused
 from runtime.payments.transaction_models import TransactionType
 
 Found = TypeVar("Found")
@@ -107,7 +110,7 @@ class StripeProcessor:
                 param="payment_method",
             )
 
-    def charge(self, request: ChargeRequest) -> ProcessorAnswer:
+    def charge(self, request: ChargeRequest) -> ChargeReply:
         """Charge or authorize. Repeated within 24 hours, the answer is the same."""
         try:
             intent = self.api.charge(request)
@@ -115,10 +118,10 @@ class StripeProcessor:
             return Refused(None, "processor_rejected", str(error))
         except stripe.StripeError as error:
             return refusal(error, "processor_rejected")
-        return self._answer(intent)
+        return self._reply(intent)
 
-    def find(self, request: ChargeRequest) -> ProcessorAnswer | None:
-        """The outcome of a charge, if Stripe's search already shows it.
+    def find(self, request: ChargeRequest) -> ChargeReply | None:
+        """The reply to a charge, if Stripe's search already shows it.
 
         The search lags by up to a minute, in an outage by an hour. So a missing result is never
         final.
@@ -132,9 +135,29 @@ class StripeProcessor:
         if intent is None:
             return None
         _require_ours(intent, request)
-        return self._answer(intent)
+        return self._reply(intent)
 
-    def forbid(self, request: ChargeRequest) -> ProcessorAnswer | None:
+    def find_waiting(self, request: ChargeRequest, charge_id: str) -> ChargeReply:
+        """What has become of a PaymentIntent whose `client_secret` the customer has.
+
+        With it another payment method could be tried after a failure. So the intent is canceled
+        before it is reported as refused.
+        """
+        try:
+            intent = self.api.read(charge_id)
+            _require_ours(intent, request)
+            if intent.status == CANCELED:
+                return _refused_for_good(intent)
+            if intent.status in UNCONFIRMED and intent.status != REQUIRES_ACTION:
+                after = self._canceled(intent.id)
+                if after.status == CANCELED:
+                    return _refused_for_good(intent)
+                intent = after
+        except stripe.StripeError as error:
+            raise unknown(error) from None
+        return required_action(intent) if _waits(intent) else charge_answer(intent)
+
+    def forbid(self, request: ChargeRequest) -> ChargeReply | None:
         """Use the reference's idempotency key, so that Stripe rejects a charge that arrives later.
 
         If the charge arrived first, Stripe reports that the key was used with other parameters.
@@ -214,19 +237,16 @@ class StripeProcessor:
         """A notification signed with the merchant's `webhook_secret`."""
         return read_stripe_event(headers, body, self.webhook_secret, now)
 
-    def _answer(self, intent: PaymentIntent) -> ProcessorAnswer:
-        """The answer to a charge. An intent that awaits an action is canceled."""
-        waits_for_customer = intent.status == "requires_action"
-        never_tried = intent.status in UNCONFIRMED and intent.last_payment_error is None
-        if not waits_for_customer and not never_tried:
-            return charge_answer(intent)
-        self._require_canceled(intent)
-        if waits_for_customer:
-            text = "The card's bank requires authentication, which is not supported"
-            return Refused(intent.id, "authentication_required", text)
-        return Refused(intent.id, CANCELED, "The charge was created at Stripe but not confirmed")
+    def _reply(self, intent: PaymentIntent) -> ChargeReply:
+        """The reply to a charge. An intent that was never tried is canceled."""
+        if _waits(intent):
+            return required_action(intent)
+        if intent.status in UNCONFIRMED and intent.last_payment_error is None:
+            self._require_canceled(intent)
+            return _refused_for_good(intent)
+        return charge_answer(intent)
 
-    def _found(self, request: ChargeRequest) -> ProcessorAnswer:
+    def _found(self, request: ChargeRequest) -> ChargeReply:
         answer = self.find(request)
         if answer is None:
             raise ProcessorUnknown(
@@ -257,7 +277,9 @@ class StripeProcessor:
             intent = self.api.capture(request)
         else:
             assert request.kind is TransactionType.VOID, f"unexpected operation {request.kind}"
-            intent = self.api.cancel(request.charge_id, key=request.reference)
+            intent = self.api.cancel(
+                request.charge_id, key=request.reference, abandoned=request.abandoned
+            )
         answer = _closing_answer(request, intent)
         if answer is None:
             raise ProcessorUnknown(f"Stripe: {intent.id} is {intent.status}")
@@ -268,6 +290,18 @@ class StripeProcessor:
             if (refund.metadata or {}).get(REFERENCE) == request.reference:
                 return refund_answer(refund)
         return None
+
+
+def _waits(intent: PaymentIntent) -> bool:
+    """Whether the customer has to act before the charge is approved."""
+    return intent.status == REQUIRES_ACTION
+
+
+def _refused_for_good(intent: PaymentIntent) -> Refused:
+    """The refusal for an intent that is canceled now. `intent`: its state before that."""
+    if intent.last_payment_error is not None:
+        return declined(intent.last_payment_error, intent.id)
+    return Refused(intent.id, CANCELED, "The charge was created at Stripe but not confirmed")
 
 
 def _require_ours(intent: PaymentIntent, request: ChargeRequest) -> None:

@@ -14,7 +14,7 @@ StripeId = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 keys: one of more than 2,048 bytes would make the whole commit of an outcome invalid."""
 
 
-class _Shape(BaseModel, frozen=True, defer_build=True):
+class _Shape(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
     """Base of the shapes. Unknown fields are ignored."""
 
 
@@ -44,6 +44,19 @@ class Failure(_Shape, frozen=True):
     payment_intent: PaymentIntent | None = None
 
 
+class RedirectToUrl(_Shape, frozen=True):
+    """Where a customer authenticates, if the charge was given a `return_url`."""
+
+    url: str | None = Field(default=None, repr=False)
+
+
+class NextAction(_Shape, frozen=True):
+    """What the customer has to do. Only the member that `type` names is set."""
+
+    type: str
+    redirect_to_url: RedirectToUrl | None = None
+
+
 class PaymentIntent(_Shape, frozen=True):
     """A charge. `amount_received`: the captured amount."""
 
@@ -55,6 +68,8 @@ class PaymentIntent(_Shape, frozen=True):
     metadata: dict[str, str] = Field(default_factory=dict)
     latest_charge: Charge | str | None = None
     last_payment_error: Failure | None = None
+    next_action: NextAction | None = None
+    client_secret: str | None = Field(default=None, repr=False)
 
 
 class Refund(_Shape, frozen=True):

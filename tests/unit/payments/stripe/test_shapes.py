@@ -143,7 +143,6 @@ def test_a_charge_is_one_confirmed_intent_under_our_reference() -> None:
         "allowed_payment_method_types[0]": "card",
         "capture_method": "automatic",
         "confirm": "true",
-        "error_on_requires_action": "true",
         "metadata[reference]": "pay_1",
         "statement_descriptor_suffix": "SHOP",
         "expand[0]": "latest_charge.balance_transaction",
@@ -230,21 +229,6 @@ def test_an_error_leaves_the_outcome_unknown(status: int) -> None:
         stripe, _ = answering((status, error()))
         with pytest.raises(ProcessorUnknown):
             ask(stripe)
-
-
-def test_a_required_authentication_is_a_refusal_and_the_charge_is_canceled() -> None:
-    stripe, network = answering((200, intent("requires_action")), (200, CANCELED))
-    answer = stripe.charge(REQUEST)
-    assert isinstance(answer, Refused)
-    assert answer.decline_code == "authentication_required"
-    assert network.sent[1].path == f"/v1/payment_intents/{INTENT_ID}/cancel"
-
-
-def test_an_authentication_that_cannot_be_canceled_is_unknown() -> None:
-    refused = (400, error(code="payment_intent_unexpected_state"))
-    stripe, _ = answering((200, intent("requires_action")), refused, (200, intent("processing")))
-    with pytest.raises(ProcessorUnknown, match="after it was canceled"):
-        stripe.charge(REQUEST)
 
 
 @pytest.mark.parametrize("status", ["requires_confirmation", "requires_payment_method"])
