@@ -15,10 +15,10 @@ from runtime.idempotency.claims import same_request, stored_answer
 from runtime.idempotency.models import IdempotencyRecord
 from runtime.payments.api import (
     ActionSecret,
+    CreatedPaymentAnswer,
     NextAction,
     PaymentAnswer,
     PaymentDetail,
-    PendingPaymentAnswer,
     TransactionAnswer,
 )
 from runtime.payments.dependencies import PaymentDependencies
@@ -56,10 +56,9 @@ def charge_answer(payment: Payment, request_id: str) -> StoredAnswer:
         return problem(declined, instance=PATH, request_id=request_id)
     if payment.status is PaymentStatus.REQUIRES_ACTION:
         return Waiting(payment, None).answer("")
-    if payment.status in (PaymentStatus.PROCESSING, PaymentStatus.UNKNOWN):
-        body = PendingPaymentAnswer(**PaymentAnswer.of(payment).model_dump())
-        return success(HTTPStatus.ACCEPTED, body)
-    return success(HTTPStatus.CREATED, PaymentAnswer.of(payment))
+    settled = payment.status not in (PaymentStatus.PROCESSING, PaymentStatus.UNKNOWN)
+    status = HTTPStatus.CREATED if settled else HTTPStatus.ACCEPTED
+    return success(status, PaymentAnswer.of(payment))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ class Waiting:
             expiry = self.payment.action_expires_at
             shown = NextAction(type=self.action.type, url=url, expires_at=expiry)
             secret = self.action.client_secret
-        body = PendingPaymentAnswer(
+        body = CreatedPaymentAnswer(
             **PaymentAnswer.of(self.payment).model_dump(), next_action=shown, client_secret=secret
         )
         return success(HTTPStatus.ACCEPTED, body)

@@ -162,21 +162,29 @@ class NextAction(Answer, frozen=True):
     ]
 
 
-class PendingPaymentAnswer(PaymentAnswer, frozen=True):
-    """A payment without an outcome: it is unknown yet, or the customer has to act first.
+def _is_absent(value: object) -> bool:
+    return value is None
 
-    `next_action` and `client_secret` are only in the answer of the request that created the
-    payment, and in its repetitions.
+
+class CreatedPaymentAnswer(PaymentAnswer, frozen=True):
+    """The payment that a request created.
+
+    `next_action` and `client_secret` are there only while it is `requires_action`, in the answer of
+    the request that created it and in its repetitions.
     """
 
     next_action: Annotated[
         NextAction | None,
-        Field(description="What the customer has to do; null unless `requires_action`."),
+        Field(
+            description="What the customer has to do, while the payment is `requires_action`.",
+            exclude_if=_is_absent,
+        ),
     ] = None
     client_secret: Annotated[
         str | None,
         Field(
             description="For the processor's library in the customer's browser. Never log it.",
+            exclude_if=_is_absent,
         ),
     ] = None
 
@@ -273,7 +281,10 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         permission=Permission.PAYMENTS,
         body=PaymentRequest,
         idempotent="required",
-        answers={HTTPStatus.CREATED: PaymentAnswer, HTTPStatus.ACCEPTED: PendingPaymentAnswer},
+        answers={
+            HTTPStatus.CREATED: CreatedPaymentAnswer,
+            HTTPStatus.ACCEPTED: CreatedPaymentAnswer,
+        },
         refusals=(
             HTTPStatus.PAYMENT_REQUIRED,
             HTTPStatus.NOT_FOUND,

@@ -127,6 +127,7 @@ def event_of(request: HttpRequest, request_id: str, context: Context | None) -> 
             "userAgent": request.client,
         },
         "stage": "$default",
+        "domainName": "api.example.com",
     }
     if context is not None:
         gateway["authorizer"] = {"lambda": dict(context)}

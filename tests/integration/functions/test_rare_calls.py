@@ -10,6 +10,7 @@ import uuid
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
@@ -95,6 +96,27 @@ def test_an_authorization_is_voided_after_its_week_and_answered_under_a_new_key(
     _payments_later(services, timedelta(days=8), monkeypatch)
     assert stage.api.resolve()["resolved"] >= 1
     assert _payment(stage, made["id"], who)["status"] == "canceled"
+
+
+@pytest.mark.parametrize("decision", ["approve", "fail", None])
+def test_a_payment_waits_for_its_customer_on_the_page_of_the_sandbox(
+    stage: Stage, monkeypatch: Machine, decision: str | None
+) -> None:
+    shop = stage.shop()
+    who = token_of(shop["id"])
+    made = _post(stage, "/v1/payments", {**SALE, "payment_method": "tok_requires_action"}, who)
+    assert made["status"] == "requires_action"
+    page = urlsplit(made["next_action"]["url"]).path
+    assert 'value="approve"' in stage.api("GET", page).text
+    if decision is None:
+        _payments_later(resolver_services(), timedelta(hours=2), monkeypatch)
+        assert stage.api.resolve()["resolved"] >= 1
+    else:
+        form = {"content-type": "application/x-www-form-urlencoded"}
+        answer = stage.api("POST", page, raw=f"decision={decision}", headers=form)
+        assert answer.status == 200, answer.text
+    expected = {"approve": "succeeded", "fail": "failed", None: "canceled"}[decision]
+    assert _payment(stage, made["id"], who)["status"] == expected
 
 
 def test_a_payment_that_cannot_be_read_raises_an_alert_when_it_is_too_old(

@@ -26,7 +26,11 @@ from payments_client import (
 )
 from payments_client.generated.api.payments import create_payment, list_payments, refund_payment
 from payments_client.generated.client import AuthenticatedClient
-from payments_client.generated.models import Payment, PaymentRefundRequest, PaymentRequest
+from payments_client.generated.models import (
+    CreatedPayment,
+    PaymentRefundRequest,
+    PaymentRequest,
+)
 
 POLICY = RetryPolicy(max_attempts=8)
 
@@ -61,7 +65,7 @@ def finish(api_url: str, token: str, webhook: dict[str, Any]) -> dict[str, Any]:
 
 def _pay(
     client: AuthenticatedClient, amount: int, key: str, method: str = "tok_approved"
-) -> Payment:
+) -> CreatedPayment:
     sale = PaymentRequest(amount=amount, currency="USD", payment_method=method)
     return answer(create_payment.sync(client=client, body=sale, idempotency_key=key))
 

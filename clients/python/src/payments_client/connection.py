@@ -11,7 +11,7 @@ from payments_client.addresses import checked_address
 from payments_client.answers import answer
 from payments_client.generated.api.payments import get_payment
 from payments_client.generated.client import AuthenticatedClient
-from payments_client.generated.models import Payment, PaymentDetail
+from payments_client.generated.models import CreatedPayment, Payment, PaymentDetail
 from payments_client.outcomes import LIMIT_SECONDS, Polling, poll, poll_async
 from payments_client.retries import RetryPolicy
 from payments_client.transport import AsyncRetryingTransport, RetryingTransport
@@ -65,7 +65,7 @@ def connect(
 
 def wait_for_outcome(
     client: AuthenticatedClient,
-    payment: Payment | PaymentDetail,
+    payment: CreatedPayment | Payment | PaymentDetail,
     limit_seconds: float = LIMIT_SECONDS,
 ) -> PaymentDetail:
     """The payment once its outcome is known.
@@ -78,7 +78,7 @@ def wait_for_outcome(
 
 async def wait_for_outcome_async(
     client: AuthenticatedClient,
-    payment: Payment | PaymentDetail,
+    payment: CreatedPayment | Payment | PaymentDetail,
     limit_seconds: float = LIMIT_SECONDS,
 ) -> PaymentDetail:
     """What `wait_for_outcome` does, for asyncio."""
