@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -106,17 +106,15 @@ class CardsClient(Client):
         path = urlsplit(document["next_action"]["url"]).path
         decision = "approve" if approves else "fail"
         self.act()
-        self.send(
-            HttpRequest(
-                client=self.plan.name,
-                method="POST",
-                path=path,
-                raw=f"decision={decision}".encode(),
-                headers={"content-type": "application/x-www-form-urlencoded"},
-                operation=self.done,
-            ),
-            dice,
+        page = HttpRequest(client=self.plan.name, method="GET", path=path, operation=self.done)
+        self.send(page, dice)
+        form = replace(
+            page,
+            method="POST",
+            raw=f"decision={decision}".encode(),
+            headers={"content-type": "application/x-www-form-urlencoded"},
         )
+        self.send(form, dice)
 
     def capture(self, dice: Random) -> None:
         """Take what was authorized, or a part of it."""

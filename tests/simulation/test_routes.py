@@ -17,7 +17,7 @@ from simulation.platform.plan import ClientKind, ClientPlan, Plan
 from simulation.platform.world import Platform
 
 OPERATIONS: Final[Mapping[ClientKind, int]] = {
-    ClientKind.CARDS: 110,
+    ClientKind.CARDS: 140,
     ClientKind.STRIPE: 25,
     ClientKind.TRANSFERS: 80,
     ClientKind.POWERS: 10,
