@@ -10,7 +10,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local.api_client import ApiClient
-from local.auth import AuthSettings, Grant, claims, key_id, signing_key, token
+from local.auth import (
+    MERCHANT_PERMISSIONS,
+    AuthSettings,
+    Grant,
+    claims,
+    key_id,
+    signing_key,
+    token,
+)
 from runtime.api.endpoints import ENDPOINTS
 from runtime.http.endpoint import Endpoint
 from tests.e2e.conftest import Deployment, Shop
@@ -34,7 +42,9 @@ def test_no_route_answers_without_a_token(endpoint: Endpoint, deployment: Deploy
 def test_no_route_answers_without_its_permission(
     endpoint: Endpoint, deployment: Deployment, shop: Shop
 ) -> None:
-    client = deployment.client(shop.merchant_id, "nothing")
+    # All others: on a deployed stage this is an API key, which has at least one.
+    others = (each for each in MERCHANT_PERMISSIONS if each != endpoint.permission)
+    client = deployment.client(shop.merchant_id, *others)
     reply = client.send(endpoint.method, _path(endpoint), json={} if endpoint.body else None)
     assert reply.require(403)["code"] == "forbidden"
 
