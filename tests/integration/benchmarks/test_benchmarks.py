@@ -37,7 +37,7 @@ class Expected:
 EXPECTED = {
     "transfer": Expected(REAL, ("a transfer, on dynamodb-local", "attempts per success")),
     "rivals": Expected(
-        REAL, ("transfers/s, 0 ms a trip", "2 processes, one hot account", "together")
+        REAL, ("transfers/s, 2 ms a trip", "2 processes, one hot account", "together")
     ),
     "cpu": Expected(REAL, ("CPU of a request", "repeated sale")),
     "client": Expected(REAL, ("CPU of a call to DynamoDB", "Query of 20")),
