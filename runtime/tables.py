@@ -17,7 +17,7 @@ from runtime.idempotency.models import IdempotencyRecord
 from runtime.ledger.accounts.models import Account
 from runtime.ledger.entries.models import Entry
 from runtime.ledger.transfers.models import Transfer
-from runtime.merchants.models import Merchant
+from runtime.merchants.models import Merchant, WebhookEndpoint
 from runtime.payments.disputes.models import KeptEvent
 from runtime.payments.models import Payment
 from runtime.payments.processors.sandbox.models import SandboxCharge
@@ -47,6 +47,7 @@ ALL_TABLES: Final[tuple[TableSchema, ...]] = tuple(
         SettlementFile,
         SettlementChunk,
         Webhook,
+        WebhookEndpoint,
         KeptEvent,
         AuditRow,
         Export,

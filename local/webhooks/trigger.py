@@ -21,6 +21,7 @@ from local.webhooks.fixtures import OPENING, Fixtures
 from local.webhooks.registration import listener
 from local.workspace import Workspace
 from operations.upload_settlement import Target, upload
+from runtime.merchants.webhook_endpoints import first_endpoint_id
 from runtime.webhooks.models import EventType
 
 LARGE: Final = 1_000_000
@@ -178,6 +179,12 @@ def _frequent(fixtures: Fixtures) -> str:
     return customer
 
 
+def _tested(fixtures: Fixtures) -> str:
+    endpoint = first_endpoint_id(fixtures.merchant_id)
+    fixtures.send(f"/v1/webhook-endpoints/{endpoint}/test", {}, _ACCEPTED)
+    return endpoint
+
+
 def _id(answer: Any) -> str:
     return str(answer["id"])
 
@@ -200,5 +207,6 @@ MAKERS: Final[Mapping[EventType, Maker]] = {
     EventType.ACCOUNT_LOCKED: _locked,
     EventType.ALERT_LARGE_TRANSACTION: _large,
     EventType.ALERT_SUSPICIOUS_VELOCITY: _frequent,
+    EventType.ENDPOINT_TEST: _tested,
 }
 """What makes each event of which merchants receive webhooks."""

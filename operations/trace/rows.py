@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from runtime.audit.models import AuditRow
 from runtime.audit.repository import AuditRepository
-from runtime.core.ids import repeatable_id
 from runtime.core.request_ids import is_request_id
 from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_datetime
 from runtime.dynamodb.codec import Codec, NoCipher
-from runtime.dynamodb.store import Store
+from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, Store
 from runtime.functions.composition.real_outside import real_outside
+from runtime.merchants.repository import MerchantRepository
 from runtime.payments.posting_ids import posting_id
-from runtime.webhooks.events import DELIVERY_PREFIX
+from runtime.webhooks.events import delivery_id
 from runtime.webhooks.models import EventType, WebhookState
 from runtime.webhooks.repository import WebhookRepository
 
@@ -28,7 +28,7 @@ MOST_CHAINS: Final = 101
 """A payment has at most 100 transactions; its own chain is one more."""
 MOST_ROWS: Final = 1_000
 """Audit rows of one entity that a story reads."""
-_TABLES: Final = ("audit_log", "webhooks")
+_TABLES: Final = ("audit_log", "merchants", "webhooks")
 _EVENTS: Final[Mapping[str, tuple[EventType, ...]]] = {
     "payment": tuple(each for each in EventType if each.startswith("payment.")),
     "transaction": (EventType.REFUND_SUCCEEDED, EventType.REFUND_FAILED),
@@ -46,6 +46,7 @@ class StoredRows:
         mine = {name: tables[name] for name in _TABLES}
         store = Store(client, mine, Codec(NoCipher()), lambda: PATIENT_SECONDS, real_outside())
         self._audit, self._webhooks = AuditRepository(store), WebhookRepository(store)
+        self._merchants = MerchantRepository(store)
 
     def audit_rows(self, identifier: str) -> list[AuditRow]:
         """The audit rows of a request, or of a payment with its transactions and postings."""
@@ -58,9 +59,25 @@ class StoredRows:
         return list(rows.values())
 
     def webhooks(self, rows: Sequence[AuditRow]) -> list[WebhookState]:
-        """The deliveries of the events that these rows may be: their ids follow from the rows."""
-        ids = [each for row in rows for each in _delivery_ids(row)]
-        return self._webhooks.states(list(dict.fromkeys(ids)), UNRESTRICTED)
+        """The deliveries of the events that these rows may be, to the endpoints of today.
+
+        Their ids follow from the rows and the endpoints.
+        """
+        others = {merchant: self._endpoints(merchant) for merchant in {r.merchant_id for r in rows}}
+        ids = [each for row in rows for each in _delivery_ids(row, others[row.merchant_id])]
+        distinct = list(dict.fromkeys(ids))
+        return [
+            webhook
+            for start in range(0, len(distinct), MAX_TRANSACTION_ITEMS)
+            for webhook in self._webhooks.states(
+                distinct[start : start + MAX_TRANSACTION_ITEMS], UNRESTRICTED
+            )
+        ]
+
+    def _endpoints(self, merchant_id: str) -> list[str]:
+        """The merchant's endpoints beside the first one."""
+        directory = self._merchants.endpoint_directory(merchant_id)
+        return [] if directory is None else [each.id for each in directory.webhook_endpoints]
 
     def _chain(self, entity_id: str) -> list[AuditRow]:
         rows = self._audit.newest_first(entity_id, before=None, page_size=MOST_ROWS)
@@ -77,9 +94,9 @@ def _related(chain: Sequence[AuditRow]) -> list[str]:
     return [*transactions, *(posting_id(each) for each in transactions)]
 
 
-def _delivery_ids(row: AuditRow) -> Iterator[str]:
+def _delivery_ids(row: AuditRow, endpoints: Sequence[str]) -> Iterator[str]:
     table = f"{row.entity_type}s"
-    for event in _EVENTS.get(row.entity_type, ()):
-        moment = to_datetime(row.timestamp)
-        about = (table, row.entity_id, str(row.version), event)
-        yield repeatable_id(DELIVERY_PREFIX, moment, *about)
+    for kind in _EVENTS.get(row.entity_type, ()):
+        event = (table, row.entity_id, str(row.version), kind)
+        for endpoint in (None, *endpoints):
+            yield delivery_id(to_datetime(row.timestamp), event, endpoint)

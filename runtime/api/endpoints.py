@@ -28,6 +28,7 @@ from runtime.reconciliation.transactions import api as transactions
 from runtime.reporting.exports import api as exports
 from runtime.verification import api as proof
 from runtime.webhooks import api as webhooks
+from runtime.webhooks.endpoints import api as webhook_endpoints
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *merchants.ENDPOINTS,
@@ -46,6 +47,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *exports.ENDPOINTS,
     *alerts.ENDPOINTS,
     *webhooks.ENDPOINTS,
+    *webhook_endpoints.ENDPOINTS,
     *audit.ENDPOINTS,
     *proof.ENDPOINTS,
     *problem.ENDPOINTS,

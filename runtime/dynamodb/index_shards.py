@@ -132,6 +132,15 @@ def rest_bucket(merchant_bucket: str) -> str:
     )
 
 
+def undelivered_bucket(endpoint_id: str, merchant_bucket: str) -> str:
+    """The bucket of a delivery among those that its endpoint has not accepted.
+
+    An endpoint has as many as its merchant has index buckets.
+    """
+    number = merchant_bucket.rpartition("#")[2]
+    return bucket_key(endpoint_id, int(number) if number.isdecimal() else 0)
+
+
 def merchant_list_bucket(merchant_id: str) -> str:
     """The bucket of a merchant in the list of all merchants."""
     return bucket_for(MERCHANT_LIST, merchant_id, MERCHANT_LIST_BUCKETS)

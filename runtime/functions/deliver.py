@@ -20,6 +20,7 @@ from runtime.settings import DeliverSettings
 from runtime.webhooks.delivery import DeliveryDependencies, DeliveryOutcome, Http, deliver
 from runtime.webhooks.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.webhooks.endpoint_health import Endpoints
+from runtime.webhooks.endpoints.repository import EndpointRepository
 from runtime.webhooks.http_sender import TOTAL_SECONDS, WebhookHttp
 from runtime.webhooks.repository import WebhookRepository
 from runtime.webhooks.schedule import RetrySchedule
@@ -46,7 +47,12 @@ class DeliverServices(FunctionServices):
         webhooks = WebhookRepository(self.store)
         self.deps = DeliveryDependencies(
             webhooks=webhooks,
-            endpoints=Endpoints(MerchantRepository(self.store), webhooks, self.outside),
+            endpoints=Endpoints(
+                MerchantRepository(self.store),
+                EndpointRepository(self.store),
+                webhooks,
+                self.outside,
+            ),
             http=http or WebhookHttp(allow_local=settings.allow_local_webhooks),
             queue=DeliveryQueue(self.outside.aws.sqs(), settings.delivery_queue_url),
             schedule=RetrySchedule.parsed(settings.retry_delays_seconds),

@@ -52,6 +52,19 @@ from runtime.reconciliation.files.api import SettlementFileRequest
 from runtime.reconciliation.files.routes import create_settlement_file
 from runtime.reporting.exports.api import ExportRequest
 from runtime.webhooks.deliveries import redeliver
+from runtime.webhooks.endpoints.api import (
+    EndpointPatch,
+    EndpointRecovery,
+    EndpointRequest,
+    EndpointSecretRotation,
+)
+from runtime.webhooks.endpoints.endpoints import (
+    change_endpoint,
+    create_endpoint,
+    delete_endpoint,
+    rotate_endpoint_secret,
+)
+from runtime.webhooks.endpoints.sending import recover_endpoint, send_test
 
 ROUTES: Final[Routes[ProcessServices]] = Routes("process")
 
@@ -97,6 +110,16 @@ settlement_files.with_body("createSettlementFile", create_settlement_file, Settl
 
 webhooks = ROUTES.using(lambda services: services.webhook_dependencies)
 webhooks.with_id("redeliverWebhook", redeliver)
+
+hooks = ROUTES.using(lambda services: services.endpoint_dependencies)
+hooks.with_body("createWebhookEndpoint", create_endpoint, EndpointRequest)
+hooks.with_id_and_body("changeWebhookEndpoint", change_endpoint, EndpointPatch)
+hooks.with_id("deleteWebhookEndpoint", delete_endpoint)
+hooks.with_id("testWebhookEndpoint", send_test)
+hooks.with_id_and_body("recoverWebhookEndpoint", recover_endpoint, EndpointRecovery)
+hooks.with_id_and_body(
+    "rotateWebhookEndpointSecret", rotate_endpoint_secret, EndpointSecretRotation
+)
 
 
 @ROUTES.handles("removeProcessorAccount")

@@ -27,6 +27,7 @@ from runtime.ledger.entries.repository import EntryRepository
 from runtime.ledger.hot_accounts.projection import ShardProjection
 from runtime.ledger.hot_accounts.repository import ShardRepository
 from runtime.ledger.transfers.repository import TransferRepository
+from runtime.merchants.repository import MerchantRepository
 from runtime.reporting.exports.orders import ExportOrders
 from runtime.reporting.exports.queue import ExportQueue
 from runtime.reporting.totals.projection import TotalsProjection
@@ -80,7 +81,7 @@ class ProjectServices(FunctionServices):
     def _webhooks(self) -> WebhookProjection:
         return WebhookProjection(
             store=self.store,
-            merchants=self._profiles,
+            merchants=MerchantRepository(self.store),
             queue=DeliveryQueue(self.outside.aws.sqs(), self._settings.delivery_queue_url),
             outside=self.outside,
             request_id=lambda: self.run_id,

@@ -48,6 +48,8 @@ from runtime.verification.api import ProofAnswer
 from runtime.verification.queries import get_report
 from runtime.webhooks.api import WebhookQuery
 from runtime.webhooks.deliveries import get_webhook, list_webhooks
+from runtime.webhooks.endpoints.api import EndpointQuery
+from runtime.webhooks.endpoints.endpoints import get_endpoint, list_endpoints
 
 ROUTES: Final[Routes[QueryServices]] = Routes("query")
 
@@ -108,6 +110,9 @@ exports.with_id("getExport", get_export)
 webhooks = ROUTES.using(lambda services: services.webhooks)
 webhooks.with_query("listWebhooks", list_webhooks, WebhookQuery)
 webhooks.with_id("getWebhook", get_webhook)
+hooks = ROUTES.using(lambda services: services.webhook_endpoints)
+hooks.with_query("listWebhookEndpoints", list_endpoints, EndpointQuery)
+hooks.with_id("getWebhookEndpoint", get_endpoint)
 
 idempotency_keys = ROUTES.using(lambda services: services.idempotency)
 idempotency_keys.with_query("listIdempotencyKeys", list_keys, IdempotencyKeyQuery)

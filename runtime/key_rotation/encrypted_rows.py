@@ -13,9 +13,13 @@ from runtime.dynamodb.errors import TransactionRefused
 from runtime.dynamodb.expressions import Key, change, equals
 from runtime.dynamodb.record import Record
 from runtime.dynamodb.store import StalePage, Store
-from runtime.merchants.models import Merchant
+from runtime.merchants.models import Merchant, WebhookEndpoint
 
-ENCRYPTED_MODELS: tuple[type[Customer] | type[Merchant], ...] = (Customer, Merchant)
+ENCRYPTED_MODELS: tuple[type[Customer] | type[Merchant] | type[WebhookEndpoint], ...] = (
+    Customer,
+    Merchant,
+    WebhookEndpoint,
+)
 """Permanent rows. Stored responses expire after a day, and their keys remain available."""
 SWEEP_PAGE = 200
 

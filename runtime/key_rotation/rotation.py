@@ -29,7 +29,7 @@ from runtime.encryption.models import DataKey, SweepProgress, key_owner
 from runtime.encryption.repository import DataKeyRepository
 from runtime.idempotency.optimistic_update import retry_stale
 from runtime.key_rotation.encrypted_rows import ENCRYPTED_MODELS, EncryptedRows
-from runtime.merchants.models import Merchant
+from runtime.merchants.models import Merchant, WebhookEndpoint
 
 NEW_PASS_AFTER: Final = timedelta(days=7)
 """Pause between the end of a sweep and the next one, unless one is requested."""
@@ -108,7 +108,7 @@ def _begun(table: str, deps: RotationDependencies, *, again: bool) -> SweepProgr
 
 
 def _swept(
-    model: type[Customer] | type[Merchant],
+    model: type[Customer] | type[Merchant] | type[WebhookEndpoint],
     progress: SweepProgress,
     deps: RotationDependencies,
     request_id: str,
@@ -147,7 +147,7 @@ def _swept(
 
 
 def _renew(
-    model: type[Customer] | type[Merchant],
+    model: type[Customer] | type[Merchant] | type[WebhookEndpoint],
     key: Key,
     names: tuple[str, ...],
     deps: RotationDependencies,
@@ -174,7 +174,9 @@ def _renew(
     return retry_stale(MAX_ATTEMPTS, attempt, too_busy)
 
 
-def _new_index(row: Customer | Merchant, deps: RotationDependencies) -> dict[str, Any]:
+def _new_index(
+    row: Customer | Merchant | WebhookEndpoint, deps: RotationDependencies
+) -> dict[str, Any]:
     if not isinstance(row, Customer) or row.email is None:
         return {}
     email_index = deps.encryption.blind_index(row.merchant_id, row.email)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -46,15 +45,20 @@ from runtime.merchants.api import (
     ProcessorAccountList,
     SecretRotation,
 )
-from runtime.merchants.models import MAX_PREVIOUS_SECRETS, Merchant, PreviousSecret, ProcessorName
+from runtime.merchants.models import Merchant, ProcessorName
 from runtime.merchants.processor_accounts import UNNAMED
 from runtime.merchants.repository import MerchantRepository
-from runtime.merchants.webhook_url import url_problem
+from runtime.merchants.webhook_endpoints import EndpointStatus
+from runtime.merchants.webhook_secrets import new_webhook_secret, still_signing
+from runtime.merchants.webhook_url import require_callable
 
-WEBHOOK_SECRET_BYTES = 32
-"""Standard Webhooks 1.0 requires 24 to 64 random bytes."""
-SECRET_OVERLAP = timedelta(hours=24)
-"""How long a replaced secret keeps signing, so that receivers can change over."""
+NO_FIRST_ENDPOINT: Final[Mapping[str, Any]] = {
+    "webhook_url": None,
+    "webhook_events": (),
+    "webhook_description": None,
+    "webhook_status": EndpointStatus.ENABLED,
+}
+"""The fields of a merchant without a first webhook endpoint."""
 PROCESSOR_FIELDS: Final = frozenset({"processor", "processor_config"})
 MAX_ATTEMPTS = 10
 """Attempts to change one merchant under concurrent writes."""
@@ -116,7 +120,7 @@ def create_merchant(
     Raises InvalidValue for a webhook URL that is not allowed, and what `account_of` raises.
     """
     if request.webhook_url is not None:
-        _require_callable(request.webhook_url, deps)
+        require_callable(request.webhook_url, "webhook_url", allow_local=deps.allow_local_webhooks)
     # Before the processor is asked: a repeated request gets its answer even if it is unavailable.
     repeated = earlier_answer(call, PLATFORM, deps.claims)
     if repeated is not None:
@@ -124,7 +128,7 @@ def create_merchant(
     merchant_id = call.new_id("mer")
     processor = request.processor or deps.processors.default_processor()
     account = deps.processors.account_of(merchant_id, processor, request.processor_config)
-    secret = request.webhook_secret or _new_webhook_secret(call)
+    secret = request.webhook_secret or new_webhook_secret(call)
     now = to_timestamp(call.now)
     merchant = Merchant(
         id=merchant_id,
@@ -215,13 +219,15 @@ def _change(
     named = (request.model_fields_set & set(Merchant.model_fields)) - {"version", "merchant_id"}
     changes = {name: getattr(request, name) for name in named}
     if request.webhook_url is not None:
-        _require_callable(request.webhook_url, deps)
+        require_callable(request.webhook_url, "webhook_url", allow_local=deps.allow_local_webhooks)
     if request.index_buckets is not None and request.index_buckets < row.index_buckets:
         raise InvalidValue(
             f"index_buckets cannot be reduced; it is {row.index_buckets}", param="index_buckets"
         )
     if not changes:
         return MerchantAnswer.of(row)
+    if "webhook_url" in changes and request.webhook_url is None:
+        changes |= NO_FIRST_ENDPOINT
     if row.list_bucket is None:
         changes["list_bucket"] = merchant_list_bucket(row.id)
     if not changes.keys().isdisjoint(PROCESSOR_FIELDS):
@@ -273,15 +279,19 @@ def rotate_webhook_secret(
 ) -> StoredAnswer:
     """Replace a merchant's webhook secret: 200. Only this answer contains the new one.
 
-    Each replaced secret keeps signing for SECRET_OVERLAP, unless the request revokes it. Raises
+    Each replaced secret keeps signing for a day, unless the request revokes it. Raises
     NotFound, Unavailable, and SecretsStillSign if MAX_PREVIOUS_SECRETS still sign.
     """
-    secret = _new_webhook_secret(call)
+    secret = new_webhook_secret(call)
 
     def attempt() -> StoredAnswer:
         row = require_found(deps.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
         try:
-            previous = () if request.revoke_old else _still_signing(row, call.now)
+            previous = (
+                ()
+                if request.revoke_old
+                else still_signing(row.webhook_secret, row.previous_webhook_secrets, call.now)
+            )
         except SecretsStillSign:  # this may be a repeat of the request that reached the limit
             repeated = earlier_answer(call, merchant_id, deps.claims)
             if repeated is None:
@@ -304,26 +314,3 @@ def rotate_webhook_secret(
         attempt,
         Unavailable(f"Merchant {merchant_id} is being changed by other requests; try again"),
     )
-
-
-def _still_signing(row: Merchant, now: datetime) -> tuple[PreviousSecret, ...]:
-    """The previous secrets that still sign after a rotation at `now`. Raises SecretsStillSign."""
-    earlier = [each for each in row.previous_webhook_secrets if each.until > to_timestamp(now)]
-    if len(earlier) >= MAX_PREVIOUS_SECRETS:
-        raise SecretsStillSign(
-            f"The last {len(earlier)} secrets are valid for a day after their replacement;"
-            f' rotate again after {earlier[-1].until}, or send "revoke_old": true to revoke them'
-        )
-    replaced = PreviousSecret(secret=row.webhook_secret, until=to_timestamp(now + SECRET_OVERLAP))
-    return (replaced, *earlier)
-
-
-def _require_callable(url: str, deps: MerchantDependencies) -> None:
-    problem = url_problem(url, allow_local=deps.allow_local_webhooks)
-    if problem is not None:
-        # The URL itself is not repeated: it may contain a token of the merchant's.
-        raise InvalidValue(f"webhook_url {problem}", param="webhook_url")
-
-
-def _new_webhook_secret(call: Call) -> str:
-    return "whsec_" + base64.b64encode(call.entropy(WEBHOOK_SECRET_BYTES)).decode()

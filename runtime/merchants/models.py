@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 
 from runtime.core.fields import MAX_AMOUNT_MINOR, Timestamp
 from runtime.dynamodb.record import Record
-from runtime.dynamodb.schema import Encrypted, partition, sort
+from runtime.dynamodb.schema import Encrypted, UnlessDefault, partition, sort
+from runtime.merchants.webhook_endpoints import EndpointEntry, EndpointStatus
 
 MAX_INDEX_BUCKETS = 256
 """Index shards of one merchant. The number can only be increased."""
@@ -65,6 +66,13 @@ class PreviousSecret(BaseModel, frozen=True, hide_input_in_errors=True, defer_bu
     until: Timestamp
 
 
+def signing_secrets(
+    secret: str, previous: tuple[PreviousSecret, ...], at: Timestamp
+) -> tuple[str, ...]:
+    """The secrets that sign at `at`: several for a while after a rotation."""
+    return (secret, *(each.secret for each in previous if each.until > at))
+
+
 class ProcessorAccount(BaseModel, frozen=True, defer_build=True):
     """A processor account that a merchant used before.
 
@@ -83,7 +91,11 @@ class ProcessorAccount(BaseModel, frozen=True, defer_build=True):
 
 
 class MerchantProfile(Record, frozen=True):
-    """A merchant without its secrets. No data key is needed to read it."""
+    """A merchant without its secrets. No data key is needed to read it.
+
+    `webhook_url`, `webhook_events`, `webhook_description` and `webhook_status` are its first
+    webhook endpoint, `webhook_endpoints` the others; no `webhook_events` means all of them.
+    """
 
     id: Annotated[str, partition(), sort("gsi-list")]
     list_bucket: Annotated[str | None, partition("gsi-list")] = None
@@ -94,6 +106,10 @@ class MerchantProfile(Record, frozen=True):
     processor: ProcessorName
     processor_account: str | None = None
     webhook_url: str | None = None
+    webhook_events: Annotated[tuple[str, ...], UnlessDefault()] = ()
+    webhook_description: str | None = None
+    webhook_status: Annotated[EndpointStatus, UnlessDefault()] = EndpointStatus.ENABLED
+    webhook_endpoints: Annotated[tuple[EndpointEntry, ...], UnlessDefault()] = ()
     features: frozenset[str] = frozenset()
     rate_limits: RateLimits = RateLimits()
     reconciliation: ReconciliationTerms = ReconciliationTerms()
@@ -154,3 +170,32 @@ class ProcessorConnection(MerchantAccounts, frozen=True, hide_input_in_errors=Tr
         if processor == self.processor:
             configs[self.processor_account] = self.processor_config
         return configs
+
+
+class EndpointProfile(Record, frozen=True):
+    """A webhook endpoint beside the first one, without its secrets. No `events` means all."""
+
+    id: Annotated[str, partition(), sort("gsi-merchant")]
+    merchant_id: Annotated[str, partition("gsi-merchant")]
+    url: Annotated[str, Field(repr=False)]
+    events: Annotated[tuple[str, ...], UnlessDefault()] = ()
+    description: str | None = None
+    status: EndpointStatus = EndpointStatus.ENABLED
+
+
+class WebhookEndpoint(EndpointProfile, table="webhook_endpoints", frozen=True):
+    """A webhook endpoint with its secrets. `previous_secrets`: replaced ones, newest first."""
+
+    secret: Annotated[str, Encrypted("pii", subject="merchant_id"), Field(repr=False)]
+    previous_secrets: Annotated[
+        tuple[PreviousSecret, ...], Encrypted("pii", subject="merchant_id"), Field(repr=False)
+    ] = ()
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether webhooks are sent to it."""
+        return self.status is EndpointStatus.ENABLED
+
+    def secrets(self, at: Timestamp) -> tuple[str, ...]:
+        """The secrets that sign at `at`: several for a while after a rotation."""
+        return signing_secrets(self.secret, self.previous_secrets, at)

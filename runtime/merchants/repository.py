@@ -22,22 +22,29 @@ from runtime.merchants.models import (
     MerchantProfile,
     PreviousSecret,
     ProcessorConnection,
+    signing_secrets,
 )
+from runtime.merchants.webhook_endpoints import EndpointDirectory, EndpointStatus
 
 
-class WebhookEndpoint(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
-    """A merchant's webhook URL and signing secrets."""
+class FirstEndpoint(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=True):
+    """A merchant's first webhook endpoint: its URL, its status and its signing secrets."""
 
     id: str
     merchant_id: str
     webhook_url: str | None = None
+    webhook_status: EndpointStatus = EndpointStatus.ENABLED
     webhook_secret: Annotated[str, Field(repr=False)]
     previous_webhook_secrets: Annotated[tuple[PreviousSecret, ...], Field(repr=False)] = ()
 
+    @property
+    def is_enabled(self) -> bool:
+        """Whether webhooks are sent to it."""
+        return self.webhook_status is EndpointStatus.ENABLED
+
     def secrets(self, at: Timestamp) -> tuple[str, ...]:
         """The secrets that sign at `at`: several for a while after a rotation."""
-        before = (each.secret for each in self.previous_webhook_secrets if each.until > at)
-        return (self.webhook_secret, *before)
+        return signing_secrets(self.webhook_secret, self.previous_webhook_secrets, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +79,15 @@ class MerchantRepository:
 
     def alter(
         self,
-        before: Merchant,
-        after: Merchant,
+        before: MerchantProfile,
+        after: MerchantProfile,
         claim: IdempotencyRecord | None,
         *,
         token: str,
         now: datetime,
     ) -> None:
         """Replace `before` with `after`. Raises AlreadyClaimed, StaleWrite."""
-        step = change(before, after).when(equals("version", before.version))
+        step = change(before, after, Merchant).when(equals("version", before.version))
         try:
             create_once(self._store, [step], claim, token=token, now=now)
         except TransactionRefused as refused:
@@ -142,12 +149,17 @@ class MerchantRepository:
         """A merchant's processor accounts, without their keys."""
         return self._store.get(Merchant, {"id": merchant_id}, MerchantAccounts, scope)
 
-    def webhook_endpoint(self, merchant_id: str) -> WebhookEndpoint | None:
+    def endpoint_directory(self, merchant_id: str) -> EndpointDirectory | None:
+        """The webhook endpoints of a merchant, strongly consistent; None if it is unknown."""
+        scope = Scope(merchant_id)
+        return self._store.get(Merchant, {"id": merchant_id}, EndpointDirectory, scope)
+
+    def first_endpoint(self, merchant_id: str) -> FirstEndpoint | None:
         """A merchant's webhook URL and secrets, decrypted; None if the merchant is unknown."""
         scope = Scope(merchant_id)
-        return self._store.get(Merchant, {"id": merchant_id}, WebhookEndpoint, scope)
+        return self._store.get(Merchant, {"id": merchant_id}, FirstEndpoint, scope)
 
-    def recent_webhook_endpoint(self, merchant_id: str) -> WebhookEndpoint | None:
-        """Like `webhook_endpoint`, but perhaps as before the latest change."""
+    def recent_first_endpoint(self, merchant_id: str) -> FirstEndpoint | None:
+        """Like `first_endpoint`, but perhaps as before the latest change."""
         scope = Scope(merchant_id)
-        return self._store.get_recent(Merchant, {"id": merchant_id}, WebhookEndpoint, scope)
+        return self._store.get_recent(Merchant, {"id": merchant_id}, FirstEndpoint, scope)

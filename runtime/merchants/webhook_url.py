@@ -11,6 +11,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, 
 from typing import Final
 from urllib.parse import urlsplit
 
+from runtime.core.errors import InvalidValue
 from runtime.merchants.models import MAX_WEBHOOK_URL
 
 ALLOWED_PORTS: Final = frozenset({None, "443", "8443"})
@@ -83,6 +84,14 @@ def url_problem(url: str, *, allow_local: bool = False) -> str | None:
     if allow_local and parts.scheme == "http" and _is_local(authority):
         return None
     return _address_problem(parts.scheme, authority)
+
+
+def require_callable(url: str, param: str, *, allow_local: bool) -> None:
+    """Raises InvalidValue for `param` if `url` is not valid."""
+    problem = url_problem(url, allow_local=allow_local)
+    if problem is not None:
+        # The URL itself is not repeated: it may contain a token of the merchant's.
+        raise InvalidValue(f"{param} {problem}", param=param)
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:

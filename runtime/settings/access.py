@@ -57,6 +57,7 @@ class RotationSettings(Settings, frozen=True):
         "customers": allow("GetItem", "Scan", "UpdateItem"),
         "keys": allow("GetItem", "Query", "PutItem", "UpdateItem"),
         "merchants": allow("GetItem", "Scan", "UpdateItem"),
+        "webhook_endpoints": allow("GetItem", "Scan", "UpdateItem"),
     }
 
     pii_key_arn: str

@@ -13,6 +13,9 @@ ERASABLE_KEYS: Final = ("pci#cus_*", "pii#cus_*")
 """Data keys of customers. Deleting another subject's key would lose merchants' secrets or stored
 responses."""
 
+ENDPOINT_IDS: Final = ("whe_*",)
+"""All rows of the table of webhook endpoints, which are deleted when a merchant deletes them."""
+
 CLAIM_ATTRIBUTES: Final = (
     "key",
     "merchant_id",
@@ -55,7 +58,10 @@ class ProcessSettings(PaymentTiming, frozen=True):
             "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-open", "gsi-processor")
         ),
         "transfers": allow("GetItem", "PutItem", "UpdateItem"),
-        "webhooks": allow("GetItem", "UpdateItem"),
+        "webhook_endpoints": allow("GetItem", "PutItem", "UpdateItem", delete=ENDPOINT_IDS),
+        "webhooks": allow(
+            "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-undelivered",)
+        ),
     }
 
     pii_key_arn: str
@@ -121,6 +127,7 @@ class QuerySettings(Settings, frozen=True):
         "transfers": allow(
             "GetItem", "BatchGetItem", query=("customer-index", "merchant-index", "status-index")
         ),
+        "webhook_endpoints": allow("GetItem", "BatchGetItem", query=("gsi-merchant",)),
         "webhooks": allow("GetItem", "BatchGetItem", query=("gsi-merchant",)),
     }
 

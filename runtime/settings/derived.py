@@ -29,10 +29,12 @@ ENDPOINT_ATTRIBUTES: Final = (
     "id",
     "merchant_id",
     "webhook_url",
+    "webhook_status",
     "webhook_secret",
     "previous_webhook_secrets",
 )
-"""Attributes of a merchant with which webhooks are sent; the processor's keys are not among them.
+"""Attributes of a merchant with which webhooks are sent to its first endpoint, without the keys of
+its processor.
 """
 
 DUE_ATTRIBUTES: Final = (
@@ -113,6 +115,7 @@ class DeliverSettings(Settings, frozen=True):
         "alerts": allow("PutItem"),
         "keys": allow("GetItem"),
         "merchants": allow("GetItem", only=ENDPOINT_ATTRIBUTES),
+        "webhook_endpoints": allow("GetItem"),
         "webhooks": allow("GetItem", "UpdateItem"),
     }
 

@@ -28,6 +28,7 @@ class WebhookAnswer(Answer, frozen=True):
 
     id: Annotated[str, Field(description="Also the `webhook-id` header of the request.")]
     merchant_id: str
+    endpoint_id: Annotated[str, Field(description="The webhook endpoint that it goes to.")]
     request_id: Annotated[
         str, Field(description="`x-request-id` of the request that caused the event, if any.")
     ]

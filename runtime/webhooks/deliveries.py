@@ -51,7 +51,7 @@ class WebhookDependencies:
 
 def webhook_answer(row: WebhookState) -> WebhookAnswer:
     """The API shape of a delivery."""
-    values = row.model_dump()
+    values = {**row.model_dump(), "endpoint_id": row.target}
     values["expires_at"] = to_timestamp(datetime.fromtimestamp(row.expires_at, UTC))
     return WebhookAnswer.model_validate(values)
 
@@ -102,6 +102,7 @@ def redeliver(webhook_id: str, call: Call, deps: WebhookDependencies) -> StoredA
                 "status": WebhookStatus.PENDING,
                 "retry_bucket": retry_bucket(row.id),
                 "next_retry": to_timestamp(call.now),
+                "undelivered_bucket": None,
                 "attempts_before": row.attempts,
                 "by_hand": True,
                 "expires_at": to_epoch_seconds(call.now + deps.deadline),

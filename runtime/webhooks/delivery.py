@@ -26,7 +26,8 @@ from runtime.core.observability import logger
 from runtime.core.outside import Outside
 from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_epoch_seconds, to_timestamp
-from runtime.dynamodb.index_shards import rest_bucket, retry_bucket
+from runtime.dynamodb.index_shards import rest_bucket, retry_bucket, undelivered_bucket
+from runtime.merchants.webhook_endpoints import first_endpoint_id
 from runtime.webhooks.delivery_queue import MAX_DELAY, DeliveryOrder, DeliveryQueue
 from runtime.webhooks.endpoint_health import Endpoint, Endpoints
 from runtime.webhooks.http_sender import BROKEN, Reply
@@ -55,6 +56,8 @@ UNREADABLE_REST: Final = timedelta(hours=1)
 DELIVERED_BY: Final = "system:deliver"
 
 NO_ENDPOINT: Final = "the merchant no longer has a webhook_url"
+DELETED: Final = "its endpoint was deleted"
+DISABLED: Final = "the endpoint is disabled: enable it, and then recover it"
 GONE: Final = "the endpoint answered 410 (gone): redeliver manually, or change webhook_url"
 TOO_OLD: Final = "its deadline passed before it was delivered"
 UNREADABLE: Final = "its content could not be decrypted"
@@ -116,13 +119,15 @@ def deliver(order: DeliveryOrder, deps: DeliveryDependencies) -> DeliveryOutcome
     if within_deadline(row, now) is None:
         return _end(row, WebhookStatus.EXPIRED, TOO_OLD, deps)
     try:
-        endpoint = deps.endpoints.of(row.merchant_id)
+        endpoint = deps.endpoints.of(row.merchant_id, row.target)
     except (IntegrityError, KeyForgotten) as error:
         # The merchant's secret cannot be decrypted. It may be fixed before the deadline.
         _report(error, order, deps)
         return _postpone(row, now + UNREADABLE_REST, deps)
     if endpoint is None:
-        return _end(row, WebhookStatus.FAILED, NO_ENDPOINT, deps)
+        return _without_endpoint(row, deps)
+    if not (endpoint.is_enabled or row.by_hand):
+        return _end(row, WebhookStatus.FAILED, DISABLED, deps)
     health = endpoint.health
     match verdict_on(health, now, by_hand=bool(row.by_hand)):
         case Verdict.GONE:
@@ -136,6 +141,12 @@ def deliver(order: DeliveryOrder, deps: DeliveryDependencies) -> DeliveryOutcome
         case Verdict.SEND:
             claimed = _claimed(row, endpoint, deps)
             return DeliveryOutcome.STALE if claimed is None else _attempt(claimed, endpoint, deps)
+
+
+def _without_endpoint(row: Webhook, deps: DeliveryDependencies) -> DeliveryOutcome:
+    if row.target == first_endpoint_id(row.merchant_id):
+        return _end(row, WebhookStatus.FAILED, NO_ENDPOINT, deps)
+    return _end(row, WebhookStatus.EXPIRED, DELETED, deps)
 
 
 def _probe(
@@ -251,7 +262,15 @@ def _settle(claimed: Webhook, reply: Reply, deps: DeliveryDependencies) -> Deliv
     at = next_attempt(claimed, now, deps.schedule, asked, deps.outside.chance.random())
     if at is None:
         return _end(claimed, WebhookStatus.EXPIRED, outcome["failure_reason"], deps, **outcome)
-    waiting = _next(claimed, deps, now, next_retry=to_timestamp(at), by_hand=None, **outcome)
+    waiting = _next(
+        claimed,
+        deps,
+        now,
+        next_retry=to_timestamp(at),
+        undelivered_bucket=_undelivered(claimed),
+        by_hand=None,
+        **outcome,
+    )
     return _wait(claimed, waiting, at - now, DeliveryOutcome.TO_RETRY, deps)
 
 
@@ -262,7 +281,14 @@ def _postpone(row: Webhook, until: datetime, deps: DeliveryDependencies) -> Deli
     if at is None:
         return _end(row, WebhookStatus.EXPIRED, TOO_OLD, deps)
     rest = rest_bucket(row.merchant_bucket)
-    waiting = _next(row, deps, now, retry_bucket=rest, next_retry=to_timestamp(at))
+    waiting = _next(
+        row,
+        deps,
+        now,
+        retry_bucket=rest,
+        next_retry=to_timestamp(at),
+        undelivered_bucket=_undelivered(row),
+    )
     return _wait(row, waiting, at - now, DeliveryOutcome.POSTPONED, deps)
 
 
@@ -298,25 +324,32 @@ def _end(
 ) -> DeliveryOutcome:
     """Finish the delivery; the row is kept for FINAL_KEPT."""
     now = deps.outside.now()
-    final = _next(
-        row,
-        deps,
-        now,
-        **{
-            **outcome,
-            "status": status,
-            "failure_reason": reason,
-            "retry_bucket": None,
-            "next_retry": None,
-            "by_hand": None,
-            "expires_at": to_epoch_seconds(now + FINAL_KEPT),
-        },
-    )
+    final = _next(row, deps, now, **{**outcome, **ended(row, status, reason, now)})
     try:
         deps.webhooks.move(row, final)
     except StaleWrite:
         return DeliveryOutcome.STALE
     return DeliveryOutcome(status.value)
+
+
+def ended(
+    row: WebhookState, status: WebhookStatus, reason: str | None, now: datetime
+) -> dict[str, Any]:
+    """The changes that finish a delivery. Unless it was delivered, its endpoint can recover it."""
+    is_over = status is WebhookStatus.DELIVERED or reason in (DELETED, NO_ENDPOINT)
+    return {
+        "status": status,
+        "failure_reason": reason,
+        "retry_bucket": None,
+        "next_retry": None,
+        "undelivered_bucket": None if is_over else _undelivered(row),
+        "by_hand": None,
+        "expires_at": to_epoch_seconds(now + FINAL_KEPT),
+    }
+
+
+def _undelivered(row: WebhookState) -> str:
+    return undelivered_bucket(row.target, row.merchant_bucket)
 
 
 def _is_delivered(reply: Reply) -> bool:

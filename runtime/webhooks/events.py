@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from runtime.alerts.models import Alert, AlertType
@@ -19,6 +20,7 @@ from runtime.dynamodb.record import Record
 from runtime.dynamodb.schema import Row
 from runtime.ledger.accounts.models import PROFILE_SHARD, Account
 from runtime.ledger.transfers.models import Transfer, TransferStatus
+from runtime.merchants.webhook_endpoints import first_endpoint_id
 from runtime.payments.models import Payment, PaymentStatus
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
 from runtime.reconciliation.settlements.models import Settlement, SettlementStatus
@@ -75,19 +77,15 @@ class Event:
     sequence: int
     at: Timestamp
 
-    @property
-    def delivery_id(self) -> str:
-        """Id of the event's delivery: the same every time the change is read.
+    def delivery_id(self, endpoint_id: str) -> str:
+        """Id of the event's delivery to an endpoint: the same every time the change is read.
 
-        It sorts by the time of the change; the rest is a hash of the event.
+        It sorts by the time of the change; the rest is a hash of event and endpoint.
         """
-        return repeatable_id(
-            DELIVERY_PREFIX,
+        return delivery_id(
             to_datetime(self.at),
-            _TABLES[type(self.subject)],
-            self.subject_id,
-            str(self.sequence),
-            self.type,
+            (_TABLES[type(self.subject)], self.subject_id, str(self.sequence), self.type),
+            None if endpoint_id == first_endpoint_id(self.merchant_id) else endpoint_id,
         )
 
     @property
@@ -102,6 +100,15 @@ class Event:
             return self.subject.payment_id
         named = self.subject.entity_id if isinstance(self.subject, Alert) else self.subject_id
         return named if named.startswith("pay_") else None
+
+
+def delivery_id(at: datetime, event: tuple[str, ...], endpoint_id: str | None) -> str:
+    """Id of a delivery of `event`: table, id, version and type of event.
+
+    `endpoint_id` None: the merchant's first endpoint, whose deliveries had the same ids when
+    merchants had no other ones.
+    """
+    return repeatable_id(DELIVERY_PREFIX, at, *event, *([endpoint_id] if endpoint_id else []))
 
 
 def event_of(old: Row | None, new: Row | None) -> Event | None:

@@ -1,4 +1,4 @@
-"""Webhook deliveries: one row per event, and one per endpoint that has failed."""
+"""Webhook deliveries: one row per event and endpoint, and one per endpoint that has failed."""
 
 import hashlib
 from enum import StrEnum
@@ -9,6 +9,7 @@ from pydantic import Field
 from runtime.core.fields import EpochSeconds, Timestamp
 from runtime.dynamodb.record import Record
 from runtime.dynamodb.schema import Encrypted, Row, Ttl, UnlessDefault, partition, sort
+from runtime.merchants.webhook_endpoints import first_endpoint_id
 
 _URL_HASH_CHARACTERS = 32
 
@@ -67,6 +68,12 @@ class EventType(StrEnum):
     ACCOUNT_LOCKED = "account.locked"
     ALERT_LARGE_TRANSACTION = "alert.large_transaction"
     ALERT_SUSPICIOUS_VELOCITY = "alert.suspicious_velocity"
+    ENDPOINT_TEST = "endpoint.test"
+    """Sent on request, to one endpoint, whatever events it receives."""
+
+
+SUBSCRIBABLE: Final = tuple(each for each in EventType if each is not EventType.ENDPOINT_TEST)
+"""Events by which an endpoint can be filtered."""
 
 
 class WebhookState(Record, frozen=True):
@@ -75,16 +82,21 @@ class WebhookState(Record, frozen=True):
     Every change increments `version`, and writers name the version they read, so that of two
     concurrent writers one fails. The indexes contain keys alone, so an attempt changes no entry
     unless it changes `next_retry`. `url` is the target of the last attempt, or of the first.
-    `attempts_before`: attempts before the last manual redelivery, from which the retry schedule
-    counts. `by_hand`: redelivered manually, so it is sent even to an endpoint that is gone.
+    `endpoint_id`: absent for a delivery of an earlier release, which goes to the first endpoint.
+    `undelivered_bucket`: set from the first failure on, until it is delivered or sent again on
+    request; recovering an endpoint reads this index. `attempts_before`: attempts before the last
+    manual redelivery, from which the retry schedule counts. `by_hand`: redelivered manually, so it
+    is sent even to an endpoint that is gone.
     """
 
-    id: Annotated[str, partition()]
+    id: Annotated[str, partition(), sort("gsi-undelivered")]
     merchant_id: str
+    endpoint_id: str | None = None
     merchant_bucket: Annotated[str, partition("gsi-merchant")]
     event_key: Annotated[str, sort("gsi-merchant")]
     retry_bucket: Annotated[str | None, partition("gsi-retry")] = None
     next_retry: Annotated[Timestamp | None, sort("gsi-retry")] = None
+    undelivered_bucket: Annotated[str | None, partition("gsi-undelivered")] = None
     event_type: EventType
     sequence: int
     payment_id: str | None = None
@@ -98,6 +110,11 @@ class WebhookState(Record, frozen=True):
     failure_reason: str | None = None
     expires_at: Annotated[EpochSeconds, Ttl()]
     """While pending, the delivery deadline; once final, when the row expires."""
+
+    @property
+    def target(self) -> str:
+        """The id of the endpoint that it goes to."""
+        return self.endpoint_id or first_endpoint_id(self.merchant_id)
 
 
 class Webhook(WebhookState, table="webhooks", frozen=True):
@@ -132,10 +149,15 @@ class EndpointHealth(Row, frozen=True):
     table_schema = Webhook.table_schema
 
 
-def endpoint_id(merchant_id: str, url: str) -> str:
-    """Key of an endpoint's row: a hash, because the URL may be long or contain a secret."""
+def health_id(merchant_id: str, endpoint_id: str, url: str) -> str:
+    """Key of the health of an endpoint while it has this URL.
+
+    It contains a hash, because the URL may be long or contain a secret. That of a merchant's first
+    endpoint names the merchant, as in earlier releases.
+    """
     digest = hashlib.sha256(url.encode()).hexdigest()[:_URL_HASH_CHARACTERS]
-    return f"endpoint#{merchant_id}#{digest}"
+    is_first = endpoint_id == first_endpoint_id(merchant_id)
+    return f"endpoint#{merchant_id if is_first else endpoint_id}#{digest}"
 
 
 def event_key(event_type: str, webhook_id: str) -> str:

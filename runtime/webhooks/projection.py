@@ -1,4 +1,7 @@
-"""Change streams to webhooks: one delivery per event of a merchant with an endpoint.
+"""Change streams to webhooks: one delivery per event and endpoint that takes it.
+
+The endpoints of a batch's merchants are read strongly, once per merchant: an endpoint receives
+every event that is committed after the request that created or changed it was answered.
 
 A row is written before its message is sent, and is due two minutes later, so a message that is lost
 or cannot be sent is made up for by the scheduled queue of due deliveries (due_deliveries.py). A
@@ -10,20 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import ValidationError
 
 from runtime.alerts.api import AlertAnswer
 from runtime.alerts.models import Alert
 from runtime.core.change_context import ChangeContext
-from runtime.core.errors import DecryptionFailure, IntegrityError, KeyForgotten, NotFound
+from runtime.core.errors import DecryptionFailure, IntegrityError, KeyForgotten
 from runtime.core.observability import logger
 from runtime.core.outside import Outside
-from runtime.core.timestamps import to_epoch_seconds, to_timestamp
 from runtime.customers.models import CustomerState
 from runtime.dynamodb.errors import InvalidRequest
-from runtime.dynamodb.index_shards import bucket_for, retry_bucket
 from runtime.dynamodb.schema import Row
 from runtime.dynamodb.store import Store
 from runtime.http.shapes import Answer
@@ -31,8 +32,7 @@ from runtime.ledger.accounts.accounts import account_answer
 from runtime.ledger.accounts.models import Account
 from runtime.ledger.transfers.models import Transfer
 from runtime.ledger.transfers.transfer_builder import transfer_answer
-from runtime.merchants.models import MerchantProfile
-from runtime.merchants.profiles import MerchantProfiles
+from runtime.merchants.webhook_endpoints import EndpointDirectory, EndpointEntry
 from runtime.payments.api import PaymentAnswer, TransactionAnswer
 from runtime.payments.models import Payment
 from runtime.payments.transaction_models import Transaction
@@ -40,23 +40,28 @@ from runtime.reconciliation.settlements.api import SettlementAnswer
 from runtime.reconciliation.settlements.models import Settlement
 from runtime.reporting.exports.models import Export
 from runtime.streams.records import Change, Failed, Parking, park_record, requests_of
-from runtime.webhooks.api import ExportData, LockedCustomer, WebhookBody
-from runtime.webhooks.delivery import ATTEMPT_LEASE
+from runtime.webhooks.api import ExportData, LockedCustomer
 from runtime.webhooks.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.webhooks.events import Event, event_of
-from runtime.webhooks.models import Webhook, WebhookStatus, event_key
+from runtime.webhooks.models import Webhook, WebhookStatus
+from runtime.webhooks.new_deliveries import News, Target, new_delivery
 
-PARALLEL_WRITES: Final = 8
-"""Rows written in parallel: they are independent, and a Lambda has little CPU."""
-MESSAGE_GRACE: Final = 2 * ATTEMPT_LEASE
-"""Time for the first message to arrive before it is considered lost. An attempt that begins within
-the first half needs no later time for its lease, so it leaves `gsi-retry` unchanged."""
+PARALLEL_CALLS: Final = 8
+"""Rows read or written in parallel: they are independent, and a Lambda has little CPU."""
 PROJECTED_BY: Final = "system:project"
+
+
+class EndpointDirectories(Protocol):
+    """Reads the endpoints of merchants."""
+
+    def endpoint_directory(self, merchant_id: str) -> EndpointDirectory | None:
+        """The endpoints of a merchant, strongly consistent; None if it is unknown."""
+        ...
 
 
 @dataclass(frozen=True)
 class WebhookProjection:
-    """Creates a delivery for each event of a merchant with an endpoint.
+    """Creates a delivery of each event for each endpoint of its merchant that takes it.
 
     `request_id`: the id of this run, for events that no request has caused. `deadline`: how long a
     new delivery is attempted. `parking`: receives changes for which a retry cannot succeed.
@@ -64,7 +69,7 @@ class WebhookProjection:
     """
 
     store: Store
-    merchants: MerchantProfiles
+    merchants: EndpointDirectories
     queue: DeliveryQueue
     outside: Outside
     request_id: Callable[[], str]
@@ -79,29 +84,64 @@ class WebhookProjection:
         and an outage of the queue must not block the other projections.
         """
         failed: set[str] = set()
-        wanted = [
-            (change.sequence_number, row)
+        events = [
+            (change, event)
             for change in changes
-            if (row := self._readable(change, failed)) is not None
+            if (event := event_of(change.old, change.new)) is not None
         ]
-        if not wanted:
-            return frozenset(failed)
-        with self.outside.threads(PARALLEL_WRITES) as pool:
+        if not events:
+            return frozenset()
+        merchants = dict.fromkeys(event.merchant_id for _, event in events)
+        with self.outside.threads(PARALLEL_CALLS) as pool:
+            read = pool.map(self._directory, merchants)
+            directories = dict(zip(merchants, read, strict=True))
+            wanted = [
+                (change.sequence_number, row)
+                for change, event in events
+                for row in self._rows(change, event, directories[event.merchant_id], failed)
+            ]
             stored = list(pool.map(lambda each: self._put(each[1]), wanted))
         failed |= {number for (number, _), row in zip(wanted, stored, strict=True) if row is None}
         self._order([row for row in stored if row is not None])
         return frozenset(failed)
 
-    def _readable(self, change: Change, failed: set[str]) -> Webhook | None:
-        """The delivery of a change, if any. A change that can never be read is parked."""
+    def _directory(self, merchant_id: str) -> EndpointDirectory | Exception | None:
+        """The merchant's endpoints; None: no such merchant. An error is of its events only."""
         try:
-            return self._row_of(change)
+            return self.merchants.endpoint_directory(merchant_id)
+        except InvalidRequest:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised again for each event of the merchant
+            return error
+
+    def _rows(
+        self,
+        change: Change,
+        event: Event,
+        directory: EndpointDirectory | Exception | None,
+        failed: set[str],
+    ) -> list[Webhook]:
+        """The deliveries of an event. A change that can never be read is parked."""
+        try:
+            if isinstance(directory, Exception):
+                raise directory
+            if directory is None:
+                logger.warning(
+                    "the event's merchant does not exist",
+                    merchant=event.merchant_id,
+                    of=event.type,
+                    request_id=event.request_id,
+                )
+                return []
+            return [
+                self._new_row(event, directory, entry)
+                for entry in directory.entries
+                if entry.takes(event.type)
+            ]
         except ValidationError:
             reason = "the event's merchant or subject cannot be read"
             if change.record is None or not park_record(self.parking, change.record, reason):
                 failed.add(change.sequence_number)
-        except InvalidRequest:
-            raise
         except Exception:  # noqa: BLE001 - this change is retried, the others are processed
             logger.exception(
                 "an event could not be created",
@@ -109,56 +149,22 @@ class WebhookProjection:
                 request_ids=requests_of([change]),
             )
             failed.add(change.sequence_number)
-        return None
+        return []
 
-    def _row_of(self, change: Change) -> Webhook | None:
-        event = event_of(change.old, change.new)
-        if event is None:
-            return None
-        try:
-            merchant = self.merchants.require(event.merchant_id)
-        except NotFound:
-            logger.warning(
-                "the event's merchant does not exist",
-                merchant=event.merchant_id,
-                of=event.type,
-                request_id=event.request_id,
-            )
-            return None
-        if merchant.webhook_url is None:
-            return None
-        return self._new_row(event, merchant, merchant.webhook_url)
-
-    def _new_row(self, event: Event, merchant: MerchantProfile, url: str) -> Webhook:
-        webhook_id, now = event.delivery_id, self.outside.now()
-        body = WebhookBody(
-            id=webhook_id,
-            type=event.type,
-            created=event.at,
-            sequence=event.sequence,
-            data=shown(event.subject),
-        )
+    def _new_row(self, event: Event, directory: EndpointDirectory, entry: EndpointEntry) -> Webhook:
+        news = News(event.type, event.at, event.sequence, shown(event.subject), event.payment_id)
         context = ChangeContext(
             changed_by=PROJECTED_BY,
             request_id=event.request_id or self.request_id(),
             cause=event.subject_id,
         )
-        return Webhook(
-            id=webhook_id,
-            merchant_id=merchant.id,
-            merchant_bucket=bucket_for(merchant.id, webhook_id, merchant.index_buckets),
-            event_key=event_key(event.type, webhook_id),
-            retry_bucket=retry_bucket(webhook_id),
-            next_retry=to_timestamp(now + MESSAGE_GRACE),
-            event_type=event.type,
-            sequence=event.sequence,
-            payment_id=event.payment_id,
-            url=url,
-            payload=body.model_dump_json(),
-            expires_at=to_epoch_seconds(now + self.deadline),
-            created_at=event.at,
-            updated_at=to_timestamp(now),
-            **context.stamp(),
+        return new_delivery(
+            event.delivery_id(entry.id),
+            news,
+            Target(directory.id, entry.id, entry.url, directory.index_buckets),
+            context,
+            self.outside.now(),
+            deadline=self.deadline,
         )
 
     def _put(self, row: Webhook) -> Webhook | None:

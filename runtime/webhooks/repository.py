@@ -9,7 +9,17 @@ from runtime.core.errors import StaleWrite
 from runtime.core.fields import Timestamp
 from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.dynamodb.errors import TransactionRefused
-from runtime.dynamodb.expressions import Update, absent, at_most, between, change, equals, update
+from runtime.dynamodb.expressions import (
+    Update,
+    absent,
+    at_least,
+    at_most,
+    between,
+    change,
+    equals,
+    put,
+    update,
+)
 from runtime.dynamodb.index_merge import merge_newest_first
 from runtime.dynamodb.index_shards import retry_bucket
 from runtime.dynamodb.store import Store
@@ -21,8 +31,8 @@ from runtime.webhooks.models import (
     Webhook,
     WebhookState,
     WebhookStatus,
-    endpoint_id,
     event_key,
+    health_id,
 )
 
 _DELIVERIES = "whk_"
@@ -160,15 +170,43 @@ class WebhookRepository:
         )
         return (entry for entry in merged if entry.id != after_id)
 
-    def health(self, merchant_id: str, url: str) -> EndpointHealth | None:
+    def health(self, merchant_id: str, endpoint_id: str, url: str) -> EndpointHealth | None:
         """Health of an endpoint, strongly consistent; None if it has never failed."""
-        key = {"id": endpoint_id(merchant_id, url)}
+        key = {"id": health_id(merchant_id, endpoint_id, url)}
         return self._store.get(Webhook, key, EndpointHealth, Scope(merchant_id))
 
-    def recent_health(self, merchant_id: str, url: str) -> EndpointHealth | None:
+    def recent_health(self, merchant_id: str, endpoint_id: str, url: str) -> EndpointHealth | None:
         """Like `health`, but perhaps as before the latest change."""
-        key = {"id": endpoint_id(merchant_id, url)}
+        key = {"id": health_id(merchant_id, endpoint_id, url)}
         return self._store.get_recent(Webhook, key, EndpointHealth, Scope(merchant_id))
+
+    def healths(self, ids: Sequence[str]) -> dict[str, EndpointHealth]:
+        """The health of several endpoints, by its id; those that never failed have none."""
+        if not ids:
+            return {}
+        keys = [{"id": each} for each in ids]
+        rows = self._store.get_many(Webhook, keys, EndpointHealth, UNRESTRICTED)
+        return {row.id: row for row in rows}
+
+    def create(
+        self, row: Webhook, claim: IdempotencyRecord | None, *, token: str, now: datetime
+    ) -> None:
+        """Store a delivery in one commit with a stored response. Raises AlreadyClaimed."""
+        create_once(self._store, [put(row).when(absent("id"))], claim, token=token, now=now)
+
+    def keep_answer(self, claim: IdempotencyRecord | None, *, token: str, now: datetime) -> None:
+        """Store the response of a request whose writes are done. Raises AlreadyClaimed."""
+        create_once(self._store, [], claim, token=token, now=now)
+
+    def undelivered(self, bucket: str, since_id: str, *, page_size: int) -> Iterator[WebhookEntry]:
+        """Deliveries of a bucket that their endpoint has not accepted, from `since_id` on."""
+        return self._store.query(
+            Webhook,
+            WebhookEntry,
+            [equals("undelivered_bucket", bucket), at_least("id", since_id)],
+            index="gsi-undelivered",
+            page_size=page_size,
+        )
 
     def note_health(self, before: EndpointHealth | None, after: EndpointHealth) -> None:
         """Write the endpoint's health; `before` None: no row yet. Raises StaleWrite."""

@@ -110,7 +110,7 @@ def verdict_on(health: EndpointHealth | None, now: datetime, *, by_hand: bool) -
     """Whether a delivery may be sent to an endpoint. Manual redeliveries always may."""
     if health is None or by_hand:
         return Verdict.SEND
-    health = _remembered(health, now)
+    health = remembered(health, now)
     if health.gone_at is not None:
         return Verdict.GONE
     if health.open_until is None:
@@ -133,7 +133,7 @@ def after_failure(health: EndpointHealth, now: datetime, *, gone: bool) -> Endpo
 
     A failure during a rest does not extend it: the attempt started before the rest.
     """
-    health = _remembered(health, now)
+    health = remembered(health, now)
     at = to_timestamp(now)
     failures = health.failures + 1
     gone_at = at if gone else health.gone_at
@@ -174,7 +174,7 @@ def is_blameless(health: EndpointHealth) -> bool:
     return health.failures == 0 and health.open_until is None and health.gone_at is None
 
 
-def _remembered(health: EndpointHealth, now: datetime) -> EndpointHealth:
+def remembered(health: EndpointHealth, now: datetime) -> EndpointHealth:
     """The health without failures that have expired: DynamoDB deletes expired rows late."""
     is_over = health.expires_at is not None and health.expires_at <= to_epoch_seconds(now)
     return health.model_copy(update=_FORGIVEN) if is_over else health

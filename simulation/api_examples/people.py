@@ -43,6 +43,40 @@ def merchants(book: Book) -> None:
     book.example("rotateWebhookSecret", "Keep the old secret for a day", path=path)
 
 
+def webhook_endpoints(book: Book) -> None:
+    """A second endpoint is created, tested, changed, recovered and deleted."""
+    made = book.example(
+        "createWebhookEndpoint",
+        "An endpoint for refunds",
+        body={
+            "url": Endpoints.url_of("corner-refunds"),
+            "events": ["refund.succeeded", "refund.failed"],
+            "description": "Customer service",
+        },
+    )
+    path = {"id": made["id"]}
+    book.example(
+        "createWebhookEndpoint",
+        "An unknown type of event",
+        body={"url": Endpoints.url_of("corner-refunds"), "events": ["refund.lost"]},
+        expect=422,
+    )
+    book.example("listWebhookEndpoints", "All endpoints")
+    book.example("getWebhookEndpoint", "An endpoint", path=path)
+    book.example("testWebhookEndpoint", "Send a test", path=path)
+    book.example(
+        "changeWebhookEndpoint",
+        "All events",
+        path=path,
+        body={"version": made["version"], "events": None},
+    )
+    book.example("rotateWebhookEndpointSecret", "Keep the old secret for a day", path=path)
+    since = {"since": made["created_at"]}
+    book.example("recoverWebhookEndpoint", "Everything since a time", path=path, body=since)
+    book.platform.sleep(10.0)  # the test arrives
+    book.example("deleteWebhookEndpoint", "Delete an endpoint", path=path)
+
+
 def processors(book: Book) -> None:
     """Another merchant moves from the sandbox to Stripe; the sandbox's keys are deleted."""
     api_key = "sk_test_example"

@@ -19,6 +19,7 @@ STEPS: Final[tuple[Callable[[Book], None], ...]] = (
     people.merchants,
     people.processors,
     people.api_keys,
+    people.webhook_endpoints,
     people.customers,
     people.lockout,
     money.accounts,

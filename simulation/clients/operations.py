@@ -7,16 +7,21 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
+from runtime.core.timestamps import to_timestamp
 from runtime.http.authorizer_context import Context
 from simulation.clients.client import Client, Latest
+from simulation.outside import BEGINNING
 from simulation.partners.receivers import Endpoints
 from simulation.partners.stripe_server import StripeAccount
 from simulation.partners.stripe_tokens import NEVER_HEARD
 from simulation.platform.http import EVERYTHING, OPERATOR, token
 
+ENDPOINTS: Final = "/v1/webhook-endpoints"
 SOME: tuple[str, ...] = ("payments", "reports", "customers", "transfers")
 NO_EVENT: Final = "pev_01KKNS5TM4YPCVMFVNE4BR1BWH"
 CHARGES_AT_ONCE: Final = 3
+MOST_ENDPOINTS: Final = 6
+"""Webhook endpoints of its own that a client remembers."""
 MOST_TRIES: Final = 4
 """To move to another account, which is refused while payments are open at the old one."""
 
@@ -32,6 +37,7 @@ class OperationsClient(Client):
     def steps(self) -> Mapping[Callable[[Random], None], int]:  # noqa: D102
         self.keys = Latest(most=4)
         self.entities = Latest(most=20)
+        self.endpoints = Latest(most=MOST_ENDPOINTS)
         return {
             self.change_merchant: 10,
             self.rotate_secret: 3,
@@ -40,6 +46,11 @@ class OperationsClient(Client):
             self.revoke_key: 5,
             self.look_at_webhooks: 12,
             self.redeliver: 8,
+            self.look_at_endpoints: 3,
+            self.make_endpoint: 3,
+            self.change_endpoint: 2,
+            self.use_endpoint: 6,
+            self.delete_endpoint: 2,
             self.verify_audit: 14,
             self.look_around: 12,
             self.apply_events: 4,
@@ -173,6 +184,65 @@ class OperationsClient(Client):
         if listed is not None and listed.status == 200 and listed.body["data"] and self.left > 0:
             webhook = dice.choice(listed.body["data"])["id"]
             self.ask(dice, "POST", f"/v1/webhooks/{webhook}/redeliver", {})
+
+    # ------------------------------------------------------------ webhook endpoints
+
+    def look_at_endpoints(self, dice: Random) -> None:
+        """The list, and one of it."""
+        listed = self.read(dice, ENDPOINTS, {"limit": "10"})
+        if listed is not None and listed.status == 200 and listed.body["data"] and self.left > 0:
+            self.read(dice, f"{ENDPOINTS}/{dice.choice(listed.body['data'])['id']}")
+
+    def make_endpoint(self, dice: Random) -> None:
+        """One more, for some events or for all."""
+        chosen: list[dict[str, Any]] = [
+            {},
+            {"events": ["payment.succeeded", "refund.succeeded"]},
+            {"events": ["transfer.processed"], "description": "transfers"},
+        ]
+        url = Endpoints.url_of(f"{self.shop.name}-{dice.randrange(10**6)}")
+        made = self.ask(dice, "POST", ENDPOINTS, {"url": url, **dice.choice(chosen)})
+        if made is not None and made.status == 201:
+            self.endpoints.add((made.body["id"], self.shop.credential))
+
+    def change_endpoint(self, dice: Random) -> None:
+        """Another filter, or other words, for the version that was read; or off, or on again."""
+        if not self.endpoints:
+            return
+        endpoint, who = self.endpoints.one(dice)
+        path = f"{ENDPOINTS}/{endpoint}"
+        seen = self.read(dice, path, credential=who)
+        if seen is None or seen.status != 200 or self.left <= 0:
+            return
+        changes: list[dict[str, Any]] = [
+            {"description": f"endpoint {dice.randrange(100)}"},
+            {"events": None},
+            {"events": ["payment.failed"]},
+            {"status": "disabled"},
+            {"status": "enabled"},
+        ]
+        body = {**dice.choice(changes), "version": seen.body["version"]}
+        self.ask(dice, "PATCH", path, body, credential=who)
+
+    def use_endpoint(self, dice: Random) -> None:
+        """One of the merchant's is tested, recovered, or given another secret."""
+        listed = self.read(dice, ENDPOINTS, {"limit": "20"})
+        if listed is None or listed.status != 200 or not listed.body["data"] or self.left <= 0:
+            return
+        path = f"{ENDPOINTS}/{dice.choice(listed.body['data'])['id']}"
+        actions: list[tuple[str, dict[str, Any]]] = [
+            ("test", {}),
+            ("recover", {"since": to_timestamp(BEGINNING)}),
+            ("rotate-secret", {"revoke_old": dice.random() < 0.5}),
+        ]
+        action, body = dice.choice(actions)
+        self.ask(dice, "POST", f"{path}/{action}", body)
+
+    def delete_endpoint(self, dice: Random) -> None:
+        """One of those that it has made."""
+        if self.endpoints:
+            endpoint, who = self.endpoints.one(dice)
+            self.ask(dice, "DELETE", f"{ENDPOINTS}/{endpoint}", credential=who)
 
     # ------------------------------------------------------------ looking
 

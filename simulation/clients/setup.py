@@ -89,6 +89,9 @@ class Builder:
         for shop in shops:
             self._accounts(shop)
             shop.customers = [self._customer(shop, dice) for _ in range(4)]
+        self._hook(shops[0], "refunds", "refund.succeeded", "refund.failed")
+        self._hook(shops[0], "books")
+        self._hook(shops[3], "sales", "payment.succeeded", "payment.failed")
         return InitialData(shops)
 
     def _shop(self, name: str, processor: str, index_buckets: int, **more: Any) -> Shop:
@@ -119,6 +122,11 @@ class Builder:
             key,
             token(made["id"], *EVERYTHING, subject=f"user-of-{name}"),
         )
+
+    def _hook(self, shop: Shop, name: str, *events: str) -> None:
+        """Another endpoint, for some events or for all."""
+        body = {"url": Endpoints.url_of(f"{shop.name}-{name}"), "events": list(events) or None}
+        self._post("/v1/webhook-endpoints", body, credential=shop.credential)
 
     def _accounts(self, shop: Shop) -> None:
         def opened(currency: str, **more: Any) -> str:

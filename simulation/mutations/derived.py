@@ -113,8 +113,8 @@ DERIVED: Final[tuple[Mutation, ...]] = (
         "webhook-id-by-chance",
         "the id of a delivery is not derived from the change alone",
         "webhooks/events.py",
-        "            self.subject_id,\n            str(self.sequence),",
-        "            str(id(self)),\n            str(self.sequence),",
+        "self.subject_id, str(self.sequence), self.type)",
+        "str(id(self)), str(self.sequence), self.type)",
         why="a record that arrives twice is sent twice, under ids that a receiver cannot compare",
     ),
     fault(

@@ -10,7 +10,7 @@ from simulation.watch.values import Item, number, text
 
 _DELIVERY: Final = (
     *("event_type", "sequence", "merchant_id", "payment_id", "event_key", "payload"),
-    "request_id",
+    *("request_id", "endpoint_id"),
 )
 _LINE: Final = ("settlement_id", "identity", "merchant_id")
 ATTEMPTS: Final = 1
@@ -62,9 +62,15 @@ def _fault(change: RowChange) -> str | None:
     if not 0 <= more <= ATTEMPTS:
         return f"counts {more} attempts at once"
     final = text(old, "status") != "pending"
-    if final and text(new, "status") == "pending" and "by_hand" not in new:
+    if final and text(new, "status") == "pending" and not _asked_for(old, new):
         return f"was {text(old, 'status')}, and is sent again without anybody asking"
     return _forgettable(new, more) if text(new, "status") == "pending" else None
+
+
+def _asked_for(old: Item, new: Item) -> bool:
+    """Whether the delivery was requested, or all that its endpoint has not accepted."""
+    recovered = "undelivered_bucket" in old and "undelivered_bucket" not in new
+    return "by_hand" in new or recovered
 
 
 def _forgettable(pending: Item, attempts: int) -> str | None:

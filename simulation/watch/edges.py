@@ -103,7 +103,7 @@ KEPT: Final = frozenset(
 VERSIONED: Final = frozenset(
     {
         *("accounts", "transfers", "payments", "transactions", "customers", "merchants"),
-        *("settlements", "settlement_files", "exports", "webhooks"),
+        *("settlements", "settlement_files", "exports", "webhooks", "webhook_endpoints"),
     }
 )
 """Tables whose every write steps `version` by one."""

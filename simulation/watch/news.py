@@ -45,11 +45,36 @@ class News(NamedTuple):
     at: str
 
 
+TEST: Final = "endpoint.test"
+"""What a merchant asks for, and no row's change means."""
+
+
+@dataclass
+class Hook:
+    """An endpoint beside its merchant's first one, as the merchant's row lists it.
+
+    `since` counts the events that had happened when it was created: it must receive all later ones
+    that it takes. One that was changed or deleted is not `steady`, and may lack some.
+    """
+
+    merchant_id: str
+    listed: tuple[str, tuple[str, ...]]
+    """Its URL and its events; none means all."""
+    since: int
+    steady: bool = True
+
+    def takes(self, news: News) -> bool:
+        """Whether the event is one of its merchant's that it receives."""
+        events = self.listed[1]
+        return news.merchant_id == self.merchant_id and (not events or news.type in events)
+
+
 @dataclass
 class Delivery:
     """A delivery as it stood last; a final one is deleted when it has been kept for long enough."""
 
     merchant_id: str
+    endpoint_id: str
     type: str
     sequence: int
     at: str
@@ -66,6 +91,8 @@ class NewsRule:
     )
     news: list[News] = field(default_factory=list)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
+    hooks: dict[str, Hook] = field(default_factory=dict)
+    """Every endpoint there has ever been beside the first ones, by its id."""
     silent: set[str] = field(default_factory=set)
     """Merchants that were without an endpoint at some time."""
 
@@ -80,8 +107,22 @@ class NewsRule:
                 elif table == "merchants":
                     if not text(change.new, "webhook_url"):
                         self.silent.add(change.key[0])
+                    self._list(change.key[0], change.new)
                 else:
                     self._tell(table, change, change.new)
+
+    def _list(self, merchant_id: str, new: Item) -> None:
+        listed = {}
+        for each in new.get("webhook_endpoints", {}).get("L", ()):
+            entry = each["M"]
+            events = tuple(event["S"] for event in entry.get("events", {}).get("L", ()))
+            listed[text(entry, "id")] = (text(entry, "url"), events)
+        for hook_id, shape in listed.items():
+            known = self.hooks.setdefault(hook_id, Hook(merchant_id, shape, len(self.news)))
+            known.steady = known.steady and known.listed == shape
+        for hook_id, hook in self.hooks.items():
+            if hook.merchant_id == merchant_id and hook_id not in listed:
+                hook.steady = False
 
     def _deliver(self, delivery_id: str, new: Item) -> None:
         if delivery_id.startswith("endpoint#"):
@@ -90,6 +131,7 @@ class NewsRule:
         if known is None:
             known = self.deliveries[delivery_id] = Delivery(
                 text(new, "merchant_id"),
+                text(new, "endpoint_id"),
                 text(new, "event_type"),
                 number(new, "sequence"),
                 text(new, "created_at"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from simulation.watch.commits import Commit
+from simulation.watch.news import TEST
 from simulation.watch.values import Item, number, text
 
 AUDITED: Final = (
@@ -42,6 +43,8 @@ class RequestRule:
     def _fault(self, webhook: Item) -> str | None:
         """Its first `cause` is the id of the event's subject; an alert has no request."""
         named, about = text(webhook, "request_id"), text(webhook, "cause")
+        if text(webhook, "event_type") == TEST:
+            return None  # it is about an endpoint, and about no change
         made_by = self.by_version.get((about, number(webhook, "sequence")))
         if made_by is None:
             is_of_run = text(webhook, "event_type").startswith("alert.") and named.startswith(RUN)

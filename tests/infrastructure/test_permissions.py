@@ -9,7 +9,7 @@ import pytest
 
 from runtime.dynamodb.codec import OWNER
 from runtime.idempotency.repository import ClaimView
-from runtime.merchants.repository import WebhookEndpoint
+from runtime.merchants.repository import FirstEndpoint
 from runtime.settings.api import CLAIM_ATTRIBUTES
 from runtime.settings.derived import ENDPOINT_ATTRIBUTES
 from runtime.settings.table_uses import TableUses
@@ -229,13 +229,14 @@ def test_every_policy_fits_the_iam_limit(stage: Synthesized) -> None:
 
 
 BY_KEY = {
+    ("process", "DeleteItem"): ("webhook_endpoints", ["whe_*"]),
     ("process", "UpdateItem"): ("keys", ["pci#cus_*", "pii#cus_*"]),
     ("totals", "DeleteItem"): ("totals", ["mer_*#*"]),
     ("totals", "UpdateItem"): ("totals", ["mer_*"]),
 }
 
 
-def test_four_functions_may_scan_and_only_folded_totals_may_be_deleted(
+def test_four_functions_may_scan_and_only_folded_totals_and_endpoints_may_be_deleted(
     stage: Synthesized,
 ) -> None:
     for service in USES:
@@ -265,7 +266,7 @@ def test_permissions_for_some_rows_are_restricted_by_their_keys(stage: Synthesiz
 def test_the_webhook_sender_reads_only_the_attributes_that_it_needs(
     stage: Synthesized,
 ) -> None:
-    assert set(ENDPOINT_ATTRIBUTES) == set(WebhookEndpoint.model_fields)
+    assert set(ENDPOINT_ATTRIBUTES) == set(FirstEndpoint.model_fields)
     (merchants,) = (
         statement
         for statement in stage.statements_of("deliver")

@@ -143,6 +143,7 @@ def test_the_logical_ids_of_the_tables_never_change(stage: Synthesized) -> None:
         "TotalsTable",
         "TransactionsTable",
         "TransfersTable",
+        "WebhookEndpointsTable",
         "WebhooksTable",
     ]
 

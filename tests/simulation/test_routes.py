@@ -23,7 +23,7 @@ OPERATIONS: Final[Mapping[ClientKind, int]] = {
     ClientKind.POWERS: 10,
     ClientKind.CUSTOMERS: 90,
     ClientKind.FINANCE: 160,
-    ClientKind.OPERATIONS: 180,
+    ClientKind.OPERATIONS: 200,
     ClientKind.BANK: 20,
 }
 GOLDEN_RATIO: Final = 0.618034

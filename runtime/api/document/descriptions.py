@@ -276,6 +276,25 @@ _EVENTS: Final[Mapping[str, str]] = {
         "Rises with every change of the resource: of two events about it, the higher is newer."
     ),
     "WebhookBody.data": "The resource after the change, as its GET shows it.",
+    "EndpointAnswer.id": (
+        "`whe_…`. The endpoint of the merchant's `webhook_url` has the merchant's id after the "
+        "prefix."
+    ),
+    "EndpointAnswer.url": "Where its events are sent.",
+    "EndpointAnswer.health": "How it has answered lately.",
+    "EndpointHealthAnswer.condition": (
+        "`failing`: its last answers were failures; `paused`: nothing is sent until "
+        "`paused_until`; `gone`: it answered 410."
+    ),
+    "EndpointHealthAnswer.consecutive_failures": "Failures since its last success.",
+    "EndpointHealthAnswer.paused_until": "When it is tried again; null unless it is paused.",
+    "NewEndpoint.secret": (
+        "Verifies the signatures of its webhooks. No other answer contains it: keep it safe."
+    ),
+    "EndpointPatch.url": "Where its events are sent from now on, and what still waits.",
+    "EndpointPatch.status": "`enabled` also ends what an answer 410 has caused.",
+    "EndpointRecovery.since": "Only events from this time on.",
+    "EndpointSecretRotation.revoke_old": "Whether earlier secrets stop signing immediately.",
     "ExportData.kind": "The list that was exported.",
     "ExportData.format": "The format of the file.",
     "ExportData.rows": "Rows of the file.",

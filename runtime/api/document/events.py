@@ -14,6 +14,7 @@ from runtime.ledger.transfers.api import TransferAnswer
 from runtime.payments.api import PaymentAnswer, TransactionAnswer
 from runtime.reconciliation.settlements.api import SettlementAnswer
 from runtime.webhooks.api import ExportData, LockedCustomer, WebhookBody
+from runtime.webhooks.endpoints.api import EndpointAnswer
 from runtime.webhooks.models import EventType
 
 DATA: Final[Mapping[EventType, tuple[type[Answer], ...]]] = {
@@ -34,6 +35,7 @@ DATA: Final[Mapping[EventType, tuple[type[Answer], ...]]] = {
     EventType.ACCOUNT_LOCKED: (AccountAnswer, LockedCustomer),
     EventType.ALERT_LARGE_TRANSACTION: (AlertAnswer,),
     EventType.ALERT_SUSPICIOUS_VELOCITY: (AlertAnswer,),
+    EventType.ENDPOINT_TEST: (EndpointAnswer,),
 }
 """What `data` of an event is (runtime/webhooks/projection.py, `shown`)."""
 SUMMARIES: Final[Mapping[EventType, str]] = {
@@ -54,6 +56,7 @@ SUMMARIES: Final[Mapping[EventType, str]] = {
     EventType.ACCOUNT_LOCKED: "An account or a customer is locked, or for longer than before.",
     EventType.ALERT_LARGE_TRANSACTION: "A payment or transfer of an unusually large amount.",
     EventType.ALERT_SUSPICIOUS_VELOCITY: "Unusually many payments of one customer in a minute.",
+    EventType.ENDPOINT_TEST: "A test that was asked for; sent to one endpoint only.",
 }
 _HEADERS: Final[Mapping[str, str]] = {
     "webhook-id": "The event's id; the same at every attempt.",

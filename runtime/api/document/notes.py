@@ -173,6 +173,26 @@ NOTES: Final[Mapping[str, str]] = {
     "listWebhooks": "All deliveries, or those in a status or of a type.",
     "getWebhook": "The delivery with its attempts.",
     "redeliverWebhook": "Whatever its status; its retries start over.",
+    "createWebhookEndpoint": (
+        "It receives every event that happens after this answer. Its secret is in this answer and "
+        "in no other. A merchant has at most 16 endpoints, that of its `webhook_url` included."
+    ),
+    "listWebhookEndpoints": "The endpoint of the merchant's `webhook_url` comes last.",
+    "getWebhookEndpoint": "The endpoint without its secret.",
+    "changeWebhookEndpoint": (
+        "Send the `version` that you read: if the endpoint has changed since, the answer is 409 "
+        "`stale_version`. What a disabled endpoint misses is recorded as failed: recover it later."
+    ),
+    "deleteWebhookEndpoint": "What waits for it ends as `expired`.",
+    "testWebhookEndpoint": "Sent at once, also to an endpoint that is disabled or paused.",
+    "recoverWebhookEndpoint": (
+        "Also what still waits for a retry. Ends the pause of the endpoint. At most 500 webhooks "
+        "for each request: while `has_more` is true, send another one."
+    ),
+    "rotateWebhookEndpointSecret": (
+        "The new secret is in this answer and in no other. For 24 hours webhooks have "
+        "signatures by both, unless `revoke_old` is true."
+    ),
     "listAudit": "Exactly one of `entity_id`, `action`, `user_id` and `request_id` is needed.",
     "verifyAudit": "Recomputes the hash of every row of the chain.",
     "getProof": (
@@ -197,6 +217,8 @@ ANSWERS: Final[Mapping[tuple[str, int], str]] = {
     ("refundPayment", 202): "The processor's answer is not known yet.",
     ("createExport", 202): "The export is queued.",
     ("redeliverWebhook", 202): "The delivery is queued.",
+    ("testWebhookEndpoint", 202): "The test is queued.",
+    ("recoverWebhookEndpoint", 202): "The webhooks are queued.",
 }
 """By operation and status: what the status alone does not say."""
 REFUSALS: Final[Mapping[int, str]] = {

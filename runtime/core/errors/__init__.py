@@ -11,6 +11,7 @@
     ├── Conflict 409 ─ IdempotencyInFlight · AlreadyExists · AlreadyPosted · AlreadyCanceled
     │                  · HoldExpired · BalanceNotZero · OpenHolds · AccountInUse
     │                  · StaleVersion · InvalidState · SecretsStillSign
+    │                  · EndpointLimitReached
     │                  · ProcessorAccountRemoved · ProcessorInUse
     │                  · AlreadyResolved · NotResolved
     ├── PayloadTooLarge 413
@@ -44,6 +45,7 @@ from runtime.core.errors.conflicts import (
     AlreadyResolved,
     BalanceNotZero,
     Conflict,
+    EndpointLimitReached,
     HoldExpired,
     IdempotencyInFlight,
     InvalidState,
@@ -131,6 +133,7 @@ __all__ = [
     "Declined",
     "DecryptionFailure",
     "EncryptedField",
+    "EndpointLimitReached",
     "ExceedsHold",
     "FailedBefore",
     "FieldError",

@@ -117,6 +117,15 @@ class SecretsStillSign(Conflict):
     advice = "Wait until the time in `detail`, or rotate with `revoke_old`."
 
 
+class EndpointLimitReached(Conflict):
+    """The merchant has the maximum number of webhook endpoints; the detail says how many."""
+
+    code = "endpoint_limit_reached"
+    title = "The merchant has the maximum number of webhook endpoints"
+    retry = Retry.CHECK
+    advice = "Delete an endpoint that is no longer needed, then send the request again."
+
+
 class ProcessorAccountRemoved(Conflict):
     """The key of the payment's processor account was removed, so its state cannot be queried."""
 

@@ -44,6 +44,9 @@ from runtime.reporting.exports.repository import ExportRepository
 from runtime.settings import ProcessSettings
 from runtime.webhooks.deliveries import WebhookDependencies
 from runtime.webhooks.delivery_queue import DeliveryQueue
+from runtime.webhooks.endpoints.dependencies import EndpointDependencies
+from runtime.webhooks.endpoints.repository import EndpointRepository
+from runtime.webhooks.endpoints.stored import StoredEndpoints
 from runtime.webhooks.repository import WebhookRepository
 
 if TYPE_CHECKING:
@@ -105,11 +108,18 @@ class ProcessServices(FunctionServices):
             lockout=self.payment_dependencies.lockout,
         )
         self._accounts, self._claims = accounts, claims
-        self.webhook_dependencies = WebhookDependencies(
-            WebhookRepository(self.store),
-            DeliveryQueue(self.outside.aws.sqs(), settings.delivery_queue_url),
+        webhooks = WebhookRepository(self.store)
+        queue = DeliveryQueue(self.outside.aws.sqs(), settings.delivery_queue_url)
+        deadline = timedelta(seconds=settings.webhook_deadline_seconds)
+        self.webhook_dependencies = WebhookDependencies(webhooks, queue, claims, deadline)
+        self.endpoint_dependencies = EndpointDependencies(
+            StoredEndpoints(EndpointRepository(self.store), MerchantRepository(self.store)),
+            webhooks,
+            queue,
             claims,
-            timedelta(seconds=settings.webhook_deadline_seconds),
+            self.outside.threads,
+            deadline,
+            allow_local=settings.allow_local_webhooks,
         )
         self.settlement_files = SettlementFileDependencies(
             SettlementFileRepository(self.store),

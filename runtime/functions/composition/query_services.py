@@ -52,6 +52,9 @@ from runtime.reporting.totals.repository import TotalsRepository
 from runtime.settings import QuerySettings
 from runtime.verification.repository import VerificationRepository
 from runtime.webhooks.deliveries import WebhookReads
+from runtime.webhooks.endpoints.dependencies import EndpointReads
+from runtime.webhooks.endpoints.repository import EndpointRepository
+from runtime.webhooks.endpoints.stored import StoredEndpoints
 from runtime.webhooks.repository import WebhookRepository
 
 if TYPE_CHECKING:
@@ -100,7 +103,13 @@ class QueryServices(FunctionServices):
         self._links = SignedLinks(self.outside.aws.signing_s3(), self._export_bucket)
         self.exports = ExportQueries(ExportRepository(store), cursors, self._export_link)
 
-        self.webhooks = WebhookReads(WebhookRepository(store), profiles, cursors)
+        webhooks = WebhookRepository(store)
+        self.webhooks = WebhookReads(webhooks, profiles, cursors)
+        self.webhook_endpoints = EndpointReads(
+            StoredEndpoints(EndpointRepository(store), MerchantRepository(store)),
+            webhooks,
+            cursors,
+        )
         self.alerts = AlertReads(AlertRepository(store), cursors)
         self.audit = AuditTrail(AuditRepository(store), profiles, cursors)
         self.verifications = VerificationRepository(store)

@@ -12,7 +12,7 @@ from simulation.watch.values import text
 
 _OWNED: Final = (
     *("payments", "transactions", "transfers", "accounts", "customers", "exports"),
-    *("settlements", "webhooks", "api_keys"),
+    *("settlements", "webhooks", "webhook_endpoints", "api_keys"),
 )
 _ID: Final = re.compile(r"\b[a-z]{2,5}_[0-9A-Z]{26}\b")
 _ORDINARY: Final = ("wallet", "checking", "savings")

@@ -11,6 +11,7 @@ import pytest
 
 from runtime.alerts.models import Alert, AlertType
 from runtime.core.errors import Conflict
+from runtime.core.timestamps import to_timestamp
 from runtime.customers.api import CustomerQuery, MethodRequest
 from runtime.customers.customers import CustomerReads, erase_customer, find_customers
 from runtime.customers.models import Customer
@@ -29,8 +30,8 @@ from runtime.key_rotation.rotation import (
     new_index_key,
     sweep,
 )
-from runtime.merchants.models import Merchant, MerchantProfile
-from tests.support.platform import CURSOR_KEY, Platform
+from runtime.merchants.models import Merchant, MerchantProfile, WebhookEndpoint
+from tests.support.platform import CURSOR_KEY, SETUP, Platform
 
 YEAR_SECONDS = ROTATE_AFTER.total_seconds() + 60
 REST_SECONDS = INDEX_REST.total_seconds() + 1
@@ -52,7 +53,9 @@ def deps(platform: Platform, must_stop: Callable[[], bool] = never) -> RotationD
     )
 
 
-def key_ids(platform: Platform, model: type[Customer] | type[Merchant]) -> set[str]:
+def key_ids(
+    platform: Platform, model: type[Customer] | type[Merchant] | type[WebhookEndpoint]
+) -> set[str]:
     """Ids of the keys that encrypt the rows of a table."""
     schema = model.table_schema
     items = platform.client.scan(TableName=platform.tables[schema.name])["Items"]
@@ -62,6 +65,22 @@ def key_ids(platform: Platform, model: type[Customer] | type[Merchant]) -> set[s
         for name in schema.encrypted
         if name in item
     }
+
+
+def webhook_endpoint(platform: Platform, merchant: MerchantProfile) -> WebhookEndpoint:
+    """A stored webhook endpoint."""
+    now = to_timestamp(platform.clock())
+    row = WebhookEndpoint(
+        id="whe_1",
+        merchant_id=merchant.id,
+        url="https://hooks.example/in",
+        secret="whsec_" + "s" * 32,
+        created_at=now,
+        updated_at=now,
+        **SETUP.stamp(),
+    )
+    platform.put(row)
+    return row
 
 
 def found(platform: Platform, merchant: MerchantProfile, email: str) -> list[str]:
@@ -91,6 +110,7 @@ def test_a_row_untouched_for_a_year_is_re_encrypted_with_the_same_content(
     monkeypatch.setattr(encrypted_rows, "SWEEP_PAGE", 3)
     merchant = platform.merchant()
     people(platform, merchant, 7)
+    endpoint = webhook_endpoint(platform, merchant)
     before = {row.id: row for row in platform.rows(Customer)}
     assert sweep(deps(platform), "r").answer()["tables"]["customers"]["renewed"] == 0
     platform.clock.advance(YEAR_SECONDS)
@@ -101,7 +121,11 @@ def test_a_row_untouched_for_a_year_is_re_encrypted_with_the_same_content(
         7,
         1,
     )
-    assert key_ids(platform, Customer) == key_ids(platform, Merchant) == {"k000000002"}
+    assert report["tables"]["webhook_endpoints"]["renewed"] == 1
+    for model in (Customer, Merchant, WebhookEndpoint):
+        assert key_ids(platform, model) == {"k000000002"}
+    (renewed,) = platform.rows(WebhookEndpoint)
+    assert renewed.secret == endpoint.secret
     for row in platform.rows(Customer):
         old = before[row.id]
         assert row.model_dump(include=_PERSONAL) == old.model_dump(include=_PERSONAL)

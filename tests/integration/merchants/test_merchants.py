@@ -187,7 +187,7 @@ def test_each_replaced_secret_signs_for_a_full_day(
         assert rotated.status == 200
         secrets.insert(0, rotated.body["webhook_secret"])
     store = process_services().store
-    endpoint = MerchantRepository(store).webhook_endpoint(shop["id"])
+    endpoint = MerchantRepository(store).first_endpoint(shop["id"])
     assert endpoint is not None
     assert endpoint.secrets(to_timestamp(datetime.now(UTC))) == tuple(secrets)
     tomorrow = to_timestamp(datetime.now(UTC) + timedelta(hours=24, seconds=1))
@@ -212,7 +212,7 @@ def test_a_leaked_secret_can_be_revoked_at_once_even_when_too_many_still_sign(st
     own = token_of(shop["id"], "merchant")
     rotated = send(stage, "POST", path, {"revoke_old": True}, headers=key, who=own)
     assert rotated.status == 200, rotated.text
-    endpoint = MerchantRepository(process_services().store).webhook_endpoint(shop["id"])
+    endpoint = MerchantRepository(process_services().store).first_endpoint(shop["id"])
     assert endpoint is not None
     assert endpoint.secrets(to_timestamp(datetime.now(UTC))) == (rotated.body["webhook_secret"],)
     again = send(stage, "POST", path, {"revoke_old": True}, headers=key, who=own)

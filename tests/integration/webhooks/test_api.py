@@ -119,6 +119,7 @@ def test_a_list_is_newest_first_across_types_and_buckets(stage: Stage) -> None:
     assert set(first) == {
         "id",
         "merchant_id",
+        "endpoint_id",
         "request_id",
         "event_type",
         "sequence",

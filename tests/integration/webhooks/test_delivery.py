@@ -24,7 +24,8 @@ from runtime.webhooks.delivery_queue import DeliveryOrder
 from runtime.webhooks.due_deliveries import DUE_PAGE
 from runtime.webhooks.http_sender import Reply
 from runtime.webhooks.models import Webhook, WebhookStatus
-from runtime.webhooks.projection import MESSAGE_GRACE, shown
+from runtime.webhooks.new_deliveries import MESSAGE_GRACE
+from runtime.webhooks.projection import shown
 from runtime.webhooks.repository import WebhookEntry
 from runtime.webhooks.schedule import FAILURES_TO_OPEN
 from tests.support.engines.faults import Fault, Faults, ProcessKilled, at_call, seeded

@@ -18,6 +18,7 @@ from runtime.core.scope import UNRESTRICTED
 from runtime.core.timestamps import to_datetime, to_timestamp
 from runtime.merchants.models import PreviousSecret
 from runtime.merchants.repository import MerchantRepository
+from runtime.merchants.webhook_endpoints import first_endpoint_id
 from runtime.webhooks.delivery import (
     GONE,
     NO_ENDPOINT,
@@ -26,7 +27,7 @@ from runtime.webhooks.delivery import (
 )
 from runtime.webhooks.delivery_queue import DeliveryOrder
 from runtime.webhooks.http_sender import Reply
-from runtime.webhooks.models import EndpointHealth, Webhook, WebhookStatus, endpoint_id
+from runtime.webhooks.models import EndpointHealth, Webhook, WebhookStatus, health_id
 from runtime.webhooks.repository import DueWebhook, WebhookRepository
 from runtime.webhooks.schedule import FAILURES_TO_OPEN, HEALTH_KEPT
 from tests.support.platform import Platform, at_once
@@ -81,7 +82,7 @@ def test_an_endpoint_that_is_not_gone_any_more_ends_no_delivery(platform: Platfo
     http = FakeHttp()
     merchant = platform.merchant(webhook_url=URL)
     health = {
-        "id": {"S": endpoint_id(merchant.id, URL)},
+        "id": {"S": health_id(merchant.id, first_endpoint_id(merchant.id), URL)},
         "merchant_id": {"S": merchant.id},
         "version": {"N": "1"},
         "gone_at": {"S": to_timestamp(platform.clock())},
@@ -199,10 +200,10 @@ def test_one_delivery_of_an_invocation_probes_and_the_endpoint_is_read_once(
     outcomes = at_once(*[lambda row=row: deliver(DeliveryOrder.of(row), deps) for row in waiting])
     assert sorted(map(str, outcomes)) == ["postponed"] * 5 + ["to_retry"]
     assert len(http.sent) == FAILURES_TO_OPEN + 1
-    assert (reads["whk"], reads["mer"], reads["endpoint"]) == (6, 1, 1), reads
+    assert (reads["whk"], reads["mer"], reads["endpoint"]) == (6, 1, 2), reads
     deps.endpoints.forget()
-    deps.endpoints.of(merchant.id)
-    assert (reads["mer"], reads["endpoint"]) == (2, 2)
+    deps.endpoints.of(merchant.id, first_endpoint_id(merchant.id))
+    assert (reads["mer"], reads["endpoint"]) == (2, 4)
 
 
 def test_410_stops_the_endpoint_until_a_redelivery_succeeds(either_world: Platform) -> None:
@@ -248,7 +249,7 @@ def test_410_is_kept_when_nothing_is_sent_for_long(platform: Platform) -> None:
     merchant = platform.merchant(webhook_url=URL)
     post.placed(merchant)
     post.pump()
-    key = {"id": {"S": endpoint_id(merchant.id, URL)}}
+    key = {"id": {"S": health_id(merchant.id, first_endpoint_id(merchant.id), URL)}}
     stored = platform.client.get_item(TableName=platform.tables["webhooks"], Key=key)["Item"]
     assert "expires_at" not in stored  # by which DynamoDB would delete it
     platform.clock.advance(timedelta(days=90).total_seconds())
@@ -358,7 +359,7 @@ def test_endpoint_rows_are_not_deliveries(platform: Platform) -> None:
     assert isinstance(post.deliveries()[0], Webhook)
 
 
-def test_postponing_a_delivery_costs_three_units_and_queuing_it_again_three(
+def test_postponing_a_delivery_costs_four_units_then_three_and_queuing_it_again_three(
     platform: Platform,
 ) -> None:
     post = Post(platform, FakeHttp(lambda _: Reply(status=500)))
@@ -369,12 +370,14 @@ def test_postponing_a_delivery_costs_three_units_and_queuing_it_again_three(
     client = platform.engine.dynamodb()
     store = platform.store_on(client)
     post.webhooks.get(post.placed(merchant).id)  # the key is cached
-    for _ in range(2):  # the second time it is read from the index shard of postponed deliveries
+    # The first time it enters the index of what its endpoint has not accepted; the second time it
+    # is read from the index shard of postponed deliveries.
+    for units in (4, 3):
         order = post.queue.due()
         assert order is not None
         turn = price_of(lambda o=order: deliver(o, post.deps(store)), client, platform.client)
         assert post.row(order.id).attempts == 0
-        assert turn.requested == 3, turn.units
+        assert turn.requested == units, turn.units
         rested = DueWebhook.model_validate(post.row(order.id).model_dump())
         put_off = price_of(
             lambda due=rested: WebhookRepository(store).put_off(

@@ -20,8 +20,8 @@ from runtime.dynamodb.expressions import change
 from runtime.dynamodb.store import Store
 from runtime.encryption.models import DataKey
 from runtime.functions.composition.projector import Projector
-from runtime.merchants.models import MerchantProfile
-from runtime.merchants.profiles import MerchantProfiles
+from runtime.merchants.repository import MerchantRepository
+from runtime.merchants.webhook_endpoints import EndpointDirectory
 from runtime.payments.models import Payment
 from runtime.payments.transaction_models import Transaction
 from runtime.streams.records import Change, Kind, StreamRecord
@@ -47,7 +47,7 @@ def projection(
 ) -> WebhookProjection:
     return WebhookProjection(
         store=store or platform.store,
-        merchants=platform.profiles(),
+        merchants=MerchantRepository(store or platform.store),
         queue=DeliveryQueue(platform.sqs, "queue"),  # type: ignore[arg-type]
         outside=platform.outside,
         request_id=lambda: "invocation",
@@ -233,14 +233,14 @@ def test_a_merchant_that_is_temporarily_unreadable_has_its_own_records_retried(
         platform.paid(merchant)
     payments = platform.payments()
     records = [record for payment in payments for record in records_of(platform, payment)]
-    read = MerchantProfiles.require
+    read = MerchantRepository.endpoint_directory
 
-    def throttled(profiles: MerchantProfiles, merchant_id: str) -> MerchantProfile:
+    def throttled(merchants: MerchantRepository, merchant_id: str) -> EndpointDirectory | None:
         if merchant_id == busy.id:
             raise Unavailable("throttled")
-        return read(profiles, merchant_id)
+        return read(merchants, merchant_id)
 
-    monkeypatch.setattr(MerchantProfiles, "require", throttled)
+    monkeypatch.setattr(MerchantRepository, "endpoint_directory", throttled)
     reported = {payment.merchant_id: f"{payment.id}-2" for payment in payments}
     assert projector(platform).apply(records) == {reported[busy.id]}
     assert [row.merchant_id for row in platform.rows(Webhook)] == [well.id]

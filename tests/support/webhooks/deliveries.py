@@ -16,14 +16,16 @@ from runtime.dynamodb.index_shards import bucket_for, retry_bucket
 from runtime.dynamodb.store import Store
 from runtime.merchants.models import MerchantProfile
 from runtime.merchants.repository import MerchantRepository
+from runtime.merchants.webhook_endpoints import first_endpoint_id
 from runtime.settings import DeliverSettings
 from runtime.webhooks.delivery import DeliveryDependencies, DeliveryOutcome, Http, deliver
 from runtime.webhooks.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.webhooks.due_deliveries import DueDeliveriesDependencies, RetriesReport, queue_due
 from runtime.webhooks.endpoint_health import Endpoints
+from runtime.webhooks.endpoints.repository import EndpointRepository
 from runtime.webhooks.http_sender import Reply
 from runtime.webhooks.models import EndpointHealth, Webhook, event_key
-from runtime.webhooks.projection import MESSAGE_GRACE
+from runtime.webhooks.new_deliveries import MESSAGE_GRACE
 from runtime.webhooks.repository import WebhookRepository
 from runtime.webhooks.schedule import RetrySchedule
 from tests.support.platform import SETUP, Platform
@@ -105,7 +107,12 @@ class Post:
         webhooks = WebhookRepository(store)
         return DeliveryDependencies(
             webhooks=webhooks,
-            endpoints=Endpoints(MerchantRepository(store), webhooks, self.platform.outside),
+            endpoints=Endpoints(
+                MerchantRepository(store),
+                EndpointRepository(store),
+                webhooks,
+                self.platform.outside,
+            ),
             http=http or self.http,
             queue=self.queue,
             schedule=SCHEDULE,
@@ -171,7 +178,7 @@ class Post:
         return [to_row(Webhook.table_schema, each, Webhook) for each in rows]
 
     def health(self, merchant: MerchantProfile, url: str) -> EndpointHealth | None:
-        return self.webhooks.health(merchant.id, url)
+        return self.webhooks.health(merchant.id, first_endpoint_id(merchant.id), url)
 
 
 def new_row(platform: Platform, merchant: MerchantProfile, **changes: Any) -> Webhook:

@@ -417,7 +417,8 @@ EXPECTED = {
     "idempotency": {"gsi-merchant"},
     "settlements": {"gsi-merchant"},
     "settlement_lines": {"gsi-exception", "gsi-transaction"},
-    "webhooks": {"gsi-merchant", "gsi-retry"},
+    "webhook_endpoints": {"gsi-merchant"},
+    "webhooks": {"gsi-merchant", "gsi-retry", "gsi-undelivered"},
     "audit_log": {"action-index", "user-index", "gsi-merchant", "gsi-request"},
     "exports": {"gsi-merchant", "gsi-status"},
 }

@@ -151,7 +151,7 @@ def test_a_line_of_any_text_can_be_read(text: str) -> None:
 
 
 def test_webhooks_are_found_by_the_ids_that_events_have() -> None:
-    ids = list(_delivery_ids(ROWS[0]))
+    ids = list(_delivery_ids(ROWS[0], ()))
     assert len(ids) == len(set(ids)) == 6
     assert all(each.startswith("whk_") for each in ids)
 

@@ -19,7 +19,7 @@ from simulation.watch.settled.check import check_settled
 
 MONEY = (ClientKind.CARDS, ClientKind.TRANSFERS)
 PLAN = replace(
-    Plan.drawn("pauses-2", 60, parts=(Part.FAULTS, Part.PAUSES), kinds=MONEY), pauses=(20, 40)
+    Plan.drawn("pauses-3", 60, parts=(Part.FAULTS, Part.PAUSES), kinds=MONEY), pauses=(20, 40)
 )
 SMALL = Plan.drawn("schedules", 10, parts=(), kinds=MONEY)
 

@@ -15,6 +15,7 @@ from runtime.dynamodb.schema import Row
 from runtime.ledger.accounts.models import Account
 from runtime.ledger.transfers.models import Leg, Transfer
 from runtime.merchants.models import MerchantProfile
+from runtime.merchants.webhook_endpoints import first_endpoint_id
 from runtime.payments.models import Payment
 from runtime.payments.transaction_models import Transaction
 from runtime.reconciliation.settlements.models import Settlement
@@ -241,17 +242,21 @@ def test_changes_of_merchants_are_not_events() -> None:
     assert event_of(None, profile) is None
 
 
+FIRST = first_endpoint_id("mer_1")
+
+
 def test_an_id_contains_its_time_and_is_the_same_for_the_same_change() -> None:
     one = step("payments", {}, {"status": "succeeded"})
     again = step("payments", {}, {"status": "succeeded"})
     other = step("payments", {}, {"status": "failed"})
-    assert one.delivery_id == again.delivery_id
-    assert one.delivery_id.startswith("whk_")
-    assert to_timestamp(created_at(one.delivery_id)) == AT
-    ids = {one.delivery_id, other.delivery_id}
-    ids.add(step("payments", {"id": "pay_2"}, {"id": "pay_2", "status": "succeeded"}).delivery_id)
-    ids.add(step("transactions", {}, {"status": "succeeded", "id": "pay_1"}).delivery_id)
-    assert len(ids) == 4
+    assert one.delivery_id(FIRST) == again.delivery_id(FIRST)
+    assert one.delivery_id(FIRST).startswith("whk_")
+    assert to_timestamp(created_at(one.delivery_id(FIRST))) == AT
+    ids = {one.delivery_id(FIRST), other.delivery_id(FIRST)}
+    second = step("payments", {"id": "pay_2"}, {"id": "pay_2", "status": "succeeded"})
+    ids |= {second.delivery_id(FIRST), second.delivery_id("whe_2")}
+    ids.add(step("transactions", {}, {"status": "succeeded", "id": "pay_1"}).delivery_id(FIRST))
+    assert len(ids) == 5
 
 
 def test_the_payload_is_the_resource_as_the_api_shows_it() -> None:

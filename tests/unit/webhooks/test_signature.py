@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from runtime.merchants.models import PreviousSecret
-from runtime.merchants.repository import WebhookEndpoint
+from runtime.merchants.repository import FirstEndpoint
 from runtime.webhooks.signature import signed_headers
 
 OLD = "whsec_" + base64.b64encode(b"o" * 32).decode()
@@ -39,8 +39,8 @@ def test_the_example_of_the_specification_is_reproduced() -> None:
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-def endpoint(until: str | None) -> WebhookEndpoint:
-    return WebhookEndpoint(
+def endpoint(until: str | None) -> FirstEndpoint:
+    return FirstEndpoint(
         id="mer_1",
         merchant_id="mer_1",
         webhook_secret=NEW,

@@ -1,0 +1,1 @@
+"""Webhook endpoints of merchants: create, change, test, recover."""
