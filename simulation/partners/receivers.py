@@ -55,6 +55,8 @@ class Endpoints:
     dice: Random
     rates: ReceiverRates = field(default_factory=ReceiverRates)
     received: list[WebhookReceived] = field(default_factory=list)
+    down: set[str] = field(default_factory=set)
+    """Names of endpoints that answer nothing until they are removed from here."""
     on_received: Callable[[WebhookReceived, Mapping[str, str]], None] = lambda _one, _headers: None
     _down_until: dict[str, float] = field(default_factory=dict)
 
@@ -93,6 +95,8 @@ class Endpoints:
 
     def _reply(self, host: str) -> Reply:
         rates, dice, now = self.rates, self.dice, self.scheduler.now
+        if host.removesuffix(_DOMAIN) in self.down:
+            return Reply(failure=TOO_LATE)
         if rates.goes_down and dice.random() < rates.goes_down:
             self._down_until[host] = now + dice.uniform(0.0, rates.down_seconds)
         if rates.goes_down and now < self._down_until.get(host, 0.0):
