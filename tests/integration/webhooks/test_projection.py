@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from runtime.dynamodb.store import Store
 from runtime.encryption.models import DataKey
 from runtime.functions.composition.projector import Projector
 from runtime.merchants.repository import MerchantRepository
-from runtime.merchants.webhook_endpoints import EndpointDirectory
+from runtime.merchants.webhook_endpoints import EndpointDirectory, EndpointEntry
 from runtime.payments.models import Payment
 from runtime.payments.transaction_models import Transaction
 from runtime.streams.records import Change, Kind, StreamRecord
@@ -294,6 +295,30 @@ def test_a_merchant_without_an_endpoint_gets_no_delivery(platform: Platform) -> 
     assert projector(platform).apply(records) == frozenset()
     assert platform.rows(Webhook) == []
     assert orders(platform) == []
+
+
+def test_a_batch_costs_one_read_per_merchant_and_one_write_per_delivery(platform: Platform) -> None:
+    filtered = {
+        "whe_sales": ("payment.succeeded",),
+        "whe_refunds": ("refund.succeeded",),
+        "whe_all": (),
+    }
+    entries = tuple(
+        EndpointEntry(id=name, url=URL, events=events, version=1)
+        for name, events in filtered.items()
+    )
+    shops = [platform.merchant(webhook_endpoints=entries) for _ in range(2)]
+    for number in range(6):
+        platform.paid(shops[number % 2], amount=100 + number)
+    records = [
+        record for payment in platform.payments() for record in records_of(platform, payment)
+    ]
+    client, calls = platform.engine.dynamodb(), Counter[str]()
+    Faults(lambda operation, _: calls.update([operation])).attach(client)
+    assert projector(platform, platform.store_on(client)).apply(records) == frozenset()
+    by_endpoint = Counter(row.endpoint_id for row in platform.rows(Webhook))
+    assert by_endpoint == {"whe_sales": 6, "whe_all": 6}
+    assert calls == {"GetItem": len(shops), "PutItem": by_endpoint.total()}
 
 
 def test_a_refund_a_lock_and_an_alert_are_delivered_too(platform: Platform) -> None:
