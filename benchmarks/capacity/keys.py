@@ -64,6 +64,7 @@ BUCKETED: Final[Mapping[tuple[str, str], tuple[str, Buckets]]] = {
     ("transfers", "status_bucket"): ("id", _own),
     ("transfers", "hold_bucket"): ("id", _fixed(HOLD_BUCKETS)),
     ("webhooks", "merchant_bucket"): ("id", _own),
+    ("webhooks", "undelivered_bucket"): ("id", _own),
     ("webhooks", "retry_bucket"): ("id", _fixed(RETRY_BUCKETS)),
 }
 """Bucketed index keys: the attribute whose value chooses the bucket, and how many there are."""

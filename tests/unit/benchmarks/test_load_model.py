@@ -15,7 +15,7 @@ from benchmarks.capacity.keys import Ids, Key, KeyRuleDiffers, Place, Templates
 from benchmarks.capacity.load import Population, Usage, drawn, draws_of
 from benchmarks.capacity.projector import Credits, stream_of
 from benchmarks.capacity.report import shortened
-from runtime.dynamodb.index_shards import bucket_for
+from runtime.dynamodb.index_shards import bucket_for, undelivered_bucket
 from runtime.ledger.entries.models import credit_partition
 from runtime.ledger.hot_accounts.rules import debit_shard
 
@@ -54,6 +54,14 @@ def test_a_key_supports_three_thousand_read_units_a_second() -> None:
 def test_merchants_share_the_load_of_a_key_that_is_named_by_the_merchant() -> None:
     usage = usage_of(Touch(BY_MERCHANT, Key("{merchant}"), write_units=1), rate=100, merchants=10)
     assert hottest(usage).breaks_at(100) == pytest.approx(10_000)
+
+
+def test_webhooks_that_an_endpoint_has_not_accepted_are_spread_like_their_merchants() -> None:
+    webhook, endpoint = "whk_01KKNSBAR5KQTBR11E44PXKPBZ", "whe_01KKNS5TM026BTAP9JHZRJ7CS2"
+    bucket = undelivered_bucket(endpoint, bucket_for(MERCHANT, webhook, 16))
+    templates = Templates({endpoint: "{endpoint}"}, index_buckets=16)
+    item = {"id": {"S": webhook}, "undelivered_bucket": {"S": bucket}}
+    assert templates.key("webhooks", "undelivered_bucket", item) == Key("{endpoint}", "whk_{0}", 16)
 
 
 def test_buckets_share_the_load_of_a_key() -> None:
