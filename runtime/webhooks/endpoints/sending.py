@@ -9,6 +9,7 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final
 
+from runtime.core.echo import quoted
 from runtime.core.errors import InvalidState, InvalidValue, StaleWrite, Unavailable
 from runtime.core.ids import EPOCH, lowest_id
 from runtime.core.observability import logger
@@ -145,8 +146,10 @@ def health_of(endpoint: EndpointProfile, webhooks: WebhookRepository) -> Endpoin
 def _since(request: EndpointRecovery) -> datetime:
     try:
         return start_of(request.since)
-    except ValueError:
-        raise InvalidValue("since is not a date or time that exists", param="since") from None
+    except (ValueError, OverflowError):
+        raise InvalidValue(
+            f"since must be a valid date or time; got {quoted(request.since)}", param="since"
+        ) from None
 
 
 def _undelivered(

@@ -58,7 +58,7 @@ def test_an_endpoint_and_its_list_are_created_changed_and_deleted_together(
     read = stored.read(row.id, call)
     assert read.endpoint.secret == row.secret
     assert endpoints.recent(row.id, UNRESTRICTED) == read.endpoint
-    _, alter = stored.change(read, {"events": ("refund.failed",), "description": "Desk"}, call)
+    _, alter = stored.change(read, {"events": ("refund.failed",), "description": "Support"}, call)
     alter(None, fresh())
     assert listed() == [(row.id, 2)]
     with pytest.raises(StaleWrite):
@@ -66,7 +66,7 @@ def test_an_endpoint_and_its_list_are_created_changed_and_deleted_together(
     with pytest.raises(StaleWrite):
         stored.remove(read, call)
     (profile,) = endpoints.profiles([row.id, "whe_unknown"], UNRESTRICTED)
-    assert (profile.events, profile.description) == (("refund.failed",), "Desk")
+    assert (profile.events, profile.description) == (("refund.failed",), "Support")
     newest = endpoints.newest_first(merchant.id, after_id=None, page_size=10)
     assert [entry.id for entry in newest] == [row.id]
     stored.remove(stored.read(row.id, call), call)
