@@ -43,7 +43,7 @@ class Dead:
         """Every payment method is accepted."""
 
     def __getattr__(self, name: str) -> Any:
-        return lambda _: silent()
+        return lambda *_: silent()
 
 
 class Answering:
@@ -143,7 +143,10 @@ class BadLine:
     def find_operation(self, request: Any) -> ProcessorAnswer | None:
         return self._call("find_operation", request, loses=("unreached", "unheard"))
 
-    def _call(self, what: str, request: Any, loses: tuple[str, ...]) -> Any:
+    def find_waiting(self, request: Any, charge_id: str) -> Any:
+        return self._call("find_waiting", request, charge_id, loses=("unreached", "unheard"))
+
+    def _call(self, what: str, request: Any, *more: str, loses: tuple[str, ...]) -> Any:
         fault = self._fault(loses)
         if fault is not None:
             self.injected[fault] += 1
@@ -155,7 +158,7 @@ class BadLine:
             silent()
         if fault == "slow to arrive":
             self._overtaken()
-        answer = getattr(self._inner, what)(request)
+        answer = getattr(self._inner, what)(request, *more)
         if fault == "slow to answer":
             self._overtaken()
         if fault == "killed after":
