@@ -38,10 +38,16 @@ CHECKS = [
 ]
 
 
+AUTHENTICATED = {"amount": 1000, "currency": "USD", "payment_method": "tok_requires_action"}
+
+
 @pytest.fixture(scope="module")
 def tenant(deployment: Deployment) -> Tenant:
     shop = deployment.shop()
-    return settle_in(shop.merchant_id, shop.client, deployment.operator)
+    settled = settle_in(shop.merchant_id, shop.client, deployment.operator)
+    waiting = shop.client.post("/v1/payments", AUTHENTICATED, key="authenticated").require(202)
+    settled.ids["action"] = waiting["next_action"]["url"].rpartition("/")[2]
+    return settled
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +64,7 @@ def real(parameters: Mapping[str, Any] | None, path: str, tenant: Tenant) -> dic
         "id": tenant.ids.get(kind, "nothing"),
         "pm_id": tenant.ids["payment_method"],
         "account": "sandbox",
+        "action": tenant.ids["action"],
         "entity_id": tenant.ids["payment"],
         "processor": "sandbox",
         "settlement_id": tenant.ids.get("settlement", "nothing"),

@@ -16,7 +16,7 @@ import pytest
 from local.api_client import ApiClient, Reply
 from local.schedules import tick
 from tests.e2e.conftest import Deployment
-from tests.support.tenant import Tenant, fill, settle_in
+from tests.support.tenant import WEBHOOK_URL, Tenant, fill, settle_in
 
 pytestmark = pytest.mark.emulator("it runs a schedule at once")
 
@@ -166,6 +166,11 @@ def bodies(operation: str, own: Tenant, theirs: Tenant) -> Iterator[dict[str, An
         "revokeApiKey": [{}],
         "applyProcessorEvent": [{}],
         "redeliverWebhook": [{}],
+        "createWebhookEndpoint": [{"url": WEBHOOK_URL, "merchant_id": other["merchant"]}],
+        "changeWebhookEndpoint": [{"description": "x"}, {"status": "disabled"}],
+        "testWebhookEndpoint": [{}],
+        "recoverWebhookEndpoint": [{"since": "2026-01-01"}],
+        "rotateWebhookEndpointSecret": [{}],
         **_settlement_bodies(theirs),
     }
     assert operation in recipes, f"say how {operation} could name another merchant's things"
@@ -313,7 +318,8 @@ def test_afterwards_nothing_of_the_merchant_has_changed(
 ) -> None:
     """Runs last: the tests above have tried to change everything."""
     written = {
-        "merchant": 1,
+        "merchant": 2,
+        "webhook_endpoint": 1,
         "customer": 2,
         "account": 3,
         "transfer": 1,
@@ -321,7 +327,7 @@ def test_afterwards_nothing_of_the_merchant_has_changed(
         "authorization": 2,
     }
     for kind, version in written.items():
-        path = f"/v1/{kind}s" if kind != "authorization" else "/v1/payments"
+        path = f"/v1/{kind.replace('_', '-')}s" if kind != "authorization" else "/v1/payments"
         row = tenant.client.get(f"{path}/{tenant.ids[kind]}").require(200)
         assert row["version"] == version, kind
     assert tenant.client.get(f"/v1/customers/{tenant.ids['customer']}").body["payment_methods"]

@@ -15,6 +15,9 @@ LONGEST_NUMBER = 34
 """Characters of an account's number."""
 
 
+WEBHOOK_URL = "https://hooks.example.com/of-its-own"
+
+
 @dataclass
 class Tenant:
     """A merchant's ids by kind, its list cursors by path, and its secret markers."""
@@ -78,6 +81,8 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
     machine = {"merchant_id": merchant_id, "name": mark, "permissions": ["reports"]}
     ids["api_key"] = made("/v1/api-keys", machine, operator)
     wallet = {"account_type": "wallet", "customer_id": ids["customer"], **_USD}
+    endpoint = {"url": WEBHOOK_URL, "events": ["export.completed"], "description": mark}
+    ids["webhook_endpoint"] = made("/v1/webhook-endpoints", endpoint)
     numbered = {**wallet, "account_number": tenant.words["account_number"]}
     ids["account"] = made("/v1/accounts", numbered)
     funded = {"account_type": "wallet", "opening_balance": 1000, "merchant_id": merchant_id, **_USD}

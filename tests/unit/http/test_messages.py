@@ -65,7 +65,9 @@ def test_the_messages_are_found() -> None:
 
 @pytest.mark.parametrize(("place", "text"), [(place, text) for place, _, text in MESSAGES])
 def test_a_detail_is_a_plain_sentence(place: str, text: str) -> None:
-    begins = re.match(rf"[A-Z]|{HOLE}|[a-z]+(_[a-z0-9]+)+ |(amount|at|processor|limit) ", text)
+    begins = re.match(
+        rf"[A-Z]|{HOLE}|[a-z]+(_[a-z0-9]+)+ |(amount|at|processor|limit|since) ", text
+    )
     assert begins, f"{place}: begin with a capital, a value or a field's name: {text}"
     assert not RIDDLES.search(text), f"{place}: {text}"
     assert not text.endswith((".", " ")), f"{place}: {text}"
