@@ -25,7 +25,7 @@ from runtime.http.shapes import (
     Moment,
     Page,
     PageQuery,
-    Version,
+    Patch,
     left_out,
     refuse_null,
 )
@@ -79,13 +79,9 @@ class EndpointRequest(Body, frozen=True):
     description: Description | None = None
 
 
-class EndpointPatch(Body, frozen=True):
-    """Changes to an endpoint; omitted fields keep their values.
+class EndpointPatch(Patch, frozen=True):
+    """Changes to an endpoint; omitted fields keep their values."""
 
-    The request fails (409) if the endpoint's version is not `version`.
-    """
-
-    version: Version
     url: EndpointUrl | SkipJsonSchema[None] = left_out(repr=False)
     events: Annotated[Events | None, Field(description="null: all events.")] = None
     description: Description | None = None

@@ -8,7 +8,6 @@ from typing import Any
 from runtime.core.errors import (
     EndpointLimitReached,
     SecretsStillSign,
-    StaleVersion,
 )
 from runtime.core.scope import Scope
 from runtime.core.timestamps import to_timestamp
@@ -17,7 +16,7 @@ from runtime.http.pagination import take_page
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import create_once, earlier_answer
-from runtime.idempotency.optimistic_update import retry_stale
+from runtime.idempotency.optimistic_update import require_version, retry_stale
 from runtime.merchants.models import WebhookEndpoint
 from runtime.merchants.webhook_endpoints import ENDPOINT_PREFIX, MAX_ENDPOINTS, EndpointStatus
 from runtime.merchants.webhook_secrets import new_webhook_secret, still_signing
@@ -134,12 +133,7 @@ def change_endpoint(
 
     def attempt() -> WebhookEndpoint:
         stored = deps.stored.read(endpoint_id, call)
-        if request.version != stored.endpoint.version:
-            raise StaleVersion(
-                f"Webhook endpoint {endpoint_id} has version {stored.endpoint.version}, "
-                f"not {request.version}; read it again",
-                param="version",
-            )
+        require_version(stored.endpoint, request.version, f"Webhook endpoint {endpoint_id}")
         changes = _changes(request)
         if not changes:
             return stored.endpoint

@@ -89,6 +89,8 @@ def test_an_endpoint_is_created_read_changed_and_deleted(stage: Stage) -> None:
     assert "endpoint.test" not in changed.body["events"]
     stale = stage.api("PATCH", path, body, authorizer=who)
     assert (stale.status, stale.body["code"]) == (409, "stale_version")
+    anyway = stage.api("PATCH", path, {"description": None}, authorizer=who)
+    assert (anyway.status, anyway.body["description"], anyway.body["version"]) == (200, None, 3)
     assert stage.api("DELETE", path, authorizer=who).status == 204
     assert stage.api("GET", path, authorizer=who).status == 404
     assert stage.api("DELETE", path, authorizer=who).status == 404
