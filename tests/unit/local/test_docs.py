@@ -45,6 +45,7 @@ FOLDERS = (
     "tests",
     "benchmarks",
     "clients",
+    "console",
     "docs",
 )
 PLACEHOLDERS = re.compile(r"[<{*…]")

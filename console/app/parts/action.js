@@ -1,0 +1,95 @@
+// A change that a person confirms: what will happen, with the amount, and what came of it.
+import { html, useRef, useState } from "../core/html.js";
+import { change } from "../core/api.js";
+import { minorUnits, typed } from "../core/format.js";
+import { Failed } from "./load.js";
+
+/**
+ * A button that opens a dialog, which sends one change.
+ *
+ * `label`: the button's text. `title`: the dialog's question, such as "Refund this payment?".
+ * `summary`: facts about what will happen (the amount, the id), shown above the fields.
+ * `fields`: [{name, label, type?: "amount"|"text"|"select"|"checkbox", currency?, value?, options?, required?, hint?}].
+ * `send(values, key)`: makes the change and returns its answer; `values` has amounts in minor units, empty ones left out.
+ * Simpler: `path` and optional `body(values)` (default: the values), `ofMerchant`, `method`.
+ * `outcome(answer)`: the sentence shown afterwards. `done(answer)`: called when the dialog is closed after success.
+ * The Idempotency-Key is made when the dialog opens and kept while it is open: after a lost answer, "Try again" repeats
+ * the same request and cannot do it twice.
+ */
+export function Action({ label, title, summary, fields = [], path, method, ofMerchant, body, send, outcome, done, danger = false }) {
+  const dialog = useRef(null);
+  const [state, setState] = useState({ step: "closed" });
+  const open = () => {
+    setState({ step: "asking", key: crypto.randomUUID() });
+    dialog.current.showModal();
+  };
+  const close = () => {
+    dialog.current.close();
+    if (state.step === "done") done?.(state.answer);
+    setState({ step: "closed" });
+  };
+  const submit = async (event) => {
+    event.preventDefault();
+    const { key } = state;
+    let values;
+    try {
+      values = valuesOf(fields, new FormData(event.currentTarget));
+    } catch (error) {
+      return setState({ step: "asking", key, invalid: error.message });
+    }
+    setState({ step: "sending", key });
+    try {
+      const answer = send ? await send(values, key) : await change(path, body ? body(values) : values, { key, method, ofMerchant });
+      setState({ step: "done", key, answer });
+    } catch (error) {
+      // A refusal is an answer: the next try is a new request. Without an answer it is the same request.
+      setState({ step: "asking", key: error.status === 0 || error.status >= 500 ? key : crypto.randomUUID(), error });
+    }
+  };
+  const busy = state.step === "sending";
+  return html`<button type="button" class=${danger ? "danger" : ""} onClick=${open}>${label}</button>
+    <dialog ref=${dialog} aria-label=${title} onCancel=${(event) => { event.preventDefault(); if (!busy) close(); }}>
+      ${state.step !== "closed" && html`<form onSubmit=${submit}>
+        <h2>${title}</h2>
+        ${summary && html`<div class="summary">${summary}</div>`}
+        ${state.step === "done"
+          ? html`<p role="status" class="outcome">${outcome?.(state.answer) ?? "Done."}</p>
+              <div class="actions"><button type="button" autofocus onClick=${close}>Close</button></div>`
+          : html`${fields.map((field) => html`<${Field} ...${field} />`)}
+              ${state.invalid && html`<p role="alert" class="invalid">${state.invalid}</p>`}
+              ${state.error && html`<${Failed} error=${state.error} />`}
+              <p class="note">Idempotency-Key <code>${state.key}</code></p>
+              <div class="actions">
+                <button type="button" onClick=${close} disabled=${busy}>Cancel</button>
+                <button type="submit" class=${danger ? "danger" : "primary"} disabled=${busy} aria-busy=${busy}>
+                  ${busy ? "Sending…" : state.error ? "Try again" : label}</button>
+              </div>`}
+      </form>`}
+    </dialog>`;
+}
+
+function Field({ name, label, type = "text", currency, value, options, required = false, hint }) {
+  const id = `field-${name}`;
+  const given = type === "amount" && value !== undefined ? typed(value, currency) : value;
+  const input = type === "select"
+    ? html`<select id=${id} name=${name} required=${required}>${options.map((option) => {
+        const [key, text] = Array.isArray(option) ? option : [option, option];
+        return html`<option value=${key} selected=${key === value}>${text}</option>`;
+      })}</select>`
+    : type === "checkbox"
+      ? html`<input id=${id} name=${name} type="checkbox" checked=${Boolean(value)} />`
+      : html`<input id=${id} name=${name} type="text" inputmode=${type === "amount" ? "decimal" : "text"}
+          value=${given ?? ""} required=${required} autocomplete="off" />`;
+  return html`<label for=${id}>${label}${type === "amount" ? ` (${currency})` : ""}</label>${input}
+    ${hint && html`<p class="note">${hint}</p>`}`;
+}
+
+function valuesOf(fields, form) {
+  const values = {};
+  for (const { name, type, currency } of fields) {
+    const text = form.get(name);
+    if (type === "checkbox") values[name] = text !== null;
+    else if (text !== null && text !== "") values[name] = type === "amount" ? minorUnits(text, currency) : text;
+  }
+  return values;
+}

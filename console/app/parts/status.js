@@ -1,0 +1,12 @@
+// Statuses: a word, and a colour that only repeats what the word says.
+import { html } from "../core/html.js";
+import { words } from "../core/format.js";
+
+const GOOD = new Set(["succeeded", "processed", "settled", "completed", "matched", "delivered", "active", "healthy", "holds", "enabled", "resolved", "won"]);
+const BAD = new Set(["failed", "declined", "rejected", "expired", "locked", "closed", "violated", "lost", "broken", "revoked", "missing", "failing", "undelivered"]);
+const OPEN = new Set(["pending", "processing", "unknown", "requires_action", "requires_capture", "exception", "open", "received", "retrying", "completed_with_exceptions", "warning", "paused", "disabled", "inactive", "running"]);
+
+export function Status({ value }) {
+  const tone = GOOD.has(value) ? "good" : BAD.has(value) ? "bad" : OPEN.has(value) ? "open" : "plain";
+  return html`<span class="status ${tone}">${words(value)}</span>`;
+}
