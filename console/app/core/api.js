@@ -1,4 +1,5 @@
 // The API's client: one function for reading, one for lists, one for changes.
+import { exact } from "./json.js";
 import { currentToken, isOperator, chosenMerchant, signOut } from "./session.js";
 
 const BASE = new URL("v1/", document.baseURI);
@@ -94,12 +95,9 @@ async function answerOf(response) {
   });
 }
 
-/** JSON with integers beyond 2^53 kept exact, as BigInt. */
-export function parsed(text) {
+function parsed(text) {
   try {
-    return JSON.parse(text, (_name, value, context) =>
-      typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) && context?.source
-        ? BigInt(context.source) : value);
+    return exact(text);
   } catch {
     return { title: "The answer is not JSON.", detail: text.slice(0, 200) };
   }
