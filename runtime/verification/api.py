@@ -38,18 +38,24 @@ class FullRunAnswer(Answer, frozen=True):
 
 
 class ProofAnswer(Answer, frozen=True):
-    """The last completed ledger verification."""
+    """The last completed ledger verification. Before the first one all is null, without checks."""
 
-    holds: bool
-    as_of: Timestamp = Field(description="Operations up to this time were verified.")
-    completed_at: Timestamp
-    kind: RunKind = Field(
+    holds: bool | None = Field(description="Whether every check holds.")
+    as_of: Timestamp | None = Field(description="Operations up to this time were verified.")
+    completed_at: Timestamp | None = Field(description="When the run was completed, in UTC.")
+    kind: RunKind | None = Field(
         description="`full`: everything was read. `incremental`: what changed after `since`, the "
         "last verified state."
     )
     since: Timestamp | None = Field(description="Null for a full verification.")
     last_full: FullRunAnswer | None = Field(description="It may be this one.")
     checks: tuple[CheckAnswer, ...]
+
+
+NOTHING_VERIFIED: Final = ProofAnswer(
+    holds=None, as_of=None, completed_at=None, kind=None, since=None, last_full=None, checks=()
+)
+"""The answer before the first completed run."""
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
@@ -62,6 +68,5 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         tag="proof",
         permission=Permission.ADMIN,
         answers={HTTPStatus.OK: ProofAnswer},
-        refusals=(HTTPStatus.NOT_FOUND,),
     ),
 )
