@@ -1,7 +1,8 @@
 """API shapes of the audit log."""
 
+from enum import StrEnum
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -36,6 +37,13 @@ Word = Annotated[
 """A status, a type or an action, as named in the API."""
 
 
+class Order(StrEnum):
+    """The order of a list by time."""
+
+    NEWEST_FIRST = "desc"
+    OLDEST_FIRST = "asc"
+
+
 class AuditQuery(PageQuery, frozen=True):
     """Exactly one of `entity_id`, `action`, `user_id` and `request_id`; optionally a time range."""
 
@@ -45,6 +53,17 @@ class AuditQuery(PageQuery, frozen=True):
     request_id: RequestId | None = None
     start_date: Moment | None = None
     end_date: Moment | None = None
+    order: Annotated[
+        Order,
+        Field(
+            description="`asc`: oldest first, as a chain is verified; only with `entity_id` or "
+            "`request_id`."
+        ),
+    ] = Order.NEWEST_FIRST
+    include: Annotated[
+        Literal["record"] | None,
+        Field(description="`record`: each row also has the text that its `hash` is made of."),
+    ] = None
 
 
 class AuditRowAnswer(Answer, frozen=True):
@@ -70,8 +89,25 @@ class AuditRowAnswer(Answer, frozen=True):
     hash: str
 
 
-class AuditList(Page[AuditRowAnswer], frozen=True):
-    """A page of audit rows, newest first."""
+def _is_absent(value: Any) -> bool:
+    return value is None
+
+
+class ListedAuditRow(AuditRowAnswer, frozen=True):
+    """One change: old and new values, who and from where. Secret values are shown as `changed`."""
+
+    record: Annotated[
+        str | None,
+        Field(
+            description="With `include=record`: the canonical JSON of the stored row without its "
+            "`hash`, which is the SHA-256 of this text in UTF-8.",
+            exclude_if=_is_absent,
+        ),
+    ] = None
+
+
+class AuditList(Page[ListedAuditRow], frozen=True):
+    """A page of audit rows, newest first unless another order is asked for."""
 
 
 class VerifyQuery(Query, frozen=True):

@@ -8,13 +8,14 @@ every later row, which the archive and its signed roots detect.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from runtime.audit.actions import OUT_OF_BAND_ACTION
 from runtime.audit.models import AuditRow
-from runtime.core.canonical_json import digest
+from runtime.core.canonical_json import canonical_json
 
 GENESIS: Final = "0" * 64
 """`prev_hash` of an entity's first row."""
@@ -97,9 +98,14 @@ def _padded(stream_sequence: str) -> str:
     return f"{stream_sequence:0>{_STREAM_DIGITS}}"
 
 
+def hashed_text(row: AuditRow) -> bytes:
+    """What the row's `hash` is the SHA-256 of: the canonical JSON of its other attributes."""
+    return canonical_json(row.model_dump(mode="json", exclude={"hash"}))
+
+
 def hash_of(row: AuditRow) -> str:
     """The expected `hash` of the row."""
-    return digest(row.model_dump(mode="json", exclude={"hash"}))
+    return hashlib.sha256(hashed_text(row)).hexdigest()
 
 
 def sealed(row: AuditRow) -> AuditRow:

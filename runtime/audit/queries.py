@@ -9,12 +9,13 @@ from typing import Final
 from runtime.audit.api import (
     AuditList,
     AuditQuery,
-    AuditRowAnswer,
     BrokenAnswer,
+    ListedAuditRow,
+    Order,
     VerifyAnswer,
     VerifyQuery,
 )
-from runtime.audit.chain import ChainCheck
+from runtime.audit.chain import ChainCheck, hashed_text
 from runtime.audit.models import ACTION_BUCKETS, USER_BUCKETS, AuditRow
 from runtime.audit.repository import AuditEntry, AuditRepository
 from runtime.core.errors import ChainTooLong, InvalidValue
@@ -44,15 +45,22 @@ class AuditTrail:
 
 
 def list_audit(query: AuditQuery, call: Call, trail: AuditTrail) -> AuditList:
-    """A page of audit rows, newest first: of an entity, an action, a user, or a request.
+    """A page of audit rows: of an entity, an action, a user, or a request.
 
-    Rows of an entity are strongly consistent; the indexes lag some seconds.
+    Newest first; those of an entity or a request also oldest first. Rows of an entity are strongly
+    consistent; the indexes lag some seconds.
     Raises NotFound for an entity that is not the caller's, InvalidValue, BadCursor, ChainTooLong.
     """
     given = [name for name in _FILTERS if getattr(query, name) is not None]
     if len(given) != 1:
         raise InvalidValue(
             "Filter by exactly one of entity_id, action, user_id and request_id", param="entity_id"
+        )
+    if query.order is Order.OLDEST_FIRST and not {"entity_id", "request_id"}.intersection(given):
+        raise InvalidValue(
+            f"Lists by {given[0]} are newest first; order=asc is for those by entity_id or "
+            "request_id",
+            param="order",
         )
     start, end = window_of(query.start_date, query.end_date, call.now)
     times = to_timestamp(start), to_timestamp(end)
@@ -63,14 +71,15 @@ def list_audit(query: AuditQuery, call: Call, trail: AuditTrail) -> AuditList:
         page = _of_entity(query.entity_id, query, times, position, call.scope, trail)
         rows, next_position = list(page.entries), page.next_position
     elif query.request_id is not None:
-        made = _of_request(query.request_id, query.limit, times, position, call.scope, trail)
+        made = _of_request(query.request_id, query, times, position, call.scope, trail)
         rows, next_position = list(made.entries), made.next_position
     else:
         entries = _of_index(query, times, position, call.scope, trail)
         found = trail.audit.get_many(entries.entries, call.scope)
         rows = [row for row in found if is_wanted(row, query)]
         next_position = entries.next_position
-    return AuditList.from_items(map(AuditRowAnswer.of, rows), cursor.after(next_position))
+    shown = ListedAuditRow.of if query.include is None else _with_record
+    return AuditList.from_items(map(shown, rows), cursor.after(next_position))
 
 
 def verify_chain(entity_id: str, query: VerifyQuery, call: Call, trail: AuditTrail) -> VerifyAnswer:
@@ -110,6 +119,10 @@ def verify_chain(entity_id: str, query: VerifyQuery, call: Call, trail: AuditTra
     )
 
 
+def _with_record(row: AuditRow) -> ListedAuditRow:
+    return ListedAuditRow.of(row).model_copy(update={"record": hashed_text(row).decode()})
+
+
 def _require(owner: str, entity_id: str, scope: Scope) -> None:
     require_found(owner if scope.admits(owner) else None, "entity", entity_id)
 
@@ -125,8 +138,13 @@ def _of_entity(
     latest = next(trail.audit.newest_first(entity_id, before=None, page_size=1), None)
     _require(require_found(latest, "entity", entity_id).merchant_id, entity_id, scope)
     start, end = times
+    page_size = query.limit + 1
+    if query.order is Order.OLDEST_FIRST:
+        rows = trail.audit.oldest_first(entity_id, after=position, page_size=page_size)
+    else:
+        rows = trail.audit.newest_first(entity_id, before=position, page_size=page_size)
     return take_page(
-        trail.audit.newest_first(entity_id, before=position, page_size=query.limit + 1),
+        rows,
         limit=query.limit,
         position=lambda row: row.sequence,
         matches=lambda row: start <= row.timestamp <= end and scope.admits(row.merchant_id),
@@ -135,7 +153,7 @@ def _of_entity(
 
 def _of_request(
     request_id: str,
-    limit: int,
+    query: AuditQuery,
     times: tuple[Timestamp, Timestamp],
     position: str | None,
     scope: Scope,
@@ -147,9 +165,13 @@ def _of_request(
         return f"{row.timestamp}|{row.entity_id}|{row.sequence}"
 
     rows = trail.audit.of_request(request_id)
+    if query.order is Order.OLDEST_FIRST:
+        left = (row for row in reversed(rows) if position is None or place(row) > position)
+    else:
+        left = (row for row in rows if position is None or place(row) < position)
     return take_page(
-        (row for row in rows if position is None or place(row) < position),
-        limit=limit,
+        left,
+        limit=query.limit,
         position=place,
         matches=lambda row: start <= row.timestamp <= end and scope.admits(row.merchant_id),
     )

@@ -13,7 +13,7 @@ from runtime.core.errors import ChainTooLong
 from runtime.core.fields import Timestamp
 from runtime.core.scope import UNRESTRICTED, Scope
 from runtime.dynamodb.codec import Item
-from runtime.dynamodb.expressions import Key, at_least, below, between, equals
+from runtime.dynamodb.expressions import Condition, Key, above, at_least, below, between, equals
 from runtime.dynamodb.index_merge import in_order_of_place, merge_newest_first
 from runtime.dynamodb.store import Store
 from runtime.streams.images import text_of
@@ -168,11 +168,28 @@ class AuditRepository:
         Unreadable items are skipped; verification reports them.
         """
         earlier = () if before is None else (below("sequence", before),)
+        return self._rows_of(entity_id, earlier, page_size, newest_first=True)
+
+    def oldest_first(
+        self, entity_id: str, *, after: str | None, page_size: int
+    ) -> Iterator[AuditRow]:
+        """The rows of an entity after `after`, oldest first; otherwise as `newest_first`."""
+        later = () if after is None else (above("sequence", after),)
+        return self._rows_of(entity_id, later, page_size, newest_first=False)
+
+    def _rows_of(
+        self,
+        entity_id: str,
+        part: tuple[Condition, ...],
+        page_size: int,
+        *,
+        newest_first: bool,
+    ) -> Iterator[AuditRow]:
         items = self._store.query_items(
             AuditRow,
-            [equals("entity_id", entity_id), *earlier],
+            [equals("entity_id", entity_id), *part],
             page_size=page_size,
-            newest_first=True,
+            newest_first=newest_first,
             consistent=True,
         )
         rows = (self.read(item) for item in items)

@@ -21,6 +21,7 @@ from runtime.audit.chain import sealed
 from runtime.audit.models import AuditRow
 from runtime.dynamodb.codec import Codec, NoCipher
 from tests.e2e.conftest import Deployment, Shop
+from tests.support.audit.javascript import first_bad
 from tests.support.stages.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.emulator("it reads or edits the tables behind the API")
@@ -135,6 +136,10 @@ def test_the_history_of_a_payment_is_logged_archived_and_signed(
     verdict = shop.client.get(f"/v1/audit/{payment_id}/verify").require(200)
     assert (verdict["valid"], verdict["length"]) == (True, len(rows))
     assert verdict["head_hash"] == rows[0]["hash"]
+    recorded = {"entity_id": payment_id, "order": "asc", "include": "record"}
+    whole = shop.client.get("/v1/audit", **recorded).require(200)["data"]
+    assert [row["hash"] for row in whole] == [row["hash"] for row in reversed(rows)]
+    assert first_bad(whole) is None
     by_user = shop.client.get("/v1/audit", user_id=rows[0]["user_id"]).require(200)["data"]
     assert payment_id in {row["entity_id"] for row in by_user}
     assert deployment.shop().client.get(f"/v1/audit/{payment_id}/verify").status == 404

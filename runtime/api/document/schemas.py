@@ -18,7 +18,6 @@ REF: Final = "#/components/schemas/"
 _DATES: Final = frozenset({"date", "processed_date", "settlement_date"})
 _LINK: Final = "url"
 PUBLIC_NAMES: Final[Mapping[str, str]] = {
-    "AuditRowAnswer": "AuditEntry",
     "AuditStep": "TransactionStep",
     "BrokenAnswer": "BrokenLink",
     "BulkResolveAnswer": "SettlementLineOutcomes",
@@ -47,6 +46,7 @@ PUBLIC_NAMES: Final[Mapping[str, str]] = {
     "LineOfTransaction": "TransactionSettlementLine",
     "LineStatus": "SettlementLineStatus",
     "LineType": "SettlementLineType",
+    "ListedAuditRow": "AuditEntry",
     "LockedCustomer": "CustomerLock",
     "MethodRequest": "PaymentMethodRequest",
     "MethodType": "PaymentMethodType",

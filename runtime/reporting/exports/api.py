@@ -87,9 +87,9 @@ def filter_names(kind: ExportKind) -> tuple[str, ...]:
     """The filters of a kind of export.
 
     Not an idempotency key or the id of a request: few rows have one in common, and an export's own
-    request has both.
+    request has both. Nor how a page is shown.
     """
-    others = {*PageQuery.model_fields, "idempotency_key", "request_id"}
+    others = {*PageQuery.model_fields, "idempotency_key", "request_id", "order", "include"}
     return tuple(name for name in FILTERS[kind].model_fields if name not in others)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from runtime.audit import queries as audit_queries
 from runtime.audit.api import AuditList, AuditQuery, VerifyAnswer, VerifyQuery
-from runtime.audit.chain import GENESIS, sealed, version_key
+from runtime.audit.chain import GENESIS, hashed_text, sealed, version_key
 from runtime.audit.models import ACTION_BUCKETS, USER_BUCKETS, AuditRow, EntityType
 from runtime.audit.queries import AuditTrail, list_audit, verify_chain
 from runtime.audit.repository import AuditRepository
@@ -27,6 +27,7 @@ from tests.support.platform import CURSOR_KEY, Platform, pages
 
 BUCKETS = 4
 """Of every merchant."""
+REQUEST = "req_JKJaXmPLvHcESHA="
 MINUTE = "2026-03-14T08:{:02d}:00.000Z"
 
 
@@ -124,6 +125,41 @@ def test_an_entitys_rows_are_listed_newest_first_page_by_page_between_two_times(
         "prev_hash": rows[7].hash,
         "hash": rows[8].hash,
     }
+
+
+def test_an_entitys_rows_are_listed_oldest_first_with_the_text_of_their_hashes(
+    either_world: Platform,
+) -> None:
+    rows = chain(either_world, "pay_a", 9)
+    mine = as_merchant(either_world, "mer_a")
+    found = list(
+        listed(either_world, mine, entity_id="pay_a", order="asc", include="record", limit=4)
+    )
+    assert [len(page.data) for page in found] == [4, 4, 1]
+    shown = [row for page in found for row in page.data]
+    assert [row.sequence for row in shown] == [row.sequence for row in rows]
+    assert [row.record for row in shown] == [hashed_text(row).decode() for row in rows]
+    some = {"entity_id": "pay_a", "start_date": MINUTE.format(3), "end_date": MINUTE.format(5)}
+    (page,) = listed(either_world, mine, **some, order="asc")
+    assert [row.sequence for row in page.data] == [row.sequence for row in rows[2:5]]
+    assert [row.record for row in page.data] == [None] * 3
+
+
+def test_a_requests_rows_are_listed_oldest_first(platform: Platform) -> None:
+    stamped = {"request_id": REQUEST, "listed_request": REQUEST}
+    rows = [*chain(platform, "pay_a", 1, **stamped), *chain(platform, "pay_b", 1, **stamped)]
+    mine = as_merchant(platform, "mer_a")
+    for order, expected in (("desc", newest_first(rows)), ("asc", newest_first(rows)[::-1])):
+        found = listed(platform, mine, request_id=REQUEST, order=order, limit=1)
+        assert reported(found) == expected
+
+
+@pytest.mark.parametrize("narrowed", [{"action": "payment_succeeded"}, {"user_id": "user"}])
+def test_lists_by_action_or_user_are_newest_first_only(
+    platform: Platform, narrowed: dict[str, str]
+) -> None:
+    with pytest.raises(InvalidValue, match="order=asc is for those by entity_id or request_id"):
+        next(listed(platform, as_merchant(platform, "mer_a"), **narrowed, order="asc"))
 
 
 def test_the_rows_of_a_balance_shard_have_the_shard_in_their_entity(platform: Platform) -> None:
