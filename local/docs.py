@@ -26,6 +26,7 @@ from local.marked_parts import with_part
 from local.settings_page import settings_page
 from local.workspace import PROJECT_ROOT
 from runtime.api.document.examples import FILE, forget_examples
+from runtime.api.document.operators import LISTS
 from runtime.api.endpoints import ENDPOINTS
 from runtime.api.openapi import openapi_document
 from runtime.core.errors import InvalidValue
@@ -94,8 +95,22 @@ def api_routes() -> str:
         "| route | permission | Idempotency-Key | answers | |",
         "|---|---|---|---|---|",
         *(_route_row(endpoint) for endpoint in ENDPOINTS),
+        "",
+        "## Operators and `merchant_id`",
+        "",
+        "An operator reads any resource by its id, and acts for a merchant with `merchant_id` in",
+        "the query or the body. For lists it depends:",
+        "",
+        "| list | `merchant_id` of an operator |",
+        "|---|---|",
+        *(_operators_row(endpoint) for endpoint in ENDPOINTS if endpoint.operation in LISTS),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _operators_row(endpoint: Endpoint) -> str:
+    rule, exceptions = LISTS[endpoint.operation]
+    return f"| `{endpoint.method} {endpoint.path}` | {' '.join((rule, exceptions)).strip()} |"
 
 
 def _invalid_example() -> Iterator[str]:

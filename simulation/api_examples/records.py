@@ -113,5 +113,6 @@ def system(book: Book) -> None:
     book.example("health", "The API answers")
     book.example("openapi", "This document")
     book.example("docs", "The page")
+    book.example("getProof", "Nothing is verified yet", by=OPERATOR)
     prove(book.platform)
     book.example("getProof", "The books balance", by=OPERATOR)

@@ -193,10 +193,15 @@ NOTES: Final[Mapping[str, str]] = {
         "The new secret is in this answer and in no other. For 24 hours webhooks have "
         "signatures by both, unless `revoke_old` is true."
     ),
-    "listAudit": "Exactly one of `entity_id`, `action`, `user_id` and `request_id` is needed.",
+    "listAudit": (
+        "Exactly one of `entity_id`, `action`, `user_id` and `request_id` is needed. By "
+        "`request_id`: everything that one request changed. With `include=record` anyone can "
+        "recompute the hashes, as docs/audit.md shows."
+    ),
     "verifyAudit": "Recomputes the hash of every row of the chain.",
     "getProof": (
-        "The books balance, holds agree with accounts, and more: each check with its count."
+        "The books balance, holds agree with accounts, and more: each check with its count. Before "
+        "the first completed run `holds` and `as_of` are null, and `checks` is empty."
     ),
     "health": "Answers without touching any table.",
     "openapi": "Supports entity tags, and gzip.",

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from runtime.api.document.descriptions import PATH_PARAMETERS
 from runtime.api.document.examples import Example, examples_of
 from runtime.api.document.notes import ANSWERS, NOTES, REFUSALS
+from runtime.api.document.operators import ACTING_FOR, acting_for_note
 from runtime.api.document.schemas import parameters_of, reference
 from runtime.http.endpoint import Endpoint
 from runtime.http.problem import GatewayRefusal, Problem
@@ -124,7 +125,11 @@ def _parameters(endpoint: Endpoint, examples: list[Example]) -> Iterator[dict[st
     elif endpoint.idempotent == "honoured":
         yield _idempotency_key("Optional.")
     if endpoint.query is not None:
-        yield from _query_parameters(endpoint.query, {} if first is None else first.query)
+        acting_for = acting_for_note(endpoint.operation)
+        for given in _query_parameters(endpoint.query, {} if first is None else first.query):
+            if given["name"] == ACTING_FOR and acting_for is not None:
+                given["description"] = acting_for
+            yield given
     elif not endpoint.public:
         yield from _query_parameters(Query, {})
 
