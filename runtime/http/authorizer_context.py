@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from runtime.core.errors import Unauthorized, Unavailable
@@ -19,6 +20,9 @@ from runtime.http.identity import API_KEY_SUBJECT, Identity, Refusal, TokenRefus
 VERSION: Final = "1"
 """The version of the context's format. Functions that read a newer version must be deployed before
 the authorizer writes it: answers are cached, and both are deployed separately."""
+
+CACHED_IDENTITIES: Final = 256
+"""Identities that an execution environment has checked: few callers make most of its requests."""
 
 Context = Mapping[str, str]
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")
@@ -97,11 +101,20 @@ def _complete(context: Mapping[Any, Any], now_seconds: float) -> Identity:
     elif ends or not is_key:
         raise Unauthorized.invalid()
     try:
-        return identity_of(
-            subject, merchant_id or None, permissions.split(), int(ends) if ends else None
-        )
+        return _checked(subject, merchant_id, permissions, ends)
     except TokenRefused as refused:
         raise Unauthorized.invalid() from refused
+
+
+@lru_cache(maxsize=CACHED_IDENTITIES)
+def _checked(subject: str, merchant_id: str, permissions: str, ends: str) -> Identity:
+    """The identity of these values, which are checked once. Raises TokenRefused.
+
+    Whether it has expired is not remembered.
+    """
+    return identity_of(
+        subject, merchant_id or None, permissions.split(), int(ends) if ends else None
+    )
 
 
 def _undecided(retry_after: Any) -> Unavailable:

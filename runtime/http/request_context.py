@@ -23,6 +23,7 @@ class Call:
     path: str
     now: datetime
     fingerprint: str
+    """Identifies a repetition of the same request; empty without an idempotency key."""
     acting_for: str | None = None
     idempotency_key: str | None = None
     api_url: str = ""

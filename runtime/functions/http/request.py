@@ -169,7 +169,7 @@ def read_request(
         method=endpoint.method,
         path=path,
         now=now,
-        fingerprint=fingerprint(endpoint.method, path, _payload(document)),
+        fingerprint=fingerprint(endpoint.method, path, _payload(document)) if key else "",
         acting_for=_acting_for(body, query),
         idempotency_key=key,
         api_url=event.api_url(api_address),

@@ -61,7 +61,7 @@ def account_answer(account: Account, as_of: Timestamp | None = None) -> AccountA
     """The public shape of an account. `as_of` is when a hot account's balance was last updated."""
     folded = account.posting is Posting.FOLDED
     values = {
-        **account.model_dump(exclude={"formatted_balance"}),
+        **account.__dict__,
         "formatted_balance": format_amount(account.balance, account.currency),
         "as_of": (as_of or account.updated_at) if folded else None,
     }

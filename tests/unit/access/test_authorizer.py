@@ -15,7 +15,7 @@ from runtime.core.errors import Unauthorized, Unavailable
 from runtime.core.observability import logger
 from runtime.functions import authorize
 from runtime.functions.authorize import authorizer_services
-from runtime.http.authorizer_context import identity_in, refusing_context
+from runtime.http.authorizer_context import context_of, identity_in, refusing_context
 from runtime.http.identity import Identity, Refusal
 from runtime.settings import ACCESS_REFUSED
 from tests.unit.access.test_tokens import REASON_OF, REFUSED, SETTINGS, jwks, signed
@@ -141,3 +141,11 @@ def test_a_token_that_could_not_be_verified_can_be_retried_after_the_gateways_ca
 def test_a_refusal_is_not_an_identity(reason: Refusal) -> None:
     with pytest.raises((Unauthorized, Unavailable)):
         identity_in(refusing_context(reason, 60), NOW)
+
+
+def test_an_identity_that_was_accepted_is_refused_once_its_token_has_expired() -> None:
+    context = context_of(Identity("user", "mer_1", ("payments",), int(NOW) + 60))
+    accepted = identity_in(context, NOW)
+    assert identity_in(dict(context), NOW + 59) is accepted, "checked once"
+    with pytest.raises(Unauthorized):
+        identity_in(context, NOW + 60)
