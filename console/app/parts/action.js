@@ -68,6 +68,7 @@ export function Action({ label, title, summary, fields = [], path, method, ofMer
     </dialog>`;
 }
 
+/** Its value is given once, as the default: what was typed since stays when the dialog is drawn again. */
 function Field({ name, label, type = "text", currency, value, options, required = false, hint }) {
   const id = `field-${name}`;
   const given = type === "amount" && value !== undefined ? typed(value, currency) : value;
@@ -77,9 +78,9 @@ function Field({ name, label, type = "text", currency, value, options, required 
         return html`<option value=${key} selected=${key === value}>${text}</option>`;
       })}</select>`
     : type === "checkbox"
-      ? html`<input id=${id} name=${name} type="checkbox" checked=${Boolean(value)} />`
+      ? html`<input id=${id} name=${name} type="checkbox" defaultChecked=${Boolean(value)} />`
       : html`<input id=${id} name=${name} type="text" inputmode=${type === "amount" ? "decimal" : "text"}
-          value=${given ?? ""} required=${required} autocomplete="off" />`;
+          defaultValue=${given ?? ""} required=${required} autocomplete="off" />`;
   return html`<label for=${id}>${label}${type === "amount" ? ` (${currency})` : ""}</label>${input}
     ${hint && html`<p class="note">${hint}</p>`}`;
 }

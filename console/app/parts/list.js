@@ -68,7 +68,7 @@ function Filters({ filters, chosen }) {
       ${options
         ? html`<select name=${name}><option value="">Any</option>
             ${options.map((option) => html`<option value=${option} selected=${option === chosen[name]}>${option}</option>`)}</select>`
-        : html`<input name=${name} type=${type} value=${chosen[name] ?? ""} placeholder=${hint ?? ""} />`}
+        : html`<input name=${name} type=${type} defaultValue=${chosen[name] ?? ""} placeholder=${hint ?? ""} />`}
     </label>`)}
     <button type="submit">Apply</button>
     ${Object.values(chosen).some(Boolean) && html`<button type="button" onClick=${clear}>Clear</button>`}
