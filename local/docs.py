@@ -33,7 +33,7 @@ from runtime.core.errors import InvalidValue
 from runtime.dynamodb.schema import PACKED, IndexSchema, KeyAttribute, TableSchema
 from runtime.http.endpoint import Endpoint
 from runtime.http.field_errors import flaws_of
-from runtime.http.responses import problem
+from runtime.http.responses import ERROR_TYPES, problem
 from runtime.payments.api import PaymentRequest
 from runtime.tables import ALL_TABLES
 from simulation.api_examples.recording import examples_text
@@ -122,7 +122,9 @@ def _invalid_example() -> Iterator[str]:
     except ValidationError as invalid:
         fields = [flaw.field for flaw in flaws_of(invalid, sent, PaymentRequest)]
         error = InvalidValue(fields[0].detail, param=fields[0].param, errors=fields)
-        reported = json.loads(problem(error, instance="/v1/payments", request_id="…").body)
+        types = ERROR_TYPES.format(domain="api.example.com")
+        answer = problem(error, instance="/v1/payments", request_id="…", types=types)
+        reported = json.loads(answer.body)
         yield from json.dumps(reported, indent=2, ensure_ascii=False).splitlines()
     yield "```"
 

@@ -101,6 +101,7 @@ class ApiStack(FunctionsStack):
                 settlement_bucket=data.settlement_bucket.bucket_name,
                 allow_local_webhooks=self._stage.allow_local_webhooks,
                 api_address=self._stage.api_address,
+                error_types=self._stage.error_types_sent,
                 webhook_deadline_seconds=self._stage.webhooks.deadline_seconds,
             ),
             statements=[
@@ -147,6 +148,7 @@ class ApiStack(FunctionsStack):
                 pii_key_arn=data.pii_key.key_arn,
                 index_key_arn=data.index_key.key_arn,
                 export_bucket=data.export_bucket.bucket_name,
+                error_types=self._stage.error_types_sent,
             ),
             statements=[
                 data_key_statement(data.pii_key, "pii", "Decrypt"),

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from runtime.core.fields import ProcessorMode
+from runtime.http.responses import STORED_TYPES
 from runtime.settings import STRIPE_API_BASE, StripeApiBase
 from stacks.stage_account import BudgetConfig, DomainConfig
 from stacks.stage_parts import (
@@ -140,6 +141,10 @@ class StageConfig(StagePart, frozen=True):
     api_address: Annotated[str | None, Field(pattern=r"^http://\{host\}[^\s?#]*$")] = None
     """Where the gateway of the stage local serves the API: its own domain is not reachable there.
     Other stages have the gateway's domain, or `domain`."""
+    error_types: Annotated[str | None, Field(pattern=r"^https://[^\s{}]+[/#=]$")] = None
+    """What `type` of an error begins with; its code follows. It should lead to what you say about
+    the code ([decision 0146](decisions/0146-the-type-of-a-problem-is-a-link.md)). None: the page
+    `/v1/docs/errors` of the API."""
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
     """Where Stripe's API is; only the stage local may have another than Stripe's own."""
     domain: DomainConfig | None = None
@@ -160,6 +165,13 @@ class StageConfig(StagePart, frozen=True):
             return StageConfig(name=name, **stages[name])
         except ValidationError as error:
             raise StageError(f"stage {name}: {_sentences(error)}") from error
+
+    @property
+    def error_types_sent(self) -> str | None:
+        """The functions' setting `error_types`. None: their default."""
+        if self.error_types is None and self.api_address is not None:
+            return f"{self.api_address}{STORED_TYPES}"
+        return self.error_types
 
     @model_validator(mode="after")
     def _times_nest(self) -> Self:

@@ -18,7 +18,7 @@ from runtime.customers.customers import (
 from runtime.customers.payment_methods import add_method, remove_method
 from runtime.functions.composition.process_services import ProcessServices, process_services
 from runtime.functions.composition.real_outside import real_outside
-from runtime.functions.http.function import HttpFunction
+from runtime.functions.http.function import HttpFunction, error_types_of_environment
 from runtime.functions.http.request import Request
 from runtime.functions.http.routes import Answer, Routes
 from runtime.http.responses import HttpResponse, StoredAnswer
@@ -181,10 +181,12 @@ def post_export(request: Request, services: ProcessServices) -> Answer:
 
 
 def handler_for(
-    services: Callable[[], ProcessServices], now: Callable[[], datetime] | None = None
+    services: Callable[[], ProcessServices],
+    now: Callable[[], datetime] | None = None,
+    error_types: Callable[[], str] | None = None,
 ) -> HttpFunction[ProcessServices]:
     """Create the handler on the services of one execution environment."""
-    return HttpFunction(ROUTES, services, now)
+    return HttpFunction(ROUTES, services, now, error_types)
 
 
-handler = handler_for(process_services, real_outside().now)
+handler = handler_for(process_services, real_outside().now, error_types_of_environment)

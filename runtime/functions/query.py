@@ -16,7 +16,7 @@ from runtime.customers.api import CustomerQuery
 from runtime.customers.customers import find_customers, get_customer
 from runtime.functions.composition.query_services import QueryServices, query_services
 from runtime.functions.composition.real_outside import real_outside
-from runtime.functions.http.function import HttpFunction
+from runtime.functions.http.function import HttpFunction, error_types_of_environment
 from runtime.functions.http.request import Request
 from runtime.functions.http.routes import Answer, Routes
 from runtime.http.problem import Health
@@ -184,11 +184,21 @@ def docs(request: Request, services: QueryServices) -> HttpResponse:
     return DOCS_PAGE.answer(request.headers)
 
 
+@ROUTES.handles("errors")
+def errors(request: Request, services: QueryServices) -> HttpResponse:
+    """GET /v1/docs/errors."""
+    from runtime.api.errors_page import ERRORS_PAGE  # noqa: PLC0415 - decision 0077
+
+    return ERRORS_PAGE.answer(request.headers)
+
+
 def handler_for(
-    services: Callable[[], QueryServices], now: Callable[[], datetime] | None = None
+    services: Callable[[], QueryServices],
+    now: Callable[[], datetime] | None = None,
+    error_types: Callable[[], str] | None = None,
 ) -> HttpFunction[QueryServices]:
     """Create the handler on the services of one execution environment."""
-    return HttpFunction(ROUTES, services, now)
+    return HttpFunction(ROUTES, services, now, error_types)
 
 
-handler = handler_for(query_services, real_outside().now)
+handler = handler_for(query_services, real_outside().now, error_types_of_environment)

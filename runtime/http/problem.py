@@ -28,7 +28,8 @@ class Problem(BaseModel, frozen=True, hide_input_in_errors=True, defer_build=Tru
     """An error: RFC 9457 application/problem+json."""
 
     type: str = Field(
-        description="A stable URI per code; its last part is the code. It is not fetched."
+        description="Link to the code in the list of all errors, with what to do about it; it "
+        "ends with the code. Decide by `code`: links differ from stage to stage."
     )
     title: str
     status: int
@@ -90,6 +91,16 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         path="/v1/docs",
         function="query",
         summary="The documentation as a page that needs no outside host",
+        tag="system",
+        public=True,
+        answers={HTTPStatus.OK: None, HTTPStatus.NOT_MODIFIED: None},
+    ),
+    Endpoint(
+        operation="errors",
+        method="GET",
+        path="/v1/docs/errors",
+        function="query",
+        summary="All error codes, with what to do about each",
         tag="system",
         public=True,
         answers={HTTPStatus.OK: None, HTTPStatus.NOT_MODIFIED: None},

@@ -9,6 +9,7 @@ from datetime import datetime
 from runtime.core.ids import RANDOM_BYTES, id_at
 from runtime.core.scope import Scope
 from runtime.http.caller import Caller
+from runtime.http.responses import STORED_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Call:
     idempotency_key: str | None = None
     api_url: str = ""
     """The address, without a path, at which the request reached this API."""
+    error_types: str = STORED_TYPES
+    """What `type` begins with in problems that are parts of an answer."""
     entropy: Callable[[int], bytes] = field(kw_only=True, repr=False, compare=False)
 
     @property

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
 from runtime.core.echo import echoed_path
 from runtime.core.errors import PlatformError
+from runtime.http.event import API_ADDRESS
 from runtime.http.problem import Problem
 
-PROBLEM_TYPE_BASE = "https://payments.invalid/problems/"
-"""RFC 9457 section 3.1.1: the type is an identifier; it need not be resolvable."""
+ERRORS_PATH: Final = "/v1/docs/errors"
+"""The page with all codes, each under a heading with its own fragment."""
+STORED_TYPES: Final = f"{ERRORS_PATH}#"
+"""What the `type` of a problem begins with where answers are made and stored; the code follows.
+
+It becomes absolute (RFC 9457 section 3.1.1) when the answer is sent, so that a stored answer does
+not depend on the API's address (decision 0146).
+"""
+ERROR_TYPES: Final = f"{API_ADDRESS}{STORED_TYPES}"
+"""What it begins with when it is sent, unless a stage has other documentation; see `HttpEvent`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,13 @@ class StoredAnswer:
     def is_problem(self) -> bool:
         """Whether the body is a problem document."""
         return self.status >= HTTPStatus.BAD_REQUEST
+
+    def sent(self, types: str) -> StoredAnswer:
+        """The answer as it is sent: `type` of a problem begins with `types`, which is absolute."""
+        stored, absolute = (f'{{"type":"{each}' for each in (STORED_TYPES, types))
+        if not self.is_problem or not self.body.startswith(stored):
+            return self
+        return replace(self, body=absolute + self.body.removeprefix(stored))
 
     def again(self) -> StoredAnswer:
         """The same answer, marked as repeated."""
@@ -66,12 +82,14 @@ def success(status: HTTPStatus, body: BaseModel) -> StoredAnswer:
     return StoredAnswer(int(status), body.model_dump_json())
 
 
-def problem(error: PlatformError, *, instance: str, request_id: str) -> StoredAnswer:
+def problem(
+    error: PlatformError, *, instance: str, request_id: str, types: str = STORED_TYPES
+) -> StoredAnswer:
     """The problem document of an error. An internal error is shown without its detail."""
     status = error.status
     internal = status is HTTPStatus.INTERNAL_SERVER_ERROR
     shown = {
-        "type": PROBLEM_TYPE_BASE + error.code,
+        "type": types + error.code,
         "title": error.title,
         "status": int(status),
         "detail": f"An internal error occurred; report the request id {request_id}"

@@ -74,6 +74,8 @@ class ProcessSettings(PaymentTiming, frozen=True):
     """Local stage only: permits webhooks to http on this machine."""
     api_address: str | None = None
     """Local stage only: where its gateway serves the API, with {host} and {api_id}."""
+    error_types: str | None = None
+    """What `type` of a problem begins with, as `ERROR_TYPES` of runtime/http/responses.py."""
 
 
 class QuerySettings(Settings, frozen=True):
@@ -136,3 +138,5 @@ class QuerySettings(Settings, frozen=True):
     index_key_arn: str
     intent_lease_seconds: IntentLeaseSeconds = INTENT_LEASE_SECONDS
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
+    error_types: str | None = None
+    """As of `ProcessSettings`."""

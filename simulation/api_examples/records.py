@@ -114,5 +114,6 @@ def system(book: Book) -> None:
     book.example("openapi", "This document")
     book.example("docs", "The page")
     book.example("getProof", "Nothing is verified yet", by=OPERATOR)
+    book.example("errors", "The list")
     prove(book.platform)
     book.example("getProof", "The books balance", by=OPERATOR)

@@ -281,7 +281,7 @@ class OperationsClient(Client):
 
     def look_at_public_pages(self, dice: Random) -> None:
         """What needs no token."""
-        page = dice.choice(["/v1/health", "/v1/openapi.json", "/v1/docs"])
+        page = dice.choice(["/v1/health", "/v1/openapi.json", "/v1/docs", "/v1/docs/errors"])
         self.ask(dice, "GET", page, credential=None)
 
     def apply_events(self, dice: Random) -> None:

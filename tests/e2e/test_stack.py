@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+import httpx
 import pytest
 from openapi_spec_validator import validate
 
@@ -52,6 +53,16 @@ def test_health_and_the_documentation_need_no_token(deployment: Deployment) -> N
     known = {"If-None-Match": page.headers["etag"]}
     again = anybody.send("GET", "/v1/docs", headers=known)
     assert (again.status, again.text) == (304, "")
+
+
+def test_the_type_of_an_error_leads_to_what_to_do_about_it(deployment: Deployment) -> None:
+    anybody = ApiClient(deployment.stack.api_url, None)
+    refused = anybody.get("/v1/sandbox/actions/unknown").require(404)
+    page, _, code = refused["type"].partition("#")
+    assert code == refused["code"]
+    listed = httpx.get(page, timeout=PATIENCE_SECONDS)
+    assert listed.status_code == 200
+    assert f'<h2 id="{code}">' in listed.text
 
 
 def test_the_schedule_runs_and_resolves_a_payment_with_a_lost_response(shop: Shop) -> None:

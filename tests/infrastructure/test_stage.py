@@ -78,6 +78,19 @@ def test_snapshots_need_a_newer_python(runtime: Any) -> None:
         _stage("local", snap_start=True, lambda_runtime=runtime)
 
 
+@pytest.mark.parametrize(
+    "base", ["http://docs.example/errors/", "https://docs.example/errors", "https://{host}/errors#"]
+)
+def test_links_to_documentation_of_errors_end_where_the_code_follows(base: str) -> None:
+    own = "https://docs.example.com/errors#"
+    assert _stage("prod", error_types=own).error_types_sent == own
+    assert _stage("prod").error_types_sent is None
+    local = "http://{host}/_aws/execute-api/{api_id}/$default/v1/docs/errors#"
+    assert _stage("local").error_types_sent == local
+    with pytest.raises(StageError, match="error_types"):
+        _stage("prod", error_types=base)
+
+
 def test_a_stage_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         _stage("dev").log_level = "DEBUG"  # type: ignore[misc]

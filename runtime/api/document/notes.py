@@ -12,7 +12,7 @@ Payments, customers, accounts, transfers and settlements.
 - **Times** are in UTC, as ISO 8601 with milliseconds.
 - **Ids** begin with their kind (`pay_…`, `cus_…`) and sort by time of creation.
 - **Errors** are RFC 9457 problem documents. `code` is stable: decide by it, and show `detail` to
-  people. docs/errors.md lists all codes with what to do about each.
+  people. `type` is a link to what to do about it, on the page `/v1/docs/errors`.
 - **Repeat a POST safely** with an `Idempotency-Key`: the same key and body get the first answer
   again.
 - **Lists** are newest first. Send `next_cursor` as `cursor`, with the same filters, for the next
@@ -206,6 +206,7 @@ NOTES: Final[Mapping[str, str]] = {
     "health": "Answers without touching any table.",
     "openapi": "Supports entity tags, and gzip.",
     "docs": "Try requests against this API; needs no other host.",
+    "errors": "`type` of a problem leads to its code on this page.",
 }
 """By operation: what its summary does not say."""
 ANSWERS: Final[Mapping[tuple[str, int], str]] = {

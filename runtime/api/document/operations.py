@@ -49,6 +49,7 @@ _PATH_MEMBER: Final = re.compile(r"{(\w+)}")
 FORM: Final = "application/x-www-form-urlencoded"
 _TEXT_ANSWERS: Final = {
     "docs": "text/html",
+    "errors": "text/html",
     "openapi": JSON,
     "showSandboxAction": "text/html",
     "decideSandboxAction": "text/html",

@@ -35,10 +35,11 @@ from runtime.functions.json_body import NOT_JSON, json_body, raw_body
 from runtime.http.caller import Caller
 from runtime.http.card_data import find_card_data
 from runtime.http.endpoint import Endpoint
-from runtime.http.event import API_ADDRESS, HttpEvent
+from runtime.http.event import HttpEvent
 from runtime.http.field_errors import MAX_FIELD_ERRORS, flaws_of, path_text
 from runtime.http.gateway_identity import caller_of, user_agent_of
 from runtime.http.request_context import Call
+from runtime.http.responses import STORED_TYPES
 from runtime.http.shapes import IDENTIFIER, MAX_IDEMPOTENCY_KEY, Body, IdempotencyKey, Query
 from runtime.idempotency.rules import fingerprint
 from runtime.payments.disputes.api import EventQuery
@@ -51,6 +52,14 @@ MAX_NOTIFICATION_BYTES = 256 * 1024
 
 Shape = TypeVar("Shape", bound=BaseModel)
 _key = TypeAdapter(IdempotencyKey)
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What links in answers begin with."""
+
+    api_url: str = ""
+    error_types: str = STORED_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +128,11 @@ def read_request(
     members: Mapping[str, str],
     caller: Caller | None,
     outside: Outside,
-    api_address: str = API_ADDRESS,
+    links: Links = Links(),
 ) -> Request:
     """Validate a request; `members` are its path parameters, `caller` comes from `authenticate`.
 
-    `api_address`: the form of the API's address, as in runtime/http/event.py.
+    `links` are for what the request creates or refuses.
 
     Raises the PlatformError of the first failed check.
     """
@@ -172,7 +181,8 @@ def read_request(
         fingerprint=fingerprint(endpoint.method, path, _payload(document)) if key else "",
         acting_for=_acting_for(body, query),
         idempotency_key=key,
-        api_url=event.api_url(api_address),
+        api_url=links.api_url,
+        error_types=links.error_types,
         entropy=outside.entropy,
     )
     return Request(endpoint, members, call, body, query)

@@ -157,7 +157,9 @@ def _stored(result: IdempotencyRecord, call: Call) -> ResolvedItem:
 
 def _failed(wanted: LineDecision, error: PlatformError, call: Call) -> ResolvedItem:
     path = f"/v1/settlement-lines/{wanted.settlement_id}/{wanted.line}/resolve"
-    answer = problem(error, instance=path, request_id=call.caller.request_id)
+    answer = problem(
+        error, instance=path, request_id=call.caller.request_id, types=call.error_types
+    )
     shown = Problem.model_validate_json(answer.body)
     return _result(wanted, error.status, refusal=shown)
 

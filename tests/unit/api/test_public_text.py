@@ -17,11 +17,13 @@ from tests.support.http import Context, StubServices, http_event
 MOST_BYTES = {
     ("/v1/docs", "gzip"): 550_000,
     ("/v1/docs", ""): 20_000,
+    ("/v1/docs/errors", "gzip"): 12_000,
+    ("/v1/docs/errors", ""): 40_000,
     ("/v1/openapi.json", "gzip"): 60_000,
     ("/v1/openapi.json", ""): 700_000,
 }
 """Size limit of a body on its way to the client; Swagger UI unpacked has 1.9 million bytes."""
-ROUTES = ("/v1/docs", "/v1/openapi.json")
+ROUTES = ("/v1/docs", "/v1/docs/errors", "/v1/openapi.json")
 
 
 HANDLER = query.handler_for(StubServices)  # type: ignore[arg-type,return-value]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from payments_client import errors
 
 PROBLEM = {
-    "type": "https://payments.invalid/problems/invalid_value",
+    "type": "https://api.example.com/v1/docs/errors#invalid_value",
     "title": "A value is not valid",
     "status": 422,
     "detail": "amount is in minor units",

@@ -35,7 +35,7 @@ from runtime.dynamodb.errors import (
 from runtime.dynamodb.expressions import absent, put
 from runtime.dynamodb.store import Store
 from runtime.encryption.models import DataKey
-from runtime.http.responses import PROBLEM_TYPE_BASE, StoredAnswer, problem
+from runtime.http.responses import STORED_TYPES, StoredAnswer, problem
 from tests.support.fakes import client_error
 from tests.support.outside import outside
 
@@ -112,7 +112,7 @@ def document(error: PlatformError) -> dict[str, Any]:
 def test_a_problem_has_the_members_of_rfc_9457_and_ours() -> None:
     reported = document(errors.InvalidValue("amount: too small", param="amount"))
     assert reported == {
-        "type": PROBLEM_TYPE_BASE + "invalid_value",
+        "type": STORED_TYPES + "invalid_value",
         "title": "A value is not valid",
         "status": 422,
         "detail": "amount: too small",

@@ -114,7 +114,7 @@ def must_be_refused(answer: Answered, path: str) -> None:
     assert answer.headers["X-Request-Id"] == answer.body["request_id"]
     assert (answer.body["code"], answer.body["status"]) == ("unauthorized", 401)
     assert answer.body["instance"] == path
-    assert answer.body["type"].endswith("/unauthorized")
+    assert answer.body["type"].endswith("#unauthorized")
 
 
 @pytest.mark.parametrize("authorizer", list(UNVERIFIED))
