@@ -10,6 +10,8 @@ const LONGEST_WAIT_MS = 5_000;
 /** Answers after which repeating a GET may help: throttled, or a server that did not answer. */
 const WORTH_REPEATING = new Set([429, 502, 503, 504]);
 export const PAGE_SIZE = 25;
+/** The owner of the platform's own accounts; operators list them by naming no merchant. */
+const PLATFORM = "platform";
 
 /** A refusal of the API, or a failure to reach it. `status` is 0 if there was no answer. */
 export class ApiError extends Error {
@@ -53,6 +55,11 @@ export async function listAll(path, query = {}, most = 1000) {
  */
 export function change(path, body, { key, method = "POST", ofMerchant: named = false } = {}) {
   return send(method, path, named ? ofMerchant() : {}, body ?? {}, key);
+}
+
+/** The query with which an operator lists what belongs to `merchantId`, whichever merchant is chosen. */
+export function listedFor(merchantId) {
+  return isOperator.value ? { merchant_id: merchantId === PLATFORM ? "" : merchantId } : {};
 }
 
 function ofMerchant() {

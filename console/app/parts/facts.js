@@ -1,11 +1,7 @@
 // The attributes of one thing, and its ids: always whole, as text that can be selected.
 import { html } from "../core/html.js";
+import { screenOfId } from "../core/queries.js";
 import { href } from "../core/router.js";
-
-const SCREEN_OF_PREFIX = {
-  pay: "payments", acc: "accounts", tra: "transfers", trf: "transfers", cus: "customers", stl: "settlements",
-  set: "settlements", whk: "webhooks", exp: "exports", txn: "transactions",
-};
 
 /** Facts as [[name, value], …]; empty values are shown as a dash. */
 export function Facts({ facts }) {
@@ -16,8 +12,13 @@ export function Facts({ facts }) {
 /** An id, whole, linked to its screen if there is one. */
 export function Id({ id }) {
   if (!id) return "—";
-  const screen = SCREEN_OF_PREFIX[id.split("_")[0]];
+  const screen = screenOfId(id);
   return screen ? html`<a href=${href(screen, [id])}><code>${id}</code></a>` : html`<code>${id}</code>`;
+}
+
+/** The id of a row as the cell of a list, which links the row itself. */
+export function idCell({ id }) {
+  return html`<code>${id}</code>`;
 }
 
 /** An object of few, plain values, such as metadata. */

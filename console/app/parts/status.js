@@ -1,6 +1,6 @@
 // Statuses: a word, and a colour that only repeats what the word says.
 import { html } from "../core/html.js";
-import { words } from "../core/format.js";
+import { time, words } from "../core/format.js";
 
 const GOOD = new Set(["succeeded", "processed", "settled", "completed", "matched", "delivered", "active", "healthy", "holds", "enabled", "resolved", "won"]);
 const BAD = new Set(["failed", "declined", "rejected", "expired", "locked", "closed", "violated", "lost", "broken", "revoked", "missing", "failing", "undelivered"]);
@@ -9,4 +9,13 @@ const OPEN = new Set(["pending", "processing", "unknown", "requires_action", "re
 export function Status({ value }) {
   const tone = GOOD.has(value) ? "good" : BAD.has(value) ? "bad" : OPEN.has(value) ? "open" : "plain";
   return html`<span class="status ${tone}">${words(value)}</span>`;
+}
+
+/** Whether a customer or an account is locked now: a lock that has ended keeps its time. */
+export function isLocked({ locked_until: until }) {
+  return until !== null && Date.parse(until) > Date.now();
+}
+
+export function Lock({ of }) {
+  return isLocked(of) ? html`<span class="status bad">Locked until ${time(of.locked_until)}</span>` : "—";
 }
