@@ -1,7 +1,6 @@
 // Starts the console: configuration, sign-in, then the shell.
 import { html, render, useEffect, useState } from "./core/html.js";
 import { complete } from "./core/oidc.js";
-import { replaceAddress } from "./core/router.js";
 import { claims, config, signedOutBecause, signIn } from "./core/session.js";
 import { Shell } from "./shell.js";
 import { SignIn } from "./sign_in.js";
@@ -12,7 +11,7 @@ const TOKEN = "#token=";
 function signInFromFragment() {
   if (!location.hash.startsWith(TOKEN)) return;
   const [token, place = ""] = location.hash.slice(TOKEN.length).split("&", 2);
-  replaceAddress(`${location.pathname}${location.search}#${decodeURIComponent(place)}`);
+  history.replaceState(null, "", `${location.pathname}${location.search}#${decodeURIComponent(place)}`);
   signIn(token);
 }
 

@@ -1,8 +1,13 @@
 // Every screen. A screen is {name, title, Screen, DetailScreen?, needsMerchant?, operatorsOnly?, hidden?}:
 // #/name shows Screen, #/name/id shows DetailScreen with the id.
+import { accounts } from "./accounts.js";
+import { customers } from "./customers.js";
 import { payments } from "./payments.js";
+import { search } from "./search.js";
+import { transactions } from "./transactions.js";
+import { transfers } from "./transfers.js";
 
-const SCREENS = [payments];
+const SCREENS = [payments, accounts, transfers, customers, search, transactions];
 
 /** The screens in the navigation, in its order. */
 export const NAVIGATION = SCREENS.filter((screen) => !screen.hidden);
