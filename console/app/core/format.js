@@ -45,7 +45,11 @@ export function time(timestamp) {
 export function duration(seconds) {
   const units = [[86_400, "day"], [3_600, "hour"], [60, "minute"], [1, "second"]];
   const [size, name] = units.find(([length]) => Math.abs(seconds) >= length) ?? units[3];
-  const count = Math.round(seconds / size);
+  return counted(Math.round(seconds / size), name);
+}
+
+/** `1 row`, `2 rows`. */
+export function counted(count, name) {
   return `${count} ${name}${count === 1 ? "" : "s"}`;
 }
 

@@ -9,10 +9,10 @@ import { Failed } from "./load.js";
  *
  * `label`: the button's text. `title`: the dialog's question, such as "Refund this payment?".
  * `summary`: facts about what will happen (the amount, the id), shown above the fields.
- * `fields`: [{name, label, type?: "amount"|"text"|"select"|"checkbox", currency?, value?, options?, required?, hint?}].
+ * `fields`: [{name, label, type?: "amount"|"text"|"date"|"select"|"checkbox", currency?, value?, options?, required?, hint?}].
  * `send(values, key)`: makes the change and returns its answer; `values` has amounts in minor units, empty ones left out.
  * Simpler: `path` and optional `body(values)` (default: the values), `ofMerchant`, `method`.
- * `outcome(answer)`: the sentence shown afterwards. `done(answer)`: called when the dialog is closed after success.
+ * `outcome(answer)`: what is shown afterwards. `done(answer)`: called when the dialog is closed after success.
  * The Idempotency-Key is made when the dialog opens and kept while it is open: after a lost answer, "Try again" repeats
  * the same request and cannot do it twice.
  */
@@ -53,7 +53,7 @@ export function Action({ label, title, summary, fields = [], path, method, ofMer
         <h2>${title}</h2>
         ${summary && html`<div class="summary">${summary}</div>`}
         ${state.step === "done"
-          ? html`<p role="status" class="outcome">${outcome?.(state.answer) ?? "Done."}</p>
+          ? html`<div role="status" class="outcome">${outcome?.(state.answer) ?? "Done."}</div>
               <div class="actions"><button type="button" autofocus onClick=${close}>Close</button></div>`
           : html`${fields.map((field) => html`<${Field} ...${field} />`)}
               ${state.invalid && html`<p role="alert" class="invalid">${state.invalid}</p>`}
@@ -70,6 +70,7 @@ export function Action({ label, title, summary, fields = [], path, method, ofMer
 
 /** Its value is given once, as the default: what was typed since stays when the dialog is drawn again. */
 function Field({ name, label, type = "text", currency, value, options, required = false, hint }) {
+  if (type === "checkbox") return html`<label class="check"><input name=${name} type="checkbox" defaultChecked=${Boolean(value)} /> ${label}</label>`;
   const id = `field-${name}`;
   const given = type === "amount" && value !== undefined ? typed(value, currency) : value;
   const input = type === "select"
@@ -77,10 +78,8 @@ function Field({ name, label, type = "text", currency, value, options, required 
         const [key, text] = Array.isArray(option) ? option : [option, option];
         return html`<option value=${key} selected=${key === value}>${text}</option>`;
       })}</select>`
-    : type === "checkbox"
-      ? html`<input id=${id} name=${name} type="checkbox" defaultChecked=${Boolean(value)} />`
-      : html`<input id=${id} name=${name} type="text" inputmode=${type === "amount" ? "decimal" : "text"}
-          defaultValue=${given ?? ""} required=${required} autocomplete="off" />`;
+    : html`<input id=${id} name=${name} type=${type === "date" ? type : "text"} inputmode=${type === "amount" ? "decimal" : "text"}
+        defaultValue=${given ?? ""} required=${required} autocomplete="off" />`;
   return html`<label for=${id}>${label}${type === "amount" ? ` (${currency})` : ""}</label>${input}
     ${hint && html`<p class="note">${hint}</p>`}`;
 }

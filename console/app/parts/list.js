@@ -49,13 +49,14 @@ export function Rows({ rows, columns, link, empty, caption, select, keyOf = (row
   if (rows.length === 0) return html`<${Empty} title=${empty[0]}>${empty[1]}<//>`;
   return html`<table aria-busy=${busy} class="rows">
     <caption class="hidden">${caption}</caption>
-    <thead><tr>${select && html`<th scope="col">Select</th>`}
+    <thead><tr>${select && html`<th scope="col"><input type="checkbox" aria-label="Select all rows shown" checked=${rows.every((row) => select.chosen.has(keyOf(row)))}
+        onChange=${(event) => rows.filter((row) => select.chosen.has(keyOf(row)) !== event.target.checked).forEach((row) => select.toggle(keyOf(row), row))} /></th>`}
       ${columns.map(({ title, number }) => html`<th scope="col" class=${number ? "number" : ""}>${title}</th>`)}</tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${keyOf(row)}>
       ${select && html`<td data-label="Select"><input type="checkbox" aria-label="Select ${keyOf(row)}"
         checked=${select.chosen.has(keyOf(row))} onChange=${() => select.toggle(keyOf(row), row)} /></td>`}
-      ${columns.map(({ title, cell, number }, index) => html`<td data-label=${title} class=${number ? "number" : ""}>
-        ${index === 0 && link ? html`<a class="row-link" href=${link(row)}>${cell(row)}</a>` : cell(row)}</td>`)}
+      ${columns.map(({ title, cell, number }, index) => html`<td data-label=${title} class=${number ? "number" : ""}><div>
+        ${index === 0 && link ? html`<a class="row-link" href=${link(row)}>${cell(row)}</a>` : cell(row)}</div></td>`)}
     </tr>`)}</tbody>
   </table>`;
 }
