@@ -1,13 +1,20 @@
 // Every screen. A screen is {name, title, Screen, DetailScreen?, needsMerchant?, operatorsOnly?, hidden?}:
 // #/name shows Screen, #/name/id shows DetailScreen with the id.
 import { accounts } from "./accounts.js";
+import { audit } from "./audit.js";
 import { customers } from "./customers.js";
+import { apiKeys, exportFiles, webhooks } from "./integration.js";
+import { alerts, operations } from "./operations.js";
 import { payments } from "./payments.js";
+import { exceptions, settlements } from "./reconciliation.js";
 import { search } from "./search.js";
 import { transactions } from "./transactions.js";
 import { transfers } from "./transfers.js";
 
-const SCREENS = [payments, accounts, transfers, customers, search, transactions];
+const SCREENS = [
+  payments, accounts, transfers, customers, settlements, exceptions, webhooks, audit, exportFiles, alerts, apiKeys, operations,
+  search, transactions,
+];
 
 /** The screens in the navigation, in its order. */
 export const NAVIGATION = SCREENS.filter((screen) => !screen.hidden);

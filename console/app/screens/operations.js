@@ -1,0 +1,80 @@
+// What the platform noticed, and how it runs: alerts, operations.
+import { html, useState } from "../core/html.js";
+import { read } from "../core/api.js";
+import { time, words } from "../core/format.js";
+import { href } from "../core/router.js";
+import { isOperator } from "../core/session.js";
+import { Action } from "../parts/action.js";
+import { Facts, Id } from "../parts/facts.js";
+import { List, Rows } from "../parts/list.js";
+import { Loaded, useLoad } from "../parts/load.js";
+import { Page, Section } from "../parts/page.js";
+import { Status } from "../parts/status.js";
+
+// Alerts: what the platform noticed. Operators see those of all merchants and of the platform.
+/** Kinds of resources that the audit log has rows of. */
+const AUDITED = new Set(["acc", "cus", "mer", "pay", "set", "txn", "trf"]);
+
+const COLUMNS = [
+  { title: "Alert", cell: (alert) => html`${words(alert.type)}<br /><code>${alert.id}</code>` },
+  { title: "Created", cell: (alert) => time(alert.created_at) },
+  { title: "About", cell: ({ entity_id }) => html`<${Id} id=${entity_id} />${AUDITED.has(entity_id.split("_")[0]) && html`<br /><a href=${href("audit", [entity_id])}>History</a>`}` },
+  { title: "Details", cell: ({ detail }) => Object.entries(detail).map(([name, value]) => html`<div class="text">${words(name)}: ${Array.isArray(value) ? value.map((id) => html`<${Id} id=${id} /> `) : value}</div>`) },
+];
+
+function Alerts() {
+  const columns = isOperator.value ? [...COLUMNS, { title: "Merchant", cell: (alert) => html`<code>${alert.merchant_id}</code>` }] : COLUMNS;
+  return html`<${Page} title="Alerts" intro=${isOperator.value ? "Of all merchants and of the platform." : undefined}><${List} path="alerts" query=${{ merchant_id: "" }}
+    columns=${columns} caption="Alerts" empty=${["No alerts.", "Nothing unusual has been noticed."]} /><//>`;
+}
+
+export const alerts = { name: "alerts", title: "Alerts", Screen: Alerts };
+
+// Operations: what operators look at when something is wrong.
+const CHECKS = [
+  { title: "Check", cell: (check) => words(check.name) },
+  { title: "Result", cell: (check) => html`<${Status} value=${check.holds ? "holds" : "violated"} />` },
+  { title: "Checked", number: true, cell: (check) => check.counted },
+  { title: "Violations", number: true, cell: (check) => check.violated },
+];
+const VIOLATIONS = [
+  { title: "Id", cell: (violation) => html`<${Id} id=${violation.id} />` },
+  { title: "Expected", cell: (violation) => String(violation.expected) },
+  { title: "Found", cell: (violation) => String(violation.found) },
+];
+
+function Operations() {
+  return html`<${Page} title="Operations"><${Verification} /><${ProcessorEvents} /><//>`;
+}
+
+/** The last ledger verification, with its checks and what violates them. */
+function Verification() {
+  const loaded = useLoad(() => read("proof"), []);
+  return html`<${Section} title="Ledger verification"><${Loaded} loaded=${loaded}>${(proof) => proof.holds === null
+    ? html`<p class="note">It has not been completed yet; it runs on a schedule, on the local stage with make proof.</p>`
+    : html`<${Facts} facts=${[
+        ["Result", html`<${Status} value=${proof.holds ? "holds" : "violated"} />`], ["Kind", words(proof.kind)], ["As of", time(proof.as_of)],
+        ["Completed", time(proof.completed_at)], ["Last full verification", proof.last_full && `${time(proof.last_full.completed_at)}: ${proof.last_full.holds ? "holds" : "violated"}`],
+      ]} />
+      <${Rows} rows=${proof.checks} caption="Checks" columns=${CHECKS} keyOf=${(check) => check.name} empty=${["No checks."]} />
+      ${proof.checks.filter((check) => check.violations.length > 0).map((check) => html`<h3>${words(check.name)}: what violates it</h3>
+        <${Rows} rows=${check.violations} caption=${`Violations of ${words(check.name)}`} columns=${VIOLATIONS} empty=${["None."]} />`)}`}<//><//>`;
+}
+
+function ProcessorEvents() {
+  const [round, setRound] = useState(0);
+  const columns = [
+    { title: "Event", cell: (event) => html`<code>${event.id}</code><br />${words(event.kind)}` },
+    { title: "Reason", cell: (event) => html`${words(event.reason)}<br />${event.detail}` },
+    { title: "Processor", cell: (event) => html`${event.processor}<br /><code>${event.charge_id ?? event.object_id ?? event.event_id}</code>` },
+    { title: "Payment", cell: (event) => html`<${Id} id=${event.payment_id} />` },
+    { title: "Happened", cell: (event) => time(event.event_at) },
+    { title: "Apply", cell: (event) => html`<${Action} label="Apply" title="Apply this event again?" path="processor-events/${event.id}/apply"
+      done=${() => setRound(round + 1)} summary=${html`<${Facts} facts=${[["Event", html`<code>${event.id}</code>`], ["What happened", words(event.kind)], ["Not applied because", event.detail], ["Tried", `${event.attempts} times`]]} />`}
+      outcome=${(answer) => (answer.status === "applied" ? "The event is applied." : `It still cannot be applied: ${answer.detail}`)} />` },
+  ];
+  return html`<${Section} title="Processor events that could not be applied"><${List} path="processor-events" query=${{ merchant_id: "", status: "unapplied" }} caption="Processor events" columns=${columns} reloadOn=${round}
+    empty=${["Every event was applied."]} /><//>`;
+}
+
+export const operations = { name: "operations", title: "Operations", operatorsOnly: true, Screen: Operations };
