@@ -1,6 +1,7 @@
 // Starts the console: configuration, sign-in, then the shell.
 import { html, render, useEffect, useState } from "./core/html.js";
 import { complete } from "./core/oidc.js";
+import { replaceAddress } from "./core/router.js";
 import { claims, config, signedOutBecause, signIn } from "./core/session.js";
 import { Shell } from "./shell.js";
 import { SignIn } from "./sign_in.js";
@@ -11,7 +12,7 @@ const TOKEN = "#token=";
 function signInFromFragment() {
   if (!location.hash.startsWith(TOKEN)) return;
   const [token, place = ""] = location.hash.slice(TOKEN.length).split("&", 2);
-  history.replaceState(null, "", `${location.pathname}${location.search}#${decodeURIComponent(place)}`);
+  replaceAddress(`${location.pathname}${location.search}#${decodeURIComponent(place)}`);
   signIn(token);
 }
 

@@ -1,5 +1,5 @@
 // Sign-in with OpenID Connect: authorization code with PKCE (RFC 7636), as a public client.
-import { go } from "./router.js";
+import { replaceAddress } from "./router.js";
 
 const PENDING = "console.sign-in";
 
@@ -23,7 +23,7 @@ export async function complete(settings) {
   if (!answer.has("code") && !answer.has("error")) return null;
   const pending = JSON.parse(sessionStorage.getItem(PENDING) ?? "null");
   sessionStorage.removeItem(PENDING);
-  history.replaceState(null, "", redirectUri() + (pending?.place ?? ""));
+  replaceAddress(redirectUri() + (pending?.place ?? ""));
   if (pending === null || answer.get("state") !== pending.state) {
     throw new Error("This sign-in was not begun on this page. Sign in again.");
   }
@@ -41,7 +41,6 @@ export async function complete(settings) {
   if (!response.ok || !tokens.access_token) {
     throw new Error(`The identity provider gave no token: ${tokens.error_description ?? tokens.error ?? response.status}`);
   }
-  go(pending.place);
   return tokens.access_token;
 }
 

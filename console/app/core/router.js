@@ -24,7 +24,12 @@ export function go(link) {
 /** Replace the query of the current route, without a new entry in the browser's history. */
 export function setQuery(query) {
   const { screen, parts } = route.value;
-  history.replaceState(null, "", href(screen, parts, query));
+  replaceAddress(href(screen, parts, query));
+}
+
+/** Replace the address, and with it its entry in the browser's history, and go where it leads. */
+export function replaceAddress(url) {
+  history.replaceState(null, "", url);
   route.value = parse(location.hash);
 }
 
