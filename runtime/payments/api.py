@@ -244,6 +244,10 @@ class SummaryQuery(Query, frozen=True):
 
     start_date: Moment | None = None
     end_date: Moment | None = None
+    interval: Annotated[
+        Literal["day"] | None,
+        Field(description="`day`: also the counts and sums of each UTC day, in `by_day`."),
+    ] = None
 
 
 class CurrencySummary(Answer, frozen=True):
@@ -260,6 +264,16 @@ class CurrencySummary(Answer, frozen=True):
     average: int
 
 
+class DaySummary(Answer, frozen=True):
+    """The payments of one UTC day."""
+
+    day: Annotated[str, Field(description="The day, YYYY-MM-DD.")]
+    by_status: Annotated[
+        dict[PaymentStatus, int], Field(description="Number of payments by status.")
+    ]
+    by_currency: Annotated[dict[str, CurrencySummary], Field(description="Sums by currency.")]
+
+
 class PaymentSummary(Answer, frozen=True):
     """Counts by status and totals by currency. Amounts of different currencies are never added."""
 
@@ -268,6 +282,14 @@ class PaymentSummary(Answer, frozen=True):
     total_count: int
     by_status: dict[PaymentStatus, int]
     by_currency: dict[str, CurrencySummary]
+    by_day: Annotated[
+        tuple[DaySummary, ...] | None,
+        Field(
+            description="With `interval=day`: the days with payments, oldest first. Days without "
+            "payments are left out.",
+            exclude_if=_is_absent,
+        ),
+    ] = None
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (

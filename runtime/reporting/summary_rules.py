@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -84,17 +83,25 @@ class Summary:
         total.refunded += figures.refunded
         total.fees += figures.fees
 
-
-def summarize(payments: Iterable[Summable]) -> Summary:
-    """Count and add up `payments` without keeping them."""
-    summary = Summary()
-    for payment in payments:
-        summary.total_count += 1
-        summary.by_status[payment.status] += 1
-        total = summary.by_currency.setdefault(payment.currency, CurrencySum())
+    def count(self, payment: Summable) -> None:
+        """Add one payment."""
+        self.total_count += 1
+        self.by_status[payment.status] += 1
+        total = self.by_currency.setdefault(payment.currency, CurrencySum())
         total.count += 1
         total.captured_count += payment.amount_captured > 0
         total.captured += payment.amount_captured
         total.refunded += payment.amount_refunded
         total.fees += payment.fee
-    return summary
+
+    def include(self, other: Summary) -> None:
+        """Add another summary, of other payments."""
+        self.total_count += other.total_count
+        self.by_status.update(other.by_status)
+        for currency, more in other.by_currency.items():
+            total = self.by_currency.setdefault(currency, CurrencySum())
+            total.count += more.count
+            total.captured_count += more.captured_count
+            total.captured += more.captured
+            total.refunded += more.refunded
+            total.fees += more.fees

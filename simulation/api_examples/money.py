@@ -148,6 +148,7 @@ def payments(book: Book) -> None:
     book.example("listPayments", "Two a page", query={"status": "succeeded", "limit": "2"})
     book.example("listPayments", "Of an order", query={"reference": "1001"})
     book.example("summarizePayments", "The last 30 days")
+    book.example("summarizePayments", "Day by day", query={"interval": "day"})
     book.example("getTransaction", "A capture", path={"id": book.known["transaction"]})
     book.example("listTransactions", "Of a payment", query={"payment_id": paid["id"]})
     book.example("listIdempotencyKeys", "Two a page", query={"limit": "2"})

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.emulator("it runs a schedule at once")
 SEALED = (400, 403, 404)
 OPERATORS = "the route is for operators alone"
 HARMLESS_QUERY = {
+    "interval",
     "include",
     "order",
     "action",

@@ -24,19 +24,22 @@ class TotalsReader:
     totals: TotalsRepository
     sleep: Callable[[float], None]
 
-    def by_currency(
+    def by_group(
         self, merchant: MerchantProfile, first_day: str, last_day: str
-    ) -> dict[str, Figures]:
-        """The merchant's figures of all days between two, both included. Raises Unavailable."""
+    ) -> dict[tuple[str, str], Figures]:
+        """The merchant's figures by day and currency, of all days between two, both included.
+
+        Raises Unavailable.
+        """
         keys = (merchant.id, *all_buckets(merchant.id, merchant.index_buckets))
 
         def read() -> list[Total]:
             return self.totals.between_days(keys, first_day, last_day)
 
-        figures: dict[str, Figures] = {}
+        figures: dict[tuple[str, str], Figures] = {}
         for row in self.unmoved(merchant.id, read)[1]:
-            currency = row.group.currency
-            figures[currency] = figures.get(currency, NOTHING).plus(row)
+            place = row.group.day, row.group.currency
+            figures[place] = figures.get(place, NOTHING).plus(row)
         return figures
 
     def unmoved(

@@ -36,6 +36,7 @@ from tests.support.oracles.totals import (
     counted_rows,
     fold,
     must_say,
+    must_say_each_day,
     projection,
     recounted,
     stored,
@@ -417,7 +418,12 @@ def test_whole_days_are_read_from_totals_and_parts_of_days_from_the_list(
     count_all(platform)
     fold(platform)
     reported = summary_of(platform, shop, start_date=start, end_date=end)
-    must_say(reported, truth_of(platform.payments(), shop, start_of(start), end_of(end)))
+    window = start_of(start), end_of(end)
+    must_say(reported, truth_of(platform.payments(), shop, *window))
+    assert reported.by_day is None
+    each_day = summary_of(platform, shop, start_date=start, end_date=end, interval="day")
+    must_say(each_day, truth_of(platform.payments(), shop, *window))
+    must_say_each_day(each_day, platform.payments(), shop, *window)
 
 
 def test_parts_of_days_are_refused_beyond_a_limit_and_whole_days_never(
@@ -451,10 +457,9 @@ def test_a_constantly_changing_summary_is_refused_instead_of_wrong(
     pauses: list[float] = []
     reader = TotalsReader(Moving(platform.store), pauses.append)
     with pytest.raises(Unavailable, match="consolidated"):
-        reader.by_currency(shop, "2026-03-01", "2026-03-31")
+        reader.by_group(shop, "2026-03-01", "2026-03-31")
     assert pauses == sorted(pauses)
     assert 0 < sum(pauses) < 5
-    found = TotalsReader(totals, platform.outside.sleep).by_currency(
-        shop, "2026-03-01", "2026-03-31"
-    )
-    assert found["USD"].count_succeeded == len(pauses)
+    found = TotalsReader(totals, platform.outside.sleep).by_group(shop, "2026-03-01", "2026-03-31")
+    assert sum(each.count_succeeded for each in found.values()) == len(pauses)
+    assert {currency for _, currency in found} == {"USD"}

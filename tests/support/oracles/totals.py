@@ -16,7 +16,7 @@ from runtime.merchants.models import MerchantProfile
 from runtime.payments.api import PaymentSummary, SummaryQuery
 from runtime.payments.models import Payment, PaymentStatus
 from runtime.reporting.summary import summarize_payments
-from runtime.reporting.summary_rules import Summary, summarize
+from runtime.reporting.summary_rules import Summable, Summary
 from runtime.reporting.totals.compaction import (
     CompactionDependencies,
     CompactionReport,
@@ -218,6 +218,38 @@ def totals_must_be_exact(platform: Platform) -> None:
             mine = counted[payment.id]
             assert figures_of(mine) == figures_of(contribution_of(payment, mine.bucket)), mine
             assert mine.version <= payment.version
+
+
+def summarize(payments: Iterable[Summable]) -> Summary:
+    """Count and add up payments one by one."""
+    summary = Summary()
+    for payment in payments:
+        summary.count(payment)
+    return summary
+
+
+def must_say_each_day(
+    reported: PaymentSummary,
+    payments: Iterable[Payment],
+    merchant: MerchantProfile,
+    start: datetime,
+    end: datetime,
+) -> None:
+    """The days of an answer match the sums over the payments of each day, oldest first."""
+    mine = [each for each in payments if each.merchant_id == merchant.id]
+    days = sorted({each.created_at[:10] for each in mine})
+    truth = {
+        day: truth_of([each for each in mine if each.created_at[:10] == day], merchant, start, end)
+        for day in days
+    }
+    wanted = {day: each for day, each in truth.items() if each.total_count}
+    assert reported.by_day is not None
+    assert [each.day for each in reported.by_day] == list(wanted)
+    for each in reported.by_day:
+        whole = {"start_date": reported.start_date, "end_date": reported.end_date}
+        count = sum(each.by_status.values())
+        shown = PaymentSummary(**whole, total_count=count, **each.model_dump(exclude={"day"}))
+        must_say(shown, wanted[each.day])
 
 
 def must_say(reported: PaymentSummary, truth: Summary) -> None:

@@ -14,7 +14,7 @@ from runtime.core.ids import lowest_id
 from runtime.core.timestamps import in_days, to_timestamp
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS
 from runtime.payments.models import Payment, PaymentStatus
-from runtime.reporting.summary_rules import Summary, summarize
+from runtime.reporting.summary_rules import Summary
 from runtime.reporting.totals.models import FIGURES, NOTHING, CountedPayment, Figures, Group
 from runtime.reporting.totals.repository import fitting
 from runtime.reporting.totals.rules import (
@@ -28,6 +28,7 @@ from runtime.reporting.totals.rules import (
     is_counted,
     step_to,
 )
+from tests.support.oracles.totals import summarize
 
 S = PaymentStatus
 MOMENT = datetime(2026, 3, 14, 9, tzinfo=UTC)
