@@ -26,6 +26,7 @@ from runtime.reconciliation.files import api as settlement_files
 from runtime.reconciliation.settlements import api as settlements
 from runtime.reconciliation.transactions import api as transactions
 from runtime.reporting.exports import api as exports
+from runtime.timeline import api as timeline
 from runtime.verification import api as proof
 from runtime.webhooks import api as webhooks
 from runtime.webhooks.endpoints import api as webhook_endpoints
@@ -37,6 +38,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *accounts.ENDPOINTS,
     *transfers.ENDPOINTS,
     *payments.ENDPOINTS,
+    *timeline.ENDPOINTS,
     *transactions.ENDPOINTS,
     *idempotency_keys.ENDPOINTS,
     *processor_events.ENDPOINTS,

@@ -129,6 +129,14 @@ def get_settlement_report(request: Request, services: QueryServices) -> Answer:
     return make_report(request.path_id, request.authenticated, services.reports)
 
 
+@ROUTES.handles("getPaymentTimeline")
+def get_payment_timeline(request: Request, services: QueryServices) -> Answer:
+    """GET /v1/payments/{id}/timeline. Rare: other requests start without its code (0077)."""
+    from runtime.timeline.timeline import get_timeline  # noqa: PLC0415
+
+    return get_timeline(request.path_id, request.authenticated, services.timeline)
+
+
 @ROUTES.handles("listProcessorEvents")
 def get_processor_events(request: Request, services: QueryServices) -> Answer:
     """GET /v1/processor-events. Its code applies events, too, and so needs that of payments."""

@@ -6,7 +6,7 @@ event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -28,6 +28,7 @@ from runtime.reporting.exports.models import Export, ExportStatus
 from runtime.webhooks.models import EventType
 
 DELIVERY_PREFIX: Final = "whk"
+_PAYMENT_PREFIX: Final = "pay_"
 
 _PAYMENTS: Final[Mapping[PaymentStatus, EventType]] = {
     PaymentStatus.SUCCEEDED: EventType.PAYMENT_SUCCEEDED,
@@ -99,7 +100,7 @@ class Event:
         if isinstance(self.subject, Transaction):
             return self.subject.payment_id
         named = self.subject.entity_id if isinstance(self.subject, Alert) else self.subject_id
-        return named if named.startswith("pay_") else None
+        return named if named.startswith(_PAYMENT_PREFIX) else None
 
 
 def delivery_id(at: datetime, event: tuple[str, ...], endpoint_id: str | None) -> str:
@@ -109,6 +110,37 @@ def delivery_id(at: datetime, event: tuple[str, ...], endpoint_id: str | None) -
     merchants had no other ones.
     """
     return repeatable_id(DELIVERY_PREFIX, at, *event, *([endpoint_id] if endpoint_id else []))
+
+
+_BY_STATUS: Final[Mapping[type[Row], Mapping[str, EventType]]] = {
+    Payment: {status.value: kind for status, kind in _PAYMENTS.items()},
+    Transaction: {status.value: kind for status, kind in _REFUNDS.items()},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """A recorded change of the status of a payment or refund: its new version and status."""
+
+    subject_id: str
+    version: int
+    status: str
+    at: Timestamp
+
+
+def delivery_ids(change: StatusChange, merchant_id: str, endpoint_ids: Sequence[str]) -> list[str]:
+    """The ids of its event's deliveries to these endpoints; none if it is not an event."""
+    if change.subject_id.startswith(_PAYMENT_PREFIX):
+        table, types = Payment.table_schema.name, _BY_STATUS[Payment]
+    else:
+        table, types = Transaction.table_schema.name, _BY_STATUS[Transaction]
+    kind = types.get(change.status)
+    if kind is None:
+        return []
+    event = (table, change.subject_id, str(change.version), kind)
+    first = first_endpoint_id(merchant_id)
+    at = to_datetime(change.at)
+    return [delivery_id(at, event, None if each == first else each) for each in endpoint_ids]
 
 
 def event_of(old: Row | None, new: Row | None) -> Event | None:

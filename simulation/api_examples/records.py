@@ -99,6 +99,7 @@ def webhooks(book: Book) -> None:
     path = {"id": listed["data"][0]["id"]}
     book.example("getWebhook", "A delivery", path=path)
     book.example("redeliverWebhook", "Send it again", path=path)
+    book.example("getPaymentTimeline", "A refunded payment", path={"id": book.known["payment"]})
 
 
 def audit(book: Book) -> None:

@@ -127,13 +127,25 @@ NOTES: Final[Mapping[str, str]] = {
         "processor's answer is not known yet; read the payment again."
     ),
     "getPayment": "Strongly consistent, with its transactions.",
-    "listPayments": "All payments, narrowed by any of the filters.",
+    "listPayments": (
+        "All payments, narrowed by any of the filters. By `idempotency_key`: the payment of one "
+        "request."
+    ),
+    "getPaymentTimeline": (
+        "Its creation, transactions, postings in the ledger, changes in the audit log, webhooks, "
+        "settlement lines and disputes. Audit rows, webhooks and settlement lines follow within "
+        "seconds. Postings of settlement lines, alerts, and webhooks to endpoints that were "
+        "deleted since are not in it."
+    ),
     "summarizePayments": (
         "Counts and sums of a period, the last 30 days by default; never across currencies. "
         "Payments are counted seconds after they happen."
     ),
     "getTransaction": "The transaction, and the settlement lines that are about it.",
-    "listTransactions": "Exactly one of `payment_id`, `processor_id` and `status` is needed.",
+    "listTransactions": (
+        "Exactly one of `payment_id`, `processor_id` and `status` is needed. By `processor_id` "
+        "what the processor calls by that id is found, such as `ch_…` of Stripe."
+    ),
     "listIdempotencyKeys": "Without the answers: repeat a request to get its answer.",
     "receiveProcessorEvent": (
         "Books disputes and returned refunds. What cannot be booked is kept for an operator, and "

@@ -60,6 +60,7 @@ from runtime.webhooks.repository import WebhookRepository
 if TYPE_CHECKING:
     from runtime.payments.disputes.kept_event_routes import KeptEventReads
     from runtime.reconciliation.reports.report import ReportDependencies
+    from runtime.timeline.timeline import TimelineReads
 
 _CURSOR_SUBJECT = "cursor"
 
@@ -123,6 +124,21 @@ class QueryServices(FunctionServices):
         from runtime.payments.disputes.repository import KeptEventRepository  # noqa: PLC0415
 
         return KeptEventReads(KeptEventRepository(self.store), self._cursors)
+
+    @cached_property
+    def timeline(self) -> TimelineReads:
+        """Dependencies of timelines, loaded with the first of them."""
+        from runtime.timeline.timeline import TimelineReads  # noqa: PLC0415
+
+        return TimelineReads(
+            payments=self.payments.payments,
+            transfers=self.transfers.transfers,
+            lines=self.transactions.transactions,
+            audit=self.audit.audit,
+            merchants=self.merchants,
+            webhooks=self.webhooks.webhooks,
+            outside=self.outside,
+        )
 
     @cached_property
     def reports(self) -> ReportDependencies:

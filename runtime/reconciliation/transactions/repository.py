@@ -6,6 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from runtime.core.fields import Timestamp
 from runtime.core.scope import Scope
 from runtime.dynamodb.expressions import equals
 from runtime.dynamodb.id_lists import IdEntry, IdLists
@@ -25,6 +26,10 @@ class LineView(BaseModel, frozen=True, defer_build=True):
     settlement_id: str
     line: int
     status: LineStatus
+    reason: str | None = None
+    amount: int | None = None
+    currency: str | None = None
+    created_at: Timestamp
 
 
 class _LineKey(BaseModel, frozen=True, defer_build=True):

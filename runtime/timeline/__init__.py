@@ -1,0 +1,1 @@
+"""The timeline of a payment: everything recorded about it, in the order in which it happened."""
