@@ -51,7 +51,8 @@ NOT_SHIPPED: Final = (
 )
 NOT_SHIPPED_DIRS = frozenset({"__pycache__", "bin", "test", "tests"})
 NOT_SHIPPED_SUFFIXES = frozenset({".c", ".h", ".pxd", ".pyi", ".pyx"})
-# METADATA, entry points and licences stay: importlib.metadata, plugins and lawyers read them.
+# Entry points, licences and the head of METADATA stay: importlib.metadata, plugins, scanners and
+# lawyers read them.
 NOT_SHIPPED_METADATA = frozenset({"INSTALLER", "RECORD", "REQUESTED", "WHEEL", "direct_url.json"})
 
 
@@ -66,6 +67,10 @@ def strip(directory: Path) -> None:
         clear_symbols(module)
     for model in directory.glob("botocore/data/*/*/*.json.gz"):
         _without_documentation(model)
+    for endpoints in directory.glob("botocore/data/endpoints.json"):
+        _without_other_services(endpoints)
+    for metadata in directory.glob("*.dist-info/METADATA"):
+        _without_description(metadata)
 
 
 def _unused(directory: Path) -> Iterator[Path]:
@@ -89,6 +94,21 @@ def _unused(directory: Path) -> Iterator[Path]:
             or (path.parent.suffix == ".dist-info" and path.name in NOT_SHIPPED_METADATA)
         ):
             yield path
+
+
+def _without_description(metadata: Path) -> None:
+    """Keep the fields, and remove what follows them: the package's page on the index."""
+    fields, blank_line, _ = metadata.read_bytes().partition(b"\n\n")
+    metadata.write_bytes(fields + blank_line)
+
+
+def _without_other_services(endpoints: Path) -> None:
+    """Keep the regions, and the endpoints of the services that are called: 5 % of the file."""
+    document = json.loads(endpoints.read_bytes())
+    for partition in document["partitions"]:
+        services = partition["services"]
+        partition["services"] = {n: each for n, each in services.items() if n in AWS_SERVICES}
+    endpoints.write_text(json.dumps(document, separators=(",", ":")), "utf-8")
 
 
 def _without_documentation(model: Path) -> None:

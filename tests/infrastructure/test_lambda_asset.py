@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,19 @@ from cryptography.hazmat.bindings import _rust
 from stacks import lambda_asset as packaging
 from stacks.asset_compiler import compiled
 from stacks.asset_contents import AWS_SERVICES, STRIPE_SERVICES, strip
+from stacks.asset_sizes import sizes_of, total_of
 from stacks.asset_symbols import clear_symbols
-from stacks.lambda_asset import RUNTIME, LambdaTarget, find_interpreter, lambda_asset
+from stacks.lambda_asset import (
+    PRODUCTION,
+    RUNTIME,
+    LambdaTarget,
+    find_interpreter,
+    lambda_asset,
+)
 
 IMPORT_TIMEOUT_SECONDS = 120
+MOST_ZIPPED_BYTES = 12_000_000
+"""An environment downloads and unpacks it before its first request."""
 HANDLERS = sorted(
     f"runtime.functions.{file.stem}"
     for file in (RUNTIME / "functions").glob("*.py")
@@ -47,6 +57,24 @@ PYC_FLAGS = slice(4, 8)
 @pytest.fixture(scope="module")
 def asset() -> Path:
     return lambda_asset(LambdaTarget.this_machine())
+
+
+@pytest.mark.skipif(
+    find_interpreter(PRODUCTION.python_version) is None,
+    reason=f"the size is that of bytecode, which Python {PRODUCTION.python_version} makes",
+)
+def test_what_is_uploaded_to_aws_stays_small() -> None:
+    sizes = sizes_of(lambda_asset(PRODUCTION))
+    assert total_of(sizes).zipped < MOST_ZIPPED_BYTES, sizes
+
+
+def test_packages_are_known_by_name_version_and_licence(asset: Path) -> None:
+    """Scanners look for vulnerabilities by what the head of METADATA says."""
+    packages = {each.name: each for each in distributions(path=[str(asset)])}
+    assert {"pydantic", "stripe", "cryptography"} <= set(packages)
+    for name, package in packages.items():
+        assert package.version, name
+        assert package.metadata.get_payload() == "", name
 
 
 def test_there_are_handlers_to_ship() -> None:
@@ -75,6 +103,29 @@ def test_a_handler_imports_from_the_asset_alone(asset: Path, handler: str) -> No
 def test_only_the_services_that_are_used_have_their_models(asset: Path) -> None:
     kept = {entry.name for entry in (asset / "botocore" / "data").iterdir() if entry.is_dir()}
     assert kept == AWS_SERVICES
+
+
+def test_endpoints_are_the_same_as_without_the_other_services(asset: Path) -> None:
+    show = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import boto3, json\n"
+        "regions = ('us-east-1', 'eu-west-1', 'cn-north-1', 'us-gov-west-1')\n"
+        "print(json.dumps([[boto3.client(service, region).meta.endpoint_url, "
+        "boto3.Session().get_available_regions(service)] "
+        "for service in sys.argv[2:] for region in regions]))"
+    )
+    shown = [
+        subprocess.run(
+            [sys.executable, "-I", *alone, "-c", show, str(path), *sorted(AWS_SERVICES)],
+            check=True,
+            env={"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"},
+            timeout=IMPORT_TIMEOUT_SECONDS,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for alone, path in ((["-S"], asset), ([], asset / "none"))
+    ]
+    assert shown[0] == shown[1]
 
 
 def test_a_client_of_each_service_can_be_made_from_the_asset(asset: Path) -> None:
