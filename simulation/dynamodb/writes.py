@@ -62,6 +62,9 @@ class PlainWrites:
     def _write(self, kind: str, request: Request) -> Answer:
         only(request, _PLAIN[kind], kind)
         consumed = Consumed(request)
+        # Measured: a missing table is the answer whatever else is wrong. In batches and in
+        # transactions, what a write has in it is judged first.
+        self._catalog.table(request["TableName"])
         action = self._read(kind, request)
         if (action.table.name, action.key) in self._commits.locks:
             raise conflict()

@@ -128,6 +128,51 @@ def test_a_batch_returns_what_fits_into_16_mb(both: Comparison) -> None:
     )
 
 
+# ------------------------------------------------------------ which fault is answered
+
+_ONE = {"Key": {"p": {"S": "p"}}}
+FAULTY: dict[str, tuple[str, dict[str, Any]]] = {
+    "an operand of the wrong type": (
+        "Update",
+        _ONE
+        | {
+            "UpdateExpression": "SET a = a + :v",
+            "ExpressionAttributeValues": {":v": {"S": "1"}},
+        },
+    ),
+    "a value that is not used": (
+        "Update",
+        _ONE
+        | {
+            "UpdateExpression": "REMOVE a",
+            "ExpressionAttributeValues": {":v": {"S": "1"}},
+        },
+    ),
+    "an item that is too large": ("Put", {"Item": filled({"p": {"S": "p"}}, MAX_ITEM + 1)}),
+    "an empty condition": ("Delete", _ONE | {"ConditionExpression": ""}),
+}
+"""A kind of write, and one with a fault that needs no table to be found."""
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_a_missing_table_is_answered_before_other_faults_except_in_transactions(
+    both: Comparison, name: str
+) -> None:
+    kind, body = FAULTY[name]
+    for table, alone in ((PLAIN, INVALID), ("missing", "ResourceNotFoundException")):
+        write = {"TableName": table, **body}
+        assert must_agree(both, f"{kind}Item", **write).code == alone
+        together = {"TransactItems": [{kind: write}]}
+        assert must_agree(both, "TransactWriteItems", **together).code == INVALID
+
+
+def test_an_item_of_a_batch_is_judged_before_its_table_is_found(both: Comparison) -> None:
+    _, body = FAULTY["an item that is too large"]
+    for table in (PLAIN, "missing"):
+        batch = {table: [{"PutRequest": body}]}
+        assert must_agree(both, "BatchWriteItem", RequestItems=batch).code == INVALID
+
+
 # ------------------------------------------------------------ where the local engine is not AWS
 
 
