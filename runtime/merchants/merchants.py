@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol
 
 from runtime.core.errors import (
     InvalidValue,
-    SecretsStillSign,
     StaleVersion,
     StaleWrite,
     Unavailable,
@@ -49,7 +48,7 @@ from runtime.merchants.models import Merchant, ProcessorName
 from runtime.merchants.processor_accounts import UNNAMED
 from runtime.merchants.repository import MerchantRepository
 from runtime.merchants.webhook_endpoints import EndpointStatus
-from runtime.merchants.webhook_secrets import new_webhook_secret, still_signing
+from runtime.merchants.webhook_secrets import kept_or_repeated, new_webhook_secret
 from runtime.merchants.webhook_url import require_callable
 
 NO_FIRST_ENDPOINT: Final[Mapping[str, Any]] = {
@@ -286,18 +285,17 @@ def rotate_webhook_secret(
 
     def attempt() -> StoredAnswer:
         row = require_found(deps.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
-        try:
-            previous = (
-                ()
-                if request.revoke_old
-                else still_signing(row.webhook_secret, row.previous_webhook_secrets, call.now)
-            )
-        except SecretsStillSign:  # this may be a repeat of the request that reached the limit
-            repeated = earlier_answer(call, merchant_id, deps.claims)
-            if repeated is None:
-                raise
-            return repeated
-        changes = {"webhook_secret": secret, "previous_webhook_secrets": previous}
+        kept = kept_or_repeated(
+            row.webhook_secret,
+            row.previous_webhook_secrets,
+            revoke_old=request.revoke_old,
+            call=call,
+            merchant_id=merchant_id,
+            claims=deps.claims,
+        )
+        if isinstance(kept, StoredAnswer):
+            return kept
+        changes = {"webhook_secret": secret, "previous_webhook_secrets": kept}
         after = next_version(row, changes, call)
         return create_once(
             call,

@@ -10,6 +10,8 @@ from typing import Final
 from runtime.core.errors import SecretsStillSign
 from runtime.core.timestamps import to_timestamp
 from runtime.http.request_context import Call
+from runtime.http.responses import StoredAnswer
+from runtime.idempotency.claims import ClaimReader, earlier_answer
 from runtime.merchants.models import MAX_PREVIOUS_SECRETS, PreviousSecret
 
 WEBHOOK_SECRET_BYTES: Final = 32
@@ -38,3 +40,27 @@ def still_signing(
         )
     replaced = PreviousSecret(secret=secret, until=to_timestamp(now + SECRET_OVERLAP))
     return (replaced, *earlier)
+
+
+def kept_or_repeated(
+    secret: str,
+    previous: Sequence[PreviousSecret],
+    *,
+    revoke_old: bool,
+    call: Call,
+    merchant_id: str,
+    claims: ClaimReader,
+) -> tuple[PreviousSecret, ...] | StoredAnswer:
+    """The replaced secrets that keep signing, or the answer if this request has had one.
+
+    Raises SecretsStillSign, unless this is a repeat of the request that reached the limit.
+    """
+    if revoke_old:
+        return ()
+    try:
+        return still_signing(secret, previous, call.now)
+    except SecretsStillSign:
+        repeated = earlier_answer(call, merchant_id, claims)
+        if repeated is None:
+            raise
+        return repeated

@@ -7,7 +7,6 @@ from typing import Any
 
 from runtime.core.errors import (
     EndpointLimitReached,
-    SecretsStillSign,
 )
 from runtime.core.scope import Scope
 from runtime.core.timestamps import to_timestamp
@@ -19,7 +18,7 @@ from runtime.idempotency.claims import create_once, earlier_answer
 from runtime.idempotency.optimistic_update import require_version, retry_stale
 from runtime.merchants.models import WebhookEndpoint
 from runtime.merchants.webhook_endpoints import ENDPOINT_PREFIX, MAX_ENDPOINTS, EndpointStatus
-from runtime.merchants.webhook_secrets import new_webhook_secret, still_signing
+from runtime.merchants.webhook_secrets import kept_or_repeated, new_webhook_secret
 from runtime.merchants.webhook_url import require_callable
 from runtime.webhooks.endpoints.answers import endpoint_answer, with_secret
 from runtime.webhooks.endpoints.api import (
@@ -168,17 +167,16 @@ def rotate_endpoint_secret(
     def attempt() -> StoredAnswer:
         stored = deps.stored.read(endpoint_id, call)
         row, owner = stored.endpoint, stored.merchant.id
-        try:
-            kept = (
-                ()
-                if request.revoke_old
-                else still_signing(row.secret, row.previous_secrets, call.now)
-            )
-        except SecretsStillSign:  # this may be a repeat of the request that reached the limit
-            repeated = earlier_answer(call, owner, deps.claims)
-            if repeated is None:
-                raise
-            return repeated
+        kept = kept_or_repeated(
+            row.secret,
+            row.previous_secrets,
+            revoke_old=request.revoke_old,
+            call=call,
+            merchant_id=owner,
+            claims=deps.claims,
+        )
+        if isinstance(kept, StoredAnswer):
+            return kept
         changes = {"secret": secret, "previous_secrets": kept}
         after, write = deps.stored.change(stored, changes, call)
         return create_once(
