@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from runtime.core.scope import Scope
+from runtime.dynamodb.record import Record
 from runtime.http.caller import require_found
 from runtime.http.request_context import Call
 from runtime.idempotency.models import IdempotencyRecord
@@ -44,22 +45,9 @@ def first_endpoint(merchant: MerchantProfile) -> EndpointProfile | None:
         return None
     kind = WebhookEndpoint if isinstance(merchant, Merchant) else EndpointProfile
     named = {name: getattr(merchant, of, None) for name, of in IN_MERCHANT.items()}
-    shared = merchant.model_dump(include=_SHARED)
+    shared = merchant.model_dump(include=set(Record.model_fields))
     own = {name: named[name] for name in kind.model_fields if name in named}
     return kind(**{**shared, **own, "id": first_endpoint_id(merchant.id)})
-
-
-_SHARED: Final = {
-    "version",
-    "created_at",
-    "updated_at",
-    "merchant_id",
-    "changed_by",
-    "request_id",
-    "ip_address",
-    "user_agent",
-    "cause",
-}
 
 
 @dataclass(frozen=True, slots=True)
