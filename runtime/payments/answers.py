@@ -23,7 +23,7 @@ from runtime.payments.api import (
 )
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment, PaymentStatus
-from runtime.payments.rules import RETRIABLE_DECLINES, ActionRequired
+from runtime.payments.rules import RETRIABLE_DECLINES
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
 
 PATH: Final = "/v1/payments"
@@ -65,24 +65,11 @@ def charge_answer(payment: Payment, request_id: str) -> StoredAnswer:
 class Waiting:
     """A payment that waits for its customer, and what the customer has to do.
 
-    `action` and `client_secret` are None where the open claim does not have them.
+    `action` is None where the open claim does not have it.
     """
 
     payment: Payment
     action: ActionSecret | None = field(repr=False)
-
-    @classmethod
-    def of(cls, payment: Payment, required: ActionRequired) -> Waiting:
-        """What the processor replied."""
-        action = ActionSecret(
-            type=required.type, url=required.url, client_secret=required.client_secret
-        )
-        return cls(payment, action)
-
-    def secret_text(self) -> str:
-        """What is kept for repetitions of the request, to be encrypted."""
-        assert self.action is not None, f"{self.payment.id}: there is no action"
-        return self.action.model_dump_json()
 
     def answer(self, api_url: str) -> StoredAnswer:
         """202 with what to do. `api_url`: where this request reached the API."""

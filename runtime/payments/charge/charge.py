@@ -28,7 +28,7 @@ from runtime.idempotency.claims import new_claim
 from runtime.idempotency.models import IdempotencyRecord
 from runtime.merchants.models import MerchantProfile, MerchantStatus
 from runtime.payments.answers import Waiting, charge_answer, current_charge_answer
-from runtime.payments.api import PaymentRequest
+from runtime.payments.api import ActionSecret, PaymentRequest
 from runtime.payments.charge.outcome import (
     lockout_attempt,
     outcome_of,
@@ -174,11 +174,14 @@ def wait_for_customer(
     now = deps.outside.now()
     cause = deps.outside.new_id("act", now)
     expiry = timedelta(seconds=deps.timing.action_seconds)
-    waiting = Waiting.of(waiting_payment(payment, required, merchant, now, cause, expiry), required)
-    kept = claim and claim.model_copy(update={"response_body": waiting.secret_text()})
-    deps.payments.record_action(payment, waiting.payment, kept, token=cause)
+    waiting = waiting_payment(payment, required, merchant, now, cause, expiry)
+    action = ActionSecret(
+        type=required.type, url=required.url, client_secret=required.client_secret
+    )
+    kept = claim and claim.model_copy(update={"response_body": action.model_dump_json()})
+    deps.payments.record_action(payment, waiting, kept, token=cause)
     logger.info("a charge waits for its customer", payment=payment.id, type=required.type)
-    return waiting
+    return Waiting(waiting, action)
 
 
 def settle_charge(  # noqa: PLR0913 - what was answered, to whom, and who asked
