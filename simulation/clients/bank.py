@@ -9,7 +9,7 @@ from typing import Any
 
 from simulation.clients.client import Client, Latest
 from simulation.outside import BEGINNING
-from simulation.partners.stripe_server import StripeAccount
+from simulation.partners.stripe_account import StripeAccount
 from simulation.partners.stripe_tokens import PENDING_REFUND, REFUND_FAILS
 
 SANDBOX_FEE: int = 15

@@ -12,7 +12,7 @@ from runtime.http.authorizer_context import Context
 from simulation.clients.client import Client, Latest
 from simulation.outside import BEGINNING
 from simulation.partners.receivers import Endpoints
-from simulation.partners.stripe_server import StripeAccount
+from simulation.partners.stripe_account import StripeAccount
 from simulation.partners.stripe_tokens import NEVER_HEARD
 from simulation.platform.http import EVERYTHING, OPERATOR, token
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from runtime.payments.processors.stripe.amounts import from_stripe
 from simulation.partners.movements import STRIPES_KINDS, Movement
+from simulation.partners.stripe_account import StripeAccount, read
 from simulation.partners.stripe_answers import (
-    EVENTS_PER_PAGE,
     Answer,
     Json,
     copy_of,
@@ -25,8 +25,6 @@ from simulation.partners.stripe_answers import (
     failure_of,
     metadata_of,
     not_found,
-    object_answer,
-    page_of,
     unexpected_state,
 )
 from simulation.partners.stripe_tokens import (
@@ -49,22 +47,6 @@ DISPUTE_FEE: Final = 1_500
 def fee_of(amount: int) -> int:
     """2.9 % + 30, never more than the amount."""
     return min((amount * 29 + 500) // 1000 + 30, amount)
-
-
-@dataclass
-class StripeAccount:
-    """One account, with everything that it has."""
-
-    id: str
-    api_key: str
-    intents: dict[str, Json] = field(default_factory=dict)
-    searchable_at: dict[str, float] = field(default_factory=dict)
-    refunds: dict[str, Json] = field(default_factory=dict)
-    disputes: dict[str, Json] = field(default_factory=dict)
-    events: list[Json] = field(default_factory=list)
-    movements: list[Movement] = field(default_factory=list)
-    keys: dict[str, tuple[Any, Answer]] = field(default_factory=dict)
-    """Idempotency keys: what was asked with each, and what was answered."""
 
 
 @dataclass
@@ -102,7 +84,7 @@ class StripeServer:
             return 401, error_body("invalid_request_error", None, "Invalid API Key provided")
         path = parts.path.removeprefix("/v1/").split("/")
         if method == "GET":
-            return self._read(account, path, params)
+            return read(account, path, params, self.now())
         key = headers.get("Idempotency-Key")
         if key is None:
             return self._write(account, path, params)
@@ -116,59 +98,6 @@ class StripeServer:
         answer = self._write(account, path, params)
         account.keys[key] = (asked, answer)
         return answer
-
-    # ------------------------------------------------------------ reads
-
-    def _read(self, account: StripeAccount, path: list[str], params: Mapping[str, str]) -> Answer:
-        match path:
-            case ["account"]:
-                return 200, {"id": account.id, "object": "account"}
-            case ["balance"]:
-                return 200, {"object": "balance", "livemode": False}
-            case ["payment_intents", "search"]:
-                return 200, page_of(
-                    self._found(account, params["query"]), "/v1/payment_intents/search"
-                )
-            case ["payment_intents", intent_id]:
-                return object_answer(account.intents, intent_id)
-            case ["refunds"]:
-                of = params["payment_intent"]
-                refunds = [r for r in account.refunds.values() if r["payment_intent"] == of]
-                return 200, page_of(refunds[::-1], "/v1/refunds")
-            case ["refunds", refund_id]:
-                return object_answer(account.refunds, refund_id)
-            case ["disputes", dispute_id]:
-                return self._dispute(account, dispute_id)
-            case ["events"]:
-                return 200, self._events(account, params)
-            case _:
-                raise AssertionError(f"the simulated Stripe has no GET {path}")
-
-    def _found(self, account: StripeAccount, query: str) -> list[Json]:
-        reference = query.split("'")[3]
-        return [
-            intent
-            for intent_id, intent in account.intents.items()
-            if intent["metadata"].get("reference") == reference
-            and account.searchable_at[intent_id] <= self.now()
-        ]
-
-    @staticmethod
-    def _dispute(account: StripeAccount, dispute_id: str) -> Answer:
-        status, dispute = object_answer(account.disputes, dispute_id)
-        if status != 200:
-            return status, dispute
-        return 200, {**dispute, "payment_intent": account.intents[dispute["payment_intent"]]}
-
-    @staticmethod
-    def _events(account: StripeAccount, params: Mapping[str, str]) -> Json:
-        types = {value for name, value in params.items() if name.startswith("types[")}
-        since = int(params["created[gte]"])
-        wanted = [e for e in account.events if e["created"] >= since and e["type"] in types][::-1]
-        if "starting_after" in params:
-            ids = [event["id"] for event in wanted]
-            wanted = wanted[ids.index(params["starting_after"]) + 1 :]
-        return page_of(wanted, "/v1/events", EVENTS_PER_PAGE)
 
     # ------------------------------------------------------------ writes
 

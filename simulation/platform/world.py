@@ -34,8 +34,9 @@ from simulation.partners.movements import SandboxMovements
 from simulation.partners.notifier import Notifier
 from simulation.partners.receivers import Endpoints, ReceiverRates
 from simulation.partners.sandbox import SandboxLine
+from simulation.partners.stripe_account import StripeAccount
 from simulation.partners.stripe_network import StripeNetwork
-from simulation.partners.stripe_server import StripeAccount, StripeServer
+from simulation.partners.stripe_server import StripeServer
 from simulation.platform.deployments import Deployer
 from simulation.platform.edits import Editor
 from simulation.platform.functions import FUNCTIONS, Functions, Partners
