@@ -22,7 +22,10 @@ from tests.e2e.conftest import Shop
 from tests.support.stages.releases import EARLIER, Releases
 from tests.support.stages.steady_sales import CURRENT, SteadySales
 
-pytestmark = pytest.mark.emulator("it deploys a stage of its own")
+pytestmark = [
+    pytest.mark.deep,  # three deployments
+    pytest.mark.emulator("it deploys a stage of its own"),
+]
 
 STATE_DIRECTORY = Path(".local-releases")
 QUIET = Progress(Console(quiet=True), live=False)

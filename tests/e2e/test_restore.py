@@ -19,7 +19,10 @@ from runtime.tables import restored_table_name
 from tests.e2e.conftest import Deployment, Shop
 from tests.support.recoverable import Recoverable
 
-pytestmark = pytest.mark.emulator("it restores the tables behind the API")
+pytestmark = [
+    pytest.mark.deep,  # every table is copied, and every total counted again
+    pytest.mark.emulator("it restores the tables behind the API"),
+]
 
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
 STAGE = "local"

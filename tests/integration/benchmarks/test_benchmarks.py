@@ -55,6 +55,10 @@ EXPECTED = {
 }
 
 
+LONG = {"cold", "rivals"}
+"""They start functions again and again, or another product; the others take seconds."""
+
+
 @contextmanager
 def in_this_process(_progress: Progress) -> Iterator[None]:
     """KMS and the tables, where one thread is enough; boto3's defaults lead there."""
@@ -77,7 +81,10 @@ def test_every_benchmark_of_the_registry_is_run_by_these_tests() -> None:
     assert set(EXPECTED) == set(BENCHMARKS)
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.deep] if name in LONG else []) for name in BENCHMARKS],
+)
 def test_a_benchmark_runs_and_prints_its_tables(
     name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

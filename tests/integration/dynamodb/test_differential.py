@@ -22,6 +22,7 @@ KILOBYTE = 1024
 MAX_ITEM = 400 * KILOBYTE
 
 
+@pytest.mark.deep  # `.ci/run` sends all requests
 @pytest.mark.parametrize("part", range(PARTS))
 def test_random_requests_have_the_same_answers(
     dynamodb_local_engine: Engine, seed: int, part: int

@@ -34,7 +34,12 @@ LOCK_SECONDS = 0.002
 TRIES_OF_ONE_ORDER = 3
 
 
-@pytest.fixture(params=["dynamodb-local", *(each for each in CHOSEN if each != "dynamodb-local")])
+AWS_ENGINE = "dynamodb-local"
+EXTRA = [] if AWS_ENGINE in CHOSEN else [pytest.param(AWS_ENGINE, marks=pytest.mark.deep)]
+"""`make test-deep` runs it on AWS's own engine, too: it takes half a minute there."""
+
+
+@pytest.fixture(params=[*EXTRA, *CHOSEN])
 def ledger(request: pytest.FixtureRequest, dice: Random) -> Iterator[LedgerPlatform]:
     ledger = LedgerPlatform(
         engine_named(request.param, request),
