@@ -28,6 +28,10 @@ COMPILE := $(PY) -m piptools compile --quiet --generate-hashes --allow-unsafe --
 # What belongs to `make test-deep` is left out of the others.
 QUICK := -m 'not deep'
 CHECKS := .local/checks
+DEEP_LOG := .local/simulate-faults.log
+# Of `make test`, beside test-e2e, in this order: a mistake that lint finds is shown first, and the
+# longest part does not come last.
+PARTS := lint test-unit test-integration test-infrastructure
 TYPED := -p runtime -p stacks -p local -p operations -p benchmarks -p simulation -p permissions \
 	-p payments_client
 
@@ -118,27 +122,33 @@ trace: venv ## print the story of a request or payment over all functions  [ID=r
 
 .PHONY: test
 test: node ## all checks that must pass before a merge
-	@# Two halves side by side, one for each processor; what the second prints is shown at the end.
+	@# Two runs side by side, one for each processor, each of which takes the next part that is left;
+	@# what the second prints is shown at the end. The end-to-end tests, the longest, come first there.
 	@rm -rf $(CHECKS) && mkdir -p $(CHECKS)
 	@export DURATIONS=$(CHECKS); \
-		run() { for part do $(MAKE) --no-print-directory $$part || echo $$part >>$(CHECKS)/failed; done; }; \
-		run test-e2e test-infrastructure >$(CHECKS)/second-half.log 2>&1 & second=$$!; \
+		run() { for part do mkdir $(CHECKS)/$$part 2>/dev/null || continue; \
+			$(MAKE) --no-print-directory $$part || echo $$part >>$(CHECKS)/failed; done; }; \
+		run test-e2e $(PARTS) >$(CHECKS)/second-run.log 2>&1 & second=$$!; \
 		trap 'kill $$second; exit 130' INT TERM; \
-		run lint test-unit test-integration; \
-		wait $$second || echo 'second half' >>$(CHECKS)/failed; \
-		cat $(CHECKS)/second-half.log; \
+		run $(PARTS); \
+		wait $$second || echo 'second run' >>$(CHECKS)/failed; \
+		cat $(CHECKS)/second-run.log; \
 		$(PY) -m tests.support.slowest $(CHECKS); \
 		if [ -s $(CHECKS)/failed ]; then echo FAILED: $$(cat $(CHECKS)/failed) >&2; exit 1; fi
 	@echo 'All checks passed.'
 
 .PHONY: test-deep
 test-deep: node ## slow tests that rarely find what `make test` does not  [TEST_SEED= OPERATIONS=20000]
-	@failed=; \
+	@# The simulation runs beside the tests, many of which wait; what it prints is shown at the end.
+	@mkdir -p .local && failed=; \
 		$(MAKE) --no-print-directory simulate-faults SEED='$(TEST_SEED)' \
-			OPERATIONS=$(or $(OPERATIONS),20000) ARGS='--processes 2' || failed="$$failed simulate-faults"; \
+			OPERATIONS=$(or $(OPERATIONS),20000) ARGS='--processes 2' >$(DEEP_LOG) 2>&1 & simulation=$$!; \
+		trap 'kill $$simulation; exit 130' INT TERM; \
 		$(PY) -m pytest tests/e2e tests/infrastructure tests/integration tests/simulation tests/unit \
 			--numprocesses 2 -m deep \
 			--durations=10 || failed="$$failed deep-tests"; \
+		wait $$simulation || failed="$$failed simulate-faults"; \
+		cat $(DEEP_LOG); \
 		if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi
 	@echo 'All deep checks passed.'
 
