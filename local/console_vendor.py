@@ -18,8 +18,6 @@ VENDORED: Final = {
     "htm.js": "htm/dist/htm.mjs",
     "signals-core.js": "@preact/signals-core/dist/signals-core.mjs",
     "signals.js": "@preact/signals/dist/signals.mjs",
-    "uplot.js": "uplot/dist/uPlot.iife.min.js",
-    "uplot.css": "uplot/dist/uPlot.min.css",
 }
 """File of console/vendor to file of node_modules."""
 _LOCAL_NAMES: Final = {
@@ -34,11 +32,10 @@ _SOURCE_MAP: Final = re.compile(r"\n?//# sourceMappingURL=.*\s*$")
 _USUAL_DECIMALS: Final = 2
 
 
-def vendored(name: str, original: str) -> str:
+def vendored(original: str) -> str:
     """The text of a vendored module: imports by file, without the reference to a source map."""
     text = _SOURCE_MAP.sub("\n", original)
-    text = _IMPORT.sub(lambda found: f'{found[1]}"{_LOCAL_NAMES[found[2]]}"', text)
-    return f"{text.rstrip()}\nexport default uPlot;\n" if name == "uplot.js" else text
+    return _IMPORT.sub(lambda found: f'{found[1]}"{_LOCAL_NAMES[found[2]]}"', text)
 
 
 def currencies() -> str:
@@ -56,7 +53,7 @@ def made_files(root: Path) -> dict[Path, str]:
     """Path to text of every file that is made. Reads node_modules (`make node`)."""
     console, packages = root / "console", root / "node_modules"
     made = {
-        console / "vendor" / name: vendored(name, (packages / source).read_text("utf-8"))
+        console / "vendor" / name: vendored((packages / source).read_text("utf-8"))
         for name, source in VENDORED.items()
     }
     made[console / "app/core/currencies.js"] = currencies()

@@ -30,7 +30,7 @@ def test_modules_import_only_files_of_the_console(module: Path) -> None:
 
 def test_source_maps_and_names_of_packages_are_removed() -> None:
     original = 'import{h}from"preact";export{h};\n//# sourceMappingURL=hooks.mjs.map\n'
-    assert vendored("hooks.js", original) == 'import{h}from"./preact.js";export{h};\n'
+    assert vendored(original) == 'import{h}from"./preact.js";export{h};\n'
 
 
 def test_currencies_list_those_with_other_than_two_decimals() -> None:
