@@ -1,9 +1,9 @@
 // What is counted and added up from the API's answers.
 
-/** [[currency, sum of the amounts], …], by currency. Amounts of different currencies are never added. */
-export function sums(payments) {
+/** [[currency, sum of the attribute `of`], …], by currency. Amounts of different currencies are never added. */
+export function sums(payments, of = "amount") {
   const byCurrency = new Map();
-  for (const { currency, amount } of payments) byCurrency.set(currency, (byCurrency.get(currency) ?? 0n) + BigInt(amount));
+  for (const payment of payments) byCurrency.set(payment.currency, (byCurrency.get(payment.currency) ?? 0n) + BigInt(payment[of]));
   return [...byCurrency].sort();
 }
 

@@ -1,12 +1,10 @@
 // A chart of days as bars, with the same numbers as a table for whoever cannot see it.
 import { html } from "../core/html.js";
 
-const LEAST_HEIGHT = 1;
-
-/** `days`: YYYY-MM-DD. `values`: one for each day, null without any. `format(value)` writes one. `top`: the scale's end. */
-export function DayChart({ title, days, values, format, top = Math.max(1, ...values), tone = "" }) {
+/** `days`: YYYY-MM-DD. `values`: one for each day, null without any. `format(value)` writes one. `top`: the scale's end. `least`: percent of it that a bar has at least. */
+export function DayChart({ title, days, values, format, top = Math.max(1, ...values), least = 0, tone = "" }) {
   const written = (at) => (values[at] === null ? "—" : format(values[at]));
-  const height = (value) => Math.max(LEAST_HEIGHT, (100 * value) / top);
+  const height = (value) => Math.max(least, (100 * value) / top);
   return html`<figure class=${tone}><figcaption>${title}</figcaption>
     <div class="chart"><span>${format(top)}</span>
       <svg viewBox="0 0 ${days.length} 100" preserveAspectRatio="none" role="img" aria-label="${title}, by day; the table below has the numbers">

@@ -3,6 +3,7 @@
 import { accounts } from "./accounts.js";
 import { audit } from "./audit.js";
 import { customers } from "./customers.js";
+import { home } from "./home.js";
 import { apiKeys, exportFiles, webhooks } from "./integration.js";
 import { alerts, operations } from "./operations.js";
 import { payments } from "./payments.js";
@@ -12,7 +13,7 @@ import { transactions } from "./transactions.js";
 import { transfers } from "./transfers.js";
 
 const SCREENS = [
-  payments, accounts, transfers, customers, settlements, exceptions, webhooks, audit, exportFiles, alerts, apiKeys, operations,
+  home, payments, accounts, transfers, customers, settlements, exceptions, webhooks, audit, exportFiles, alerts, apiKeys, operations,
   search, transactions,
 ];
 
