@@ -6,9 +6,13 @@ const GOOD = new Set(["succeeded", "processed", "settled", "completed", "matched
 const BAD = new Set(["failed", "declined", "expired", "locked", "closed", "violated", "lost", "broken", "revoked", "missing", "failing", "undelivered", "gone", "rejected"]);
 const OPEN = new Set(["pending", "processing", "unknown", "requires_action", "requires_capture", "exception", "open", "received", "retrying", "completed_with_exceptions", "warning", "paused", "disabled", "inactive", "running", "queued", "amount_mismatch", "fee_mismatch", "currency_mismatch", "status_mismatch", "duplicate", "unexpected", "unclassified", "invalid", "unapplied"]);
 
+/** The class of a status's colour. */
+export function toneOf(value) {
+  return GOOD.has(value) ? "good" : BAD.has(value) ? "bad" : OPEN.has(value) ? "open" : "plain";
+}
+
 export function Status({ value }) {
-  const tone = GOOD.has(value) ? "good" : BAD.has(value) ? "bad" : OPEN.has(value) ? "open" : "plain";
-  return html`<span class="status ${tone}">${words(value)}</span>`;
+  return html`<span class="status ${toneOf(value)}">${words(value)}</span>`;
 }
 
 /** Whether a customer or an account is locked now: a lock that has ended keeps its time. */

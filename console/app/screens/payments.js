@@ -11,6 +11,7 @@ import { List } from "../parts/list.js";
 import { Loaded, useLoad } from "../parts/load.js";
 import { Page, Section } from "../parts/page.js";
 import { Status } from "../parts/status.js";
+import { Timeline } from "./timeline.js";
 
 const STATUSES = ["processing", "requires_action", "requires_capture", "succeeded", "failed", "canceled", "unknown"];
 export const PAYMENT_COLUMNS = [
@@ -52,7 +53,8 @@ function Payment({ id }) {
           ...(payment.failure_code ? [["Failure", `${payment.failure_reason ?? ""} (${payment.failure_code})`]] : []),
           ...(payment.dispute_status ? [["Dispute", html`<${Status} value=${payment.dispute_status} />`]] : []),
           ["Metadata", html`<${Values} values=${payment.metadata} />`],
-        ]} /><//>`;
+        ]} /><//>
+      <${Timeline} payment=${payment} />`;
   }}<//><//>`;
 }
 
