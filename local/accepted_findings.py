@@ -15,8 +15,8 @@ from stacks.acknowledgments import LINT_EXCEPTIONS, Acknowledged, acknowledged
 from stacks.composition import compose
 
 PART: Final = "accepted findings"
-LISTED_STAGES: Final = ("dev", "prod")
-"""What the other stages accept, these two do as well; a test compares them."""
+LISTED_STAGES: Final = ("dev", "prod", "local")
+"""What the other stages accept, these do as well; a test compares them."""
 _TOO_DEEP: Final = {"Resource", "Function", "Queue", "Table", "Bucket", "Topic", "Api"}
 """Constructs that are one with what they are in: the page names the latter."""
 
@@ -74,4 +74,4 @@ def _stages(where: Iterable[str], all_stages: Iterable[str]) -> str:
     named = list(where)
     if named == list(all_stages):
         return "all"
-    return " ".join("dev, staging, local" if each == "dev" else each for each in named)
+    return ", ".join("dev, staging" if each == "dev" else each for each in named)

@@ -47,6 +47,7 @@ _STACKS: Final = (
 _DEPLOYED_SOURCES: Final = (
     "app.py",
     "cdk.json",
+    "console",
     "local/emulator/templates.py",
     "local/emulator/thin_asset.py",
     "package-lock.json",

@@ -6,17 +6,24 @@ from typing import Final, Unpack
 
 from aws_cdk import CfnOutput
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from runtime.reconciliation.files.models import RECONCILIATION_PREFIX
 from runtime.reconciliation.settlements.models import REPORTS_PREFIX
 from runtime.reporting.exports.models import EXPORT_PREFIX
-from runtime.settings import AuthorizerSettings, ProcessSettings, QuerySettings
+from runtime.settings import (
+    AuthorizerSettings,
+    ConsoleSettings,
+    ProcessSettings,
+    QuerySettings,
+)
 from stacks.base_stack import FunctionsStack, FunctionsStackProps
+from stacks.console_asset import console_asset
 from stacks.constructs.api_alarms import watch_api
 from stacks.constructs.canary_deployment import CanaryDeployments
-from stacks.constructs.http_api import HttpEndpoints
+from stacks.constructs.http_api import HttpEndpoints, Served
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.environment import settings_for
 from stacks.iam.statements import (
@@ -27,6 +34,8 @@ from stacks.iam.statements import (
 )
 from stacks.log_queries import save_queries
 
+CONSOLE_TIMEOUT_SECONDS: Final = 10
+CONSOLE_MEMORY_MB: Final = 512
 QUERY_TIMEOUT_SECONDS: Final = 15
 AUTHORIZER_TIMEOUT_SECONDS: Final = 5
 HTTP_MEMORY_MB: Final = 1024
@@ -36,7 +45,8 @@ AUTHORIZER_MEMORY_MB: Final = 512
 class ApiStack(FunctionsStack):
     """Process (writes), query (reads) and the authorizer, behind one HTTP API.
 
-    In auth mode "jwt" the gateway verifies tokens itself, without the function `authorizer`.
+    In auth mode "jwt" the gateway verifies tokens itself, without the function `authorizer`. Beside
+    them the function `console`, in stages that serve the console from here.
     """
 
     def __init__(
@@ -55,11 +65,19 @@ class ApiStack(FunctionsStack):
         if self._stage.auth.mode == "lambda":
             self.authorizer = self._function("Authorizer", self._authorizer())
             self._alarms.refusals(self, "Refusals", log_group=self.authorizer.log_group)
+        self.console: ServiceFunction | None = None
+        if self._stage.console is not None and self._stage.console.serve == "api":
+            files = console_asset(self._asset, self._stage)
+            self.console = self._function("Console", self._console(), files)
+        served: dict[Served, lambda_.IFunction]
+        served = {"process": self.process.live, "query": self.query.live}
+        if self.console is not None:
+            served["console"] = self.console.live
         self.endpoints = HttpEndpoints(
             self,
             "Http",
             stage=self._stage,
-            functions={"process": self.process.live, "query": self.query.live},
+            functions=served,
             authorizer=self.authorizer.live if self.authorizer else None,
             log_key=self._key,
         )
@@ -78,7 +96,8 @@ class ApiStack(FunctionsStack):
                 "access": self.endpoints.access_log,
             },
         )
-        self._write_outputs(functions)
+        shown = {} if self.console is None else {"console": self.console}
+        self._write_outputs({**functions, **shown})
         CfnOutput(self, "ApiId", value=self.endpoints.api.api_id)
         CfnOutput(self, "ApiUrl", value=self.endpoints.url)
 
@@ -178,6 +197,22 @@ class ApiStack(FunctionsStack):
             timeout_seconds=QUERY_TIMEOUT_SECONDS,
             reserved_concurrency=self._stage.concurrency.query,
             snap_start=self._stage.snap_start,
+        )
+
+    def _console(self) -> FunctionSpec:
+        return FunctionSpec(
+            module="console",
+            description="The console's page and files",
+            no_dead_letter_queue="Invoked synchronously: the browser gets the error.",
+            settings=settings_for(
+                ConsoleSettings,
+                stage=self._stage,
+                tables=self._data.tables,
+                service="console",
+                error_types=self._stage.error_types_sent,
+            ),
+            memory_mb=CONSOLE_MEMORY_MB,
+            timeout_seconds=CONSOLE_TIMEOUT_SECONDS,
         )
 
     def _authorizer(self) -> FunctionSpec:

@@ -95,8 +95,13 @@ class FunctionsStack(Stack):
         self.dead_letters: dict[str, sqs.IQueue] = {}
         """Dead-letter queues of schedules, by the service's name."""
 
-    def _function(self, construct_id: str, spec: FunctionSpec) -> ServiceFunction:
-        """A function with the permissions of its spec, and those for the tables of its settings."""
+    def _function(
+        self, construct_id: str, spec: FunctionSpec, asset: Path | None = None
+    ) -> ServiceFunction:
+        """A function with the permissions of its spec, and those for the tables of its settings.
+
+        `asset`: the directory of its code, if it is not that of all functions.
+        """
         on_tables = table_statements(
             self._data.tables, spec.settings.TABLE_USES, table_key_arn=self._key.key_arn
         )
@@ -105,7 +110,7 @@ class FunctionsStack(Stack):
             construct_id,
             spec=replace(spec, statements=[*on_tables, *spec.statements]),
             stage=self._stage,
-            asset=self._asset,
+            asset=asset or self._asset,
             log_key=self._key,
             alarms=self._alarms,
         )

@@ -114,17 +114,17 @@ def lambda_asset(target: LambdaTarget, cache_dir: Path = DEFAULT_CACHE_DIR) -> P
         AssetBuildError: pip found no fitting wheel, a hash differs, or the compiler failed.
     """
     dependencies = _dependencies(target, cache_dir)
-    key = _digest(dependencies.name.encode(), *_contents(RUNTIME))
+    key = digest(dependencies.name.encode(), *contents(RUNTIME))
     asset = cache_dir / "lambda" / f"{target.label}-{key}"
 
     def fill(directory: Path) -> None:
-        shutil.copytree(dependencies, directory, copy_function=_link, dirs_exist_ok=True)
+        shutil.copytree(dependencies, directory, copy_function=link_file, dirs_exist_ok=True)
         shutil.copytree(RUNTIME, directory / "runtime", ignore=_not_source)
         if interpreter := find_interpreter(target.python_version):
             _compile(interpreter, directory)
 
-    _build_once(asset, fill)
-    _prune(asset, target)
+    build_once(asset, fill)
+    prune(asset, f"{target.label}-")
     return asset
 
 
@@ -138,7 +138,7 @@ def _dependencies(target: LambdaTarget, cache_dir: Path) -> Path:
             style="yellow",
         )
     recipe = [file.read_bytes() for file in (*RECIPE, REQUIREMENTS)]
-    key = _digest(f"{target.label} {interpreter is not None}".encode(), *recipe)
+    key = digest(f"{target.label} {interpreter is not None}".encode(), *recipe)
     directory = cache_dir / "dependencies" / f"{target.label}-{key}"
 
     def fill(directory: Path) -> None:
@@ -147,7 +147,7 @@ def _dependencies(target: LambdaTarget, cache_dir: Path) -> Path:
         if interpreter is not None:
             _compile(interpreter, directory)
 
-    _build_once(directory, fill)
+    build_once(directory, fill)
     return directory
 
 
@@ -235,7 +235,7 @@ def _run(command: list[str], *, timeout_seconds: int, what: str, hint: str) -> N
         raise AssetBuildError(f"{what} failed:\n{said}\n{hint}")
 
 
-def _build_once(directory: Path, fill: Callable[[Path], None]) -> None:
+def build_once(directory: Path, fill: Callable[[Path], None]) -> None:
     """Fill a new directory beside `directory`, then rename it there; do nothing if it exists."""
     if directory.exists():
         return
@@ -259,10 +259,10 @@ def _scratch_beside(directory: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _prune(current: Path, target: LambdaTarget) -> None:
-    """Keep the newest few assets of this target, and nothing of builds that were killed."""
+def prune(current: Path, prefix: str) -> None:
+    """Keep the newest few builds whose names begin with `prefix`; none that were killed."""
     os.utime(current)
-    builds = [path for path in current.parent.glob(f"{target.label}-*") if path != current]
+    builds = [path for path in current.parent.glob(f"{prefix}*") if path != current]
     builds.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for old in builds[KEEP_BUILDS - 1 :]:
         shutil.rmtree(old, ignore_errors=True)
@@ -272,7 +272,7 @@ def _prune(current: Path, target: LambdaTarget) -> None:
             shutil.rmtree(half, ignore_errors=True)
 
 
-def _link(source: str, destination: str) -> None:
+def link_file(source: str, destination: str) -> None:
     """Hard link, or copy where the file system cannot: a rebuild takes well under a second."""
     try:
         os.link(source, destination)
@@ -284,20 +284,21 @@ def _not_source(_directory: str, names: list[str]) -> list[str]:
     return [name for name in names if name == "__pycache__" or name.endswith(".pyc")]
 
 
-def _contents(directory: Path) -> Iterator[bytes]:
+def contents(directory: Path) -> Iterator[bytes]:
+    """Names and bytes of all files below a directory, as `digest` takes them."""
     for path in sorted(directory.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield str(path.relative_to(directory)).encode()
             yield path.read_bytes()
 
 
-def _digest(*parts: bytes) -> str:
+def digest(*parts: bytes) -> str:
     """Hash of all parts with their lengths, so that moving a byte between parts changes it."""
-    digest = hashlib.sha256()
+    hashed = hashlib.sha256()
     for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.hexdigest()[:16]
+        hashed.update(len(part).to_bytes(8, "big"))
+        hashed.update(part)
+    return hashed.hexdigest()[:16]
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from runtime.core.fields import ProcessorMode
 from runtime.http.responses import STORED_TYPES
 from runtime.settings import STRIPE_API_BASE, StripeApiBase
 from stacks.stage_account import BudgetConfig, DomainConfig
+from stacks.stage_console import ConsoleConfig
 from stacks.stage_parts import (
     LOCAL,
     PLACEHOLDER_SUFFIX,
@@ -148,6 +149,7 @@ class StageConfig(StagePart, frozen=True):
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
     """Where Stripe's API is; only the stage local may have another than Stripe's own."""
     domain: DomainConfig | None = None
+    console: ConsoleConfig | None = None
     budget: BudgetConfig | None = None
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = ()
     """Origins whose pages may call the API from a browser; `http:` only in the stage local."""
@@ -215,6 +217,9 @@ class StageConfig(StagePart, frozen=True):
             "allow_local_webhooks": self.allow_local_webhooks,
             "api_address": self.api_address is not None,
             "stripe_api_base other than Stripe's own": self.stripe_api_base != STRIPE_API_BASE,
+            'console.sign_in.method "token"': (
+                self.console is not None and self.console.sign_in.method == "token"
+            ),
             "cors_origins over plain http": any(o.startswith("http:") for o in self.cors_origins),
         }
         used = [setting for setting, is_used in local_only.items() if is_used]
@@ -234,6 +239,16 @@ class StageConfig(StagePart, frozen=True):
             raise ValueError(
                 "local must set neither domain nor budget: the embedded AWS has neither"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _the_consoles_tokens_are_accepted(self) -> Self:
+        if self.console is not None:
+            if self.name == LOCAL and self.console.serve == "cloudfront":
+                raise ValueError(
+                    'local must set console.serve "api": the embedded AWS has no CloudFront'
+                )
+            self.console.sign_in.require_tokens_that_are_accepted(self.auth)
         return self
 
     @model_validator(mode="after")
@@ -284,7 +299,8 @@ class StageConfig(StagePart, frozen=True):
 
         Raises:
             StageError: `auth` has not been filled in, so every request would be refused; the
-                addresses of alarms have not, so alarms would reach no one; or the domain has not.
+                addresses of alarms have not, so alarms would reach no one; or the domain or the
+                console has not.
         """
         if self.auth.is_placeholder:
             raise StageError(
@@ -299,6 +315,8 @@ class StageConfig(StagePart, frozen=True):
                 f"stages.{self.name}.domain in cdk.json to a name that is yours, or remove it, "
                 "then deploy again"
             )
+        if self.console is not None:
+            self._refuse_placeholders_of(self.console)
         for severity, target in (("page", self.alarms.page), ("ticket", self.alarms.ticket)):
             if target.is_placeholder:
                 raise StageError(
@@ -306,6 +324,15 @@ class StageConfig(StagePart, frozen=True):
                     f"{PLACEHOLDER_SUFFIX}; set stages.{self.name}.alarms.{severity} in cdk.json "
                     "to email or https addresses that are read, or to topic_arn, then deploy again"
                 )
+
+    def _refuse_placeholders_of(self, console: ConsoleConfig) -> None:
+        named = console.domain.name if console.domain and console.domain.is_placeholder else None
+        if still := named or console.sign_in.placeholder:
+            raise StageError(
+                f"stage {self.name}: console still names {still}; set "
+                f"stages.{self.name}.console in cdk.json to a domain that is yours and to the "
+                "endpoints of your OpenID provider, or remove it, then deploy again"
+            )
 
 
 def _sentences(error: ValidationError) -> str:

@@ -30,6 +30,7 @@ class PublicText:
     content: Callable[[], str]
     plain: Callable[[], str]
     headers: Mapping[str, str]
+    cache_control: str = f"public, max-age={CACHE_SECONDS}"
 
     def answer(self, request_headers: Mapping[str, str]) -> HttpResponse:
         """200 with the text, or 304. Names in `request_headers` are in lower case."""
@@ -37,7 +38,7 @@ class PublicText:
         tag, body = self._zipped if zipped else self._plain
         headers = {
             **self.headers,
-            "Cache-Control": f"public, max-age={CACHE_SECONDS}",
+            "Cache-Control": self.cache_control,
             "ETag": tag,
             "Vary": "Accept-Encoding",
         }

@@ -24,6 +24,7 @@ from runtime.settings.canary import (
     CanarySettings,
     canary_secret_name,
 )
+from runtime.settings.console import ConsoleSettings
 from runtime.settings.derived import (
     LARGE_TRANSACTION_MINOR,
     MAX_VELOCITY_PAYMENTS,
@@ -71,6 +72,7 @@ __all__ = [
     "ArchiveSettings",
     "AuthorizerSettings",
     "CanarySettings",
+    "ConsoleSettings",
     "DeliverSettings",
     "ExportSettings",
     "FinishingSettings",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Literal
 
 from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_apigatewayv2 as apigw
@@ -20,6 +20,7 @@ from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
 from runtime.api.endpoints import ENDPOINTS
+from runtime.console.files import FILES_PREFIX, PAGE_PATH
 from runtime.core.request_ids import request_id_of
 from runtime.http.endpoint import Endpoint, Function, Permission
 from stacks.constructs.acknowledge import acknowledge
@@ -48,6 +49,10 @@ ACCESS_LOG_FIELDS: Final = {
 """No path, query or header: paths hold ids, queries hold e-mail addresses, headers hold tokens."""
 
 CORS_MAX_AGE_HOURS: Final = 1
+Served = Function | Literal["console"]
+"""What has routes: the functions of ENDPOINTS, and in some stages that of the console."""
+CONSOLE_ROUTES: Final = {"ConsolePage": PAGE_PATH, "ConsoleFiles": f"{FILES_PREFIX}{{proxy+}}"}
+"""Paths of the console by the ids of their constructs."""
 
 
 class HttpEndpoints(Construct):
@@ -59,7 +64,7 @@ class HttpEndpoints(Construct):
         construct_id: str,
         *,
         stage: StageConfig,
-        functions: Mapping[Function, lambda_.IFunction],
+        functions: Mapping[Served, lambda_.IFunction],
         authorizer: lambda_.IFunction | None,
         log_key: kms.IKey,
     ) -> None:
@@ -89,6 +94,8 @@ class HttpEndpoints(Construct):
         public.append(self._no_route(functions["query"]))
         if stage.cors_origins:
             public.append(self._preflight())
+        if "console" in functions:
+            public.extend(self._console_routes())
         self.access_log = encrypted_log_group(self, "AccessLog", stage=stage, key=log_key)
         resource, limits = self._stage(stage), stage.throttling
         _throttle(resource, public, limits.public_rate_per_second, limits.public_burst)
@@ -159,6 +166,23 @@ class HttpEndpoints(Construct):
             "Browsers ask for permission without a token; the answer tells nothing but our routes.",
         )
         return route
+
+    def _console_routes(self) -> Iterator[apigw.HttpRoute]:
+        """The console's page and files. They do not belong to the API, so not to ENDPOINTS."""
+        for construct_id, path in CONSOLE_ROUTES.items():
+            route = apigw.HttpRoute(
+                self,
+                construct_id,
+                http_api=self.api,
+                route_key=apigw.HttpRouteKey.with_(path, apigw.HttpMethod.GET),
+                integration=self._integrations["console"],
+            )
+            acknowledge(
+                route,
+                "AwsSolutions-APIG4",
+                f"{path} is static files: the page signs in by itself, and calls the API.",
+            )
+            yield route
 
     def _stage(self, stage: StageConfig) -> apigw.CfnStage:
         http_stage = apigw.HttpStage(

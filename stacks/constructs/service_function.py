@@ -36,6 +36,7 @@ HandlerModule = Literal[
     "archive",
     "authorize",
     "canary",
+    "console",
     "deliver",
     "export",
     "expire_holds",

@@ -23,6 +23,11 @@ def _function_behind(stage: Synthesized, route: Resource) -> str:
     return str(function["Environment"]["Variables"]["SERVICE"])
 
 
+def _console_routes(stage: Synthesized) -> set[str]:
+    """Not of the contract's ENDPOINTS, and only in the stage that serves the console itself."""
+    return {"GET /console", "GET /console/{proxy+}"} if stage.name == "local" else set()
+
+
 def _authorizer(stage: Synthesized) -> Resource:
     (authorizer,) = stage.all("AWS::ApiGatewayV2::Authorizer")
     return authorizer
@@ -34,11 +39,12 @@ def test_every_endpoint_of_the_contract_has_a_route_to_its_function(stage: Synth
     assert served == {
         **{f"{endpoint.method} {endpoint.path}": endpoint.function for endpoint in ENDPOINTS},
         "$default": "query",
+        **dict.fromkeys(_console_routes(stage), "console"),
     }
 
 
 def test_every_route_but_the_public_ones_passes_the_authorizer(stage: Synthesized) -> None:
-    public = {f"{e.method} {e.path}" for e in ENDPOINTS if e.public}
+    public = {f"{e.method} {e.path}" for e in ENDPOINTS if e.public} | _console_routes(stage)
     for key, route in _routes(stage).items():
         if key in public:
             assert route.properties["AuthorizationType"] == "NONE"
@@ -96,7 +102,8 @@ def test_the_gateway_may_invoke_each_function_and_the_catch_all(stage: Synthesiz
         if permission.properties["Principal"] == "apigateway.amazonaws.com"
     )
     authorizer = f"authorizers/${{{_authorizer(stage).logical_id}}}"
-    assert sources == ["*/$default", "*/*/*", "*/*/*", authorizer]
+    served = 3 if _console_routes(stage) else 2
+    assert sources == ["*/$default", *["*/*/*"] * served, authorizer]
 
 
 def test_requests_are_throttled_and_logged(stage: Synthesized) -> None:
@@ -109,7 +116,7 @@ def test_requests_are_throttled_and_logged(stage: Synthesized) -> None:
 def test_public_routes_have_their_own_throttling(stage: Synthesized) -> None:
     (resource,) = stage.all("AWS::ApiGatewayV2::Stage")
     buckets = resource.properties["RouteSettings"]
-    public = {f"{e.method} {e.path}" for e in ENDPOINTS if e.public}
+    public = {f"{e.method} {e.path}" for e in ENDPOINTS if e.public} | _console_routes(stage)
     assert set(buckets) == {*public, "$default"}
     whole = resource.properties["DefaultRouteSettings"]
     for key, bucket in buckets.items():
@@ -163,7 +170,9 @@ def test_the_outputs_name_the_api_and_its_functions(stage: Synthesized) -> None:
     outputs = stage.templates["api"]["Outputs"]
     (api,) = stage.all("AWS::ApiGatewayV2::Api")
     assert outputs["ApiId"]["Value"] == {"Ref": api.logical_id}
-    assert set(stage.output("api", "Functions")) == {"process", "query", "authorizer"}
+    console = {"console"} if _console_routes(stage) else set()
+    functions = {"process", "query", "authorizer"} | console
+    assert set(stage.output("api", "Functions")) == functions
 
 
 def _stage(stage: Synthesized) -> Json:

@@ -52,6 +52,7 @@ PLACEHOLDERS = re.compile(r"[<{*…]")
 
 # Prefixes in buckets, and a file of another repository.
 NOT_IN_THE_TREE = {
+    "console/config.json",
     "converted/",
     "rejected/",
     "reports/",
