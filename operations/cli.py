@@ -76,6 +76,12 @@ def _upload_settlement(
     )
 
 
+def _upload_console(options: argparse.Namespace, _: Workspace, progress: Progress) -> None:
+    from operations.upload_console import upload_console
+
+    upload_console(options.stage, progress)
+
+
 def _canary_merchant(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from operations.canary_merchant import canary_target, set_up_canary
 
@@ -368,6 +374,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--stage", default=None, metavar="NAME", help="a stage in AWS (token: $PAYMENTS_TOKEN)"
     )
     upload.set_defaults(command=_upload_settlement)
+    console = commands.add_parser("upload-console", help="upload the console's files")
+    console.add_argument("--stage", required=True, metavar="NAME", help="a stage in AWS")
+    console.set_defaults(command=_upload_console)
     _add_load(commands)
     _add_preflight(commands)
     _add_restore(commands)

@@ -14,6 +14,7 @@ from stacks.acknowledgments import PACKS, acknowledge_for_stage
 from stacks.api import ApiStack
 from stacks.audit import AuditStack
 from stacks.base_stack import FunctionsStack
+from stacks.console import ConsoleStack
 from stacks.constructs.service_function import ServiceFunction, target_runtime
 from stacks.dashboard.watched import Watched
 from stacks.data import DataStack
@@ -39,6 +40,8 @@ class Stacks:
     exports: ExportsStack
     observability: ObservabilityStack | None = None
     """Only if the stage has a dashboard."""
+    console: ConsoleStack | None = None
+    """Only if CloudFront serves the stage's console."""
 
     @property
     def of_functions(self) -> tuple[FunctionsStack, ...]:
@@ -48,7 +51,8 @@ class Stacks:
     @property
     def present(self) -> tuple[cdk.Stack, ...]:
         """All stacks that the stage has."""
-        shown = () if self.observability is None else (self.observability,)
+        optional = (self.observability, self.console)
+        shown = tuple(stack for stack in optional if stack is not None)
         return (self.data, *self.of_functions, *shown)
 
 
@@ -96,6 +100,16 @@ def compose(app: cdk.App) -> Stacks:
                 termination_protection=stage.data.is_protected,
             ),
         )
+    if stage.console is not None and stage.console.serve == "cloudfront":
+        console = ConsoleStack(
+            app,
+            f"{prefix}-console",
+            stage=stage,
+            api=stacks.api.endpoints.api,
+            termination_protection=stage.data.is_protected,
+        )
+        console.add_stack_dependency(stacks.api)
+        stacks = replace(stacks, console=console)
     cdk.Tags.of(app).add("application", "payments")
     cdk.Tags.of(app).add("stage", stage.name)
     acknowledge_for_stage(app, stage)

@@ -51,6 +51,16 @@ FREE: Final[Mapping[str, str]] = {
     "AWS::Budgets::Budget": (
         "https://aws.amazon.com/aws-cost-management/aws-budgets/pricing/: without actions free"
     ),
+    "AWS::CloudFront::CachePolicy": _CONFIGURATION,
+    "AWS::CloudFront::Distribution": (
+        "https://aws.amazon.com/cloudfront/pricing/: 10,000,000 requests and 1 TB a month "
+        "are free, which the people who use a console do not reach"
+    ),
+    "AWS::CloudFront::Function": (
+        "as AWS::CloudFront::Distribution: 2,000,000 invocations a month are free"
+    ),
+    "AWS::CloudFront::OriginAccessControl": _POLICY,
+    "AWS::CloudFront::ResponseHeadersPolicy": _CONFIGURATION,
     "AWS::CodeDeploy::Application": (
         "https://aws.amazon.com/codedeploy/pricing/: no charge for deployments to Lambda"
     ),
@@ -67,7 +77,7 @@ FREE: Final[Mapping[str, str]] = {
         "https://aws.amazon.com/cloudwatch/pricing/ prices a query when a person runs it"
     ),
     "AWS::Logs::ResourcePolicy": _POLICY,
-    "AWS::Route53::RecordSet": "alias records to API Gateway are free of charge",
+    "AWS::Route53::RecordSet": "alias records to API Gateway and CloudFront are free",
     "AWS::S3::BucketPolicy": _POLICY,
     "AWS::SNS::Topic": "https://aws.amazon.com/sns/pricing/ prices messages and deliveries",
     "AWS::SNS::TopicPolicy": _POLICY,

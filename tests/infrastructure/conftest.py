@@ -17,6 +17,7 @@ from tests.infrastructure.synthesized import (
     STAGES,
     Synthesized,
     cdk_json_context,
+    documented_console,
     documented_large_stage,
 )
 
@@ -106,6 +107,14 @@ def with_domain(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthe
         "alarms": {"ticket": {"email": ["team@payments.test"]}},
     }
     return Synthesized.make("dev", asset, tmp_path_factory.mktemp("cdk-domain"), context)
+
+
+@pytest.fixture(scope="session")
+def with_console(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    """The stage dev with the documented console behind CloudFront."""
+    context = copy.deepcopy(cdk_json_context())
+    context["stages"]["dev"] |= {**documented_console(), "dashboard": False}
+    return Synthesized.make("dev", asset, tmp_path_factory.mktemp("cdk-console"), context)
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,14 @@ def documented_large_stage() -> Json:
     }
 
 
+def documented_console() -> Json:
+    """The settings of a stage that docs/console.md shows for a console in AWS."""
+    text = (ROOT / "docs/console.md").read_text()
+    block = text.partition("## Put the console into AWS")[2]
+    documented: Json = json.loads(block.partition("```json\n")[2].partition("```")[0])
+    return documented
+
+
 @dataclass(frozen=True)
 class Resource:
     """One resource of a template."""

@@ -63,6 +63,13 @@ def test_a_stage_with_a_domain_and_a_budget_passes_the_same_rules(
         assert _lint(with_domain.directory / f"payments-dev-{stack}.template.json") == []
 
 
+def test_a_stage_with_a_console_in_cloudfront_passes_the_same_rules(
+    with_console: Synthesized,
+) -> None:
+    assert with_console.findings == ()
+    assert _lint(with_console.directory / "payments-dev-console.template.json") == []
+
+
 def test_a_stage_with_jwt_authorization_passes_the_same_rules(
     with_jwt: Synthesized,
 ) -> None:
