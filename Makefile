@@ -65,6 +65,10 @@ seed: venv ## create a merchant, customers and accounts in the local stage, star
 env: venv ## print API, TOKEN and MERCHANT of the local stage for a shell, started if needed: eval "$$(make -s env)"
 	@$(PY) -m local env $(ARGS)
 
+.PHONY: console
+console: venv ## print the address of the local stage's console, signed in, and open it  [ARGS="--merchant mer_… --no-open"]
+	@$(PY) -m local console $(ARGS)
+
 .PHONY: listen
 listen: venv ## show webhooks of the local stage as they arrive, verified  [FORWARD=http://127.0.0.1:3000/hooks MERCHANT= SECRET=]
 	@$(PY) -m local listen --forward "$$FORWARD" --merchant "$$MERCHANT" --secret "$$SECRET" $(ARGS)
@@ -160,7 +164,7 @@ lint: venv ## ruff, format, mypy --strict, import contract
 	$(VENV)/bin/lint-imports
 
 .PHONY: test-unit
-test-unit: venv ## pure logic, and small simulations; no sockets
+test-unit: venv node ## pure logic, and small simulations; no sockets
 	$(PY) -m pytest tests/unit tests/simulation --numprocesses auto $(QUICK) $(ARGS)
 
 .PHONY: test-infrastructure
@@ -273,19 +277,26 @@ build-lambda: venv ## build what ships to Lambda (arm64, Python 3.13) and print 
 .PHONY: deploy-staging
 deploy-staging: venv node ## deploy the staging stage with your AWS credentials
 	$(CDK) deploy --all --context deploying=true --context stage=staging --require-approval never $(ARGS)
+	@$(PY) -m operations upload-console --stage staging
 
 .PHONY: deploy-prod
 deploy-prod: venv node ## deploy production; shows the changes and asks first  [APPROVAL=never if someone approved it elsewhere]
 	$(CDK) deploy --all --context deploying=true --context stage=prod \
 		--require-approval $(or $(APPROVAL),any-change) $(ARGS)
+	@$(PY) -m operations upload-console --stage prod
 
 .PHONY: deploy-ephemeral
 deploy-ephemeral: venv node ## deploy the stage dev into an account for tests
 	$(CDK) deploy --all --context deploying=true --context stage=dev --require-approval never $(ARGS)
+	@$(PY) -m operations upload-console --stage dev
 
 .PHONY: destroy-ephemeral
 destroy-ephemeral: venv node ## remove the stage dev, with all its data
 	$(CDK) destroy --all --context stage=dev --force $(ARGS)
+
+.PHONY: upload-console
+upload-console: venv ## upload the console's files to a stage that has CloudFront serve them; a deployment does so  [STAGE=]
+	@$(PY) -m operations upload-console --stage '$(STAGE)' $(ARGS)
 
 .PHONY: canary-merchant
 canary-merchant: venv ## create the canary's merchant and API key, or replace its key  [STAGE= MERCHANT=mer_… TOKEN=]

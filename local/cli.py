@@ -147,6 +147,12 @@ def _env(_options: argparse.Namespace, workspace: Workspace, progress: Progress)
     print_variables(workspace, progress)
 
 
+def _console(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.console import show_console
+
+    show_console(workspace, progress, merchant=options.merchant, may_open=options.may_open)
+
+
 def _demo(_options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from local.demo.story import demo
 
@@ -248,6 +254,12 @@ def make_parser() -> argparse.ArgumentParser:
     env.set_defaults(command=_env)
     demo = commands.add_parser("demo", help="show the whole system step by step")
     demo.set_defaults(command=_demo)
+    console = commands.add_parser("console", help="print the console's address, and open it")
+    console.add_argument("--merchant", default="", metavar="mer_…", help="default: an operator")
+    console.add_argument(
+        "--no-open", dest="may_open", action="store_false", help="only print the address"
+    )
+    console.set_defaults(command=_console)
     _add_webhook_commands(commands)
     return parser
 

@@ -239,5 +239,6 @@ def _where_to_go(stack: Stack, merchant: str, settlement: str, console: Console)
         f'   a token             make -s token ARGS="--merchant {merchant}"\n'
         f"   the settlement      GET /v1/settlements/{settlement}\n"
         '   run a schedule      make tick ARGS="proof"\n'
-        "   stop it             make down"
+        "   stop it             make down\n"
+        f"See it in the console: make console opens {stack.api_url}/console and signs you in."
     )
