@@ -3,7 +3,7 @@ import { html, useEffect, useErrorBoundary, useRef, useState } from "./core/html
 import { read } from "./core/api.js";
 import { SHORTCUTS, onKey, setShortcuts, shortcutsOn } from "./core/keyboard.js";
 import { go, href, route } from "./core/router.js";
-import { chosenMerchant, claims, config, isOperator, shownMerchant, signOut } from "./core/session.js";
+import { chosenMerchant, claims, config, isOperator, may, shownMerchant, signOut } from "./core/session.js";
 import { Empty, Failed, Loaded, useLoad } from "./parts/load.js";
 import { Page } from "./parts/page.js";
 import { NAVIGATION, screenOf } from "./screens/index.js";
@@ -49,6 +49,9 @@ function Screen() {
   if (screen.needsMerchant && shownMerchant.value === null) {
     return html`<${Page} title=${screen.title}><${Empty} title="This stage has no merchant yet.">
       Create one with POST /v1/merchants; on the local stage, make seed does it.<//><//>`;
+  }
+  if (screen.needs && !may(screen.needs)) {
+    return html`<${Page} title=${screen.title}><${Empty} title="Your sign-in does not allow this.">It needs the permission ${screen.needs}.<//><//>`;
   }
   return html`<${screen.Screen} key=${place} id=${parts[0]} parts=${parts} query=${query} />`;
 }

@@ -44,7 +44,7 @@ function Audit({ query }) {
       : html`<${Empty} title="Search the audit log.">By a resource, a request, an action such as payment_succeeded, or a user.<//>`}<//>`;
 }
 
-/** Reads and verifies the whole chain of an entity, page by page: {rows, check, done, error}; rows are oldest first. */
+/** Reads and verifies the whole chain of an entity, page by page: {rows, check, done, error, round, reload}; rows are oldest first. */
 function useChain(id) {
   const [state, setState] = useState({ rows: [], check: null, done: false, error: null });
   const [round, setRound] = useState(0);
@@ -68,13 +68,13 @@ function useChain(id) {
       current = false;
     };
   }, [id, round]);
-  return { ...state, reload: () => setRound(round + 1) };
+  return { ...state, round, reload: () => setRound(round + 1) };
 }
 
 function History({ id }) {
   const chain = useChain(id);
   const [entity, shard] = id.split("#");
-  const served = useLoad(() => read(`audit/${encodeURIComponent(entity)}/verify`, { shard }), [id, chain.reload && chain.done]);
+  const served = useLoad(() => read(`audit/${encodeURIComponent(entity)}/verify`, { shard }), [id, chain.round]);
   const [most, setMost] = useState(PAGE_SIZE);
   const shown = chain.rows.toReversed?.() ?? [...chain.rows].reverse();
   const bad = shown.findIndex(({ holds }) => holds === false);
@@ -95,7 +95,8 @@ function Here({ check, done }) {
   if (!done || check === null) return html`<p role="status">Reading and hashing: ${counted(check?.length ?? 0, "row")} so far…</p>`;
   const { length, headHash, firstBad } = check;
   if (firstBad === null) {
-    return html`<p role="status"><strong class="status good">${counted(length, "row")} verified in this browser</strong></p><p>Head hash <code>${headHash}</code></p>`;
+    return html`<p role="status"><strong class="status good">${counted(length, "row")} verified in this browser</strong></p><p>Head hash <code>${headHash}</code></p>
+      <p class="note">Removing the newest rows breaks no link: make verify-audit compares the rows with their archive.</p>`;
   }
   return html`<div role="alert"><p><strong class="status bad">The chain is broken at row ${firstBad.position} of ${length}</strong></p>
     <p>Row <code>${firstBad.sequence}</code>: ${firstBad.reason}.</p></div><p>Last valid hash <code>${headHash}</code></p>`;
@@ -127,4 +128,4 @@ function Row({ row, record, holds, bad }) {
     ]} /></details></li>`;
 }
 
-export const audit = { name: "audit", title: "Audit", Screen: Audit, DetailScreen: History };
+export const audit = { name: "audit", title: "Audit", needs: "reports", Screen: Audit, DetailScreen: History };

@@ -1,16 +1,20 @@
-// Every screen. A screen is {name, title, Screen, DetailScreen?, needsMerchant?, operatorsOnly?, hidden?}:
+// Every screen. A screen is {name, title, Screen, DetailScreen?, needs?: a permission, needsMerchant?, operatorsOnly?, hidden?}:
 // #/name shows Screen, #/name/id shows DetailScreen with the id.
 import { accounts } from "./accounts.js";
+import { alerts } from "./alerts.js";
+import { apiKeys } from "./api_keys.js";
 import { audit } from "./audit.js";
 import { customers } from "./customers.js";
+import { exceptions } from "./exceptions.js";
+import { exportFiles } from "./exports.js";
 import { home } from "./home.js";
-import { apiKeys, exportFiles, webhooks } from "./integration.js";
-import { alerts, operations } from "./operations.js";
+import { operations } from "./operations.js";
 import { payments } from "./payments.js";
-import { exceptions, settlements } from "./reconciliation.js";
 import { search } from "./search.js";
+import { settlements } from "./settlements.js";
 import { transactions } from "./transactions.js";
 import { transfers } from "./transfers.js";
+import { webhooks } from "./webhooks.js";
 
 const SCREENS = [
   home, payments, accounts, transfers, customers, settlements, exceptions, webhooks, audit, exportFiles, alerts, apiKeys, operations,

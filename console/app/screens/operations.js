@@ -1,9 +1,7 @@
-// What the platform noticed, and how it runs: alerts, operations.
+// Operations: what operators look at when something is wrong.
 import { html, useState } from "../core/html.js";
 import { read } from "../core/api.js";
 import { time, words } from "../core/format.js";
-import { href } from "../core/router.js";
-import { isOperator } from "../core/session.js";
 import { Action } from "../parts/action.js";
 import { Facts, Id } from "../parts/facts.js";
 import { List, Rows } from "../parts/list.js";
@@ -11,26 +9,6 @@ import { Loaded, useLoad } from "../parts/load.js";
 import { Page, Section } from "../parts/page.js";
 import { Status } from "../parts/status.js";
 
-// Alerts: what the platform noticed. Operators see those of all merchants and of the platform.
-/** Kinds of resources that the audit log has rows of. */
-const AUDITED = new Set(["acc", "cus", "mer", "pay", "set", "txn", "trf"]);
-
-const COLUMNS = [
-  { title: "Alert", cell: (alert) => html`${words(alert.type)}<br /><code>${alert.id}</code>` },
-  { title: "Created", cell: (alert) => time(alert.created_at) },
-  { title: "About", cell: ({ entity_id }) => html`<${Id} id=${entity_id} />${AUDITED.has(entity_id.split("_")[0]) && html`<br /><a href=${href("audit", [entity_id])}>History</a>`}` },
-  { title: "Details", cell: ({ detail }) => Object.entries(detail).map(([name, value]) => html`<div class="text">${words(name)}: ${Array.isArray(value) ? value.map((id) => html`<${Id} id=${id} /> `) : value}</div>`) },
-];
-
-function Alerts() {
-  const columns = isOperator.value ? [...COLUMNS, { title: "Merchant", cell: (alert) => html`<code>${alert.merchant_id}</code>` }] : COLUMNS;
-  return html`<${Page} title="Alerts" intro=${isOperator.value ? "Of all merchants and of the platform." : undefined}><${List} path="alerts" query=${{ merchant_id: "" }}
-    columns=${columns} caption="Alerts" empty=${["No alerts.", "Nothing unusual has been noticed."]} /><//>`;
-}
-
-export const alerts = { name: "alerts", title: "Alerts", Screen: Alerts };
-
-// Operations: what operators look at when something is wrong.
 const CHECKS = [
   { title: "Check", cell: (check) => words(check.name) },
   { title: "Result", cell: (check) => html`<${Status} value=${check.holds ? "holds" : "violated"} />` },
@@ -77,4 +55,4 @@ function ProcessorEvents() {
     empty=${["Every event was applied."]} /><//>`;
 }
 
-export const operations = { name: "operations", title: "Operations", operatorsOnly: true, Screen: Operations };
+export const operations = { name: "operations", title: "Operations", needs: "admin", operatorsOnly: true, Screen: Operations };
