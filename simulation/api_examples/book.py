@@ -13,7 +13,8 @@ from runtime.api.endpoints import ENDPOINTS
 from runtime.http.authorizer_context import Context
 from runtime.payments.processors.sandbox.events import SIGNATURE_HEADER, sign_sandbox_event
 from simulation.outside import BEGINNING
-from simulation.platform.http import OPERATOR, HttpRequest
+from simulation.platform.http import OPERATOR, HttpRequest, HttpResponse
+from simulation.platform.settling import prove
 from simulation.platform.world import Platform
 
 TICK_SECONDS: Final = 10.0
@@ -98,7 +99,7 @@ class Book:
 
     def notification(self, title: str, event: Mapping[str, Any], *, record: bool = True) -> Any:
         """Send a signed notification of the sandbox about the merchant's payments."""
-        now = int(BEGINNING.timestamp() + self.platform.scheduler.now)
+        now = self.now_seconds()
         said = {**event, "created": now}
         raw = json.dumps(said).encode()
         signature = {SIGNATURE_HEADER: sign_sandbox_event(raw, SANDBOX_SECRET, now)}
@@ -125,6 +126,22 @@ class Book:
         """Use a link of the API to store a file."""
         assert self.platform.follow(link, content) is not None, "the link does not work"
 
+    def open_stripe_account(self, api_key: str) -> None:
+        """From now on Stripe knows this key."""
+        self.platform.open_stripe_account(api_key)
+
+    def prove(self) -> None:
+        """Verify the ledger in full."""
+        prove(self.platform)
+
+    def sleep(self, seconds: float) -> None:
+        """Let this much time go by."""
+        self.platform.sleep(seconds)
+
+    def now_seconds(self) -> int:
+        """The time, in seconds of the epoch."""
+        return int(BEGINNING.timestamp() + self.platform.scheduler.now)
+
     def wait(self, seconds: float = TICK_SECONDS) -> None:
         """Let everything that goes on in the background go on, up to the next tick."""
         now = self.platform.scheduler.now
@@ -143,6 +160,10 @@ class Book:
         if not at_once:
             self.wait()
         self._sent += 1
-        return self.platform.api(
+        return self.ask(
             HttpRequest("shop/1.0", method, path, query=query, headers=headers, **content)
         )
+
+    def ask(self, request: HttpRequest) -> HttpResponse:
+        """One request and its answer."""
+        return self.platform.api(request)

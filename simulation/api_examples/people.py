@@ -73,14 +73,14 @@ def webhook_endpoints(book: Book) -> None:
     book.example("rotateWebhookEndpointSecret", "Keep the old secret for a day", path=path)
     since = {"since": made["created_at"]}
     book.example("recoverWebhookEndpoint", "Everything since a time", path=path, body=since)
-    book.platform.sleep(10.0)  # the test arrives
+    book.sleep(10.0)  # the test arrives
     book.example("deleteWebhookEndpoint", "Delete an endpoint", path=path)
 
 
 def processors(book: Book) -> None:
     """Another merchant moves from the sandbox to Stripe; the sandbox's keys are deleted."""
     api_key = "sk_test_example"
-    book.platform.open_stripe_account(api_key)
+    book.open_stripe_account(api_key)
     needed = {"name": "Bazaar", "email": "owner@bazaar.example"}
     made = book.example("createMerchant", "Required fields only", body=needed, by=OPERATOR)
     path = {"id": made["id"]}

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from simulation.api_examples.book import Book
 from simulation.platform.http import OPERATOR
-from simulation.platform.settling import prove
 
 HEADER = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
+
+
+def unverified(book: Book) -> None:
+    """The ledger before its first verification, which a schedule starts some minutes later."""
+    book.example("getProof", "Nothing is verified yet", by=OPERATOR)
 
 
 def settlements(book: Book) -> None:
@@ -114,7 +118,6 @@ def system(book: Book) -> None:
     book.example("health", "The API answers")
     book.example("openapi", "This document")
     book.example("docs", "The page")
-    book.example("getProof", "Nothing is verified yet", by=OPERATOR)
     book.example("errors", "The list")
-    prove(book.platform)
+    book.prove()
     book.example("getProof", "The books balance", by=OPERATOR)

@@ -40,6 +40,7 @@ GROUPS = {
     # Each listens at the address at which the functions expect Stripe.
     "test_stripe.py": "stripe",
     "test_redaction.py": "stripe",
+    "test_examples.py": "stripe",
 }
 """Files that must not run at the same time, longest groups first; others are a group each."""
 SPREAD = "test_fuzz.py"
