@@ -15,6 +15,7 @@ from simulation.mutations.mutation import Mutation
 COPIED: Final = (
     "runtime",
     "operations",
+    "permissions",
     "simulation",
     "stacks",
     "local",
