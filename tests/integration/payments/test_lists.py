@@ -73,10 +73,8 @@ def test_payments_made_while_a_list_is_read_neither_repeat_nor_hide_older_ones(
     assert older <= set(ids)
 
 
-def test_filters_by_status_amount_date_and_customer_match_a_full_scan(
-    platform: Platform, shop: MerchantProfile
-) -> None:
-    customers = [platform.customer(shop, f"c{n}@example.com") for n in range(2)]
+def _sell_in_many_ways(platform: Platform, shop: MerchantProfile, customers: list[str]) -> None:
+    """Payments over days, no two of which agree in everything."""
     tokens = ["tok_approved", "tok_declined", "tok_timeout"]
     for n in range(18):
         platform.pay(
@@ -88,6 +86,13 @@ def test_filters_by_status_amount_date_and_customer_match_a_full_scan(
             reference=[None, "order 17", "order 17#000"][n % 7 % 3],
         )
         platform.clock.advance(6 * 3600)
+
+
+def test_filters_by_status_amount_date_and_customer_match_a_full_scan(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    customers = [platform.customer(shop, f"c{n}@example.com") for n in range(2)]
+    _sell_in_many_ways(platform, shop, customers)
     rows = sorted(platform.payments(), key=lambda row: row.id, reverse=True)
     days = sorted({row.created_at[:10] for row in rows})
     moment = rows[7].created_at
