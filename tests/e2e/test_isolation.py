@@ -112,12 +112,6 @@ def bodies(operation: str, own: Tenant, theirs: Tenant) -> Iterator[dict[str, An
     usd = {"currency": "USD"}
     sale = {"amount": 1, "payment_method": "tok_approved", **usd}
     mine, other = own.ids, theirs.ids
-    moved = {
-        "from_account_id": mine["funded_account"],
-        "to_account_id": mine["account"],
-        "amount": 1,
-        **usd,
-    }
     wallet = {"account_type": "wallet", **usd}
     recipes: dict[str, list[dict[str, Any]]] = {
         "createMerchant": [{"name": "A", "email": "a@b.example"}],
@@ -135,23 +129,7 @@ def bodies(operation: str, own: Tenant, theirs: Tenant) -> Iterator[dict[str, An
         "activateAccount": [{}],
         "unlockAccount": [{}],
         "closeAccount": [{}],
-        "createTransfer": [
-            {**moved, "from_account_id": other["funded_account"]},
-            {**moved, "to_account_id": other["account"]},
-            {**moved, "customer_id": other["customer"]},
-            {**moved, "merchant_id": other["merchant"]},
-            {
-                "legs": [
-                    {
-                        "from_account_id": other["funded_account"],
-                        "to_account_id": mine["account"],
-                        "amount": 1,
-                    }
-                ],
-                **usd,
-            },
-            {**moved, "from_account_id": other["funded_account"], "dry_run": True},
-        ],
+        "createTransfer": _transfer_bodies(own, theirs),
         "postTransfer": [{}, {"amount": 1}],
         "cancelTransfer": [{}],
         "createPayment": [
@@ -178,6 +156,33 @@ def bodies(operation: str, own: Tenant, theirs: Tenant) -> Iterator[dict[str, An
     }
     assert operation in recipes, f"say how {operation} could name another merchant's things"
     yield from recipes[operation]
+
+
+def _transfer_bodies(own: Tenant, theirs: Tenant) -> list[dict[str, Any]]:
+    mine, other, usd = own.ids, theirs.ids, {"currency": "USD"}
+    moved = {
+        "from_account_id": mine["funded_account"],
+        "to_account_id": mine["account"],
+        "amount": 1,
+        **usd,
+    }
+    return [
+        {**moved, "from_account_id": other["funded_account"]},
+        {**moved, "to_account_id": other["account"]},
+        {**moved, "customer_id": other["customer"]},
+        {**moved, "merchant_id": other["merchant"]},
+        {
+            "legs": [
+                {
+                    "from_account_id": other["funded_account"],
+                    "to_account_id": mine["account"],
+                    "amount": 1,
+                }
+            ],
+            **usd,
+        },
+        {**moved, "from_account_id": other["funded_account"], "dry_run": True},
+    ]
 
 
 def _settlement_bodies(theirs: Tenant) -> dict[str, list[dict[str, Any]]]:

@@ -62,13 +62,7 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
         identifier: str = by.post(path, body, key=key or uuid4().hex).require(200, 201, 202)["id"]
         return identifier
 
-    tenant.words = {
-        "account_number": mark[:LONGEST_NUMBER],
-        "email": f"{mark}@people.example",
-        "idempotency_key": mark,
-        "reference": f"order-{mark}",
-    }
-
+    tenant.words = _words_with(mark)
     person = {
         "name": mark,
         "email": tenant.words["email"],
@@ -123,6 +117,16 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
         ids["webhook"] = _told_of(ids["payment"], client)
     _take_cursors(tenant)
     return tenant
+
+
+def _words_with(mark: str) -> dict[str, str]:
+    """The merchant's own names for what is found by them."""
+    return {
+        "account_number": mark[:LONGEST_NUMBER],
+        "email": f"{mark}@people.example",
+        "idempotency_key": mark,
+        "reference": f"order-{mark}",
+    }
 
 
 def _take_cursors(tenant: Tenant) -> None:
