@@ -71,10 +71,12 @@ _PAYMENTS: Final = (
     "integration/payments/test_crashes.py",
     "integration/payments/test_operation_crashes.py",
     "integration/payments/test_operation_races.py",
+    "integration/payments/test_actions.py",
     "integration/payments/test_resolver.py",
     "integration/payments/test_authorization_expiry.py",
     "integration/payments/test_idempotency.py",
 )
+_ACTIONS: Final = ("integration/payments/test_actions.py",)
 _PROCESSORS: Final = (
     "unit/payments/test_disputes.py",
     "unit/payments/test_connectors.py",
@@ -183,6 +185,9 @@ RELATED: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger/accounts/account_lifecycle.py": (*_LEDGER, *_HOT_ACCOUNTS),
     "audit/projection/projection.py": _AUDIT,
     "audit/projection/rows.py": _AUDIT,
+    "payments/processors/sandbox/actions.py": _ACTIONS,
+    "payments/processors/sandbox/repository.py": _ACTIONS,
+    "payments/resolution/sandbox_pages.py": _ACTIONS,
     "payments/resolution/charge.py": (*_RESOLVER, *_IDEMPOTENCY),
     "payments/resolution/leases.py": (*_RESOLVER, *_IDEMPOTENCY),
     "payments/disputes/hints.py": _PROCESSORS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from simulation.mutations.actions import ACTIONS
 from simulation.mutations.defects import DEFECTS
 from simulation.mutations.derived import DERIVED
 from simulation.mutations.hot_accounts import HOT_ACCOUNTS
@@ -18,6 +19,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *HOT_ACCOUNTS,
     *IDEMPOTENCY,
     *PAYMENTS,
+    *ACTIONS,
     *RECONCILIATION,
     *DERIVED,
     *DEFECTS,
