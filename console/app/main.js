@@ -8,19 +8,26 @@ import { SignIn } from "./sign_in.js";
 
 const TOKEN = "#token=";
 
-/** A token in the fragment signs in, and leaves the address and the history at once. */
-function signInFromFragment() {
-  if (!location.hash.startsWith(TOKEN)) return;
+/** The token in the fragment, which leaves the address and the history at once; null if it holds none. */
+function takeToken() {
+  if (!location.hash.startsWith(TOKEN)) return null;
   const [token, place = ""] = location.hash.slice(TOKEN.length).split("&", 2);
   replaceAddress(`${location.pathname}${location.search}#${decodeURIComponent(place)}`);
-  signIn(token);
+  return token;
+}
+
+/** With an identity provider the token is dropped: a link must not sign its reader in as whoever made the link. */
+function signInWith(token) {
+  if (token !== null && config.value.sign_in.method === "token") signIn(token);
 }
 
 async function start() {
+  const given = takeToken();
   try {
-    signInFromFragment();
     const answer = await fetch("console/config.json", { cache: "no-store" });
+    if (!answer.ok) throw new Error(`The console's configuration cannot be read: status ${answer.status}.`);
     config.value = await answer.json();
+    signInWith(given);
     if (config.value.sign_in.method === "oidc") {
       const token = await complete(config.value.sign_in);
       if (token !== null) signIn(token);
@@ -36,7 +43,7 @@ function App() {
     start().then(() => setReady(true));
     const again = () => {
       try {
-        signInFromFragment();
+        signInWith(takeToken());
       } catch (error) {
         signedOutBecause.value = error.message;
       }

@@ -18,7 +18,7 @@ export function SignIn() {
     ${signedOutBecause.value && html`<p role="status">${signedOutBecause.value}</p>`}
     ${method === "oidc"
       ? html`<button type="button" class="primary" onClick=${() => begin(settings, location.hash)}>Sign in</button>`
-      : html`<p>Run <code>make console</code> and open the address that it prints, or paste a token of <code>make token</code>.</p>
+      : method === "token" && html`<p>Run <code>make console</code> and open the address that it prints, or paste a token of <code>make token</code>.</p>
         <form onSubmit=${withToken}><label for="token">Token</label>
           <input id="token" name="token" type="password" autocomplete="off" required />
           ${wrong && html`<p role="alert" class="invalid">${wrong}</p>`}

@@ -5,8 +5,8 @@ import { computed, signal } from "./html.js";
 const token = signal(null);
 /** Why the user has to sign in; null before the first sign-in. */
 export const signedOutBecause = signal(null);
-/** What console/config.json says: {stage, sign_in: {method, …}}. */
-export const config = signal({ stage: "", sign_in: { method: "token" } });
+/** What console/config.json says: {stage, sign_in: {method: "token" | "oidc", …}}; nothing signs in before it is read. */
+export const config = signal({ stage: "", sign_in: { method: null } });
 
 /** The token's claims, read for display; the API alone decides what they allow. */
 export const claims = computed(() => (token.value === null ? null : claimsOf(token.value)));
