@@ -103,4 +103,4 @@ function Actions({ account, reload }) {
   </div>`;
 }
 
-export const accounts = { name: "accounts", title: "Accounts", needsMerchant: true, Screen: Accounts, DetailScreen: Account };
+export const accounts = { name: "accounts", title: "Accounts", needs: "accounts", needsMerchant: true, Screen: Accounts, DetailScreen: Account };

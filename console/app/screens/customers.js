@@ -61,4 +61,4 @@ function Unlock({ customer, reload }) {
     outcome=${() => "The customer is unlocked and can pay again."} />`;
 }
 
-export const customers = { name: "customers", title: "Customers", needsMerchant: true, Screen: Customers, DetailScreen: Customer };
+export const customers = { name: "customers", title: "Customers", needs: "customers", needsMerchant: true, Screen: Customers, DetailScreen: Customer };

@@ -82,4 +82,4 @@ function result({ status, transactions = [] }) {
   return `Status of the payment: ${words(status)}.${open ? " The processor has not confirmed it yet; it is asked again." : ""}`;
 }
 
-export const payments = { name: "payments", title: "Payments", needsMerchant: true, Screen: Payments, DetailScreen: Payment };
+export const payments = { name: "payments", title: "Payments", needs: "payments", needsMerchant: true, Screen: Payments, DetailScreen: Payment };

@@ -33,4 +33,4 @@ function Transaction({ id }) {
       ]} /><//>`}<//><//>`;
 }
 
-export const transactions = { name: "transactions", title: "Transactions", hidden: true, Screen: Transactions, DetailScreen: Transaction };
+export const transactions = { name: "transactions", title: "Transactions", needs: "payments", hidden: true, Screen: Transactions, DetailScreen: Transaction };

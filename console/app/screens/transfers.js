@@ -73,4 +73,4 @@ function Actions({ transfer, reload }) {
   </div>`;
 }
 
-export const transfers = { name: "transfers", title: "Transfers", needsMerchant: true, Screen: Transfers, DetailScreen: Transfer };
+export const transfers = { name: "transfers", title: "Transfers", needs: "transfers", needsMerchant: true, Screen: Transfers, DetailScreen: Transfer };
