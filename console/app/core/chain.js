@@ -6,8 +6,9 @@ const OUTSIDE = "#";
 const OUT_OF_BAND = "out_of_band";
 const VERSION_DIGITS = 12;
 
-/** SHA-256 of a text's UTF-8, in hex. Browsers have it only on pages from https or localhost. */
+/** SHA-256 of a text's UTF-8, in hex. */
 export async function sha256(text) {
+  if (!crypto.subtle) throw new Error("Browsers compute hashes only on pages loaded over https or from localhost.");
   const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

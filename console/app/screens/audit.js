@@ -76,7 +76,7 @@ function History({ id }) {
   const [entity, shard] = id.split("#");
   const served = useLoad(() => read(`audit/${encodeURIComponent(entity)}/verify`, { shard }), [id, chain.round]);
   const [most, setMost] = useState(PAGE_SIZE);
-  const shown = chain.rows.toReversed?.() ?? [...chain.rows].reverse();
+  const shown = [...chain.rows].reverse();
   const bad = shown.findIndex(({ holds }) => holds === false);
   // A broken link is always shown, however far down it is.
   const visible = shown.slice(0, Math.max(most, bad + 2));
