@@ -1,7 +1,7 @@
 // Accounts: the list, and one account with its balances, holds and statement.
 import { html, useState } from "../core/html.js";
 import { listAll, listedFor, read } from "../core/api.js";
-import { money, time } from "../core/format.js";
+import { money, time, words } from "../core/format.js";
 import { accountQuery } from "../core/queries.js";
 import { href } from "../core/router.js";
 import { isOperator, may } from "../core/session.js";
@@ -48,7 +48,7 @@ function Sections({ account, reload }) {
         ["Id", html`<${Id} id=${account.id} />`], ["Status", html`<${Status} value=${account.status} />`], ["Lock", html`<${Lock} of=${account} />`],
         ["Balance", html`<strong>${money(account.balance, currency)}</strong>`], ["Available", money(account.available, currency)],
         ["Held, outgoing", money(account.held_out, currency)], ["Held, incoming", money(account.held_in, currency)],
-        ["Credit limit", money(account.credit_limit, currency)], ["Type", account.account_type], ["Number", account.account_number],
+        ["Credit limit", money(account.credit_limit, currency)], ["Type", words(account.account_type)], ["Number", account.account_number],
         ["Owner", html`<${Id} id=${account.merchant_id} />`], ["Customer", html`<${Id} id=${account.customer_id} />`],
         ["Credits are applied", account.posting === "folded" ? `by the change stream; as of ${time(account.as_of)}` : "at once"],
         ["Created", time(account.created_at)],

@@ -38,8 +38,8 @@ function Figure({ title, link, load, children }) {
 
 function Verification() {
   return html`<${Figure} title="Ledger verification" link=${href("operations")} load=${() => read("proof")}>${({ holds, as_of, checks }) => html`
-    <p class="figure"><${Status} value=${holds === null ? "pending" : holds ? "holds" : "violated"} /></p>
-    <p class="note">${holds === null ? "No run has completed yet." : `${checks.length} checks, as of ${time(as_of)}`}</p>`}<//>`;
+    <p class="figure">${holds === null ? "Not yet" : html`<${Status} value=${holds ? "holds" : "violated"} />`}</p>
+    <p class="note">${holds === null ? "It runs on a schedule; on the local stage, make proof runs it." : `${checks.length} checks, as of ${time(as_of)}`}</p>`}<//>`;
 }
 
 /** Payments in one status: how many, and the amounts that it concerns, per currency. */

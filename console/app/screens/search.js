@@ -54,17 +54,21 @@ function Answers({ wanted }) {
   const asked = QUESTIONS.filter(({ by, permission, every }) => fits(by, wanted) && may(permission) && (shownMerchant.value !== null || (every && isOperator.value)));
   const loaded = useLoad(() => Promise.all(asked.map(async (question) => {
     const everyMerchant = question.every && isOperator.value ? { merchant_id: "" } : {};
-    const { data } = await list(question.path, { [question.by]: wanted, limit: MOST_FOUND, ...everyMerchant });
-    return { ...question, data };
+    try {
+      return { ...question, ...(await list(question.path, { [question.by]: wanted, limit: MOST_FOUND, ...everyMerchant })) };
+    } catch (error) {
+      return { ...question, data: [], error };
+    }
   })), [wanted, shownMerchant.value]);
   return html`<${Loaded} loaded=${loaded}>${(answers) => {
     const found = answers.filter(({ data }) => data.length > 0);
     return found.length === 0
       ? html`<div class="panel"><h2>Nothing found.</h2><p>This was tried${shownMerchant.value ? html` for <code>${shownMerchant.value}</code>` : ""}:</p>
-          <ul>${answers.map(({ what }) => html`<li>${what}</li>`)}</ul>
+          <ul>${answers.map(({ what, error }) => html`<li>${what}${error && html`: could not be asked. ${error.message}`}</li>`)}</ul>
           <p>Check the id${isOperator.value ? ", or choose another merchant above" : ""}. New data can be found after some seconds.</p></div>`
-      : found.map(({ what, data, columns, screen, key = "id" }) => html`<${Section} title=${what}><${Rows} rows=${data} columns=${columns} caption=${what}
-          keyOf=${(row) => data.indexOf(row)} link=${(row) => href(screen, [row[key]])} /><//>`);
+      : found.map(({ what, data, has_more: more, columns, screen, key = "id" }) => html`<${Section} title=${what}><${Rows} rows=${data} columns=${columns} caption=${what}
+          keyOf=${(row) => data.indexOf(row)} link=${(row) => href(screen, [row[key]])} />
+          ${more && html`<p class="note">Only the newest ${data.length} are shown.</p>`}<//>`);
   }}<//>`;
 }
 
