@@ -31,7 +31,7 @@ CHECKS := .local/checks
 DEEP_LOG := .local/simulate-faults.log
 # Of `make test`, beside test-e2e, in this order: a mistake that lint finds is shown first, and the
 # longest part does not come last.
-PARTS := lint test-unit test-integration test-infrastructure
+PARTS := lint test-unit test-integration test-console test-infrastructure
 TYPED := -p runtime -p stacks -p local -p operations -p benchmarks -p simulation -p permissions \
 	-p payments_client
 
@@ -201,6 +201,16 @@ test-e2e: venv node ## over HTTP, against an emulator of its own, or a deployed 
 	@$(if $(filter command environment,$(origin STAGE)),E2E_STAGE='$(STAGE)') \
 		PAYMENTS_TOKEN="$${TOKEN:-$$PAYMENTS_TOKEN}" \
 		$(PY) -m pytest tests/e2e --numprocesses 3 $(QUICK) $(ARGS)
+
+.PHONY: test-console
+test-console: venv node ## the console in a headless Chromium, on a stage of its own; as root, installs Chromium
+	@$(PY) -m tests.support.console.chromium
+	$(PY) -m pytest tests/console $(QUICK) $(ARGS)
+
+.PHONY: screenshots
+screenshots: venv node ## take the pictures of the console in docs/images again
+	@$(PY) -m tests.support.console.chromium
+	@CONSOLE_PICTURES=docs/images $(PY) -m pytest tests/console/test_pictures.py $(ARGS)
 
 .PHONY: mutation-check
 mutation-check: venv ## plant faults in a copy; say which the simulation and the tests find  [OPERATIONS= ARGS="--only NAME"]

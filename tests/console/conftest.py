@@ -1,0 +1,125 @@
+"""One deployed stage and one browser for all tests of the console, a context for each test."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from local.emulator.aws import Clients
+from local.stackfile import require_stack
+from local.workspace import PROJECT_ROOT, Workspace
+from tests.console.user import User
+from tests.e2e.conftest import Deployment, Shop
+from tests.support.console.chromium import ARGUMENTS, MISSING, chromium
+from tests.support.console.watch import Tally
+from tests.support.console.world import World, made_world
+from tests.support.stages.shared_stage import ALONE, SharedStage
+
+STATE_DIRECTORY: Final = Path(".local-console")
+STAGE_VARIABLE: Final = "CONSOLE_STAGE"
+"""State directory of a running stage to use instead of one of the run's own, for work on a test."""
+PICTURES: Final = PROJECT_ROOT / ".local" / "console-screenshots"
+"""Where each test leaves a picture of the last page that it saw."""
+WAIT_MS: Final = 30_000
+"""How long the browser is waited for: far longer than it takes on a busy machine."""
+FIRST: Final = "test_fresh_stage.py"
+"""Needs a stage on which nothing has happened."""
+TALLY: Final = pytest.StashKey[Tally]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TALLY] = Tally()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The stage has no merchant when the first file runs."""
+    items.sort(key=lambda item: item.path.name != FIRST)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if chromium() is None:
+        terminalreporter.write_line(f"WARNING: {MISSING}", red=True, bold=True)
+    terminalreporter.write_line(f"Console: {terminalreporter.config.stash[TALLY]}")
+
+
+@pytest.fixture(scope="session")
+def tally(request: pytest.FixtureRequest) -> Tally:
+    return request.config.stash[TALLY]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    if path is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(MISSING)
+    expect.set_options(timeout=WAIT_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def deployment(browser: Browser, testrun_uid: str) -> Iterator[Deployment]:
+    running = os.environ.get(STAGE_VARIABLE)
+    if running:
+        workspace = Workspace.find(Path(running))
+        stack = require_stack(workspace)
+        yield Deployment(workspace, stack, Clients(stack.aws_endpoint_url), 0)
+        return
+    stage = SharedStage(Workspace.find(STATE_DIRECTORY), testrun_uid, ALONE)
+    with stage.used() as (stack, stripe_port):
+        aws = Clients(stack.aws_endpoint_url)
+        yield Deployment(stage.workspace, stack, aws, stripe_port)
+
+
+@pytest.fixture(scope="session")
+def world(deployment: Deployment) -> World:
+    """A merchant with some of everything."""
+    return made_world(deployment)
+
+
+@pytest.fixture
+def shop(deployment: Deployment) -> Shop:
+    return deployment.shop()
+
+
+@pytest.fixture
+def contexts(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    opened: list[BrowserContext] = []
+
+    def make(**options: object) -> BrowserContext:
+        context = browser.new_context(locale="en-US", timezone_id="UTC", **options)
+        context.set_default_timeout(WAIT_MS)
+        opened.append(context)
+        return context
+
+    yield make
+    for context in opened:
+        context.close()
+
+
+@pytest.fixture
+def user(
+    deployment: Deployment,
+    contexts: Callable[..., BrowserContext],
+    tally: Tally,
+    request: pytest.FixtureRequest,
+) -> Iterator[User]:
+    """A person at the console. Any error of the browser that was not expected fails the test."""
+    user = User(deployment, contexts(), tally)
+    yield user
+    _picture(user.page, request.node.name)
+    tally.policy_violations += len(user.watch.policy_violations)
+    user.watch.require_clean()
+
+
+def _picture(page: Page, test: str) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"{re.sub(r'[^a-z0-9_]+', '-', test)}.png")

@@ -1,0 +1,60 @@
+"""What operators look at: home, alerts, and how the platform runs."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from local.schedules import tick
+from tests.console.user import User
+from tests.e2e.conftest import Deployment, Shop
+from tests.e2e.test_processor_events import SECRET, tell
+from tests.support.console.pages.lists import ListPage
+from tests.support.console.world import made, until
+
+
+def test_operations_show_the_last_ledger_verification(user: User, deployment: Deployment) -> None:
+    tick(deployment.stack, "proof")
+    shell = user.operator("#/operations")
+    expect(shell.section("Ledger verification")).to_contain_text("Holds")
+    expect(ListPage(user.page, "Checks").rows.first).to_contain_text("Holds")
+    user.look("operations")
+
+
+def test_a_processor_event_that_could_not_be_applied_is_applied(
+    user: User, deployment: Deployment
+) -> None:
+    shop = deployment.shop(processor_config={"webhook_secret": SECRET})
+    sale = {"amount": 1_000, "currency": "USD", "payment_method": "tok_approved"}
+    paid = made(shop.client, "/v1/payments", sale)["id"]
+    about = {"reference": paid, "dispute_id": "dp_1", "amount": 400}
+    assert tell(deployment, shop, id="evt_1", currency="EUR", **about)["result"] == "kept"
+    user.operator("#/operations")
+    row = ListPage(user.page, "Processor events").row(paid)
+    apply = row.get_by_role("button", name="Apply", exact=True)
+    dialog = user.act(apply, "Apply this event again?", "EUR")
+    with user.watch.expecting(409, "/apply"):
+        dialog.confirm("Apply")
+        expect(dialog.error).to_contain_text("EUR")
+    tell(deployment, shop, id="evt_2", currency="USD", silent=True, **about)
+    dialog.confirm("Try again").succeeded("The event is applied.").close()
+    expect(row).to_have_count(0)
+    assert shop.client.get(f"/v1/payments/{paid}").require(200)["dispute_status"] == "opened"
+
+
+def test_operations_are_not_shown_to_merchants(user: User, shop: Shop) -> None:
+    shell = user.merchant(shop.merchant_id)
+    expect(shell.navigation.get_by_role("link", name="Operations")).to_have_count(0)
+    shell.open("#/operations")
+    expect(shell.main).to_contain_text("Your sign-in does not allow this.")
+
+
+def test_an_alert_is_shown_to_its_merchant_and_to_operators(user: User, shop: Shop) -> None:
+    sale = {"amount": 1_000_000, "currency": "USD", "payment_method": "tok_approved"}
+    paid = made(shop.client, "/v1/payments", sale)["id"]
+    until(lambda: shop.client.get("/v1/alerts").require(200)["data"])
+    user.merchant(shop.merchant_id, "#/alerts")
+    alerts = ListPage(user.page, "Alerts")
+    expect(alerts.row(paid)).to_contain_text("Large transaction")
+    user.look("alerts")
+    user.operator("#/alerts")
+    expect(alerts.row(paid)).to_contain_text(shop.merchant_id)
