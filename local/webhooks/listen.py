@@ -17,11 +17,18 @@ from local.deploy import up
 from local.emulator.ports import parse_port
 from local.progress import Progress
 from local.webhooks.forwarding import Target
-from local.webhooks.receiver import Answer, NotVerified, Received, about, listening, verified
+from local.webhooks.receiver import (
+    Answer,
+    NotVerified,
+    Received,
+    about,
+    listening,
+    signed_with,
+    verified,
+)
 from local.webhooks.registration import listener, registered
 from local.workspace import Workspace
 
-UNKNOWN_SECRET: Final = "its secret is not known; give it: SECRET=whsec_…"  # noqa: S105
 _TYPE_WIDTH: Final = 26
 _PLAIN_WIDTH: Final = 200
 
@@ -30,14 +37,18 @@ _PLAIN_WIDTH: Final = 200
 class Listening:
     """Shows each webhook, passes it on if there is a target, and answers it.
 
+    `secret` is the endpoint's own. Verified webhooks are passed on under the signature of
+    `merchant_secret`, which receivers know; without it, and if they are not verified, unchanged.
+
     Without a target a webhook is answered 204, or 400 if it is not verified. `wanted`: how many
     to show before `ended`; None for any number.
     """
 
-    secret: str | None
+    secret: str
     target: Target | None
     console: Console
     wanted: int | None = None
+    merchant_secret: str | None = None
     shown: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
@@ -45,7 +56,10 @@ class Listening:
     def take(self, received: Received) -> Answer:
         """One webhook, in the thread of its connection."""
         problem = self._problem(received)
-        forwarded = None if self.target is None else self.target.forward(received)
+        passed_on = received
+        if problem is None and self.merchant_secret is not None:
+            passed_on = signed_with(received, self.merchant_secret)
+        forwarded = None if self.target is None else self.target.forward(passed_on)
         with self._one_at_a_time:
             self._show(received, problem)
             if forwarded is not None and self.target is not None:
@@ -59,8 +73,6 @@ class Listening:
 
     def _problem(self, received: Received) -> str | None:
         """Why the signature is not verified; None if it is."""
-        if self.secret is None:
-            return UNKNOWN_SECRET
         try:
             verified(received, self.secret)
         except NotVerified as problem:
@@ -97,19 +109,21 @@ def listen(
     port = os.environ.get("PORT") or None
     stack = up(workspace, None if port is None else parse_port(port), progress)
     who = listener(stack, workspace, merchant, secret)
-    state = Listening(who.secret, target, _console(), count)
+    state = Listening("", target, _console(), count, who.secret)
     with (
         listening(state.take) as url,
-        registered(stack, workspace, who.merchant_id, url) as before,
+        registered(stack, workspace, who.merchant_id, url) as endpoint,
     ):
+        state.secret = endpoint["secret"]
+        if target is not None and who.secret is None:
+            progress.say(f"What is passed on is signed with {state.secret}")
         progress.say(f"Listening for webhooks of {who.merchant_id} at {url}. Ctrl-C ends it.")
         progress.say("To make one, in another terminal: make trigger EVENT=payment.succeeded")
         try:
             state.ended.wait()
         except KeyboardInterrupt:
             progress.say("")
-    restored = f"is {before} again" if before else "is empty again"
-    progress.say(f"{state.shown} webhooks. The merchant's webhook_url {restored}.")
+    progress.say(f"{state.shown} webhooks. The endpoint {endpoint['id']} is deleted.")
 
 
 def _content(received: Received) -> tuple[str, str]:

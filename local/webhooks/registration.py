@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from local.api_client import ApiClient
 from local.merchants import require_merchant
@@ -16,15 +18,18 @@ from local.seed import seeded_merchant
 from local.stackfile import Stack
 from local.workspace import Workspace
 
+PATH: Final = "/v1/webhook-endpoints"
+DESCRIPTION: Final = "make listen"
 KNOWN_AFTER_SECONDS: Final = 6.0
-"""The projector may keep a merchant without an endpoint for `merchant_cache_seconds`, five."""
+"""The projector may keep a merchant without the endpoint for `merchant_cache_seconds`, five."""
 MOST_ATTEMPTS: Final = 5
-"""Tries to change a merchant that other requests change at the same time."""
+"""Tries to delete an endpoint of a merchant that other requests change at the same time."""
+CONNECT_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
 class Listener:
-    """The merchant whose webhooks are wanted. `secret`: None if it is not known."""
+    """The merchant whose webhooks are wanted, and its own secret; None if it is not known."""
 
     merchant_id: str
     secret: str | None
@@ -48,37 +53,49 @@ def listener(stack: Stack, workspace: Workspace, merchant: str, secret: str) -> 
 @contextmanager
 def registered(
     stack: Stack, workspace: Workspace, merchant_id: str, url: str
-) -> Iterator[str | None]:
-    """`url` as the merchant's webhook_url during the block; the value is the URL before it.
+) -> Iterator[dict[str, Any]]:
+    """An endpoint for `url` during the block; the value is the endpoint, with its secret.
 
-    The block begins when no further event can be missed.
-
-    Afterwards the URL before is set again, unless another one was set in the meantime.
+    The block begins when no further event can be missed. Endpoints of listeners that were killed
+    before they could delete theirs are deleted first.
     """
-    before = _replaced(stack, workspace, merchant_id, url)
+    _delete_abandoned(_client(stack, workspace, merchant_id))
+    body = {"url": url, "description": DESCRIPTION}
+    made: dict[str, Any] = (
+        _client(stack, workspace, merchant_id).post(PATH, body).require(HTTPStatus.CREATED)
+    )
     try:
-        if before is None:
-            time.sleep(KNOWN_AFTER_SECONDS)
-        yield before
+        time.sleep(KNOWN_AFTER_SECONDS)
+        yield made
     finally:
-        _replaced(stack, workspace, merchant_id, before, only=url)
+        # A token is valid for an hour; whoever listens may do so for longer.
+        _delete(_client(stack, workspace, merchant_id), made["id"])
 
 
-def _replaced(
-    stack: Stack, workspace: Workspace, merchant_id: str, url: str | None, only: str | None = None
-) -> str | None:
-    """Set the URL, and return the one before. `only`: nothing changes if it is another one."""
-    # A token is valid for an hour; whoever listens may do so for longer.
-    client = ApiClient.of_merchant(stack, workspace, merchant_id, "merchant")
-    path = f"/v1/merchants/{merchant_id}"
+def _client(stack: Stack, workspace: Workspace, merchant_id: str) -> ApiClient:
+    return ApiClient.of_merchant(stack, workspace, merchant_id, "merchant")
+
+
+def _delete(client: ApiClient, endpoint_id: str) -> None:
     for attempt in itertools.count(1):
-        merchant: dict[str, Any] = client.get(path).require(HTTPStatus.OK)
-        before: str | None = merchant["webhook_url"]
-        if only is not None and before != only:
-            return before
-        body = {"version": merchant["version"], "webhook_url": url}
-        reply = client.send("PATCH", path, json=body)
+        reply = client.send("DELETE", f"{PATH}/{endpoint_id}")
+        if reply.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND):
+            return
         if reply.status != HTTPStatus.CONFLICT or attempt == MOST_ATTEMPTS:
-            reply.require(HTTPStatus.OK)
-            return before
-    raise AssertionError("count() does not end")
+            reply.require(HTTPStatus.NO_CONTENT)
+
+
+def _delete_abandoned(client: ApiClient) -> None:
+    listed = client.get(PATH, limit=100).require(HTTPStatus.OK)["data"]
+    for each in listed:
+        if each["description"] == DESCRIPTION and not _answers(each["url"]):
+            _delete(client, each["id"])
+
+
+def _answers(url: str) -> bool:
+    address = urlsplit(url)
+    try:
+        socket.create_connection((address.hostname, address.port), CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True

@@ -10,11 +10,12 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 
 from local.auth import MERCHANT_PERMISSIONS
+from local.emulator.ports import free_port
 from local.progress import Progress
 from local.webhooks.fixtures import Fixtures
-from local.webhooks.registration import registered
+from local.webhooks.registration import DESCRIPTION, registered
 from local.webhooks.trigger import MAKERS
-from tests.e2e.conftest import Deployment
+from tests.e2e.conftest import Deployment, Shop
 from tests.support.stages.patience import PATIENCE_SECONDS
 from tests.support.webhooks.receiver import Receiver
 
@@ -30,9 +31,9 @@ def test_every_event_is_made_and_received(deployment: Deployment) -> None:
         registration = registered(
             deployment.stack, deployment.workspace, merchant["id"], receiver.url
         )
-        with registration as before:
+        with registration as endpoint:
             made = {(event.value, maker(fixtures)) for event, maker in MAKERS.items()}
-            verifier = Verifier(merchant["webhook_secret"])
+            verifier = Verifier(endpoint["secret"])
             deadline = time.monotonic() + PATIENCE_SECONDS
             missing = made
             while missing and time.monotonic() < deadline:
@@ -49,5 +50,19 @@ def test_every_event_is_made_and_received(deployment: Deployment) -> None:
                     )
                 }
     assert missing == set()
-    assert before is None
-    assert client.get(f"/v1/merchants/{merchant['id']}").require(200)["webhook_url"] is None
+    assert client.get("/v1/webhook-endpoints").require(200)["data"] == [], "it is deleted"
+
+
+def test_the_endpoint_of_a_killed_listener_is_deleted_by_the_next_one(
+    deployment: Deployment, shop: Shop
+) -> None:
+    own = {"url": f"http://127.0.0.1:{free_port()}/hooks"}
+    abandoned = {**own, "description": DESCRIPTION}
+    kept = shop.client.post("/v1/webhook-endpoints", own).require(201)
+    shop.client.post("/v1/webhook-endpoints", abandoned).require(201)
+    with (
+        Receiver().running() as receiver,
+        registered(deployment.stack, deployment.workspace, shop.merchant_id, receiver.url) as made,
+    ):
+        listed = shop.client.get("/v1/webhook-endpoints").require(200)["data"]
+        assert {each["id"] for each in listed} == {kept["id"], made["id"]}

@@ -14,8 +14,8 @@ from rich.console import Console
 from local.emulator.ports import free_port
 from local.errors import LocalError
 from local.webhooks.forwarding import Target
-from local.webhooks.listen import UNKNOWN_SECRET, Listening
-from local.webhooks.receiver import listening
+from local.webhooks.listen import Listening
+from local.webhooks.receiver import Received, listening, verified
 from runtime.webhooks.signature import signed_headers
 from tests.support.webhooks.receiver import Receiver
 
@@ -35,7 +35,7 @@ def shown_after(state: Listening, body: bytes = BODY, secret: str = SECRET) -> t
     return answer.status_code, state.console.file.getvalue()
 
 
-def listener(secret: str | None = SECRET, target: Target | None = None) -> Listening:
+def listener(secret: str = SECRET, target: Target | None = None) -> Listening:
     return Listening(secret, target, Console(file=io.StringIO(), width=200), wanted=1)
 
 
@@ -51,12 +51,6 @@ def test_a_webhook_with_another_signature_is_refused_with_the_reason() -> None:
     status, shown = shown_after(listener(), secret=OTHER)
     assert status == 400
     assert "not verified: No matching signature found" in shown
-
-
-def test_without_the_secret_nothing_counts_as_verified() -> None:
-    status, shown = shown_after(listener(secret=None))
-    assert status == 400
-    assert UNKNOWN_SECRET in shown
 
 
 def test_what_is_not_an_event_is_shown_as_such() -> None:
@@ -79,6 +73,19 @@ def test_a_forwarded_webhook_is_unchanged_and_its_answer_is_passed_back() -> Non
     assert headers.items() <= request.headers.items()
     assert isinstance(state.console.file, io.StringIO)
     assert "answered 503" in state.console.file.getvalue()
+
+
+@pytest.mark.parametrize("sent_with", [SECRET, OTHER])
+def test_a_verified_webhook_is_passed_on_under_the_merchants_own_secret(sent_with: str) -> None:
+    own = "whsec_" + base64.b64encode(b"of the merchant, and long enough....").decode()
+    with Receiver().running() as receiver:
+        state = listener(target=Target.of(receiver.url))
+        state.merchant_secret = own
+        shown_after(state, secret=sent_with)
+    (request,) = receiver.received
+    headers = {name: value for name, value in request.headers.items() if "webhook" in name}
+    expected = own if sent_with == SECRET else OTHER
+    assert verified(Received(request.body, headers), expected)["id"] == "whk_1"
 
 
 def test_a_receiver_that_does_not_run_is_answered_as_a_failed_attempt() -> None:
