@@ -21,7 +21,6 @@ from local.webhooks.fixtures import OPENING, Fixtures
 from local.webhooks.registration import listener
 from local.workspace import Workspace
 from operations.upload_settlement import Target, upload
-from runtime.merchants.webhook_endpoints import first_endpoint_id
 from runtime.webhooks.models import EventType
 
 LARGE: Final = 1_000_000
@@ -180,7 +179,10 @@ def _frequent(fixtures: Fixtures) -> str:
 
 
 def _tested(fixtures: Fixtures) -> str:
-    endpoint = first_endpoint_id(fixtures.merchant_id)
+    listed = fixtures.client.get("/v1/webhook-endpoints").require(HTTPStatus.OK)["data"]
+    if not listed:
+        raise LocalError("The merchant has no webhook endpoint.", hint="Start make listen first.")
+    endpoint = str(listed[0]["id"])
     fixtures.send(f"/v1/webhook-endpoints/{endpoint}/test", {}, _ACCEPTED)
     return endpoint
 
