@@ -9,7 +9,7 @@ from tests.console.user import User
 from tests.e2e.conftest import Deployment, Shop
 from tests.e2e.test_processor_events import SECRET, tell
 from tests.support.console.pages.lists import ListPage
-from tests.support.console.world import made, until
+from tests.support.console.world import World, made, until
 
 
 def test_operations_show_the_last_ledger_verification(user: User, deployment: Deployment) -> None:
@@ -39,6 +39,14 @@ def test_a_processor_event_that_could_not_be_applied_is_applied(
     dialog.confirm("Try again").succeeded("The event is applied.").close()
     expect(row).to_have_count(0)
     assert shop.client.get(f"/v1/payments/{paid}").require(200)["dispute_status"] == "opened"
+
+
+def test_the_figures_of_the_home_screen_lead_to_their_screens(user: User, world: World) -> None:
+    shell = user.merchant(world.merchant_id, "#/home")
+    shell.main.get_by_role("link", name="To be captured").click()
+    ListPage(user.page, "Payments").must_list(world.ids["authorized"])
+    shell.follow("Home").main.get_by_role("link", name="Open exceptions").click()
+    expect(ListPage(user.page, "Exceptions").rows).to_have_count(3)
 
 
 def test_operations_are_not_shown_to_merchants(user: User, shop: Shop) -> None:

@@ -138,6 +138,21 @@ def test_a_refused_refund_says_why_and_the_next_try_has_a_key_of_its_own(
     expect(payment.refunded).to_have_text("100.00 USD")
 
 
+def test_a_payment_is_shown_as_a_timeline_whose_entries_are_linked(
+    user: User, world: World
+) -> None:
+    shell = user.merchant(world.merchant_id, f"#/payments/{world.ids['refunded']}")
+    entries = shell.section("Timeline").get_by_role("listitem")
+    for kind, amount in (("Capture succeeded", "200.00 USD"), ("Posted to the ledger", "200.00")):
+        expect(entries.filter(has_text=kind).filter(has_text=amount).first).to_be_visible()
+    expect(entries.filter(has_text="25.00 USD").first).to_be_visible()
+    user.look("payment")
+    posted = entries.filter(has_text="Posted to the ledger").first.get_by_role("link")
+    transfer = posted.inner_text()
+    posted.click()
+    expect(shell.loaded().fact("Id")).to_have_text(transfer)
+
+
 def _sale(shop: Shop, amount: int, currency: str = "USD", **given: str) -> dict[str, Any]:
     body = {"amount": amount, "currency": currency, "payment_method": "tok_approved", **given}
     return made(shop.client, "/v1/payments", body)
