@@ -154,14 +154,16 @@ class CardsClient(Client):
     # ------------------------------------------------------------ reading and mistakes
 
     def look(self, dice: Random) -> None:
-        """Read a payment, and perhaps one of its transactions."""
+        """Read a payment, and perhaps its timeline or one of its transactions."""
         if not self.payments:
             return
-        seen = self.read(dice, f"/v1/payments/{self.payments.one(dice).id}")
+        path = f"/v1/payments/{self.payments.one(dice).id}"
+        seen = self.read(dice, path)
         if seen is not None and seen.status == 200 and self.left > 0 and dice.random() < 0.3:
             transactions = seen.body["transactions"]
             if transactions:
-                self.read(dice, f"/v1/transactions/{dice.choice(transactions)['id']}")
+                transaction = f"/v1/transactions/{dice.choice(transactions)['id']}"
+                self.read(dice, dice.choice([transaction, f"{path}/timeline"]))
 
     def look_around(self, dice: Random) -> None:
         """A list, and what is new to us on it."""

@@ -158,6 +158,7 @@ class FinanceClient(Client):
         account = dice.choice([*self.shop.wallets["USD"], *self.shop.hot])
         lists: list[tuple[str, dict[str, str]]] = [
             ("/v1/payments/summary", {}),
+            ("/v1/payments/summary", {"interval": "day"}),
             (f"/v1/accounts/{account}/entries", {"limit": "20"}),
             (f"/v1/accounts/{account}/balance", {"at": "2026-03-14T09:00:30Z"}),
             ("/v1/exports", {"limit": "5"}),

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
+import pytest
+
 from runtime.api.endpoints import ENDPOINTS
 from simulation.clients.cards import StripeClient
 from simulation.clients.client import Client
@@ -26,6 +28,8 @@ OPERATIONS: Final[Mapping[ClientKind, int]] = {
     ClientKind.OPERATIONS: 200,
     ClientKind.BANK: 20,
 }
+MOST_RUNS: Final = 3
+"""The rarest steps, such as a customer's decision before it is too late, are not in every run."""
 GOLDEN_RATIO: Final = 0.618034
 """Its multiples, modulo 1, are spread evenly from the first few on."""
 EXCEPTIONS: Final[Mapping[str, str]] = {
@@ -86,15 +90,24 @@ def called(exchanges: Iterable[Exchange]) -> Iterator[str]:
         )
 
 
-def test_clients_call_every_route(monkeypatch):
-    dice = InTurn("routes")
+def played(monkeypatch: pytest.MonkeyPatch, seed: str) -> set[str]:
+    """The operation ids of the requests that were successful in a run without faults."""
+    dice = InTurn(seed)
     monkeypatch.setattr(Client, "work", lambda client, _number: in_turn(client, dice))
     clients = tuple(
-        ClientPlan(kind, kind, f"routes-{kind}", operations)
+        ClientPlan(kind, kind, f"{seed}-{kind}", operations)
         for kind, operations in OPERATIONS.items()
     )
-    platform = Platform("routes", Plan("routes", clients, frozenset()))
+    platform = Platform(seed, Plan(seed, clients, frozenset()))
     platform.run()
     platform.scheduler.close()
-    done = set(called(platform.history))
-    assert {each.operation for each in ENDPOINTS} - done == EXCEPTIONS.keys()
+    return set(called(platform.history))
+
+
+def test_clients_call_every_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = {each.operation for each in ENDPOINTS}
+    for attempt in range(MOST_RUNS):
+        missing -= played(monkeypatch, f"routes-{attempt}")
+        if missing <= EXCEPTIONS.keys():
+            break
+    assert missing == EXCEPTIONS.keys()
