@@ -30,6 +30,23 @@ _ID: Final = re.compile(r"([a-z]{2,4}_)[0-9A-HJKMNP-TV-Z]{26}")
 _PURPOSES: Final = frozenset({"index", "pci", "pii"})
 """Purposes of data keys, which policies name in partition keys and encryption contexts."""
 
+_SCHEDULES: Final = frozenset(
+    {
+        "archive",
+        "holds",
+        "missing",
+        "poll",
+        "proof",
+        "resolver",
+        "retries",
+        "rotation",
+        "totals",
+    }
+)
+"""Schedules, which policies name in partition keys."""
+DEAD_LETTER_URL: Final = "DEAD_LETTER_QUEUE_URL"
+"""The setting with the URL of all dead-letter queues, whose names are in DEAD_LETTER_QUEUES."""
+
 ContextValues = Mapping[str, tuple[str, ...]]
 
 
@@ -70,6 +87,11 @@ class Call:
         return Call(**body, context=tuple(context))
 
 
+def dead_letter_queues(environment: Mapping[str, str]) -> list[str]:
+    """Names of the dead-letter queues that a function's settings list."""
+    return [name for name in environment.get("DEAD_LETTER_QUEUES", "").split(",") if name]
+
+
 class Names:
     """The settings of a function by the physical names that they hold."""
 
@@ -78,8 +100,11 @@ class Names:
         for name, physical in json.loads(environment.get("TABLES", "{}")).items():
             self._names[physical].append(f"TABLES.{name}")
         for variable, value in environment.items():
-            if variable.endswith(_SUFFIXES) and value:
+            if variable.endswith(_SUFFIXES) and value and variable != DEAD_LETTER_URL:
                 self._names[value].append(variable)
+        url = environment.get(DEAD_LETTER_URL, "")
+        for name in dead_letter_queues(environment):
+            self._names[url.replace("{name}", name)].append(f"{DEAD_LETTER_URL}/{name}")
 
     def of(self, physical: str) -> str | None:
         """The setting; None if several have the same value, as in some tests.
@@ -180,7 +205,7 @@ def _general(value: str) -> str:
 def _general_part(part: str) -> str:
     if (found := _ID.fullmatch(part)) is not None:
         return found[1] + ANY
-    return part if part in _PURPOSES else ANY
+    return part if part in _PURPOSES | _SCHEDULES else ANY
 
 
 def _attributes(
@@ -260,6 +285,10 @@ def _send(_operation: str, parameters: Mapping[str, Any]) -> Iterator[_Need]:
     yield _Need("sqs:SendMessage", parameters["QueueUrl"])
 
 
+def _count(_operation: str, parameters: Mapping[str, Any]) -> Iterator[_Need]:
+    yield _Need("sqs:GetQueueAttributes", parameters["QueueUrl"])
+
+
 DEFAULT_BUS: Final = "unknown:default"
 """How `Names` calls the account's default event bus: no setting names it."""
 
@@ -310,6 +339,6 @@ _SERVICES: Final[Mapping[str, Mapping[str, Translate]]] = {
         "UploadPart": _write,
     },
     "secretsmanager": {"GetSecretValue": _secret},
-    "sqs": {"SendMessage": _send, "SendMessageBatch": _send},
+    "sqs": {"GetQueueAttributes": _count, "SendMessage": _send, "SendMessageBatch": _send},
 }
 """What each operation needs; the keys of a service are the operations that functions may call."""

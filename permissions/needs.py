@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from permissions.actions import ANY, DEFAULT_BUS, Call
+from permissions.actions import ANY, DEAD_LETTER_URL, DEFAULT_BUS, Call, dead_letter_queues
 from permissions.evaluation import Request
 from permissions.policies import ACCOUNT, PARTITION, REGION, Function, Stage, queue_arn, tables_of
 from runtime.tables import ALL_TABLES
@@ -88,6 +88,9 @@ def _arn(call: Call, function: Function) -> str | None:
     value = function.environment.get(setting)
     if value is None:
         return None if not setting.startswith("unknown:") else setting
+    if setting == DEAD_LETTER_URL:
+        known = dead_letter_queues(function.environment)
+        return queue_arn(value.replace("{name}", rest)) if rest in known else None
     if setting.endswith("_BUCKET"):
         return f"arn:{PARTITION}:s3:::{value}{slash}{rest}"
     if setting.endswith("_SECRET_ARN"):

@@ -18,6 +18,7 @@ from runtime.ledger.accounts.models import Account
 from runtime.ledger.entries.models import Entry
 from runtime.ledger.transfers.models import Transfer
 from runtime.merchants.models import Merchant, WebhookEndpoint
+from runtime.operations.models import ScheduledRun
 from runtime.payments.disputes.models import KeptEvent
 from runtime.payments.models import Payment
 from runtime.payments.processors.sandbox.models import SandboxCharge
@@ -54,6 +55,7 @@ ALL_TABLES: Final[tuple[TableSchema, ...]] = tuple(
         Alert,
         Total,
         VerificationRow,
+        ScheduledRun,
         LimitCounter,
         DataKey,
         ApiKey,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final, Unpack
 
-from aws_cdk import CfnOutput
+from aws_cdk import Aws, CfnOutput
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -25,14 +26,17 @@ from stacks.constructs.api_alarms import watch_api
 from stacks.constructs.canary_deployment import CanaryDeployments
 from stacks.constructs.http_api import HttpEndpoints, Served
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
+from stacks.dead_letters import WORK_QUEUES, dead_letter_queue
 from stacks.environment import settings_for
 from stacks.iam.statements import (
+    DEAD_LETTER_COUNTS,
     data_key_statement,
     queue_statements,
     read_secret,
     through_service,
 )
 from stacks.log_queries import save_queries
+from stacks.scheduled_workers import recorded_schedules, scheduled_names
 
 CONSOLE_TIMEOUT_SECONDS: Final = 10
 CONSOLE_MEMORY_MB: Final = 512
@@ -153,7 +157,8 @@ class ApiStack(FunctionsStack):
         )
 
     def _query(self) -> FunctionSpec:
-        data = self._data
+        data, schedules = self._data, self._stage.schedules
+        dead_letters = [*WORK_QUEUES, *scheduled_names(schedules)]
         return FunctionSpec(
             module="query",
             description="Every GET",
@@ -167,11 +172,26 @@ class ApiStack(FunctionsStack):
                 pii_key_arn=data.pii_key.key_arn,
                 index_key_arn=data.index_key.key_arn,
                 export_bucket=data.export_bucket.bucket_name,
+                schedules=json.dumps(recorded_schedules(schedules)),
+                dead_letter_queues=",".join(dead_letters),
+                dead_letter_queue_url=(
+                    f"https://sqs.{Aws.REGION}.{Aws.URL_SUFFIX}/{Aws.ACCOUNT_ID}/"
+                    f"{dead_letter_queue(self._stage.name, '{name}')}"
+                ),
                 error_types=self._stage.error_types_sent,
             ),
             statements=[
                 data_key_statement(data.pii_key, "pii", "Decrypt"),
                 data_key_statement(data.index_key, "index", "Decrypt", "GenerateDataKey"),
+                iam.PolicyStatement(
+                    sid=DEAD_LETTER_COUNTS,
+                    actions=["sqs:GetQueueAttributes"],
+                    resources=[
+                        f"arn:{Aws.PARTITION}:sqs:{Aws.REGION}:{Aws.ACCOUNT_ID}:"
+                        f"{dead_letter_queue(self._stage.name, name)}"
+                        for name in dead_letters
+                    ],
+                ),
                 # Links are signed with this role: what it may not do, they do not either.
                 iam.PolicyStatement(
                     sid="Reports",

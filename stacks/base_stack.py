@@ -18,6 +18,7 @@ from stacks.constructs.queues import DeadLetterQueue
 from stacks.constructs.schedule import Schedule
 from stacks.constructs.service_function import FunctionSpec, HandlerModule, ServiceFunction
 from stacks.data import DataStack
+from stacks.dead_letters import dead_letter_queue
 from stacks.environment import settings_for
 from stacks.iam.statements import (
     Purpose,
@@ -132,7 +133,11 @@ class FunctionsStack(Stack):
     def _scheduled_function(self, worker: ScheduledWorker) -> ServiceFunction:
         construct_id = worker.name.capitalize()
         dead = DeadLetterQueue(
-            self, f"{construct_id}DeadLetters", key=self._key, alarms=self._alarms
+            self,
+            f"{construct_id}DeadLetters",
+            key=self._key,
+            alarms=self._alarms,
+            name=dead_letter_queue(self._stage.name, worker.name),
         ).queue
         self.dead_letters[worker.name] = dead
         function = self._function(construct_id, self._spec(worker, dead.queue_arn))

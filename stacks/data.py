@@ -23,6 +23,7 @@ from stacks.constructs.queues import WorkQueue
 from stacks.constructs.schema_table import Restored, SchemaTable, pascal
 from stacks.constructs.table_alarms import alarm_on_throttles
 from stacks.data_trail import DataTrail, saved_query
+from stacks.dead_letters import DELIVERIES, EXPORT_JOBS, dead_letter_queue
 from stacks.iam.key_users import DATA_KEY_USERS, only_listed_roles
 from stacks.iam.resource_policies import append_only, one_archivist
 from stacks.iam.service_key_users import (
@@ -113,6 +114,7 @@ class DataStack(Stack):
             key=self.table_key,
             alarms=self.alarms,
             consumer_timeout_seconds=DELIVER_TIMEOUT_SECONDS,
+            dead_letters=dead_letter_queue(stage.name, DELIVERIES),
         )
         self.export_jobs = WorkQueue(
             self,
@@ -120,6 +122,7 @@ class DataStack(Stack):
             key=self.table_key,
             alarms=self.alarms,
             consumer_timeout_seconds=EXPORT_TIMEOUT_SECONDS,
+            dead_letters=dead_letter_queue(stage.name, EXPORT_JOBS),
         )
         self._export_everything()
         self._write_outputs()

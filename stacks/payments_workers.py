@@ -16,6 +16,7 @@ from stacks.base_stack import FunctionsStack, FunctionsStackProps
 from stacks.constructs.canary_watch import watch_canary
 from stacks.constructs.queues import CONSUMER_ACTIONS, WorkQueue, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
+from stacks.dead_letters import SETTLEMENT_FILES, dead_letter_queue
 from stacks.environment import settings_for
 from stacks.iam.statements import queue_statements, through_service
 from stacks.scheduled_workers import PAYMENTS, canary
@@ -54,6 +55,7 @@ class WorkersStack(FunctionsStack):
             key=self._key,
             alarms=self._alarms,
             consumer_timeout_seconds=RECONCILE_TIMEOUT_SECONDS,
+            dead_letters=dead_letter_queue(self._stage.name, SETTLEMENT_FILES),
         )
         arrived = events.Rule(
             self,

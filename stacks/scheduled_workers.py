@@ -43,6 +43,7 @@ from stacks.iam.statements import (
 from stacks.own_metrics import OwnMetric
 from stacks.runbooks import Runbook
 from stacks.stage import StageConfig
+from stacks.stage_workload import Schedules
 
 WHOLE_CPU_MB: Final = 1769
 """Memory with which a function gets one whole virtual CPU (Lambda Developer Guide)."""
@@ -52,6 +53,10 @@ RESOLVER_TIMEOUT_SECONDS: Final = 120
 SHORTEST_BEGIN_SECONDS: Final = 20
 """A run of the resolver starts new work for at least this long, even if it then overlaps with the
 next run."""
+
+
+CANARY: Final = "canary"
+"""Its runs are the only ones that are not recorded: it uses no table."""
 
 
 def _begin_seconds(stage: StageConfig) -> int:
@@ -159,7 +164,7 @@ def canary(scope: Construct, stage: StageConfig) -> tuple[ScheduledWorker, ...]:
     arn = secretsmanager.Secret.from_secret_name_v2(scope, "CanarySecret", name).secret_arn
     return (
         ScheduledWorker(
-            name="canary",
+            name=CANARY,
             module="canary",
             description="Uses the API as a client does: pays, refunds and reads",
             settings=CanarySettings,
@@ -301,3 +306,15 @@ AUDIT: Final = (
         ),
     ),
 )
+
+
+def recorded_schedules(schedules: Schedules) -> dict[str, int]:
+    """Minutes between two runs of every schedule, by name, but for the canary's."""
+    workers = (*PAYMENTS, *LEDGER, *WEBHOOKS, *AUDIT)
+    return {worker.name: worker.minutes(schedules) for worker in workers}
+
+
+def scheduled_names(schedules: Schedules) -> list[str]:
+    """The names of all schedules of the stage, each of which has a dead-letter queue."""
+    canaries = [] if schedules.canary_minutes is None else [CANARY]
+    return [*recorded_schedules(schedules), *canaries]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from tests.support.engines import dynamodb_local
 from tests.support.engines.engine import ENVIRONMENT
 
 _SEED_VARIABLE = "TEST_SEED"
+_NEW_OBJECTS_BETWEEN_COLLECTIONS = 50_000
+"""Python's own default, 700, suits small programs."""
 
 # A slow machine is not a defect of the code: no test may fail because of measured time. Continuous
 # integration draws the same examples each time; a developer's runs go on exploring.
@@ -30,6 +33,17 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(ENVIRONMENT)
+
+
+def pytest_collection_finish() -> None:
+    """What the tests consist of stays until the end: search it for garbage only once.
+
+    Suites took 6 to 11 % more of the processor's time with Python's own settings. What a test
+    forgets to close is still reported, at the latest at the end of the run.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -41,8 +41,15 @@ from simulation.outside import BEGINNING, outside_for
 from simulation.partners.receivers import Endpoints, ReceiverRates
 from simulation.platform.functions import FUNCTIONS, Partners
 from simulation.platform.http import HttpRequest, HttpResponse, event_of, response_of
-from simulation.platform.settings import AUDIT_BUCKET, BUCKETS, DELIVERIES, QUEUES, StageSettings
-from simulation.platform.sources import BATCH_RECORDS, MINUTES, PROJECTED, SEGMENT_ROWS
+from simulation.platform.settings import (
+    AUDIT_BUCKET,
+    BUCKETS,
+    DELIVERIES,
+    MINUTES,
+    QUEUES,
+    StageSettings,
+)
+from simulation.platform.sources import BATCH_RECORDS, PROJECTED, SEGMENT_ROWS
 from simulation.scheduler import Scheduler
 from tests.support.http import Context
 

@@ -18,6 +18,7 @@ from runtime.idempotency import api as idempotency_keys
 from runtime.ledger.accounts import api as accounts
 from runtime.ledger.transfers import api as transfers
 from runtime.merchants import api as merchants
+from runtime.operations import api as operations
 from runtime.payments import api as payments
 from runtime.payments.disputes import api as processor_events
 from runtime.payments.processors.sandbox import api as sandbox
@@ -52,5 +53,6 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *webhook_endpoints.ENDPOINTS,
     *audit.ENDPOINTS,
     *proof.ENDPOINTS,
+    *operations.ENDPOINTS,
     *problem.ENDPOINTS,
 )

@@ -13,7 +13,7 @@ from runtime.audit.archive.archiving import ArchiveDependencies, archive_rows, c
 from runtime.audit.archive.bucket import AuditArchive, RootSigner
 from runtime.core.observability import logger
 from runtime.core.outside import Outside
-from runtime.functions.composition.environments import Event, per_environment
+from runtime.functions.composition.environments import Event, per_environment, recorded
 from runtime.functions.composition.services import FunctionServices
 from runtime.settings import ArchiveSettings
 from runtime.streams.records import StreamRecord, batch_answer
@@ -57,5 +57,5 @@ def _archive(raw: list[dict[str, Any]], services: ArchiveServices) -> dict[str, 
     return batch_answer(records, archive_rows(records, services.deps))
 
 
-handler_for = per_environment(archive)
+handler_for = per_environment(recorded(archive))
 handler = handler_for(archive_services)

@@ -170,6 +170,14 @@ def read_proof(_: Request, services: QueryServices) -> ProofAnswer:
     return get_report(services.verifications)
 
 
+@ROUTES.handles("getOperations")
+def read_operations(_: Request, services: QueryServices) -> Answer:
+    """GET /v1/operations. Rare: other requests start without its code (0077)."""
+    from runtime.operations.overview import get_operations  # noqa: PLC0415
+
+    return get_operations(services.operations)
+
+
 @ROUTES.handles("health")
 def health(_: Request, services: QueryServices) -> Health:
     """GET /v1/health."""

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from runtime.core.observability import logger
 from runtime.core.outside import Outside
 from runtime.encryption.repository import DataKeyRepository
-from runtime.functions.composition.environments import Event, per_environment
+from runtime.functions.composition.environments import Event, per_environment, recorded
 from runtime.functions.composition.services import FunctionServices
 from runtime.key_rotation.encrypted_rows import EncryptedRows
 from runtime.key_rotation.rotation import RotationDependencies, new_index_key, sweep
@@ -63,5 +63,5 @@ def rotate(event: Event, context: LambdaContext, services: RotationServices) -> 
     return answer
 
 
-handler_for = per_environment(rotate)
+handler_for = per_environment(recorded(rotate))
 handler = handler_for(rotation_services)

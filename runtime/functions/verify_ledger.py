@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from runtime.audit.archive.bucket import AuditArchive
 from runtime.core.observability import logger
 from runtime.core.outside import Outside
-from runtime.functions.composition.environments import Event, per_environment
+from runtime.functions.composition.environments import Event, per_environment, recorded
 from runtime.functions.composition.services import FunctionServices
 from runtime.settings import VerifyLedgerSettings
 from runtime.verification.accounts.checkpoints import Checkpoints
@@ -68,5 +68,5 @@ def verify(event: Event, context: LambdaContext, services: VerifyLedgerServices)
     return answer
 
 
-handler_for = per_environment(verify)
+handler_for = per_environment(recorded(verify))
 handler = handler_for(verify_ledger_services)

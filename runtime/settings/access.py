@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final, Self
 from pydantic import Field, model_validator
 
 from runtime.settings.base import Settings
-from runtime.settings.table_uses import TableUses, allow
+from runtime.settings.table_uses import TableUses, allow, record_run
 
 ACCESS_REFUSED: Final = "token refused"
 """Log message of the authorizer, with its `reason`. A metric counts it, and an alarm watches it."""
@@ -57,6 +57,7 @@ class RotationSettings(Settings, frozen=True):
         "customers": allow("GetItem", "Scan", "UpdateItem"),
         "keys": allow("GetItem", "Query", "PutItem", "UpdateItem"),
         "merchants": allow("GetItem", "Scan", "UpdateItem"),
+        "scheduled_runs": record_run("rotation"),
         "webhook_endpoints": allow("GetItem", "Scan", "UpdateItem"),
     }
 

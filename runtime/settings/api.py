@@ -1,10 +1,11 @@
 """Settings of the HTTP API functions."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from runtime.settings.base import Settings
+from runtime.settings.base import Settings, parsed_json
 from runtime.settings.derived import WebhookDeadline
 from runtime.settings.payments import INTENT_LEASE_SECONDS, IntentLeaseSeconds, PaymentTiming
 from runtime.settings.table_uses import TableUses, allow
@@ -115,6 +116,7 @@ class QuerySettings(Settings, frozen=True):
         "processor_events": allow("BatchGetItem", query=("gsi-merchant", "gsi-status")),
         "proofs": allow("GetItem"),
         "sandbox_charges": allow("GetItem"),
+        "scheduled_runs": allow("BatchGetItem"),
         "settlement_files": allow("GetItem", "BatchGetItem", query=("gsi-merchant", "gsi-status")),
         "settlement_lines": allow(
             "BatchGetItem", "Query", query=("gsi-exception", "gsi-transaction")
@@ -138,5 +140,11 @@ class QuerySettings(Settings, frozen=True):
     index_key_arn: str
     intent_lease_seconds: IntentLeaseSeconds = INTENT_LEASE_SECONDS
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
+    schedules: Annotated[Mapping[str, int], BeforeValidator(parsed_json)] = {}
+    """Minutes between two runs, of the schedules whose runs are recorded."""
+    dead_letter_queues: str = ""
+    """What the dead letters are of, separated by commas."""
+    dead_letter_queue_url: str = ""
+    """URL of a dead-letter queue, with {name} for what its messages are of."""
     error_types: str | None = None
     """As of `ProcessSettings`."""

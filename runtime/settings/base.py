@@ -12,8 +12,8 @@ _LEAN: Final = "lean"
 _DEFAULT_CLIENT: Final = _LEAN
 
 
-def _parsed(value: Any) -> Any:
-    """The value of the variable TABLES, which is JSON."""
+def parsed_json(value: Any) -> Any:
+    """The value of a variable that is JSON, such as TABLES."""
     return json.loads(value) if isinstance(value, str) else value
 
 
@@ -25,7 +25,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", defer_build=True):
 
     stage: str
     service: str
-    tables: Annotated[Mapping[str, str], BeforeValidator(_parsed)]
+    tables: Annotated[Mapping[str, str], BeforeValidator(parsed_json)]
     """Physical names by schema name, of the tables in `TABLE_USES` and of no others."""
 
     dynamodb_client: str | None = None

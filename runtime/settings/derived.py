@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import Field
 
 from runtime.settings.base import Settings
-from runtime.settings.table_uses import TableUses, allow
+from runtime.settings.table_uses import TableUses, allow, record_run
 
 LARGE_TRANSACTION_MINOR: Final = 1_000_000
 """Payments and transfers from this amount on, in minor units, raise an alert."""
@@ -85,6 +85,7 @@ class ArchiveSettings(Settings, frozen=True):
     TABLE_USES: ClassVar[TableUses] = {
         "alerts": allow("PutItem"),
         "audit_log": allow(stream=True),
+        "scheduled_runs": record_run("archive"),
     }
 
     audit_bucket: str
@@ -96,6 +97,7 @@ class TotalsSettings(Settings, frozen=True):
     """The scheduled function that compacts the totals of closed days."""
 
     TABLE_USES: ClassVar[TableUses] = {
+        "scheduled_runs": record_run("totals"),
         "totals": allow(
             "BatchGetItem",
             "GetItem",
@@ -133,6 +135,7 @@ class RetriesSettings(Settings, frozen=True):
     """The scheduled function that queues webhooks that are due."""
 
     TABLE_USES: ClassVar[TableUses] = {
+        "scheduled_runs": record_run("retries"),
         "webhooks": allow(
             "BatchGetItem", only=DUE_ATTRIBUTES, query=("gsi-retry",), update=("whk_*",)
         ),

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from runtime.settings.base import Settings
 from runtime.settings.payments import INTENT_LEASE_SECONDS, IntentLeaseSeconds
-from runtime.settings.table_uses import TableUses, allow
+from runtime.settings.table_uses import TableUses, allow, record_run
 
 PROFILE_ATTRIBUTES: Final = (
     "version",
@@ -67,6 +67,7 @@ class MissingSettings(Settings, frozen=True):
 
     TABLE_USES: ClassVar[TableUses] = {
         "merchants": allow("GetItem", "Scan"),
+        "scheduled_runs": record_run("missing"),
         "settlement_chunks": allow("GetItem", "PutItem"),
         "settlement_lines": allow("PutItem", query=("gsi-exception",)),
         "settlements": allow("GetItem", "PutItem", "UpdateItem"),

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from runtime.settings.base import Settings
-from runtime.settings.table_uses import TableUses, allow
+from runtime.settings.table_uses import TableUses, allow, record_run
 
 
 class HoldsSettings(Settings, frozen=True):
@@ -13,6 +13,7 @@ class HoldsSettings(Settings, frozen=True):
 
     TABLE_USES: ClassVar[TableUses] = {
         "accounts": allow("UpdateItem"),
+        "scheduled_runs": record_run("holds"),
         "transfers": allow("GetItem", "UpdateItem", query=("expiry-index",)),
     }
 
@@ -33,6 +34,7 @@ class VerifyLedgerSettings(Settings, frozen=True):
         "entries": allow("BatchGetItem", "Query", query=("transfer-index",)),
         "payments": allow("BatchGetItem", "Scan"),
         "proofs": allow("BatchGetItem", "GetItem", "PutItem", "Query"),
+        "scheduled_runs": record_run("proof"),
         "settlement_lines": allow("BatchGetItem", "Query", "Scan", query=("gsi-transaction",)),
         "settlements": allow("BatchGetItem"),
         "transactions": allow("BatchGetItem"),

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from runtime.core.fields import ProcessorMode
 from runtime.settings.base import Settings
-from runtime.settings.table_uses import TableUses, allow
+from runtime.settings.table_uses import TableUses, allow, record_run
 
 MAX_FEE_BASIS_POINTS = 5_000
 MAX_FEE_FIXED_MINOR = 1_000_000
@@ -94,6 +94,7 @@ class ResolverSettings(FinishingSettings, frozen=True):
         "merchants": allow("GetItem"),
         "payments": allow("GetItem", "BatchGetItem", "UpdateItem", query=("gsi-open",)),
         "sandbox_charges": allow("GetItem", "PutItem", "UpdateItem"),
+        "scheduled_runs": record_run("resolver"),
         "transactions": allow(
             "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-open",)
         ),
@@ -121,6 +122,7 @@ class PollSettings(FinishingSettings, frozen=True):
         "processor_events": allow("GetItem", "PutItem", "UpdateItem", query=("gsi-status",)),
         # The sandbox names only refunds that it has done, so the poll never sends one again.
         "sandbox_charges": allow("GetItem", query=("gsi-changed",)),
+        "scheduled_runs": record_run("poll"),
         "transactions": allow("GetItem", "BatchGetItem", "UpdateItem", query=("gsi-processor",)),
     }
 

@@ -64,3 +64,8 @@ def allow(
     keyed: dict[KeyedAction, tuple[str, ...]] = {"DeleteItem": delete, "UpdateItem": update}
     by_key = {action: patterns for action, patterns in keyed.items() if patterns}
     return TableUse(actions, query, stream, by_key, only)
+
+
+def record_run(schedule: str) -> TableUse:
+    """Allow writing how a run of `schedule` ended, in the table of scheduled runs: its own row."""
+    return allow(update=(schedule,))

@@ -121,3 +121,4 @@ def system(book: Book) -> None:
     book.example("errors", "The list")
     book.prove()
     book.example("getProof", "The books balance", by=OPERATOR)
+    book.example("getOperations", "Nothing waits for a person", by=OPERATOR)

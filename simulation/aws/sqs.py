@@ -12,6 +12,9 @@ from simulation.faults import client_error
 from simulation.outside import BEGINNING
 from simulation.scheduler import Scheduler
 
+SQS_ADDRESS: Final = "https://sqs.eu-west-1.amazonaws.com/000000000000/"
+DEAD_LETTERS: Final = "-dead-letters"
+"""How the name of a queue of dead letters ends."""
 MAX_BATCH: Final = 10
 MAX_DELAY_SECONDS: Final = 900
 LATEST_SECONDS: Final = 60.0
@@ -47,7 +50,7 @@ class Queue:
         assert (max_receives is None) == (dead_letters is None), "a redrive policy is both"
         self._scheduler = scheduler
         self.name = name
-        self.url = f"https://sqs.eu-west-1.amazonaws.com/000000000000/{name}"
+        self.url = f"{SQS_ADDRESS}{name}"
         self.arn = f"arn:aws:sqs:eu-west-1:000000000000:{name}"
         self.visibility_seconds = visibility_seconds
         self.max_receives = max_receives
@@ -179,7 +182,7 @@ class Queues:
 
     def create(self, name: str, *, visibility_seconds: float, max_receives: int = 5) -> Queue:
         """A queue, and one for its dead letters (stacks/constructs/queues.py)."""
-        dead = Queue(self._scheduler, f"{name}-dead-letters")
+        dead = Queue(self._scheduler, f"{name}{DEAD_LETTERS}")
         queue = Queue(
             self._scheduler,
             name,
@@ -232,6 +235,12 @@ class Queues:
             )
         return {"Successful": taken, **({"Failed": refused} if refused else {})}
 
+    def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:
+        """How many messages wait."""
+        assert AttributeNames == ["ApproximateNumberOfMessages"], AttributeNames
+        queue = self._queue(QueueUrl, "GetQueueAttributes")
+        return {"Attributes": {"ApproximateNumberOfMessages": str(len(queue.messages))}}
+
     def _queue(self, url: str, operation: str) -> Queue:
         if url not in self._by_url:
             raise client_error("AWS.SimpleQueueService.NonExistentQueue", operation, url)
@@ -245,7 +254,7 @@ class Queues:
 class SqsClient(RemoteClient):
     """As the platform calls SQS."""
 
-    _operations = ("send_message", "send_message_batch")
+    _operations = ("get_queue_attributes", "send_message", "send_message_batch")
     _refusals = (("RequestThrottled", 403), ("InternalError", 500))
 
 

@@ -164,7 +164,8 @@ class FinanceClient(Client):
             ("/v1/exports", {"limit": "5"}),
         ]
         if dice.random() < 0.2:
-            self.read(dice, "/v1/proof", credential=OPERATOR)
+            path = dice.choice(["/v1/proof", "/v1/operations"])
+            self.read(dice, path, credential=OPERATOR)
             return
         path, query = dice.choice(lists)
         self.read(dice, path, query)

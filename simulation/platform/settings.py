@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self, TypeVar
 
 from runtime.settings import PaymentTiming, Settings
+from simulation.aws.sqs import DEAD_LETTERS, SQS_ADDRESS
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -30,6 +31,19 @@ FAILED_BATCHES_BUCKET: Final = "failed-batches"
 BUCKETS: Final = (SETTLEMENT_BUCKET, EXPORT_BUCKET, AUDIT_BUCKET, FAILED_BATCHES_BUCKET)
 PII_KEY, PCI_KEY, INDEX_KEY, AUDIT_KEY = "arn:pii", "arn:pci", "arn:index", "arn:audit"
 
+MINUTES: Final[Mapping[str, int]] = {
+    "resolver": 1,
+    "holds": 1,
+    "retries": 1,
+    "archive": 15,
+    "totals": 20,
+    "poll": 20,
+    "missing": 30,
+    "proof": 30,
+    "rotation": 60,
+}
+"""Between two runs of each schedule. Those that are daily on a real stage run several times."""
+
 CUT_SECONDS: Final = 360
 """What is younger is not expected to be committed by a ledger verification."""
 
@@ -43,6 +57,9 @@ _FIXED: Final[Mapping[str, Any]] = {
     "export_bucket": EXPORT_BUCKET,
     "audit_bucket": AUDIT_BUCKET,
     "failed_batches_bucket": FAILED_BATCHES_BUCKET,
+    "dead_letter_queues": f"{DELIVERIES},{EXPORT_JOBS},{SETTLEMENT_FILES}",
+    "dead_letter_queue_url": f"{SQS_ADDRESS}{{name}}{DEAD_LETTERS}",
+    "schedules": MINUTES,
     "issuer": "https://issuer.invalid",
     "audience": "payments-api",
     "jwks_url": "https://issuer.invalid/jwks.json",

@@ -14,7 +14,7 @@ from simulation.aws.sqs import Queue
 from simulation.aws.streams import StreamSettings, StreamSource
 from simulation.dynamodb import InMemoryDynamoDB
 from simulation.platform.functions import Functions
-from simulation.platform.settings import DELIVERIES, EXPORT_JOBS, SETTLEMENT_FILES
+from simulation.platform.settings import DELIVERIES, EXPORT_JOBS, MINUTES, SETTLEMENT_FILES
 from simulation.scheduler import Scheduler
 
 LANES: Final = 4
@@ -36,18 +36,6 @@ SEGMENT_ROWS: Final = 5_000
 ARCHIVE_WINDOW_SECONDS: Final = 30.0
 BATCH_SIZES: Final[Mapping[str, int]] = {DELIVERIES: 10, EXPORT_JOBS: 1, SETTLEMENT_FILES: 1}
 CONCURRENCY: Final[Mapping[str, int]] = {DELIVERIES: 20, EXPORT_JOBS: 5, SETTLEMENT_FILES: 20}
-MINUTES: Final[Mapping[str, float]] = {
-    "resolver": 1,
-    "holds": 1,
-    "retries": 1,
-    "archive": 15,
-    "totals": 20,
-    "poll": 20,
-    "missing": 30,
-    "proof": 30,
-    "rotation": 60,
-}
-"""Between two runs of each schedule. Those that are daily on a real stage run several times."""
 
 
 class Sources:

@@ -20,7 +20,7 @@ from runtime.settings import Settings
 from stacks.constructs.acknowledge import acknowledge
 from stacks.constructs.alarms import Alarms
 from stacks.constructs.log_group import encrypted_log_group
-from stacks.iam.statements import INDEXES
+from stacks.iam.statements import DEAD_LETTER_COUNTS, INDEXES
 from stacks.runbooks import Severity
 from stacks.stage import StageConfig
 from stacks.stage_workload import LambdaRuntime
@@ -155,7 +155,8 @@ class ServiceFunction(Construct):
     def _role(self, spec: FunctionSpec, log_group: logs.LogGroup) -> iam.Role:
         # The role names its policies, not the other way round: who waits for it has its rights.
         on_tables = [each for each in spec.statements if _is_on_tables(each)]
-        elsewhere = [each for each in spec.statements if not _is_on_tables(each)]
+        counts = [each for each in spec.statements if each.sid == DEAD_LETTER_COUNTS]
+        elsewhere = [each for each in spec.statements if each not in [*on_tables, *counts]]
         policy = iam.ManagedPolicy(
             self,
             "Policy",
@@ -167,6 +168,7 @@ class ServiceFunction(Construct):
         for construct_id, what, statements in (
             ("TablesPolicy", "tables", [each for each in on_tables if each.sid != INDEXES]),
             ("IndexesPolicy", "indexes", [each for each in on_tables if each.sid == INDEXES]),
+            ("DeadLettersPolicy", "dead letters", counts),
         ):
             if statements:
                 description = f"All that {spec.settings.service} may do with {what}"

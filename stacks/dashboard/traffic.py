@@ -50,7 +50,9 @@ ROUTE_GROUPS: Final = (
     RouteGroup("Webhooks and processor events", frozenset({"webhooks", "processor events"})),
     RouteGroup(
         "Audit, alerts, system",
-        frozenset({"alerts", "audit", "idempotency keys", "proof", "sandbox", "system"}),
+        frozenset(
+            {"alerts", "audit", "idempotency keys", "operations", "proof", "sandbox", "system"}
+        ),
     ),
 )
 """Each route is in one of them."""

@@ -22,6 +22,8 @@ ENCRYPTION_CONTEXT: Final = ("purpose", "subject")
 
 INDEXES: Final = "Indexes"
 """Name of the statement about indexes; it has a policy of its own (service_function.py)."""
+DEAD_LETTER_COUNTS: Final = "DeadLetterCounts"
+"""Name of the statement about counting dead letters; it has a policy of its own, too."""
 STREAM_ACTIONS: Final = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
 """Lambda Developer Guide, "Process DynamoDB records with Lambda": execution role permissions."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.capacity import limits
 from simulation.platform import functions, sources, world
-from simulation.platform.settings import DELIVERIES
+from simulation.platform.settings import DELIVERIES, MINUTES
 from stacks import api, audit, data, ledger, payments_workers, webhooks
 from stacks.constructs import queues, stream_source
 from stacks.scheduled_workers import AUDIT, LEDGER, PAYMENTS, WEBHOOKS
@@ -50,7 +50,7 @@ def test_simulated_queues_are_configured_like_the_deployed_ones() -> None:
 
 
 def test_simulated_schedules_run_the_deployed_ones() -> None:
-    assert set(sources.MINUTES) == {worker.name for worker in SCHEDULED}
+    assert set(MINUTES) == {worker.name for worker in SCHEDULED}
 
 
 def test_the_load_model_has_the_settings_of_the_deployed_stage() -> None:

@@ -135,6 +135,7 @@ def test_the_logical_ids_of_the_tables_never_change(stage: Synthesized) -> None:
         "ProcessorEventsTable",
         "ProofsTable",
         "SandboxChargesTable",
+        "ScheduledRunsTable",
         "SettlementChunksTable",
         "SettlementFilesTable",
         "SettlementIdentitiesTable",

@@ -48,10 +48,13 @@ from runtime.http.identity import Identity
 from runtime.settings import AuthorizerSettings
 from runtime.tables import ALL_TABLES
 from simulation.platform.functions import FUNCTIONS
+from simulation.platform.settings import MINUTES
 from tests.support.iam_guard import restrict_to
 from tests.support.outside import OUTSIDE
 
 _numbers = itertools.count(1)
+DEAD_LETTERS: Final = ("deliveries", "export-jobs", "settlement-files", *MINUTES, "canary")
+"""What the dead letters of a stage are of."""
 EVERYTHING = "payments reports customers accounts transfers merchant"
 
 
@@ -304,6 +307,9 @@ def environment(
         "failed_batches_bucket": bucket,
         "audit_bucket": bucket,
         "export_queue_url": queue_url,
+        "schedules": json.dumps(MINUTES),
+        "dead_letter_queues": ",".join(DEAD_LETTERS),
+        "dead_letter_queue_url": f"{queue_url}-{{name}}",
         "settle_seconds": 0,
         "audit_key_arn": audit_key_arn,
         "intent_lease_seconds": 5,

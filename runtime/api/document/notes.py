@@ -36,6 +36,7 @@ TAGS: Final[Mapping[str, str]] = {
     "webhooks": "Events sent to merchants, and their deliveries.",
     "audit": "Who changed what, when, from what to what; and the proof that it was not edited.",
     "proof": "The last verification of the ledger.",
+    "operations": "The state of the stage's background work, for operators.",
     "system": "The API itself.",
 }
 NOTES: Final[Mapping[str, str]] = {
@@ -214,6 +215,11 @@ NOTES: Final[Mapping[str, str]] = {
     "getProof": (
         "The books balance, holds agree with accounts, and more: each check with its count. Before "
         "the first completed run `holds` and `as_of` are null, and `checks` is empty."
+    ),
+    "getOperations": (
+        "A run that is killed, as at its timeout, records nothing: its schedule becomes late. The "
+        "canary's runs are in the log and its alarm, and not here. How far the change streams lag "
+        "is a metric of CloudWatch, IteratorAge."
     ),
     "health": "Answers without touching any table.",
     "openapi": "Supports entity tags, and gzip.",

@@ -45,6 +45,21 @@ def per_environment(
     return handler_for
 
 
+def recorded(
+    work: Callable[[Event, LambdaContext, ServicesT], AnswerT],
+) -> Callable[[Event, LambdaContext, ServicesT], AnswerT]:
+    """The same work; how a run of a schedule ends is recorded for `GET /v1/operations`."""
+
+    def recording(event: Event, context: LambdaContext, services: ServicesT) -> AnswerT:
+        schedule = event.get("schedule")
+        if schedule is None:
+            return work(event, context, services)
+        with services.recorded_run(schedule):
+            return work(event, context, services)
+
+    return recording
+
+
 def scheduled(
     message: str, run: Callable[[ServicesT, str], DataclassInstance]
 ) -> Callable[[Callable[[], ServicesT]], Handler[Event]]:
@@ -59,4 +74,4 @@ def scheduled(
         logger.info(message, schedule=event.get("schedule"), **report)
         return report
 
-    return per_environment(work)
+    return per_environment(recorded(work))

@@ -58,6 +58,7 @@ from runtime.webhooks.endpoints.stored import StoredEndpoints
 from runtime.webhooks.repository import WebhookRepository
 
 if TYPE_CHECKING:
+    from runtime.operations.overview import OperationsReads
     from runtime.payments.disputes.kept_event_routes import KeptEventReads
     from runtime.reconciliation.reports.report import ReportDependencies
     from runtime.timeline.timeline import TimelineReads
@@ -72,6 +73,7 @@ class QueryServices(FunctionServices):
         super().__init__(
             settings, {"pii": settings.pii_key_arn, "index": settings.index_key_arn}, outside
         )
+        self._settings = settings
         store, cursors = self.store, Cursors(self._cursor_key)
         profiles = self.profiles_for(settings.merchant_cache_seconds)
         self.merchants, self.customers = MerchantRepository(store), CustomerRepository(store)
@@ -124,6 +126,22 @@ class QueryServices(FunctionServices):
         from runtime.payments.disputes.repository import KeptEventRepository  # noqa: PLC0415
 
         return KeptEventReads(KeptEventRepository(self.store), self._cursors)
+
+    @cached_property
+    def operations(self) -> OperationsReads:
+        """Dependencies of the overview for operators, loaded with the first of them."""
+        from runtime.operations.dead_letters import DeadLetterQueues  # noqa: PLC0415
+        from runtime.operations.overview import OperationsReads  # noqa: PLC0415
+        from runtime.operations.repository import ScheduledRunRepository  # noqa: PLC0415
+
+        settings = self._settings
+        names = [name for name in settings.dead_letter_queues.split(",") if name]
+        return OperationsReads(
+            runs=ScheduledRunRepository(self.store),
+            queues=DeadLetterQueues(names, settings.dead_letter_queue_url, self.outside),
+            schedules=settings.schedules,
+            outside=self.outside,
+        )
 
     @cached_property
     def timeline(self) -> TimelineReads:

@@ -27,11 +27,13 @@ from runtime.merchants.repository import MerchantRepository
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_kms import KMSClient
 
 REPORT_SECONDS: Final = 1.5
-"""Time limit for raising an operational alert while the response waits."""
+"""Time limit for raising an operational alert while the response waits, and for recording a run."""
 
 _own_end: ContextVar[float] = ContextVar("own_end", default=inf)
 """Deadline of the current thread or greenlet; neither inherits the context of its creator."""
@@ -120,16 +122,31 @@ class FunctionServices:
     @cached_property
     def operational_alerts(self) -> OperationalAlerts:
         """Operational alerts; requires the alerts table in the settings."""
-        return OperationalAlerts(self._alerts_with_short_timeout, self.outside.now)
+        return OperationalAlerts(
+            lambda: AlertRepository(self._store_with_short_timeout()), self.outside.now
+        )
 
-    def _alerts_with_short_timeout(self) -> AlertRepository:
+    def recorded_run(self, schedule: str) -> AbstractContextManager[None]:
+        """Record how the run in the block ends; requires the scheduled_runs table."""
+        # Only schedules need it: a request starts without its code (decision 0077).
+        from runtime.operations.recording import recorded_run  # noqa: PLC0415
+        from runtime.operations.repository import ScheduledRunRepository  # noqa: PLC0415
+
+        return recorded_run(
+            schedule,
+            self.run_id,
+            lambda: ScheduledRunRepository(self._store_with_short_timeout()),
+            self.outside.now,
+        )
+
+    def _store_with_short_timeout(self) -> Store:
         monotonic = self.outside.monotonic
         ends = monotonic() + REPORT_SECONDS
 
         def remaining_seconds() -> float:
             return min(ends - monotonic(), self.invocation.remaining_seconds())
 
-        return AlertRepository(self._store_of(Codec(NoCipher()), remaining_seconds))
+        return self._store_of(Codec(NoCipher()), remaining_seconds)
 
     def stop_before_timeout(self, margin_seconds: float) -> Callable[[], bool]:
         """A function that returns whether less than `margin_seconds` remain."""

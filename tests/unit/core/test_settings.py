@@ -120,7 +120,11 @@ def test_a_function_cannot_reach_a_table_that_it_does_not_declare() -> None:
     environment = HoldsSettings(**values(HoldsSettings)).environment()
     more = {**json.loads(environment["TABLES"]), "keys": "some-keys"}
     read = HoldsSettings.from_environment({**environment, "TABLES": json.dumps(more)})
-    assert read.tables == {"accounts": "some-accounts", "transfers": "some-transfers"}
+    assert read.tables == {
+        "accounts": "some-accounts",
+        "scheduled_runs": "some-scheduled_runs",
+        "transfers": "some-transfers",
+    }
 
 
 @pytest.mark.parametrize("text", ["", "accounts=some-accounts", "[]", '{"accounts": 1}'])

@@ -25,7 +25,7 @@ from runtime.verification.rules import CheckName, CheckReport, LedgerVerificatio
 from runtime.verification.run import VerificationOutcome
 from runtime.verification.segments import Phase
 from runtime.webhooks.due_deliveries import RetriesReport
-from simulation.platform.sources import MINUTES
+from simulation.platform.settings import MINUTES
 
 AT = "2026-03-14T09:00:00.000Z"
 

@@ -1,0 +1,1 @@
+"""What operators see at a glance: runs of schedules, and dead-letter queues."""
