@@ -3,7 +3,7 @@ import { html } from "../core/html.js";
 import { time, words } from "../core/format.js";
 
 const GOOD = new Set(["succeeded", "processed", "settled", "completed", "matched", "delivered", "active", "healthy", "holds", "enabled", "resolved", "won", "applied", "empty"]);
-const BAD = new Set(["failed", "declined", "expired", "locked", "closed", "violated", "lost", "broken", "revoked", "missing", "failing", "undelivered", "gone", "rejected"]);
+const BAD = new Set(["failed", "declined", "expired", "locked", "closed", "violated", "lost", "broken", "revoked", "missing", "late", "failing", "undelivered", "gone", "rejected"]);
 const OPEN = new Set(["pending", "processing", "unknown", "requires_action", "requires_capture", "exception", "open", "received", "retrying", "completed_with_exceptions", "warning", "paused", "disabled", "inactive", "running", "queued", "amount_mismatch", "fee_mismatch", "currency_mismatch", "status_mismatch", "duplicate", "unexpected", "unclassified", "invalid", "unapplied"]);
 
 /** The class of a status's colour. */

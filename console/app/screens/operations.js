@@ -1,7 +1,7 @@
 // Operations: what operators look at when something is wrong.
 import { html, useState } from "../core/html.js";
 import { read } from "../core/api.js";
-import { time, words } from "../core/format.js";
+import { duration, time, words } from "../core/format.js";
 import { Action } from "../parts/action.js";
 import { Facts, Id } from "../parts/facts.js";
 import { List, Rows } from "../parts/list.js";
@@ -21,8 +21,31 @@ const VIOLATIONS = [
   { title: "Found", cell: (violation) => String(violation.found) },
 ];
 
+const SCHEDULES = [
+  { title: "Schedule", cell: (schedule) => words(schedule.name) },
+  { title: "Every", cell: (schedule) => duration(schedule.every_seconds) },
+  { title: "Last run", cell: (schedule) => (schedule.last_started_at ? time(schedule.last_started_at) : "Has not run yet") },
+  { title: "Ended", cell: (schedule) => time(schedule.last_ended_at) },
+  { title: "Outcome", cell: (schedule) => schedule.outcome && html`<${Status} value=${schedule.outcome} /> ${schedule.late && html`<${Status} value="late" />`}${schedule.error && html`<br />${schedule.error}, in the log of <code>${schedule.run_id}</code>`}` },
+];
+const DEAD_LETTERS = [
+  { title: "Dead letters of", cell: (letters) => words(letters.queue.replaceAll("-", "_")) },
+  { title: "Messages", number: true, cell: (letters) => letters.messages ?? "Not known: SQS did not answer" },
+];
+
 function Operations() {
-  return html`<${Page} title="Operations"><${Verification} /><${ProcessorEvents} /><//>`;
+  return html`<${Page} title="Operations"><${Background} /><${Verification} /><${ProcessorEvents} /><//>`;
+}
+
+/** The schedules with their last runs, and the dead-letter queues. */
+function Background() {
+  const loaded = useLoad(() => read("operations"), []);
+  return html`<${Loaded} loaded=${loaded}>${(now) => html`
+    <${Section} title="Schedules">
+      <${Rows} rows=${now.schedules} caption="Schedules" columns=${SCHEDULES} keyOf=${(schedule) => schedule.name} empty=${["No schedules."]} /><//>
+    <${Section} title="Dead letters">
+      <${Rows} rows=${now.dead_letters} caption="Dead letters" columns=${DEAD_LETTERS} keyOf=${(letters) => letters.queue} empty=${["No dead-letter queues."]} />
+      <p class="note">As of ${time(now.as_of)}. How late the change streams are is in CloudWatch, as IteratorAge; the dashboard shows it.</p><//>`}<//>`;
 }
 
 /** The last ledger verification, with its checks and what violates them. */
