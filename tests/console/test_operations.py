@@ -49,6 +49,17 @@ def test_the_figures_of_the_home_screen_lead_to_their_screens(user: User, world:
     expect(ListPage(user.page, "Exceptions").rows).to_have_count(3)
 
 
+def test_schedules_and_dead_letters_are_shown(user: User, deployment: Deployment) -> None:
+    tick(deployment.stack, "holds")
+    shell = user.operator("#/home")
+    shell.main.get_by_role("link", name="Dead letters").click()
+    expect(ListPage(user.page, "Schedules").row("Holds")).to_contain_text("Succeeded")
+    letters = ListPage(user.page, "Dead letters").rows
+    expect(letters.first).to_be_visible()
+    stored = deployment.operator.get("/v1/operations").require(200)["dead_letters"]
+    expect(letters).to_have_count(len(stored))
+
+
 def test_operations_are_not_shown_to_merchants(user: User, shop: Shop) -> None:
     shell = user.merchant(shop.merchant_id)
     expect(shell.navigation.get_by_role("link", name="Operations")).to_have_count(0)

@@ -22,7 +22,7 @@ function Home() {
   const merchant = shownMerchant.value !== null;
   return html`<${Page} title="Home" intro=${merchant ? null : "This stage has no merchant yet: create one with POST /v1/merchants, or locally with make seed."}>
     <div class="grid">
-      ${isOperator.value && html`<${Verification} />`}
+      ${isOperator.value && html`<${Verification} /><${DeadLetters} />`}
       ${merchant && may("payments") && OPEN.map((each) => html`<${PaymentsIn} ...${each} />`)}
       ${merchant && may("reports") && html`<${Exceptions} />`}
       ${merchant && may("merchant") && html`<${Endpoints} />`}
@@ -40,6 +40,14 @@ function Verification() {
   return html`<${Figure} title="Ledger verification" link=${href("operations")} load=${() => read("proof")}>${({ holds, as_of, checks }) => html`
     <p class="figure">${holds === null ? "Not yet" : html`<${Status} value=${holds ? "holds" : "violated"} />`}</p>
     <p class="note">${holds === null ? "It runs on a schedule; on the local stage, make proof runs it." : `${checks.length} checks, as of ${time(as_of)}`}</p>`}<//>`;
+}
+
+function DeadLetters() {
+  return html`<${Figure} title="Dead letters" link=${href("operations")} load=${() => read("operations")}>${({ dead_letters: queues }) => {
+    const unknown = queues.filter(({ messages }) => messages === null).length;
+    return html`<p class="figure">${queues.reduce((sum, { messages }) => sum + (messages ?? 0), 0)}</p>
+      <p class="note">in ${queues.length} queues${unknown ? `, of which ${unknown} did not answer` : ""}</p>`;
+  }}<//>`;
 }
 
 /** Payments in one status: how many, and the amounts that it concerns, per currency. */
