@@ -22,6 +22,8 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    # The session of all clients keeps the region in which it was made: this one ends with the test.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     with mock_aws():
         client: S3Client = boto3.client("s3")
         client.create_bucket(
