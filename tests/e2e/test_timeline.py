@@ -27,11 +27,14 @@ def titles(timeline: Any, kind: str) -> list[str]:
 
 
 def settled(shop: Shop, payment_id: str, webhooks: set[str]) -> Any:
-    """The timeline once it has these webhooks."""
+    """The timeline once it has these webhooks, and the audit row of the payment's last change."""
+    path = f"/v1/payments/{payment_id}"
+    version = shop.client.get(path).require(200)["version"]
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
-        timeline = shop.client.get(f"/v1/payments/{payment_id}/timeline").require(200)
-        if set(titles(timeline, "webhook")) >= webhooks:
+        timeline = shop.client.get(f"{path}/timeline").require(200)
+        audited = [each["sequence"] for each in timeline["events"] if each["id"] == payment_id]
+        if set(titles(timeline, "webhook")) >= webhooks and f"{version:012d}" in audited:
             return timeline
         assert time.monotonic() < until, timeline
         time.sleep(0.3)
