@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPMessage
 from typing import IO, Any, Final
+from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 JWKS_TIMEOUT_SECONDS: Final = 2.0
@@ -43,8 +44,13 @@ def jwks_from_url(url: str, seconds: float = JWKS_TIMEOUT_SECONDS) -> Callable[[
 
     def download() -> bytes:
         deadline = time.monotonic() + seconds
-        with opener.open(url, timeout=seconds) as response:
-            return _read(response, deadline)
+        try:
+            with opener.open(url, timeout=seconds) as response:
+                return _read(response, deadline)
+        except HTTPError as refusal:
+            # It holds the connection, which would stay open for as long as the error is kept.
+            refusal.close()
+            raise
 
     def fetch() -> Any:
         download_task = reader.submit(download)
