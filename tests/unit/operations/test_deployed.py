@@ -35,6 +35,7 @@ def test_either_variable_chooses_the_region(
 
 def test_every_command_uses_the_region_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-3")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")  # so that it is set back afterwards
     with pytest.raises(SystemExit):
         main(["--help"])
     assert os.environ["AWS_DEFAULT_REGION"] == "eu-west-3"
