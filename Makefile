@@ -31,7 +31,7 @@ CHECKS := .local/checks
 DEEP_LOG := .local/simulate-faults.log
 # Of `make test`, beside test-e2e, in this order: a mistake that lint finds is shown first, and the
 # longest part does not come last.
-PARTS := lint test-unit test-integration test-console test-infrastructure
+TEST_PARTS := lint test-unit test-integration test-console test-infrastructure
 TYPED := -p runtime -p stacks -p local -p operations -p benchmarks -p simulation -p permissions \
 	-p payments_client
 
@@ -132,9 +132,9 @@ test: node ## all checks that must pass before a merge
 	@export DURATIONS=$(CHECKS); \
 		run() { for part do mkdir $(CHECKS)/$$part 2>/dev/null || continue; \
 			$(MAKE) --no-print-directory $$part || echo $$part >>$(CHECKS)/failed; done; }; \
-		run test-e2e $(PARTS) >$(CHECKS)/second-run.log 2>&1 & second=$$!; \
+		run test-e2e $(TEST_PARTS) >$(CHECKS)/second-run.log 2>&1 & second=$$!; \
 		trap 'kill $$second; exit 130' INT TERM; \
-		run $(PARTS); \
+		run $(TEST_PARTS); \
 		wait $$second || echo 'second run' >>$(CHECKS)/failed; \
 		cat $(CHECKS)/second-run.log; \
 		$(PY) -m tests.support.slowest $(CHECKS); \
