@@ -33,8 +33,8 @@ def console_file_names(sources: Path = SOURCES) -> list[str]:
     """The console's files, relative to their directory.
 
     Raises:
-        AssetBuildError: there is no page, a file has a suffix that is not served, or one has the
-            name under which the stage's sign-in is served.
+        AssetBuildError: the page is missing, a file has a suffix that is not served, or a file has
+            the name under which the stage's sign-in is served.
     """
     names = sorted(
         path.relative_to(sources).as_posix() for path in sources.rglob("*") if path.is_file()

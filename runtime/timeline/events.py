@@ -9,7 +9,12 @@ from runtime.audit.models import AuditRow
 from runtime.ledger.transfers.models import Transfer
 from runtime.payments.models import Payment
 from runtime.payments.posting_ids import posting_id, returned_refund_posting_id
-from runtime.payments.transaction_models import AuditStep, Transaction, TransactionType
+from runtime.payments.transaction_models import (
+    AuditStep,
+    Transaction,
+    TransactionStatus,
+    TransactionType,
+)
 from runtime.reconciliation.transactions.repository import LineView
 from runtime.timeline.api import TimelineEvent, TimelineKind
 from runtime.webhooks.events import StatusChange
@@ -77,7 +82,7 @@ def of_payment(payment: Payment) -> Iterator[TimelineEvent]:
 
 
 def of_transaction(transaction: Transaction) -> Iterator[TimelineEvent]:
-    """Each status that the transaction had."""
+    """Each status that the transaction had. A pending one has no response of the processor yet."""
     first = AuditStep(
         status=transaction.status, at=transaction.created_at, by=transaction.changed_by
     )
@@ -90,7 +95,7 @@ def of_transaction(transaction: Transaction) -> Iterator[TimelineEvent]:
             status=step.status,
             amount=transaction.amount,
             currency=transaction.currency,
-            detail=transaction.response_text,
+            detail=None if step.status is TransactionStatus.PENDING else transaction.response_text,
         )
 
 

@@ -1,8 +1,8 @@
 """The whole story of one payment, from the rows that record it, without a scan.
 
-Every part is found by a key that follows from the payment: its transactions by their ids, postings
-and webhooks by derived ids, audit rows and settlement lines by the ids that they are about. A
-payment with one capture costs about ten reads.
+Every read is by a key: transactions by the ids in the payment, postings and webhooks by ids derived
+from it, audit rows and settlement lines by the resource that they are about. A payment with one
+capture costs about ten reads.
 """
 
 from __future__ import annotations

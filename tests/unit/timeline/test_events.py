@@ -110,10 +110,10 @@ def test_a_transaction_has_an_event_for_each_status_and_else_one() -> None:
         AuditStep(status=status, at=AT.format(at), by="user")
         for at, status in ((1, TransactionStatus.PENDING), (2, TransactionStatus.FAILED))
     )
-    refund = a_transaction("a", TransactionType.REFUND, audit_trail=steps)
-    assert [(each.at, each.title, each.status) for each in of_transaction(refund)] == [
-        (AT.format(1), "Refund pending", "pending"),
-        (AT.format(2), "Refund failed", "failed"),
+    refund = a_transaction("a", TransactionType.REFUND, audit_trail=steps, response_text="No")
+    assert [(each.at, each.title, each.status, each.detail) for each in of_transaction(refund)] == [
+        (AT.format(1), "Refund pending", "pending", None),
+        (AT.format(2), "Refund failed", "failed", "No"),
     ]
     [only] = of_transaction(a_transaction("b", TransactionType.CAPTURE))
     assert (only.at, only.title) == (AT.format(1), "Capture succeeded")
