@@ -20,7 +20,6 @@ from runtime.console.files import FILES_PREFIX, INDEX
 from runtime.console.headers import CACHE_CONTROL, content_type_of
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
@@ -47,7 +46,7 @@ def upload_console(stage: str, progress: Progress, sources: Path = SOURCES) -> N
     """
     import boto3  # noqa: PLC0415 - not for those who only ask what a command does
 
-    if not _has_console_stack(boto3.client("cloudformation"), stage):
+    if not _has_console_stack(stage):
         progress.say(f"The stage {stage!r} has no console behind CloudFront: nothing to upload.")
         return
     bucket = output_of(stage, "console", "ConsoleBucket")
@@ -94,17 +93,14 @@ def upload(client: S3Client, bucket: str, sources: Path) -> Uploaded:
     return Uploaded(written, old)
 
 
-def _has_console_stack(client: CloudFormationClient, stage: str) -> bool:
+def _has_console_stack(stage: str) -> bool:
+    import boto3  # noqa: PLC0415 - as above
+
     try:
-        client.describe_stacks(StackName=f"payments-{stage}-console")
-    except ClientError as error:
-        if "does not exist" in str(error):
+        boto3.client("cloudformation").describe_stacks(StackName=f"payments-{stage}-console")
+    except (BotoCoreError, ClientError) as error:
+        if isinstance(error, ClientError) and "does not exist" in str(error):
             return False
-        raise LocalError(
-            f"The stage {stage!r} could not be looked up: {error}.",
-            hint="AWS_PROFILE and AWS_REGION choose the account.",
-        ) from error
-    except BotoCoreError as error:
         raise LocalError(
             f"The stage {stage!r} could not be looked up: {error}.",
             hint="AWS_PROFILE and AWS_REGION choose the account.",

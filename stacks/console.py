@@ -22,6 +22,7 @@ from constructs import Construct
 
 from runtime.console.files import FILES_PREFIX
 from runtime.console.headers import security_headers
+from runtime.http.responses import STORED_TYPES
 from stacks.console_asset import SOURCES, console_file_names, sign_in_document
 from stacks.constructs.acknowledge import acknowledge
 from stacks.stage import MAX_API_INTEGRATION_SECONDS, StageConfig, StageError
@@ -144,7 +145,7 @@ class ConsoleStack(Stack):
                 function_associations=[
                     cloudfront.FunctionAssociation(
                         event_type=cloudfront.FunctionEventType.VIEWER_REQUEST,
-                        function=self._router(),
+                        function=self._router(domain),
                     )
                 ],
             ),
@@ -225,9 +226,12 @@ class ConsoleStack(Stack):
             ),
         )
 
-    def _router(self) -> cloudfront.Function:
+    def _router(self, domain: ConsoleDomainConfig) -> cloudfront.Function:
         code = router_code(
-            console_file_names(SOURCES), self._headers, sign_in_document(self._stage)
+            console_file_names(SOURCES),
+            self._headers,
+            sign_in_document(self._stage),
+            self._stage.error_types or f"https://{domain.name}{STORED_TYPES}",
         )
         return cloudfront.Function(
             self,
@@ -254,8 +258,10 @@ class ConsoleStack(Stack):
             )
 
 
-def router_code(names: list[str], headers: dict[str, str], sign_in: str) -> str:
+def router_code(names: list[str], headers: dict[str, str], sign_in: str, error_types: str) -> str:
     """The edge function's code: stacks/console_router.js with its constants.
+
+    `error_types`: what `type` of a problem begins with (decision 0146).
 
     Raises:
         StageError: it would be longer than CloudFront accepts.
@@ -265,6 +271,7 @@ def router_code(names: list[str], headers: dict[str, str], sign_in: str) -> str:
         "__FILES__": [f"{FILES_PREFIX}{name}" for name in names],
         "__HEADERS__": {name.lower(): value for name, value in {**headers, **strict}.items()},
         "__SIGN_IN__": sign_in,
+        "__ERROR_TYPES__": error_types,
     }
     code = ROUTER.read_text("utf-8")
     for name, value in constants.items():

@@ -1,8 +1,9 @@
 // Runs in CloudFront at each request of a viewer that is not for the API (runtime cloudfront-js-2.0).
-// The stack fills in the three constants: stacks/console.py.
+// The stack fills in the four constants: stacks/console.py.
 const FILES = '__FILES__';
 const HEADERS = '__HEADERS__';
 const SIGN_IN = '__SIGN_IN__';
+const ERROR_TYPES = '__ERROR_TYPES__';
 
 function answer(status, description, type, cache, text) {
   const headers = { 'content-type': { value: type }, 'cache-control': { value: cache } };
@@ -37,7 +38,7 @@ function handler(event) {
     return request;
   }
   const problem = {
-    type: '/v1/docs/errors#not_found',
+    type: ERROR_TYPES + 'not_found',
     title: 'The resource does not exist',
     status: 404,
     detail: 'The console has no such file',

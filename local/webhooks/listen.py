@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -110,11 +111,14 @@ def listen(
     stack = up(workspace, None if port is None else parse_port(port), progress)
     who = listener(stack, workspace, merchant, secret)
     state = Listening("", target, _console(), count, who.secret)
+
+    def made(endpoint: Mapping[str, Any]) -> None:
+        state.secret = endpoint["secret"]
+
     with (
         listening(state.take) as url,
-        registered(stack, workspace, who.merchant_id, url) as endpoint,
+        registered(stack, workspace, who.merchant_id, url, made) as endpoint,
     ):
-        state.secret = endpoint["secret"]
         if target is not None and who.secret is None:
             progress.say(f"What is passed on is signed with {state.secret}")
         progress.say(f"Listening for webhooks of {who.merchant_id} at {url}. Ctrl-C ends it.")

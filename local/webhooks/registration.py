@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -52,24 +52,30 @@ def listener(stack: Stack, workspace: Workspace, merchant: str, secret: str) -> 
 
 @contextmanager
 def registered(
-    stack: Stack, workspace: Workspace, merchant_id: str, url: str
+    stack: Stack,
+    workspace: Workspace,
+    merchant_id: str,
+    url: str,
+    made: Callable[[Mapping[str, Any]], None] = lambda _: None,
 ) -> Iterator[dict[str, Any]]:
     """An endpoint for `url` during the block; the value is the endpoint, with its secret.
 
-    The block begins when no further event can be missed. Endpoints of listeners that were killed
-    before they could delete theirs are deleted first.
+    The block begins when no further event can be missed; the first may arrive before, and so `made`
+    gets the endpoint at once. Endpoints of listeners that were killed before they could delete
+    theirs are deleted first.
     """
     _delete_abandoned(_client(stack, workspace, merchant_id))
     body = {"url": url, "description": DESCRIPTION}
-    made: dict[str, Any] = (
+    endpoint: dict[str, Any] = (
         _client(stack, workspace, merchant_id).post(PATH, body).require(HTTPStatus.CREATED)
     )
     try:
+        made(endpoint)
         time.sleep(KNOWN_AFTER_SECONDS)
-        yield made
+        yield endpoint
     finally:
         # A token is valid for an hour; whoever listens may do so for longer.
-        _delete(_client(stack, workspace, merchant_id), made["id"])
+        _delete(_client(stack, workspace, merchant_id), endpoint["id"])
 
 
 def _client(stack: Stack, workspace: Workspace, merchant_id: str) -> ApiClient:

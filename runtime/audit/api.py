@@ -10,7 +10,7 @@ from runtime.audit.models import EntityType
 from runtime.core.fields import Timestamp
 from runtime.http.endpoint import Endpoint, Permission
 from runtime.http.forms import formed
-from runtime.http.shapes import Answer, Moment, Page, PageQuery, Query, ShortText
+from runtime.http.shapes import Answer, Moment, Page, PageQuery, Query, ShortText, is_absent
 
 EntityId = Annotated[
     str,
@@ -89,10 +89,6 @@ class AuditRowAnswer(Answer, frozen=True):
     hash: str
 
 
-def _is_absent(value: Any) -> bool:
-    return value is None
-
-
 class ListedAuditRow(AuditRowAnswer, frozen=True):
     """One change: old and new values, who and from where. Secret values are shown as `changed`."""
 
@@ -101,7 +97,7 @@ class ListedAuditRow(AuditRowAnswer, frozen=True):
         Field(
             description="With `include=record`: the canonical JSON of the stored row without its "
             "`hash`, which is the SHA-256 of this text in UTF-8.",
-            exclude_if=_is_absent,
+            exclude_if=is_absent,
         ),
     ] = None
 
@@ -146,7 +142,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/audit",
         function="query",
-        summary="List audit rows of an entity, an action, a user or a request, newest first",
+        summary="List audit rows of an entity, an action, a user or a request",
         tag="audit",
         permission=Permission.REPORTS,
         query=AuditQuery,

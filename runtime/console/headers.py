@@ -13,8 +13,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 CACHE_CONTROL: Final = "no-cache"
-"""A browser keeps a file, and asks each time whether it is still the same: files of two deployments
-are never mixed, and an unchanged one costs an answer without a body."""
+"""A browser keeps a file, and asks each time whether it is still the same: after an upload a reload
+gets the files of one deployment, and an unchanged one costs an answer without a body."""
 
 CONTENT_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {

@@ -25,6 +25,8 @@ not depend on the API's address (decision 0146).
 ERROR_TYPES: Final = f"{API_ADDRESS}{STORED_TYPES}"
 """What it begins with when it is sent, unless a stage has other documentation; see `HttpEvent`."""
 
+_STORED_BEGINNING: Final = f'{{"type":"{STORED_TYPES}'
+
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
@@ -41,10 +43,10 @@ class StoredAnswer:
 
     def sent(self, types: str) -> StoredAnswer:
         """The answer as it is sent: `type` of a problem begins with `types`, which is absolute."""
-        stored, absolute = (f'{{"type":"{each}' for each in (STORED_TYPES, types))
-        if not self.is_problem or not self.body.startswith(stored):
+        if not self.is_problem or not self.body.startswith(_STORED_BEGINNING):
             return self
-        return replace(self, body=absolute + self.body.removeprefix(stored))
+        rest = self.body.removeprefix(_STORED_BEGINNING)
+        return replace(self, body=f'{{"type":"{types}{rest}')
 
     def again(self) -> StoredAnswer:
         """The same answer, marked as repeated."""

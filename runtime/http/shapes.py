@@ -135,6 +135,11 @@ class PageQuery(Query, frozen=True):
     ] = None
 
 
+def is_absent(value: object) -> bool:
+    """Whether an optional member is left out of an answer (`exclude_if`)."""
+    return value is None
+
+
 class Answer(
     BaseModel, frozen=True, populate_by_name=True, hide_input_in_errors=True, defer_build=True
 ):

@@ -27,7 +27,7 @@ class ScheduleAnswer(Answer, frozen=True):
     run_id: str | None = Field(description="The run's log lines have it as `run_id`.")
     late: bool | None = Field(
         description="Whether the next run should have ended by now, as when runs are killed at "
-        "their timeout. Null before the first run."
+        "their timeout. Null until a run has ended."
     )
 
 

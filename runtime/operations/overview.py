@@ -14,9 +14,9 @@ from runtime.operations.dead_letters import DeadLetterQueues
 from runtime.operations.models import ScheduledRun
 from runtime.operations.repository import ScheduledRunRepository
 
-LATE_AFTER: Final = timedelta(minutes=25)
-"""How long after its time a run may end: EventBridge delivers it for 10 minutes, and Lambda runs it
-for 15 at the most."""
+LATE_AFTER: Final = timedelta(minutes=35)
+"""How long after its time a run may end: EventBridge delivers it for 10 minutes, Lambda queues it
+for 10 (stacks/constructs/schedule.py), and runs it for 15 at the most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from runtime.http.shapes import (
     PageQuery,
     Query,
     WholeNumber,
+    is_absent,
     left_out,
     refuse_null,
 )
@@ -162,10 +163,6 @@ class NextAction(Answer, frozen=True):
     ]
 
 
-def _is_absent(value: object) -> bool:
-    return value is None
-
-
 class CreatedPaymentAnswer(PaymentAnswer, frozen=True):
     """The payment that a request created.
 
@@ -177,14 +174,14 @@ class CreatedPaymentAnswer(PaymentAnswer, frozen=True):
         NextAction | None,
         Field(
             description="What the customer has to do, while the payment is `requires_action`.",
-            exclude_if=_is_absent,
+            exclude_if=is_absent,
         ),
     ] = None
     client_secret: Annotated[
         str | None,
         Field(
             description="For the processor's library in the customer's browser. Never log it.",
-            exclude_if=_is_absent,
+            exclude_if=is_absent,
         ),
     ] = None
 
@@ -287,7 +284,7 @@ class PaymentSummary(Answer, frozen=True):
         Field(
             description="With `interval=day`: the days with payments, oldest first. Days without "
             "payments are left out.",
-            exclude_if=_is_absent,
+            exclude_if=is_absent,
         ),
     ] = None
 

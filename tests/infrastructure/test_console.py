@@ -259,11 +259,12 @@ def test_behind_a_domain_of_the_api_its_own_address_is_the_origin(
 
 HEADERS: Final = security_headers(f"{TOKEN_ORIGIN}/oauth2/token")
 SIGN_IN: Final = '{"stage": "dev", "sign_in": {"method": "oidc"}}\n'
+TYPES: Final = f"https://console.example.com{STORED_TYPES}"
 
 
 def _at_edge(uri: str) -> Json:
     """What the function makes of a request, run by Node."""
-    code = router_code(["index.html", "app/main.js"], HEADERS, SIGN_IN)
+    code = router_code(["index.html", "app/main.js"], HEADERS, SIGN_IN, TYPES)
     event = json.dumps({"request": {"uri": uri, "method": "GET", "querystring": {}}})
     script = f"{code}\nconsole.log(JSON.stringify(handler({event})));"
     ran = subprocess.run(
@@ -303,7 +304,7 @@ def test_what_is_not_listed_is_answered_at_the_edge(uri: str) -> None:
     assert answer["headers"]["content-type"] == {"value": "application/problem+json"}
     problem = json.loads(answer["body"]["data"])
     assert problem["code"] == "not_found"
-    assert problem["type"] == f"{STORED_TYPES}not_found", "a page of the API at the same origin"
+    assert problem["type"] == f"{TYPES}not_found"
     _has_headers(answer)
 
 
@@ -333,7 +334,8 @@ def test_the_deployed_function_has_this_code(with_console: Synthesized) -> None:
     (line,) = (each for each in code.splitlines() if each.startswith("const SIGN_IN"))
     said = json.loads(json.loads(line.partition(" = ")[2].rstrip(";")))
     assert said == sign_in
-    assert code.replace(line, "") == router_code(names, headers, "").replace(
+    types = f"https://{documented_console()['console']['domain']['name']}{STORED_TYPES}"
+    assert code.replace(line, "") == router_code(names, headers, "", types).replace(
         'const SIGN_IN = "";', ""
     )
 
@@ -341,7 +343,7 @@ def test_the_deployed_function_has_this_code(with_console: Synthesized) -> None:
 def test_a_console_of_too_many_files_is_refused() -> None:
     names = [f"app/screens/screen-{number}.js" for number in range(400)]
     with pytest.raises(StageError, match=rf"CloudFront accepts {MAX_ROUTER_BYTES}"):
-        router_code(names, HEADERS, SIGN_IN)
+        router_code(names, HEADERS, SIGN_IN, TYPES)
 
 
 # ------------------------------------------------------------------ the settings

@@ -217,7 +217,8 @@ NOTES: Final[Mapping[str, str]] = {
         "the first completed run `holds` and `as_of` are null, and `checks` is empty."
     ),
     "getOperations": (
-        "A run that is killed, as at its timeout, records nothing: its schedule becomes late. The "
+        "A run that is killed, as at its timeout, or whose function cannot start, records nothing: "
+        "its schedule becomes late, or keeps `late` null if none of its runs has ended yet. The "
         "canary's runs are in the log and its alarm, and not here. How far the change streams lag "
         "is a metric of CloudWatch, IteratorAge."
     ),
