@@ -107,17 +107,23 @@ def test_a_refund_whose_answer_is_lost_is_made_once(user: User, shop: Shop) -> N
     payment = _opened(user, shop, sale)
     dialog = user.act(payment.refund, "Refund this payment?", sale["id"])
     dialog.field("Amount (USD)").fill("40.00")
-    keys = user.lose_next_answer("**/refund")
+    keys = user.lose_next_answer("**/refund", then_in_flight=True)
     with user.watch.expecting(LOST, "/refund"):
         dialog.confirm("Refund")
         expect(dialog.error).to_contain_text("The API cannot be reached.")
         expect(dialog.error).to_contain_text("the same key never makes it twice")
     after = shop.client.get(f"/v1/payments/{sale['id']}").require(200)
     assert after["amount_refunded"] == 4_000, "the API had done it"
-    dialog.confirm("Try again").succeeded("40.00 USD").close()
+    expect(dialog.field("Amount (USD)")).to_be_disabled()
+    with user.watch.expecting(409, "/refund"):
+        dialog.confirm("Try again")
+        expect(dialog.error).to_contain_text("The first request is in flight")
+    dialog.button("Cancel").click()
+    again = user.act(payment.refund, "Refund this payment?", "repeats it, with the same values")
+    again.confirm("Try again").succeeded("40.00 USD").close()
     after = shop.client.get(f"/v1/payments/{sale['id']}").require(200)
     assert after["amount_refunded"] == 4_000
-    assert len(keys) == 2
+    assert len(keys) == 3
     assert len(set(keys)) == 1
 
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from playwright.sync_api import BrowserContext, Locator, Route, expect
 
 from local.auth import MERCHANT_PERMISSIONS, Grant, token
+from runtime.core.errors import IdempotencyInFlight
 from tests.e2e.conftest import Deployment
 from tests.support.console import axe
 from tests.support.console.pages.dialog import Dialog
@@ -62,20 +63,24 @@ class User:
         self.tally.actions.append(title)
         return dialog
 
-    def lose_next_answer(self, pattern: str) -> list[str]:
+    def lose_next_answer(self, pattern: str, *, then_in_flight: bool = False) -> list[str]:
         """Drop the next answer of such an address, after the API has made the change.
 
+        `then_in_flight`: the one after it is 409, as while the first request still runs.
         Returns the list of the idempotency keys of these requests, which grows.
         """
         keys: list[str] = []
 
         def pass_on(route: Route) -> None:
             keys.append(route.request.headers["idempotency-key"])
-            if len(keys) > 1:
+            if len(keys) == 1:
+                assert route.fetch().ok
+                route.abort("connectionreset")
+            elif len(keys) == 2 and then_in_flight:
+                body = {"title": "The first request is in flight", "code": IdempotencyInFlight.code}
+                route.fulfill(status=409, json=body)
+            else:
                 route.continue_()
-                return
-            assert route.fetch().ok
-            route.abort("connectionreset")
 
         self.page.route(pattern, pass_on)
         return keys

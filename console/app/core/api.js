@@ -9,6 +9,7 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 5_000;
 /** Answers after which repeating a GET may help: throttled, or a server that did not answer. */
 const WORTH_REPEATING = new Set([429, 502, 503, 504]);
+const UNREADABLE = { title: "The answer is not JSON." };
 export const PAGE_SIZE = 25;
 /** The owner of the platform's own accounts; operators list them by naming no merchant. */
 const PLATFORM = "platform";
@@ -94,7 +95,9 @@ async function send(method, path, query, body, key) {
 async function answerOf(response) {
   const text = await response.text();
   const answer = text === "" ? null : parsed(text);
-  if (response.ok) return answer;
+  if (response.ok && answer !== UNREADABLE) return answer;
+  // What a change came to is not known: as after a 502, the same request is repeated.
+  if (response.ok) throw new ApiError(502, { ...UNREADABLE, request_id: response.headers.get("x-request-id") });
   if (response.status === 401) signOut("Your sign-in has expired or was refused. Sign in again.");
   const problem = answer ?? {};
   throw new ApiError(response.status, {
@@ -106,7 +109,7 @@ function parsed(text) {
   try {
     return exact(text);
   } catch {
-    return { title: "The answer is not JSON.", detail: text.slice(0, 200) };
+    return UNREADABLE;
   }
 }
 

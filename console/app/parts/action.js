@@ -19,8 +19,10 @@ import { Failed } from "./load.js";
 export function Action({ label, title, summary, fields = [], path, method, ofMerchant, body, send, outcome, done, danger = false }) {
   const dialog = useRef(null);
   const [state, setState] = useState({ step: "closed" });
+  /** A request without an answer, {key, unanswered: its values}: it may have been done, and only repeating it is safe. */
+  const pending = useRef(null);
   const open = () => {
-    setState({ step: "asking", key: crypto.randomUUID() });
+    setState({ step: "asking", ...(pending.current ?? { key: crypto.randomUUID() }) });
     dialog.current.showModal();
   };
   const close = () => {
@@ -30,39 +32,43 @@ export function Action({ label, title, summary, fields = [], path, method, ofMer
   };
   const submit = async (event) => {
     event.preventDefault();
-    const { key } = state;
-    let values;
+    const { key, unanswered } = state;
+    let values = unanswered;
     try {
-      values = valuesOf(fields, new FormData(event.currentTarget));
+      values ??= valuesOf(fields, new FormData(event.currentTarget));
     } catch (error) {
       return setState({ step: "asking", key, invalid: error.message });
     }
-    setState({ step: "sending", key });
+    setState({ step: "sending", key, unanswered });
     try {
       const answer = send ? await send(values, key) : await change(path, body ? body(values) : values, { key, method, ofMerchant });
+      pending.current = null;
       setState({ step: "done", key, answer });
     } catch (error) {
-      // A refusal is an answer: the next try is a new request. Without an answer it is the same request.
-      setState({ step: "asking", key: error.status === 0 || error.status >= 500 ? key : crypto.randomUUID(), error });
+      // A refusal is an answer: the next try is a new request. Without one, exactly the same request is repeated.
+      pending.current = isUnanswered(error, unanswered) ? { key, unanswered: values } : null;
+      setState({ step: "asking", ...(pending.current ?? { key: crypto.randomUUID() }), error });
     }
   };
   const busy = state.step === "sending";
   return html`<button type="button" class=${danger ? "danger" : ""} onClick=${open}>${label}</button>
-    <dialog ref=${dialog} aria-label=${title} onCancel=${(event) => { event.preventDefault(); if (!busy) close(); }}>
+    <dialog ref=${dialog} aria-label=${title} onCancel=${(event) => { event.preventDefault(); if (!busy) close(); }}
+      onClose=${() => { if (busy) dialog.current.showModal(); else if (state.step !== "closed") close(); }}>
       ${state.step !== "closed" && html`<form onSubmit=${submit}>
         <h2>${title}</h2>
         ${summary && html`<div class="summary">${summary}</div>`}
         ${state.step === "done"
           ? html`<div role="status" class="outcome">${outcome?.(state.answer) ?? "Done."}</div>
               <div class="actions"><button type="button" autofocus onClick=${close}>Close</button></div>`
-          : html`${fields.map((field) => html`<${Field} ...${field} />`)}
+          : html`<fieldset disabled=${busy || state.unanswered !== undefined}>${fields.map((field) => html`<${Field} ...${field} />`)}</fieldset>
+              ${state.unanswered !== undefined && html`<p class="note">The last request had no answer. Trying again repeats it, with the same values and the same key.</p>`}
               ${state.invalid && html`<p role="alert" class="invalid">${state.invalid}</p>`}
               ${state.error && html`<${Failed} error=${state.error} />`}
               <p class="note">Idempotency-Key <code>${state.key}</code></p>
               <div class="actions">
                 <button type="button" onClick=${close} disabled=${busy}>Cancel</button>
                 <button type="submit" class=${danger ? "danger" : "primary"} disabled=${busy} aria-busy=${busy}>
-                  ${busy ? "Sending…" : state.error ? "Try again" : label}</button>
+                  ${busy ? "Sending…" : state.error || state.unanswered ? "Try again" : label}</button>
               </div>`}
       </form>`}
     </dialog>`;
@@ -82,6 +88,14 @@ function Field({ name, label, type = "text", currency, value, options, required 
         defaultValue=${given ?? ""} required=${required} autocomplete="off" />`;
   return html`<label for=${id}>${label}${type === "amount" ? ` (${currency})` : ""}</label>${input}
     ${hint && html`<p class="note">${hint}</p>`}`;
+}
+
+/**
+ * Whether the change may have been made, or may still be made. Throttling is an answer to a first try, but says nothing
+ * about an earlier one that had none.
+ */
+function isUnanswered({ status, code }, unanswered) {
+  return status === 0 || status >= 500 || code === "idempotency_in_flight" || (status === 429 && unanswered !== undefined);
 }
 
 function valuesOf(fields, form) {
