@@ -19,11 +19,12 @@ export function money(minor, currency) {
 /** The minor units in what a person typed: `12.34` is 1234 for USD. Throws with a readable message. */
 export function minorUnits(text, currency) {
   const decimals = decimalsOf(currency);
-  const found = /^(\d+)(?:\.(\d+))?$/.exec(text.trim().replaceAll(",", ""));
+  // A comma only groups thousands: `12,34` must not become 1,234.
+  const found = /^(\d+|\d{1,3}(?:,\d{3})+)(?:\.(\d+))?$/.exec(text.trim());
   if (!found) throw new Error(`Write an amount such as ${decimals ? "12.34" : "1234"}.`);
   const fraction = found[2] ?? "";
   if (fraction.length > decimals) throw new Error(`${currency} has ${decimals} decimals.`);
-  const minor = Number(found[1] + fraction.padEnd(decimals, "0"));
+  const minor = Number(found[1].replaceAll(",", "") + fraction.padEnd(decimals, "0"));
   if (!Number.isSafeInteger(minor)) throw new Error("This amount is too large.");
   return minor;
 }

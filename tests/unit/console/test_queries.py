@@ -32,6 +32,7 @@ def test_amounts_are_asked_in_minor_units_of_the_currency(
     [
         ({"min_amount": "1"}, "Fill in the currency to filter by amount."),
         ({"max_amount": "1.5", "currency": "JPY"}, "JPY has 0 decimals."),
+        ({"min_amount": "12,34", "currency": "EUR"}, "Write an amount such as 12.34."),
     ],
 )
 def test_an_amount_that_cannot_be_asked_says_why(filled_in: dict[str, str], message: str) -> None:
