@@ -1,8 +1,8 @@
 // Starts the console: configuration, sign-in, then the shell.
 import { html, render, useEffect, useState } from "./core/html.js";
 import { complete } from "./core/oidc.js";
-import { replaceAddress } from "./core/router.js";
-import { claims, config, signedOutBecause, signIn } from "./core/session.js";
+import { decoded, replaceAddress } from "./core/router.js";
+import { claims, config, currentToken, signedOutBecause, signIn } from "./core/session.js";
 import { Shell } from "./shell.js";
 import { SignIn } from "./sign_in.js";
 
@@ -12,7 +12,7 @@ const TOKEN = "#token=";
 function takeToken() {
   if (!location.hash.startsWith(TOKEN)) return null;
   const [token, place = ""] = location.hash.slice(TOKEN.length).split("&", 2);
-  replaceAddress(`${location.pathname}${location.search}#${decodeURIComponent(place)}`);
+  replaceAddress(`${location.pathname}${location.search}#${decoded(place)}`);
   return token;
 }
 
@@ -52,7 +52,7 @@ function App() {
     return () => removeEventListener("hashchange", again);
   }, []);
   if (!ready) return html`<p class="note" role="status">Starting…</p>`;
-  return claims.value === null ? html`<${SignIn} />` : html`<${Shell} />`;
+  return claims.value === null ? html`<${SignIn} />` : html`<${Shell} key=${currentToken()} />`;
 }
 
 render(html`<${App} />`, document.getElementById("app"));

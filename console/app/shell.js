@@ -1,6 +1,7 @@
 // The frame around every screen: search, merchant, navigation, and the screen of the current route.
 import { html, useEffect, useErrorBoundary, useRef, useState } from "./core/html.js";
 import { read } from "./core/api.js";
+import { end } from "./core/oidc.js";
 import { SHORTCUTS, onKey, setShortcuts, shortcutsOn } from "./core/keyboard.js";
 import { go, href, route } from "./core/router.js";
 import { chosenMerchant, claims, config, isOperator, may, shownMerchant, signOut } from "./core/session.js";
@@ -22,7 +23,7 @@ export function Shell() {
       <${Search} />
       ${isOperator.value ? html`<${MerchantChoice} merchants=${merchants.data ?? []} />` : html`<code>${shownMerchant.value}</code>`}
       <${Shortcuts} />
-      <button type="button" onClick=${() => signOut()} title=${`Signed in as ${claims.value.sub}`}>Sign out</button>
+      <button type="button" onClick=${() => { signOut(); end(config.value.sign_in); }} title=${`Signed in as ${claims.value.sub}`}>Sign out</button>
     </header>
     <div class="body">
       <nav class="screens" aria-label="Screens">

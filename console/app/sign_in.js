@@ -17,7 +17,7 @@ export function SignIn() {
   return html`<main class="sign-in panel"><h1>Payments console</h1>
     ${signedOutBecause.value && html`<p role="status">${signedOutBecause.value}</p>`}
     ${method === "oidc"
-      ? html`<button type="button" class="primary" onClick=${() => begin(settings, location.hash)}>Sign in</button>`
+      ? html`<button type="button" class="primary" onClick=${() => begin(settings, location.hash).catch((error) => { signedOutBecause.value = error.message; })}>Sign in</button>`
       : method === "token" && html`<p>Run <code>make console</code> and open the address that it prints, or paste a token of <code>make token</code>.</p>
         <form onSubmit=${withToken}><label for="token">Token</label>
           <input id="token" name="token" type="password" autocomplete="off" required />

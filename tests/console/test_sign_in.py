@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,13 @@ from playwright.sync_api import Route, expect
 
 from local.auth import MERCHANT_PERMISSIONS
 from tests.console.user import User
-from tests.support.console.identity_provider import CLIENT, CONTINUE, IdentityProvider, fields_of
+from tests.support.console.identity_provider import (
+    CLIENT,
+    CONTINUE,
+    LOGOUT,
+    IdentityProvider,
+    fields_of,
+)
 from tests.support.console.pages.shell import Shell, SignInPage
 from tests.support.console.world import World
 
@@ -52,6 +59,17 @@ def test_signing_in_leads_back_to_the_address_that_was_asked_for(
     assert (asked["response_type"], asked["client_id"]) == ("code", CLIENT)
     assert exchanged["code_verifier"] not in json.dumps(asked)
     assert user.page.evaluate("sessionStorage.length + localStorage.length") == 0
+    user.page.get_by_role("button", name="Sign out").click()
+    expect(user.page).to_have_url(re.compile(f"^{re.escape(provider.url)}{LOGOUT}"))
+    user.page.get_by_role("link", name=CONTINUE).click()
+    expect(SignInPage(user.page).button).to_be_visible()
+
+
+def test_a_link_with_a_token_does_not_sign_in(user: User, provider: IdentityProvider) -> None:
+    user.page.goto(f"{user.address}#token={provider.access_token}&/payments")
+    expect(SignInPage(user.page).button).to_be_visible()
+    expect(Shell(user.page).navigation).to_have_count(0)
+    expect(user.page).to_have_url(f"{user.address}#/payments")
 
 
 def test_a_refusal_of_the_provider_is_shown(user: User, provider: IdentityProvider) -> None:

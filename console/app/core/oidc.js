@@ -44,6 +44,16 @@ export async function complete(settings) {
   return tokens.access_token;
 }
 
+/** End the provider's own session, if the stage names an address for it; the provider sends the browser back to this page. */
+export function end({ logout_endpoint, client_id }) {
+  if (!logout_endpoint) return;
+  const url = new URL(logout_endpoint);
+  // Cognito calls the way back logout_uri, OpenID Connect RP-Initiated Logout 1.0 post_logout_redirect_uri.
+  const given = { client_id, logout_uri: redirectUri(), post_logout_redirect_uri: redirectUri() };
+  for (const [name, value] of Object.entries(given)) url.searchParams.set(name, value);
+  location.assign(url);
+}
+
 function redirectUri() {
   return location.origin + location.pathname;
 }

@@ -39,7 +39,8 @@ function parse(hash) {
   return { screen: screen ?? "home", parts, query: Object.fromEntries(new URLSearchParams(search)) };
 }
 
-function decoded(part) {
+/** The part without its percent-encoding; as it is, if that is malformed. */
+export function decoded(part) {
   try {
     return decodeURIComponent(part);
   } catch {

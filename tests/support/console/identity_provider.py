@@ -14,6 +14,7 @@ from secrets import token_urlsafe
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+LOGOUT: Final = "/logout"
 CLIENT: Final = "the-console"
 CONTINUE: Final = "Continue to the console"
 """The link of its page, which sends the user back."""
@@ -41,6 +42,7 @@ class IdentityProvider:
             "authority": self.url,
             "authorization_endpoint": f"{self.url}/authorize",
             "token_endpoint": token_endpoint,
+            "logout_endpoint": f"{self.url}{LOGOUT}",
             "client_id": CLIENT,
             "scope": "openid payments",
         }
@@ -89,7 +91,10 @@ class IdentityProvider:
 def _handler(provider: IdentityProvider) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            back = provider.authorize(fields_of(urlsplit(self.path).query))
+            asked = urlsplit(self.path)
+            query = fields_of(asked.query)
+            ended = asked.path == LOGOUT
+            back = query["post_logout_redirect_uri"] if ended else provider.authorize(query)
             page = f'<a href="{escape(back)}">{CONTINUE}</a>'.encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
