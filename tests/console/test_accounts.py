@@ -30,9 +30,8 @@ def test_an_account_shows_its_balances_holds_and_statement(user: User, world: Wo
     moment = shell.section("Balance at an instant")
     moment.get_by_label("Time, in your time zone").fill("2020-01-01T00:00:00")
     moment.get_by_role("button", name="Show balance").click()
-    expect(moment).to_contain_text("0.00 USD")
+    expect(moment.locator(".figure")).to_have_text("0.00 USD")
     expect(moment).to_contain_text("before the first entry")
-    moment.get_by_label("Time, in your time zone").fill("2099-01-01T00:00:00")
     user.look("account")
 
 

@@ -74,6 +74,7 @@ def test_an_alert_is_shown_to_its_merchant_and_to_operators(user: User, shop: Sh
     user.merchant(shop.merchant_id, "#/alerts")
     alerts = ListPage(user.page, "Alerts")
     expect(alerts.row(paid)).to_contain_text("Large transaction")
+    expect(alerts.row(paid)).to_contain_text("10,000.00 USD")
     user.look("alerts")
     user.operator("#/alerts")
     expect(alerts.row(paid)).to_contain_text(shop.merchant_id)

@@ -66,9 +66,10 @@ function Answers({ wanted }) {
       ? html`<div class="panel"><h2>Nothing found.</h2><p>This was tried${shownMerchant.value ? html` for <code>${shownMerchant.value}</code>` : ""}:</p>
           <ul>${answers.map(({ what, error }) => html`<li>${what}${error && html`: could not be asked. ${error.message}`}</li>`)}</ul>
           <p>Check the id${isOperator.value ? ", or choose another merchant above" : ""}. New data can be found after some seconds.</p></div>`
-      : found.map(({ what, data, has_more: more, columns, screen, key = "id" }) => html`<${Section} title=${what}><${Rows} rows=${data} columns=${columns} caption=${what}
+      : html`${found.map(({ what, data, has_more: more, columns, screen, key = "id" }) => html`<${Section} title=${what}><${Rows} rows=${data} columns=${columns} caption=${what}
           keyOf=${(row) => data.indexOf(row)} link=${(row) => href(screen, [row[key]])} />
-          ${more && html`<p class="note">Only the newest ${data.length} are shown.</p>`}<//>`);
+          ${more && html`<p class="note">Only the newest ${data.length} are shown.</p>`}<//>`)}
+          ${answers.filter(({ error }) => error).map(({ what, error }) => html`<p role="alert" class="invalid">${what}: could not be asked. ${error.message}</p>`)}`;
   }}<//>`;
 }
 
