@@ -204,8 +204,10 @@ def test_a_detail_read_concurrently_shows_a_payment_and_its_transactions_consist
             assert platform.operate(merchant, payment, "refund", deps=deps, amount=1).status == 200
 
     def refund_all() -> list[tuple[int, int]]:
-        at_once(*[refund] * 4)
-        done.set()
+        try:
+            assert at_once(*[refund] * 4) == [None] * 4
+        finally:
+            done.set()
         return []
 
     def read() -> list[tuple[int, int]]:

@@ -188,9 +188,11 @@ def test_folding_during_payments_and_refunds_loses_nothing(
         return rows
 
     def count_all_of_them() -> int:
-        for outcome in at_once(*(lambda n=n: count(first[n::3]) for n in range(3))):
-            assert outcome is None, outcome
-        done.set()
+        try:
+            for outcome in at_once(*(lambda n=n: count(first[n::3]) for n in range(3))):
+                assert outcome is None, outcome
+        finally:
+            done.set()
         return 0
 
     outcomes = at_once(fold_on, fold_on, count_all_of_them)
@@ -327,9 +329,10 @@ def test_a_summary_read_while_days_are_folded_is_exact(either_world: Platform) -
         return reads
 
     def fold_all() -> int:
-        folded = fold(platform).rows
-        done.set()
-        return folded
+        try:
+            return fold(platform).rows
+        finally:
+            done.set()
 
     folded, *reads = at_once(fold_all, read, read)
     assert folded == rows > 150
@@ -358,8 +361,10 @@ def test_a_summary_read_during_changes_never_shows_half_of_a_step(
 
     def write() -> None:
         own = [Random(dice.random()) for _ in range(2)]
-        assert at_once(*(lambda r=r: count(r) for r in own)) == [None, None]
-        done.set()
+        try:
+            assert at_once(*(lambda r=r: count(r) for r in own)) == [None, None]
+        finally:
+            done.set()
 
     def read() -> None:
         last = 0

@@ -23,6 +23,7 @@ from runtime.webhooks.models import Webhook, WebhookStatus, event_key
 from tests.support.http import token_of
 from tests.support.outside import new_id
 from tests.support.platform import SETUP
+from tests.support.stages.patience import PATIENCE_SECONDS
 from tests.support.stages.running_stage import Stage
 from tests.support.webhooks.receiver import Receiver, misbehaving, never_answers
 
@@ -240,8 +241,10 @@ def test_a_slow_endpoint_in_a_batch_delays_only_itself(stage: Stage, receiver: R
     hung_up: list[float] = []
 
     def says_nothing(connection: socket.socket) -> None:
-        never_answers(connection)
-        hung_up.append(time.monotonic())
+        try:
+            never_answers(connection)
+        finally:
+            hung_up.append(time.monotonic())
 
     with misbehaving(says_nothing) as port:
         for shop, url in ((quick, receiver.url), (slow, f"http://127.0.0.1:{port}/")):
@@ -257,7 +260,8 @@ def test_a_slow_endpoint_in_a_batch_delays_only_itself(stage: Stage, receiver: R
             for row in rows
         ]
         assert stage.api.deliver(*messages) == {"batchItemFailures": []}
-        while not hung_up:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not hung_up and time.monotonic() < deadline:
             time.sleep(0.01)
     assert len(seen) == 9
     assert min(seen) < hung_up[0], "the others did not wait for the slow one's three seconds"
