@@ -133,7 +133,7 @@ test: node ## all checks that must pass before a merge
 		run() { for part do mkdir $(CHECKS)/$$part 2>/dev/null || continue; \
 			$(MAKE) --no-print-directory $$part || echo $$part >>$(CHECKS)/failed; done; }; \
 		run test-e2e $(TEST_PARTS) >$(CHECKS)/second-run.log 2>&1 & second=$$!; \
-		trap 'kill $$second; exit 130' INT TERM; \
+		trap 'kill $$second; cat $(CHECKS)/second-run.log; exit 130' INT TERM; \
 		run $(TEST_PARTS); \
 		wait $$second || echo 'second run' >>$(CHECKS)/failed; \
 		cat $(CHECKS)/second-run.log; \
@@ -147,7 +147,7 @@ test-deep: node ## slow tests that rarely find what `make test` does not  [TEST_
 	@mkdir -p .local && failed=; \
 		$(MAKE) --no-print-directory simulate-faults SEED='$(TEST_SEED)' \
 			OPERATIONS=$(or $(OPERATIONS),20000) ARGS='--processes 2' >$(DEEP_LOG) 2>&1 & simulation=$$!; \
-		trap 'kill $$simulation; exit 130' INT TERM; \
+		trap 'kill $$simulation; cat $(DEEP_LOG); exit 130' INT TERM; \
 		$(PY) -m pytest tests/e2e tests/infrastructure tests/integration tests/simulation tests/unit \
 			--numprocesses 2 -m deep \
 			--durations=10 || failed="$$failed deep-tests"; \
