@@ -15,7 +15,11 @@ from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, Store
 from runtime.functions.composition.real_outside import real_outside
 from runtime.merchants.repository import MerchantRepository
 from runtime.payments.posting_ids import posting_id
-from runtime.webhooks.events import delivery_id
+from runtime.webhooks.events import (
+    delivery_id,
+    new_dispute_statuses,
+    recorded_dispute_statuses,
+)
 from runtime.webhooks.models import EventType, WebhookState
 from runtime.webhooks.repository import WebhookRepository
 
@@ -95,8 +99,15 @@ def _related(chain: Sequence[AuditRow]) -> list[str]:
 
 
 def _delivery_ids(row: AuditRow, endpoints: Sequence[str]) -> Iterator[str]:
-    table = f"{row.entity_type}s"
-    for kind in _EVENTS.get(row.entity_type, ()):
-        event = (table, row.entity_id, str(row.version), kind)
+    change = (f"{row.entity_type}s", row.entity_id, str(row.version))
+    before, after = map(recorded_dispute_statuses, (row.old_values, row.new_values))
+    events = [
+        *((*change, kind) for kind in _EVENTS.get(row.entity_type, ())),
+        *(
+            (*change, f"dispute.{status}", dispute_id)
+            for dispute_id, status in new_dispute_statuses(before, after)
+        ),
+    ]
+    for event in events:
         for endpoint in (None, *endpoints):
             yield delivery_id(to_datetime(row.timestamp), event, endpoint)

@@ -17,7 +17,11 @@ from runtime.payments.transaction_models import (
 )
 from runtime.reconciliation.transactions.repository import LineView
 from runtime.timeline.api import TimelineEvent, TimelineKind
-from runtime.webhooks.events import StatusChange
+from runtime.webhooks.events import (
+    StatusChange,
+    new_dispute_statuses,
+    recorded_dispute_statuses,
+)
 from runtime.webhooks.models import WebhookState
 
 _ORDER: Final = {kind: place for place, kind in enumerate(TimelineKind)}
@@ -48,12 +52,16 @@ def posting_ids_of(payment: Payment, transactions: Sequence[Transaction]) -> lis
 def status_changes(
     rows: Iterable[AuditRow], payment: Payment, transactions: Sequence[Transaction]
 ) -> Iterator[StatusChange]:
-    """The changes of status in audit rows that merchants have events of."""
+    """The changes of status in audit rows, also of disputes, that merchants have events of."""
     refunds = {each.id for each in transactions if each.type is TransactionType.REFUND}
     for row in rows:
         status = row.new_values.get("status")
         if isinstance(status, str) and (row.entity_id == payment.id or row.entity_id in refunds):
             yield StatusChange(row.entity_id, row.version, status, row.timestamp)
+        if row.entity_id == payment.id:
+            before, after = map(recorded_dispute_statuses, (row.old_values, row.new_values))
+            for dispute_id, now in new_dispute_statuses(before, after):
+                yield StatusChange(payment.id, row.version, now, row.timestamp, dispute_id)
 
 
 def of_payment(payment: Payment) -> Iterator[TimelineEvent]:

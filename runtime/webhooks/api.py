@@ -1,13 +1,15 @@
 """API shapes of webhooks, and of the payloads that only webhooks have."""
 
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, Field, SerializeAsAny
 
 from runtime.core.fields import Timestamp
 from runtime.http.endpoint import Endpoint, Permission
 from runtime.http.shapes import Answer, Body, Page, PageQuery
+from runtime.payments.api import PaymentAnswer
+from runtime.payments.models import DisputeStatus, Payment
 from runtime.reporting.exports.models import ExportStatus
 from runtime.webhooks.models import EventType, WebhookStatus
 
@@ -71,6 +73,48 @@ class WebhookBody(BaseModel, frozen=True, hide_input_in_errors=True, defer_build
     created: Timestamp
     sequence: int
     data: SerializeAsAny[Answer]
+
+
+class DisputeData(Answer, frozen=True):
+    """A dispute: the customer's bank takes money of a payment back. Amounts in minor units."""
+
+    id: Annotated[str, Field(description="The processor's id of the dispute.")]
+    status: Annotated[DisputeStatus, Field(description="`won` and `lost` are decided.")]
+    amount: Annotated[int, Field(description="The disputed amount.")]
+    amount_withdrawn: Annotated[
+        int, Field(description="What the processor has taken from you so far, without its fee.")
+    ]
+    amount_returned: Annotated[int, Field(description="What it has returned of that.")]
+    fee: Annotated[int, Field(description="The processor's fee for the dispute, so far.")]
+    currency: Annotated[str, Field(description="The payment's currency; of all these amounts.")]
+    opened_at: Annotated[
+        Timestamp | None, Field(description="When it began at the processor, if that is known.")
+    ]
+
+
+class DisputedPayment(PaymentAnswer, frozen=True):
+    """A payment with the one of its disputes that has changed."""
+
+    dispute: Annotated[DisputeData, Field(description="The dispute after the change.")]
+
+    @classmethod
+    def with_dispute(cls, payment: Payment, dispute_id: str) -> Self:
+        """The payment's public shape with one of its disputes.
+
+        A fee that only a settlement file reported is a fee like any other.
+        """
+        dispute = (payment.disputes or {})[dispute_id]
+        data = DisputeData(
+            id=dispute_id,
+            status=dispute.status,
+            amount=dispute.amount,
+            amount_withdrawn=dispute.withdrawn,
+            amount_returned=dispute.returned,
+            fee=dispute.fee + dispute.learned_fee,
+            currency=payment.currency,
+            opened_at=dispute.since,
+        )
+        return cls(**PaymentAnswer.of(payment).model_dump(), dispute=data)
 
 
 class ExportData(Answer, frozen=True):

@@ -6,10 +6,10 @@ event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from runtime.alerts.models import Alert, AlertType
 from runtime.core.fields import PLATFORM, Timestamp
@@ -21,7 +21,7 @@ from runtime.dynamodb.schema import Row
 from runtime.ledger.accounts.models import PROFILE_SHARD, Account
 from runtime.ledger.transfers.models import Transfer, TransferStatus
 from runtime.merchants.webhook_endpoints import first_endpoint_id
-from runtime.payments.models import Payment, PaymentStatus
+from runtime.payments.models import DisputeStatus, Payment, PaymentStatus
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
 from runtime.reconciliation.settlements.models import Settlement, SettlementStatus
 from runtime.reporting.exports.models import Export, ExportStatus
@@ -37,6 +37,11 @@ _PAYMENTS: Final[Mapping[PaymentStatus, EventType]] = {
     PaymentStatus.REQUIRES_CAPTURE: EventType.PAYMENT_REQUIRES_CAPTURE,
     PaymentStatus.CANCELED: EventType.PAYMENT_CANCELED,
     PaymentStatus.UNKNOWN: EventType.PAYMENT_UNKNOWN,
+}
+_BY_DISPUTE_STATUS: Final[Mapping[str, EventType]] = {
+    DisputeStatus.OPENED.value: EventType.DISPUTE_OPENED,
+    DisputeStatus.WON.value: EventType.DISPUTE_WON,
+    DisputeStatus.LOST.value: EventType.DISPUTE_LOST,
 }
 _REFUNDS: Final[Mapping[TransactionStatus, EventType]] = {
     TransactionStatus.SUCCEEDED: EventType.REFUND_SUCCEEDED,
@@ -69,6 +74,7 @@ class Event:
     """An event about `subject`, one of a merchant's rows, as it was at the time.
 
     `sequence` increases with every change of a subject; receivers order its events by it.
+    `dispute_id`: the payment's dispute that the event is about, if it is about one.
     """
 
     type: EventType
@@ -77,15 +83,17 @@ class Event:
     subject_id: str
     sequence: int
     at: Timestamp
+    dispute_id: str | None = None
 
     def delivery_id(self, endpoint_id: str) -> str:
         """Id of the event's delivery to an endpoint: the same every time the change is read.
 
         It sorts by the time of the change; the rest is a hash of event and endpoint.
         """
+        change = (_TABLES[type(self.subject)], self.subject_id, str(self.sequence), self.type)
         return delivery_id(
             to_datetime(self.at),
-            (_TABLES[type(self.subject)], self.subject_id, str(self.sequence), self.type),
+            change if self.dispute_id is None else (*change, self.dispute_id),
             None if endpoint_id == first_endpoint_id(self.merchant_id) else endpoint_id,
         )
 
@@ -104,7 +112,7 @@ class Event:
 
 
 def delivery_id(at: datetime, event: tuple[str, ...], endpoint_id: str | None) -> str:
-    """Id of a delivery of `event`: table, id, version and type of event.
+    """Id of a delivery of `event`: table, id, version and type of event, and a dispute's id.
 
     `endpoint_id` None: the merchant's first endpoint, whose deliveries had the same ids when
     merchants had no other ones.
@@ -120,55 +128,86 @@ _BY_STATUS: Final[Mapping[type[Row], Mapping[str, EventType]]] = {
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """A recorded change of the status of a payment or refund: its new version and status."""
+    """A recorded change of the status of a payment or refund: its new version and status.
+
+    `dispute_id`: the status is that of this dispute of the payment.
+    """
 
     subject_id: str
     version: int
     status: str
     at: Timestamp
+    dispute_id: str | None = None
 
 
 def delivery_ids(change: StatusChange, merchant_id: str, endpoint_ids: Sequence[str]) -> list[str]:
     """The ids of its event's deliveries to these endpoints; none if it is not an event."""
-    if change.subject_id.startswith(_PAYMENT_PREFIX):
-        table, types = Payment.table_schema.name, _BY_STATUS[Payment]
-    else:
-        table, types = Transaction.table_schema.name, _BY_STATUS[Transaction]
+    row = Payment if change.subject_id.startswith(_PAYMENT_PREFIX) else Transaction
+    types = _BY_STATUS[row] if change.dispute_id is None else _BY_DISPUTE_STATUS
     kind = types.get(change.status)
     if kind is None:
         return []
-    event = (table, change.subject_id, str(change.version), kind)
+    event: tuple[str, ...] = (row.table_schema.name, change.subject_id, str(change.version), kind)
+    if change.dispute_id is not None:
+        event = (*event, change.dispute_id)
     first = first_endpoint_id(merchant_id)
     at = to_datetime(change.at)
     return [delivery_id(at, event, None if each == first else each) for each in endpoint_ids]
 
 
-def event_of(old: Row | None, new: Row | None) -> Event | None:
-    """The event of the change from `old` to `new`; None if it is not an event."""
+def events_of(old: Row | None, new: Row | None) -> tuple[Event, ...]:
+    """The events of the change from `old` to `new`: of most changes none, of a few several."""
     if new is None or type(new) not in _TABLES:
-        return None
+        return ()
     if isinstance(new, Alert):
-        kind = _ALERTS.get(new.type) if old is None else None
-        return _event(kind, new, new.merchant_id, new.id, 1, new.created_at)
+        if old is not None or new.type not in _ALERTS or new.merchant_id == PLATFORM:
+            return ()
+        return (Event(_ALERTS[new.type], new.merchant_id, new, new.id, 1, new.created_at),)
     assert isinstance(new, _Versioned), "every other subject has a version"
     before = old.version if isinstance(old, _Versioned) else 0
-    if new.version != before + 1:
-        return None
+    if new.version != before + 1 or new.merchant_id == PLATFORM:
+        return ()
+    return tuple(
+        Event(kind, new.merchant_id, new, new.id, new.version, new.updated_at, dispute_id)
+        for kind, dispute_id in _kinds(old, new)
+    )
+
+
+def _kinds(old: Row | None, new: Row) -> Iterator[tuple[EventType, str | None]]:
+    """The type of each event, with the id of the dispute that it is about, if any."""
     kind = _KINDS[type(new)](old, new)
-    return _event(kind, new, new.merchant_id, new.id, new.version, new.updated_at)
+    if kind is not None:
+        yield kind, None
+    if isinstance(new, Payment) and new.disputes:
+        before = _dispute_statuses(old if isinstance(old, Payment) else None)
+        for dispute_id, status in new_dispute_statuses(before, _dispute_statuses(new)):
+            yield _BY_DISPUTE_STATUS[status], dispute_id
 
 
-def _event(
-    kind: EventType | None,
-    subject: Row,
-    merchant_id: str,
-    subject_id: str,
-    sequence: int,
-    at: Timestamp,
-) -> Event | None:
-    if kind is None or merchant_id == PLATFORM:
-        return None
-    return Event(kind, merchant_id, subject, subject_id, sequence, at)
+def _dispute_statuses(payment: Payment | None) -> dict[str, str]:
+    disputes = (payment.disputes if payment is not None else None) or {}
+    return {dispute_id: dispute.status.value for dispute_id, dispute in disputes.items()}
+
+
+def new_dispute_statuses(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Each dispute whose status changed, by its id, with its new status.
+
+    A dispute that is already decided when it is first seen was opened, too: as at Stripe, every
+    dispute has an event of its opening, so that it can be counted by that.
+    """
+    for dispute_id, status in after.items():
+        known = before.get(dispute_id)
+        if known is None and status != DisputeStatus.OPENED:
+            yield dispute_id, DisputeStatus.OPENED.value
+        if known != status:
+            yield dispute_id, status
+
+
+def recorded_dispute_statuses(values: Mapping[str, Any]) -> dict[str, str]:
+    """The status of each dispute in the values of a payment's audit row."""
+    return {name: dispute["status"] for name, dispute in (values.get("disputes") or {}).items()}
 
 
 def _payment(old: Payment | None, new: Payment) -> EventType | None:

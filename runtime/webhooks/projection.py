@@ -40,9 +40,9 @@ from runtime.reconciliation.settlements.api import SettlementAnswer
 from runtime.reconciliation.settlements.models import Settlement
 from runtime.reporting.exports.models import Export
 from runtime.streams.records import Change, Failed, Parking, park_record, requests_of
-from runtime.webhooks.api import ExportData, LockedCustomer
+from runtime.webhooks.api import DisputedPayment, ExportData, LockedCustomer
 from runtime.webhooks.delivery_queue import DeliveryOrder, DeliveryQueue
-from runtime.webhooks.events import Event, event_of
+from runtime.webhooks.events import Event, events_of
 from runtime.webhooks.models import Webhook, WebhookStatus
 from runtime.webhooks.new_deliveries import News, Target, new_delivery
 
@@ -85,9 +85,7 @@ class WebhookProjection:
         """
         failed: set[str] = set()
         events = [
-            (change, event)
-            for change in changes
-            if (event := event_of(change.old, change.new)) is not None
+            (change, event) for change in changes for event in events_of(change.old, change.new)
         ]
         if not events:
             return frozenset()
@@ -152,7 +150,7 @@ class WebhookProjection:
         return []
 
     def _new_row(self, event: Event, directory: EndpointDirectory, entry: EndpointEntry) -> Webhook:
-        news = News(event.type, event.at, event.sequence, shown(event.subject), event.payment_id)
+        news = News(event.type, event.at, event.sequence, data_of(event), event.payment_id)
         context = ChangeContext(
             changed_by=PROJECTED_BY,
             request_id=event.request_id or self.request_id(),
@@ -196,6 +194,14 @@ class WebhookProjection:
         )
         if unsent:
             logger.warning("webhooks are queued again when due", webhooks=len(unsent))
+
+
+def data_of(event: Event) -> Answer:
+    """The `data` of an event: its subject, and of a dispute's event the dispute, too."""
+    if event.dispute_id is None:
+        return shown(event.subject)
+    assert isinstance(event.subject, Payment), "only payments have disputes"
+    return DisputedPayment.with_dispute(event.subject, event.dispute_id)
 
 
 def shown(row: Row) -> Answer:

@@ -155,7 +155,7 @@ def payments(book: Book) -> None:
 
 
 def disputes(book: Book) -> None:
-    """A dispute that is booked, and one that is kept until it can be."""
+    """A dispute that is booked, and one that is kept until it can be; both are decided."""
     about = {"reference": book.known["payment"], "amount": 400}
     opened = {"type": "dispute_opened", **about, "fee": 15}
     book.notification(
@@ -168,6 +168,9 @@ def disputes(book: Book) -> None:
         "Corrected", {"id": "evt_3", **other, "currency": "EUR", "silent": True}, record=False
     )
     book.example("applyProcessorEvent", "Apply it again", path={"id": kept["id"]}, by=OPERATOR)
+    for number, (outcome, dispute) in enumerate((("won", "dp_1"), ("lost", "dp_2")), start=4):
+        decided = {"type": f"dispute_{outcome}", **about, "dispute_id": dispute, "currency": "EUR"}
+        book.notification(f"A dispute is {outcome}", {"id": f"evt_{number}", **decided})
 
 
 def _authorized(book: Book, title: str) -> Any:

@@ -124,6 +124,7 @@ _AUDIT: Final = (
 )
 _WEBHOOKS: Final = (
     "unit/webhooks/test_events.py",
+    "unit/webhooks/test_dispute_events.py",
     "unit/webhooks/test_schedule.py",
     "integration/webhooks/test_projection.py",
     "integration/webhooks/test_delivery.py",

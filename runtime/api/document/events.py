@@ -13,7 +13,7 @@ from runtime.ledger.accounts.api import AccountAnswer
 from runtime.ledger.transfers.api import TransferAnswer
 from runtime.payments.api import PaymentAnswer, TransactionAnswer
 from runtime.reconciliation.settlements.api import SettlementAnswer
-from runtime.webhooks.api import ExportData, LockedCustomer, WebhookBody
+from runtime.webhooks.api import DisputedPayment, ExportData, LockedCustomer, WebhookBody
 from runtime.webhooks.endpoints.api import EndpointAnswer
 from runtime.webhooks.models import EventType
 
@@ -24,6 +24,9 @@ DATA: Final[Mapping[EventType, tuple[type[Answer], ...]]] = {
     EventType.PAYMENT_REQUIRES_CAPTURE: (PaymentAnswer,),
     EventType.PAYMENT_CANCELED: (PaymentAnswer,),
     EventType.PAYMENT_UNKNOWN: (PaymentAnswer,),
+    EventType.DISPUTE_OPENED: (DisputedPayment,),
+    EventType.DISPUTE_WON: (DisputedPayment,),
+    EventType.DISPUTE_LOST: (DisputedPayment,),
     EventType.REFUND_SUCCEEDED: (TransactionAnswer,),
     EventType.REFUND_FAILED: (TransactionAnswer,),
     EventType.TRANSFER_PROCESSED: (TransferAnswer,),
@@ -37,7 +40,7 @@ DATA: Final[Mapping[EventType, tuple[type[Answer], ...]]] = {
     EventType.ALERT_SUSPICIOUS_VELOCITY: (AlertAnswer,),
     EventType.ENDPOINT_TEST: (EndpointAnswer,),
 }
-"""What `data` of an event is (runtime/webhooks/projection.py, `shown`)."""
+"""What `data` of an event is (runtime/webhooks/projection.py, `data_of`)."""
 SUMMARIES: Final[Mapping[EventType, str]] = {
     EventType.PAYMENT_SUCCEEDED: "The money was taken, at once or by a capture.",
     EventType.PAYMENT_FAILED: "The processor declined the charge; nothing was taken.",
@@ -45,6 +48,9 @@ SUMMARIES: Final[Mapping[EventType, str]] = {
     EventType.PAYMENT_REQUIRES_CAPTURE: "The amount is authorized: capture or cancel it.",
     EventType.PAYMENT_CANCELED: "It was released, or its customer did not act: nothing is taken.",
     EventType.PAYMENT_UNKNOWN: "The processor's answer was lost; another event follows.",
+    EventType.DISPUTE_OPENED: "The customer's bank took money back; `data.dispute` has how much.",
+    EventType.DISPUTE_WON: "A dispute was decided for you: money comes back.",
+    EventType.DISPUTE_LOST: "A dispute was decided for the customer, or you accepted it.",
     EventType.REFUND_SUCCEEDED: "The processor returned the money.",
     EventType.REFUND_FAILED: "The processor declined the refund; nothing was returned.",
     EventType.TRANSFER_PROCESSED: "A transfer was booked, or a hold was posted.",

@@ -52,6 +52,7 @@ PUBLIC_NAMES: Final[Mapping[str, str]] = {
     "MethodType": "PaymentMethodType",
     "PostRequest": "TransferPostRequest",
     "Posting": "AccountPosting",
+    "DisputeData": "Dispute",
     "EndpointAnswer": "WebhookEndpoint",
     "EndpointCondition": "WebhookEndpointCondition",
     "EndpointHealthAnswer": "WebhookEndpointHealth",

@@ -23,7 +23,7 @@ from runtime.encryption.models import DataKey
 from runtime.functions.composition.projector import Projector
 from runtime.merchants.repository import MerchantRepository
 from runtime.merchants.webhook_endpoints import EndpointDirectory, EndpointEntry
-from runtime.payments.models import Payment
+from runtime.payments.models import Dispute, DisputeStatus, Payment
 from runtime.payments.transaction_models import Transaction
 from runtime.streams.records import Change, Kind, StreamRecord
 from runtime.webhooks.delivery_queue import DeliveryOrder, DeliveryQueue
@@ -164,6 +164,34 @@ def test_repeated_unordered_and_concurrent_records_make_one_row_each(
     rows = platform.rows(Webhook)
     assert sorted(row.payment_id or "" for row in rows) == [payment.id for payment in payments]
     assert {order.id for order in orders(platform)} == {row.id for row in rows}
+
+
+def test_each_status_of_a_dispute_makes_one_delivery_however_often_its_record_arrives(
+    platform: Platform,
+) -> None:
+    merchant = platform.merchant(webhook_url=URL)
+    platform.paid(merchant)
+    paid = platform.payment()
+    opened = Dispute(status=DisputeStatus.OPENED, amount=400, withdrawn=400, fee=15)
+    lost = Dispute(status=DisputeStatus.LOST, amount=100, withdrawn=100)
+    known = ({"dp_1": opened}, {"dp_1": opened, "dp_2": lost})
+    records, before = [], paid
+    for disputes in known:
+        after = before.model_copy(update={"version": before.version + 1, "disputes": disputes})
+        old, new = (platform.store.codec.to_item(each) for each in (before, after))
+        records.append(StreamRecord("payments", Kind.MODIFY, f"{after.version}", old, new))
+        before = after
+    for _ in range(2):
+        assert projector(platform).apply(records) == frozenset()
+    bodies = [json.loads(row.payload) for row in platform.rows(Webhook)]
+    assert sorted((body["type"], body["data"]["dispute"]["id"]) for body in bodies) == [
+        ("dispute.lost", "dp_2"),
+        ("dispute.opened", "dp_1"),
+        ("dispute.opened", "dp_2"),
+    ]
+    assert {row.payment_id for row in platform.rows(Webhook)} == {paid.id}
+    first = next(body for body in bodies if body["data"]["dispute"]["id"] == "dp_1")
+    assert (first["sequence"], first["data"]["dispute"]["fee"]) == (paid.version + 1, 15)
 
 
 def test_an_outage_of_the_queue_blocks_no_stream_and_the_sweep_sends_the_rest(

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from operations.trace.rows import _delivery_ids as traced_ids
+from runtime.audit.chain import GENESIS, version_key
+from runtime.audit.models import AuditRow, EntityType
 from runtime.payments.models import Dispute, DisputeStatus, Payment, PaymentStatus
 from runtime.payments.posting_ids import posting_id, returned_refund_posting_id
 from runtime.payments.transaction_models import (
@@ -16,8 +19,15 @@ from runtime.payments.transaction_models import (
 )
 from runtime.reconciliation.settlements.models import LineStatus
 from runtime.reconciliation.transactions.repository import LineView
-from runtime.timeline.events import in_order, of_line, of_payment, of_transaction, posting_ids_of
-from runtime.webhooks.events import StatusChange, delivery_ids, event_of
+from runtime.timeline.events import (
+    in_order,
+    of_line,
+    of_payment,
+    of_transaction,
+    posting_ids_of,
+    status_changes,
+)
+from runtime.webhooks.events import StatusChange, delivery_ids, events_of
 
 PAYMENT = "pay_01KKNS5TNXPMRND6BTWW7BSYZG"
 MERCHANT = "mer_01KKNS5TA1QJ7M3V5XE0Z9D8CH"
@@ -70,10 +80,9 @@ def test_the_ids_of_a_payments_webhooks_follow_from_its_recorded_change(
 ) -> None:
     before = a_payment(status=PaymentStatus.PENDING, version=3)
     after = a_payment(status=status, version=4)
-    event = event_of(before, after)
     found = delivery_ids(recorded(after), MERCHANT, [FIRST, OTHER])
-    wanted = [] if event is None else [event.delivery_id(each) for each in (FIRST, OTHER)]
-    assert found == wanted
+    events = events_of(before, after)
+    assert found == [event.delivery_id(each) for event in events for each in (FIRST, OTHER)]
     assert len(set(found)) == len(found)
 
 
@@ -84,9 +93,8 @@ def test_the_ids_of_a_refunds_webhooks_follow_from_its_recorded_change(
     refund = TransactionType.REFUND
     before = a_transaction("a", refund, status=TransactionStatus.PENDING, version=1)
     after = a_transaction("a", refund, status=status, version=2)
-    event = event_of(before, after)
     found = delivery_ids(recorded(after), MERCHANT, [FIRST])
-    assert found == ([] if event is None else [event.delivery_id(FIRST)])
+    assert found == [event.delivery_id(FIRST) for event in events_of(before, after)]
 
 
 def test_postings_are_those_of_captures_refunds_returned_refunds_and_disputes() -> None:
@@ -140,3 +148,40 @@ def test_events_are_in_the_order_of_time_and_then_of_kind() -> None:
         ("settlement_line", "set_1", -1000),
     ]
     assert events[-1].line == 7
+
+
+def test_the_ids_of_a_disputes_webhooks_follow_from_the_recorded_change() -> None:
+    opened = Dispute(status=DisputeStatus.OPENED, amount=1000)
+    lost = Dispute(status=DisputeStatus.LOST, amount=1000)
+    before = a_payment(version=3, disputes={"dp_1": opened})
+    after = a_payment(version=4, disputes={"dp_1": opened, "dp_2": lost})
+    row = audited(before, after)
+    found = [
+        each
+        for change in status_changes([row], after, [])
+        for each in delivery_ids(change, MERCHANT, [FIRST, OTHER])
+    ]
+    events = events_of(before, after)
+    assert [event.type.value for event in events] == ["dispute.opened", "dispute.lost"]
+    assert found == [event.delivery_id(each) for event in events for each in (FIRST, OTHER)]
+    assert set(found) <= set(traced_ids(row, [OTHER]))
+
+
+def audited(before: Payment, after: Payment) -> AuditRow:
+    """The audit row of a change of disputes alone."""
+    values = [{"disputes": row.model_dump(mode="json")["disputes"]} for row in (before, after)]
+    return AuditRow(
+        entity_id=after.id,
+        sequence=version_key(after.version),
+        action_bucket="dispute_changed#000",
+        timestamp=after.updated_at,
+        entity_type=EntityType.PAYMENT,
+        version=after.version,
+        action="dispute_changed",
+        user_id="processor sandbox",
+        merchant_id=MERCHANT,
+        old_values=values[0],
+        new_values=values[1],
+        changes=("disputes",),
+        prev_hash=GENESIS,
+    )

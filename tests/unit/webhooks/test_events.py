@@ -21,7 +21,7 @@ from runtime.payments.transaction_models import Transaction
 from runtime.reconciliation.settlements.models import Settlement
 from runtime.reporting.exports.models import Export
 from runtime.webhooks.api import WebhookBody
-from runtime.webhooks.events import event_of
+from runtime.webhooks.events import Event, events_of
 from runtime.webhooks.projection import shown
 
 AT = "2026-03-14T09:00:00.123Z"
@@ -97,6 +97,13 @@ MAKERS: dict[str, tuple[type[Row], dict[str, Any]]] = {
 def made(table: str, **changes: Any) -> Row:
     model, values = MAKERS[table]
     return model(**{**STAMP, **values, **changes})
+
+
+def event_of(old: Row | None, new: Row | None) -> Event | None:
+    """The only event of a change; None if it has none."""
+    found = events_of(old, new)
+    assert len(found) <= 1
+    return found[0] if found else None
 
 
 def step(table: str, before: dict[str, Any], after: dict[str, Any]) -> Any:
