@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from simulation.watch.commits import Commit, RowChange
-from simulation.watch.values import Item, number, text
+from simulation.watch.values import Item, members, number, text
 
 _OUTCOMES: Final[Mapping[str, Mapping[str, str]]] = {
     "payments": {
@@ -36,13 +36,17 @@ _PLATFORM: Final = "platform"
 
 
 class News(NamedTuple):
-    """One event: `sequence` is the version of the row `about` after the change."""
+    """One event: `sequence` is the version of the row `about` after the change.
+
+    `dispute`: the dispute of a payment that the event is about, if any.
+    """
 
     type: str
     merchant_id: str
     about: str
     sequence: int
     at: str
+    dispute: str | None = None
 
 
 TEST: Final = "endpoint.test"
@@ -139,12 +143,17 @@ class NewsRule:
         known.status = text(new, "status")
 
     def _tell(self, table: str, change: RowChange, new: Item) -> None:
-        kind = _kind(table, change.old, new)
         merchant = text(new, "merchant_id")
-        if kind is None or merchant in ("", _PLATFORM):
+        if merchant in ("", _PLATFORM):
             return
         at = text(new, "created_at" if table == "alerts" else "updated_at")
-        self.news.append(News(kind, merchant, change.key[0], number(new, "version") or 1, at))
+        version = number(new, "version") or 1
+        kind = _kind(table, change.old, new)
+        if kind is not None:
+            self.news.append(News(kind, merchant, change.key[0], version, at))
+        if table == "payments":
+            for kind, dispute in _disputes(change.old, new):
+                self.news.append(News(kind, merchant, change.key[0], version, at, dispute))
 
 
 def _kind(table: str, old: Item | None, new: Item) -> str | None:
@@ -165,3 +174,17 @@ def _kind(table: str, old: Item | None, new: Item) -> str | None:
         return None
     turned = old is None or text(old, "status") != text(new, "status")
     return _OUTCOMES[table].get(text(new, "status")) if turned else None
+
+
+def _disputes(old: Item | None, new: Item) -> Iterator[tuple[str, str]]:
+    """The events of a payment's disputes; each dispute has been opened before it was decided."""
+    if number(new, "version") != (0 if old is None else number(old, "version")) + 1:
+        return
+    before = {} if old is None else members(old, "disputes")
+    for dispute_id, dispute in members(new, "disputes").items():
+        was = text(before[dispute_id], "status") if dispute_id in before else ""
+        now = text(dispute, "status")
+        if not was and now != "opened":
+            yield "dispute.opened", dispute_id
+        if was != now:
+            yield f"dispute.{now}", dispute_id

@@ -39,7 +39,7 @@ def webhook_faults(rule: NewsRule, received: Iterable[Received]) -> Faults:
     reported: dict[str, list[Received]] = defaultdict(list)
     for each in received:
         reported[each.webhook_id].append(each)
-    known = {(news.type, news.about, news.sequence) for news in rule.news}
+    known = {(news.type, news.about, news.sequence, news.dispute) for news in rule.news}
     for webhook_id, times in reported.items():
         delivery = rule.deliveries.get(webhook_id)
         if delivery is None:
@@ -49,7 +49,8 @@ def webhook_faults(rule: NewsRule, received: Iterable[Received]) -> Faults:
         if len(bodies) > 1:
             yield f"{webhook_id} was sent in {len(bodies)} versions"
         body = json.loads(times[0].body)
-        event = (body["type"], body["data"]["id"], body["sequence"])
+        dispute = body["data"].get("dispute", {}).get("id")
+        event = (body["type"], body["data"]["id"], body["sequence"], dispute)
         is_news = delivery.type == TEST or event in known
         if body["id"] != webhook_id or not is_news:
             yield f"{webhook_id} tells {event}, which has not happened"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from typing import NamedTuple
-
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
@@ -15,8 +12,7 @@ from simulation.watch.settled.rows import Rows
 from simulation.watch.settled.sandbox import sandbox_faults
 from simulation.watch.settled.settlements import settlement_faults
 from simulation.watch.settled.totals import total_faults
-from simulation.watch.settled.webhooks import webhook_faults
-from tests.support.simulation.commits import KEYS, HandMade
+from tests.support.simulation.commits import KEYS
 
 NOW = "2026-03-20T00:00:00.000Z"
 _serialize = TypeSerializer().serialize
@@ -311,85 +307,3 @@ def test_a_settlement_is_the_sum_of_its_lines():
 )
 def test_a_settlement_that_differs_from_its_lines_is_found(changes, many):
     assert len(faults(settlement_faults, **settled(**changes))) == many
-
-
-# -------------------------------------------------------------------- webhooks
-
-
-class Received(NamedTuple):
-    webhook_id: str
-    body: bytes
-    status: int | None = 204
-
-
-def reported(webhook_id="whk_1", status=204, **more):
-    body = {"id": webhook_id, "type": "payment.succeeded", "sequence": 2, **more}
-    body.setdefault("data", {"id": "pay_1"})
-    return Received(webhook_id, json.dumps(body).encode(), status)
-
-
-@pytest.fixture
-def engine():
-    made = HandMade()
-    made.commit(merchants={"id": "mer_1", "version": 1, "webhook_url": "https://x"})
-    paid = {"id": "pay_1", "merchant_id": "mer_1", "amount": 0, "updated_at": "then"}
-    made.commit(payments={**paid, "version": 1, "status": "processing"})
-    made.commit(payments={**paid, "version": 2, "status": "succeeded"})
-    return made
-
-
-def deliver(engine, status="delivered", **more):
-    row = {"id": "whk_1", "version": 1, "status": "pending", "created_at": "then"}
-    row |= {"merchant_id": "mer_1", "event_type": "payment.succeeded", "sequence": 2, **more}
-    engine.commit(webhooks=row)
-    engine.commit(webhooks={**row, "version": 2, "status": status})
-
-
-def webhooks(engine, *received):
-    return list(webhook_faults(engine.rules.news, received))
-
-
-def test_each_event_is_delivered(engine):
-    deliver(engine)
-    engine.commit(webhooks={"id": "whk_1", "deleted": True})
-    assert webhooks(engine, reported(status=500), reported()) == []
-
-
-def test_an_event_without_an_endpoint_has_no_delivery(engine):
-    engine.commit(merchants={"id": "mer_1", "version": 2, "webhook_url": None})
-    assert webhooks(engine) == []
-
-
-def test_an_undelivered_event_is_found(engine):
-    assert len(webhooks(engine)) == 1
-
-
-def test_a_delivery_without_an_event_is_found(engine):
-    deliver(engine, sequence=9)
-    assert len(webhooks(engine, reported(sequence=9))) == 3
-
-
-@pytest.mark.parametrize(
-    ("status", "received"),
-    [
-        ("delivered", []),
-        ("delivered", [reported(status=500)]),
-        ("pending", [reported()]),
-        ("expired", [reported(status=500)]),
-        ("delivered", [reported(), reported(extra=1)]),
-        ("delivered", [reported(), reported("whk_2")]),
-        ("delivered", [reported(data={"id": "pay_2"})]),
-    ],
-    ids=[
-        "never sent",
-        "never taken",
-        "still pending",
-        "given up",
-        "two bodies",
-        "invented",
-        "about another",
-    ],
-)
-def test_a_delivery_that_contradicts_the_endpoint_is_found(engine, status, received):
-    deliver(engine, status)
-    assert len(webhooks(engine, *received)) == 1
