@@ -19,6 +19,7 @@ from local.errors import LocalError
 from local.progress import Progress
 from local.webhooks.fixtures import OPENING, Fixtures
 from local.webhooks.registration import listener
+from local.webhooks.sandbox_notifications import dispute
 from local.workspace import Workspace
 from operations.upload_settlement import Target, upload
 from runtime.webhooks.models import EventType
@@ -122,6 +123,14 @@ def _refund(fixtures: Fixtures, method: str, status: int) -> str:
     return paid
 
 
+def _dispute_won(fixtures: Fixtures) -> str:
+    return dispute(fixtures, "won")
+
+
+def _dispute_lost(fixtures: Fixtures) -> str:
+    return dispute(fixtures, "lost")
+
+
 def _moved(fixtures: Fixtures) -> str:
     return _id(fixtures.transfer())
 
@@ -198,6 +207,9 @@ MAKERS: Final[Mapping[EventType, Maker]] = {
     EventType.PAYMENT_CANCELED: _canceled,
     EventType.PAYMENT_REQUIRES_ACTION: _waiting,
     EventType.PAYMENT_UNKNOWN: _unknown,
+    EventType.DISPUTE_OPENED: dispute,
+    EventType.DISPUTE_WON: _dispute_won,
+    EventType.DISPUTE_LOST: _dispute_lost,
     EventType.REFUND_SUCCEEDED: _refunded,
     EventType.REFUND_FAILED: _refund_failed,
     EventType.TRANSFER_PROCESSED: _moved,
