@@ -23,6 +23,11 @@ pytestmark = pytest.mark.emulator("it stands in for Stripe")
 SIGNING_SECRET = "whsec_of_the_shop"
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "pm_card_visa"}
 AUTHORIZATION = {**SALE, "capture_method": "manual"}
+AUTHENTICATED = {
+    **SALE,
+    "payment_method": "pm_card_threeDSecure2Required",
+    "return_url": "https://shop.example/done",
+}
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +124,50 @@ def test_a_canceled_authorization_is_canceled_at_stripe(shop: Shop, stripe: Stri
     paid = pay(shop, AUTHORIZATION)
     assert operate(shop, paid["id"], "cancel")["status"] == "canceled"
     assert at_stripe(stripe, paid["id"])["status"] == "canceled"
+
+
+def test_a_customer_who_authenticates_is_charged(
+    deployment: Deployment, shop: Shop, stripe: StripeProxy
+) -> None:
+    waiting = shop.client.post("/v1/payments", AUTHENTICATED, key="3ds").require(202)
+    assert (waiting["status"], waiting["amount_captured"]) == ("requires_action", 0)
+    assert waiting["next_action"]["type"] == "redirect_to_url"
+    intent = at_stripe(stripe, waiting["id"])
+    assert intent["next_action"]["redirect_to_url"] == {
+        "url": waiting["next_action"]["url"],
+        "return_url": AUTHENTICATED["return_url"],
+    }
+    assert waiting["client_secret"] == intent["client_secret"]
+    after = stripe.authenticate(intent["id"], succeeds=True)
+    decided(deployment, shop, "payment_intent.succeeded", after)
+    paid = read(shop, waiting["id"])
+    assert (paid["status"], paid["amount_captured"]) == ("succeeded", 1000)
+    assert [(each["type"], each["fee"]) for each in paid["transactions"]] == [("capture", 59)]
+    final = shop.client.post("/v1/payments", AUTHENTICATED, key="3ds").require(201)
+    assert (final["id"], final["status"]) == (waiting["id"], "succeeded")
+    assert at_stripe(stripe, waiting["id"])["amount_received"] == 1000
+
+
+def test_a_customer_who_fails_to_authenticate_pays_nothing(
+    deployment: Deployment, shop: Shop, stripe: StripeProxy
+) -> None:
+    waiting = shop.client.post("/v1/payments", AUTHENTICATED, key="3ds-fails").require(202)
+    intent = at_stripe(stripe, waiting["id"])
+    after = stripe.authenticate(intent["id"], succeeds=False)
+    decided(deployment, shop, "payment_intent.payment_failed", after)
+    failed = read(shop, waiting["id"])
+    assert (failed["status"], failed["failure_code"]) == ("failed", "authentication_failed")
+    problem = shop.client.post("/v1/payments", AUTHENTICATED, key="3ds-fails").require(402)
+    assert problem["decline_code"] == "authentication_failed"
+    ended = at_stripe(stripe, waiting["id"])
+    assert (ended["status"], ended["amount_received"]) == ("canceled", 0)
+
+
+def decided(deployment: Deployment, shop: Shop, kind: str, intent: dict[str, Any]) -> None:
+    """Stripe's notification of what became of a charge."""
+    said = event(kind, intent, id=f"evt_{uuid4().hex}", created=int(time.time()))
+    applied = notify(deployment, shop, json.dumps(said), SIGNING_SECRET).require(200)
+    assert applied["result"] == "applied"
 
 
 def test_a_stored_method_is_charged_by_its_token(shop: Shop, stripe: StripeProxy) -> None:

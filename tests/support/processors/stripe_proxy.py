@@ -1,4 +1,4 @@
-"""What localstripe lacks, added in front: idempotency keys, search, declines, limits, fees.
+"""What localstripe lacks, added in front: keys, search, declines, 3-D Secure, limits, fees.
 
 It also injects lost answers, and requests that arrive late or never. A test sets
 `faults`; each is used up by one POST.
@@ -74,6 +74,8 @@ class StripeProxy:
     _keys: dict[tuple[str, str], _Kept] = field(default_factory=dict)
     _by_reference: dict[str, str] = field(default_factory=dict)
     _declined: dict[str, Json] = field(default_factory=dict)
+    _waiting: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Parameters of the intents whose customer has to authenticate, by id."""
     _captured: dict[str, int] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -113,6 +115,23 @@ class StripeProxy:
             found += [self._shown(intent) for intent in page["data"]]
             more = page["has_more"]
         return found
+
+    def authenticate(self, intent_id: str, *, succeeds: bool) -> Json:
+        """What the customer does at the bank, once; the intent afterwards."""
+        with self._lock:
+            intent = self._shown(self._ask("GET", f"{_INTENTS}/{intent_id}")[1])
+            assert intent["status"] == "requires_action", f"{intent_id} is {intent['status']}"
+            method = self._waiting.pop(intent_id)["payment_method"]
+            if not succeeds:
+                self._declined[intent_id] = rules.authentication_failed()
+            elif rules.AUTHENTICATED_METHODS[method] is not None:
+                self._declined[intent_id] = rules.declined(method)
+            else:
+                status, intent = self._ask("POST", f"{_INTENTS}/{intent_id}/confirm")
+                assert status == 200, intent
+                if intent["status"] == "succeeded":
+                    self._captured[intent_id] = intent["amount"]
+            return self._shown(self._ask("GET", f"{_INTENTS}/{intent_id}")[1])
 
     def answer(
         self, method: str, target: str, api_key: str, idempotency_key: str | None, body: str
@@ -169,7 +188,7 @@ class StripeProxy:
         intent_id, step = found.groups()
         if step == "capture":
             return self._capture(intent_id, target, params)
-        status, answer = self._ask(method, target, params)
+        status, answer = self._ask(method, target, rules.for_localstripe(params))
         if status == 200:
             return status, self._shown(answer)
         return self._problem(status, answer, intent_id if method == "POST" else None)
@@ -207,6 +226,8 @@ class StripeProxy:
             failure = rules.declined(params["payment_method"])
             self._declined[answer["id"]] = failure
             return 402, {"error": {**failure, "payment_intent": self._shown(answer)}}
+        if params.get("payment_method") in rules.AUTHENTICATED_METHODS:
+            self._waiting[answer["id"]] = params
         if answer["status"] == "succeeded":
             self._captured[answer["id"]] = answer["amount"]
         return 200, self._shown(answer)
@@ -257,6 +278,10 @@ class StripeProxy:
         failure = self._declined.get(intent["id"])
         if failure is not None and intent["status"] != "canceled":
             intent |= {"status": "requires_payment_method", "last_payment_error": failure}
+        waiting = self._waiting.get(intent["id"])
+        if waiting is not None and intent["status"] != "canceled":
+            action = rules.next_action(intent["id"], waiting.get("return_url"))
+            intent |= {"status": "requires_action", "next_action": action}
         intent["amount_received"] = self._captured.get(intent["id"], 0)
         charge = intent.get("latest_charge")
         if isinstance(charge, dict) and isinstance(charge.get("balance_transaction"), dict):

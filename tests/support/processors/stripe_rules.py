@@ -23,10 +23,24 @@ DECLINED_METHODS: Final[Mapping[str, tuple[str, str | None]]] = {
 }
 """Stripe's test methods, with the `code` and `decline_code` of their error."""
 
+AUTHENTICATED_METHODS: Final[Mapping[str, tuple[str, str | None] | None]] = {
+    "pm_card_threeDSecure2Required": None,
+    "pm_card_threeDSecureRequiredChargeDeclined": ("card_declined", "generic_decline"),
+}
+"""Stripe's test methods whose customer must authenticate, and how the card is declined after that.
+
+https://docs.stripe.com/payments/3d-secure/authentication-flow, on testing.
+"""
+
 WRONG_KEY: Final = "sk_test_wrong"
 RESTRICTED_KEY: Final = "rk_test_restricted"
 _GONE_PARAMETER: Final = "payment_method_types"
-_UNKNOWN_TO_LOCALSTRIPE: Final = ("error_on_requires_action", "statement_descriptor_suffix")
+_UNKNOWN_TO_LOCALSTRIPE: Final = (
+    "cancellation_reason",
+    "error_on_requires_action",
+    "return_url",
+    "statement_descriptor_suffix",
+)
 
 
 def error(code: str | None, message: str, **members: Any) -> Json:
@@ -37,9 +51,30 @@ def error(code: str | None, message: str, **members: Any) -> Json:
 
 def declined(method: str) -> Json:
     """A card_error, in an answer and as stored in a PaymentIntent."""
-    code, decline_code = DECLINED_METHODS[method]
+    known = {**DECLINED_METHODS, **AUTHENTICATED_METHODS}[method]
+    assert known is not None, f"{method} is not declined"
+    code, decline_code = known
     message = f"Your card was declined: {decline_code or code}."
     return error(code, message, type="card_error", decline_code=decline_code)["error"]
+
+
+def authentication_failed() -> Json:
+    """`last_payment_error` of a PaymentIntent whose customer has failed to authenticate."""
+    code = "payment_intent_authentication_failure"
+    return error(code, "The provided PaymentMethod has failed authentication.")["error"]
+
+
+def next_action(intent_id: str, return_url: str | None) -> Json:
+    """`next_action` of a PaymentIntent that is `requires_action`.
+
+    With a `return_url` the customer is redirected; without, Stripe.js authenticates in the page.
+    https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action
+    """
+    if return_url is None:
+        return {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}}
+    url = f"https://hooks.stripe.com/3d_secure_2/hosted?merchant=acct_1&payment_intent={intent_id}"
+    redirect = {"return_url": return_url, "url": url}
+    return {"type": "redirect_to_url", "redirect_to_url": redirect}
 
 
 def key_problem(api_key: str) -> tuple[int, Json] | None:
@@ -77,13 +112,13 @@ def refused_parameters(params: Mapping[str, str]) -> Json | None:
 
 
 def for_localstripe(params: Mapping[str, str]) -> dict[str, str]:
-    """The parameters of a new PaymentIntent in the form of localstripe, which is older."""
+    """The parameters of a PaymentIntent in the form of localstripe, which is older."""
     renamed = {
         name.replace("allowed_payment_method_types", _GONE_PARAMETER): value
         for name, value in params.items()
         if name not in _UNKNOWN_TO_LOCALSTRIPE
     }
-    if renamed.get("payment_method") in DECLINED_METHODS:
+    if renamed.get("payment_method") in {**DECLINED_METHODS, **AUTHENTICATED_METHODS}:
         return {**renamed, "payment_method": "pm_card_visa", "confirm": "false"}
     return renamed
 
