@@ -25,8 +25,10 @@ export function Action({ label, title, summary, fields = [], path, method, ofMer
     setState({ step: "asking", ...(pending.current ?? { key: crypto.randomUUID() }) });
     dialog.current.showModal();
   };
-  const close = () => {
-    dialog.current.close();
+  const close = () => dialog.current.close();
+  /** However it was closed: by a button, or by the second Escape, which a page cannot prevent. */
+  const closed = () => {
+    if (busy) return dialog.current.showModal();
     if (state.step === "done") done?.(state.answer);
     setState({ step: "closed" });
   };
@@ -52,8 +54,7 @@ export function Action({ label, title, summary, fields = [], path, method, ofMer
   };
   const busy = state.step === "sending";
   return html`<button type="button" class=${danger ? "danger" : ""} onClick=${open}>${label}</button>
-    <dialog ref=${dialog} aria-label=${title} onCancel=${(event) => { event.preventDefault(); if (!busy) close(); }}
-      onClose=${() => { if (busy) dialog.current.showModal(); else if (state.step !== "closed") close(); }}>
+    <dialog ref=${dialog} aria-label=${title} onClose=${closed} onCancel=${(event) => { event.preventDefault(); if (!busy) close(); }}>
       ${state.step !== "closed" && html`<form onSubmit=${submit}>
         <h2>${title}</h2>
         ${summary && html`<div class="summary">${summary}</div>`}
