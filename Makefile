@@ -31,7 +31,7 @@ CHECKS := .local/checks
 DEEP_LOG := .local/simulate-faults.log
 # Of `make test`, beside test-e2e, in this order: a mistake that lint finds is shown first, and the
 # longest part does not come last.
-TEST_PARTS := lint test-unit test-integration test-console test-infrastructure
+TEST_PARTS := lint test-unit test-integration test-infrastructure
 TYPED := -p runtime -p stacks -p local -p operations -p benchmarks -p simulation -p permissions \
 	-p payments_client
 
@@ -142,12 +142,13 @@ test: node ## all checks that must pass before a merge
 	@echo 'All checks passed.'
 
 .PHONY: test-deep
-test-deep: node ## slow tests that rarely find what `make test` does not  [TEST_SEED= OPERATIONS=20000]
-	@# The simulation runs beside the tests, many of which wait; what it prints is shown at the end.
+test-deep: node ## the console, and slow tests that rarely find what `make test` does not  [TEST_SEED= OPERATIONS=20000]
+	@# The simulation runs beside the console and the tests, which often wait; what it prints comes last.
 	@mkdir -p .local && failed=; \
 		$(MAKE) --no-print-directory simulate-faults SEED='$(TEST_SEED)' \
 			OPERATIONS=$(or $(OPERATIONS),20000) ARGS='--processes 2' >$(DEEP_LOG) 2>&1 & simulation=$$!; \
 		trap 'kill $$simulation; cat $(DEEP_LOG); exit 130' INT TERM; \
+		$(MAKE) --no-print-directory test-console || failed="$$failed test-console"; \
 		$(PY) -m pytest tests/e2e tests/infrastructure tests/integration tests/simulation tests/unit \
 			--numprocesses 2 -m deep \
 			--durations=10 || failed="$$failed deep-tests"; \

@@ -29,7 +29,7 @@ from runtime.http.endpoint import Endpoint
 from tests.e2e.conftest import Deployment
 from tests.support.tenant import Tenant, settle_in
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES") or 8)
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES") or 4)
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -50,11 +50,13 @@ def test_the_rule_packs_have_no_unacknowledged_findings(stage: Synthesized) -> N
     assert stage.findings == ()
 
 
+@pytest.mark.deep
 def test_a_stage_with_origins_passes_the_same_rules(with_origins: Synthesized) -> None:
     assert with_origins.findings == ()
     assert _lint(with_origins.directory / "payments-dev-api.template.json") == []
 
 
+@pytest.mark.deep
 def test_a_stage_with_a_domain_and_a_budget_passes_the_same_rules(
     with_domain: Synthesized,
 ) -> None:
@@ -70,6 +72,7 @@ def test_a_stage_with_a_console_in_cloudfront_passes_the_same_rules(
     assert _lint(with_console.directory / "payments-dev-console.template.json") == []
 
 
+@pytest.mark.deep
 def test_a_stage_with_jwt_authorization_passes_the_same_rules(
     with_jwt: Synthesized,
 ) -> None:
@@ -77,7 +80,7 @@ def test_a_stage_with_jwt_authorization_passes_the_same_rules(
     assert _lint(with_jwt.directory / "payments-dev-api.template.json") == []
 
 
-@pytest.mark.deep  # tens of seconds each; the variants above and below are linted by `make test`
+@pytest.mark.deep  # tens of seconds each; the console's variant is linted by `make test`
 @pytest.mark.parametrize("name", ["prod", "dev", "staging"])
 def test_the_linter_finds_nothing(name: str, synthesize: Synthesize) -> None:
     templates = sorted(synthesize(name).directory.glob("*.template.json"))
@@ -129,6 +132,7 @@ def test_a_planted_function_without_tracing_is_found_by_the_serverless_rules(
     assert "WS1000" in found
 
 
+@pytest.mark.deep
 def test_every_rule_of_the_linter_that_is_left_out_would_find_something(prod: Synthesized) -> None:
     templates = sorted(prod.directory.glob("*.template.json"))
     found = {match.rule.id for template in templates for match in _matches(template)}

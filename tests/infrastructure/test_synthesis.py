@@ -54,6 +54,7 @@ def _run_app(
     )
 
 
+@pytest.mark.deep
 def test_synthesis_needs_no_credentials_and_is_deterministic(
     asset: Path, tmp_path: Path, synthesize: Synthesize
 ) -> None:

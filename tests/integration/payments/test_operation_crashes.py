@@ -356,7 +356,7 @@ def _lost_refund(platform: Platform, shop: MerchantProfile) -> None:
     assert platform.operate(shop, platform.paid(shop), "refund", "k", deps=deps).status == 202
 
 
-@pytest.mark.parametrize("lose", [_lost_charge, _lost_refund])
+@pytest.mark.parametrize("lose", [_lost_charge, pytest.param(_lost_refund, marks=pytest.mark.deep)])
 def test_a_processor_that_does_not_answer_is_asked_less_and_less_often_and_alerted_when_too_old(
     platform: Platform,
     shop: MerchantProfile,

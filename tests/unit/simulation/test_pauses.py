@@ -53,6 +53,7 @@ def test_a_short_run_does_not_pause() -> None:
     Platform(PLAN.seed, left_out).run(lambda: pytest.fail("pauses are left out"))
 
 
+@pytest.mark.deep
 def test_a_run_with_pauses_has_one_history() -> None:
     assert play(PLAN) == play(PLAN)
 
@@ -63,6 +64,7 @@ def nothing_is_folded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folding_projection, "items_of", lambda _transfer: [])
 
 
+@pytest.mark.deep
 @pytest.mark.usefixtures("nothing_is_folded")
 def test_a_violation_at_a_pause_ends_the_run_and_is_reproduced_by_a_smaller_one() -> None:
     outcome = play(PLAN)
