@@ -118,6 +118,22 @@ DERIVED: Final[tuple[Mutation, ...]] = (
         why="a record that arrives twice is sent twice, under ids that a receiver cannot compare",
     ),
     fault(
+        "dispute-opening-unreported",
+        "a dispute that is decided when it is first seen is not reported as opened",
+        "webhooks/events.py",
+        "if known is None and status != DisputeStatus.OPENED:",
+        "if known is not None and status != DisputeStatus.OPENED:",
+        why="a merchant that counts disputes by their opening misses those that we heard of late",
+    ),
+    fault(
+        "lost-dispute-reported-again",
+        "a dispute that is lost is reported with each later change of its payment",
+        "webhooks/events.py",
+        "if known != status:",
+        "if known != status or known == DisputeStatus.LOST:",
+        why="a merchant hears again of a dispute that was lost long ago",
+    ),
+    fault(
         "refusal-taken-as-delivered",
         "an endpoint that answers 404 counts as reached",
         _DELIVERY,
