@@ -55,7 +55,7 @@ def trigger(
     operator = ApiClient.of_operator(stack, workspace)
     subject = maker(Fixtures(client, operator, merchant_id, progress, members))
     print(f"{event}  {subject}")
-    if client.get(f"/v1/merchants/{merchant_id}").require(HTTPStatus.OK)["webhook_url"] is None:
+    if not client.get("/v1/webhook-endpoints").require(HTTPStatus.OK)["data"]:
         progress.say("The merchant has no endpoint: make listen, in another terminal, is one.")
 
 
