@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.errors import LocalError
 from local.progress import Progress
+from runtime.streams.records import REDRIVEN
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 MAX_PAYLOAD_BYTES: Final = 6 * 1024 * 1024
 """Of one synchronous invocation (Lambda quotas: 6 MB)."""
 ENVELOPE_BYTES: Final = 64
-"""More than `{"Records": []}` around the records."""
+"""More than `{"redriven": true, "Records": []}` around the records."""
 LIVE: Final = "live"
 """The alias that the streams invoke too: after a rollback it is not the latest version."""
 PROJECTOR: Final = "project"
@@ -211,7 +212,7 @@ def _within_payload(records: Sequence[Record]) -> Iterator[bytes]:
 
 
 def _event(records: Sequence[bytes]) -> bytes:
-    return b'{"Records":[' + b",".join(records) + b"]}"
+    return b'{"%b":true,"Records":[%b]}' % (REDRIVEN.encode(), b",".join(records))
 
 
 def _invoke(target: Target, function: str, payload: bytes) -> None:

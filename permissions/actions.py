@@ -30,6 +30,22 @@ _ID: Final = re.compile(r"([a-z]{2,4}_)[0-9A-HJKMNP-TV-Z]{26}")
 _PURPOSES: Final = frozenset({"index", "pci", "pii"})
 """Purposes of data keys, which policies name in partition keys and encryption contexts."""
 
+STREAMS: Final = frozenset(
+    {
+        "accounts",
+        "alerts",
+        "audit_log",
+        "customers",
+        "exports",
+        "merchants",
+        "payments",
+        "settlements",
+        "transactions",
+        "transfers",
+    }
+)
+"""Tables whose streams are consumed, which policies name in partition keys."""
+
 _SCHEDULES: Final = frozenset(
     {
         "archive",
@@ -205,7 +221,7 @@ def _general(value: str) -> str:
 def _general_part(part: str) -> str:
     if (found := _ID.fullmatch(part)) is not None:
         return found[1] + ANY
-    return part if part in _PURPOSES | _SCHEDULES else ANY
+    return part if part in _PURPOSES | _SCHEDULES | STREAMS else ANY
 
 
 def _attributes(

@@ -18,7 +18,7 @@ from runtime.ledger.accounts.models import Account
 from runtime.ledger.entries.models import Entry
 from runtime.ledger.transfers.models import Transfer
 from runtime.merchants.models import Merchant, WebhookEndpoint
-from runtime.operations.models import ScheduledRun
+from runtime.operations.models import ScheduledRun, StreamProgress
 from runtime.payments.disputes.models import KeptEvent
 from runtime.payments.models import Payment
 from runtime.payments.processors.sandbox.models import SandboxCharge
@@ -56,6 +56,7 @@ ALL_TABLES: Final[tuple[TableSchema, ...]] = tuple(
         Total,
         VerificationRow,
         ScheduledRun,
+        StreamProgress,
         LimitCounter,
         DataKey,
         ApiKey,

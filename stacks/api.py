@@ -173,6 +173,7 @@ class ApiStack(FunctionsStack):
                 index_key_arn=data.index_key.key_arn,
                 export_bucket=data.export_bucket.bucket_name,
                 schedules=json.dumps(recorded_schedules(schedules)),
+                streams=json.dumps(self._stage.stream_windows),
                 dead_letter_queues=",".join(dead_letters),
                 dead_letter_queue_url=(
                     f"https://sqs.{Aws.REGION}.{Aws.URL_SUFFIX}/{Aws.ACCOUNT_ID}/"

@@ -37,7 +37,7 @@ class AuditStack(FunctionsStack):
             target=archive.live,
             failed_batches=self._data.failed_batches_bucket,
             batch_records=SEGMENT_ROWS,
-            window_seconds=self._stage.archive_window_seconds,
+            window_seconds=self._stage.stream_windows["audit_log"],
             parallel_batches=1,
             alarms=self._alarms,
         )

@@ -40,6 +40,7 @@ MADE_AGAIN: Final[Mapping[str, str]] = {
     "limits": "Not backed up: counters of payments per minute and day, kept for a day.",
     "proofs": "Not backed up: the next full ledger verification makes its rows again.",
     "scheduled_runs": "Not backed up: the next run of each schedule writes its row again.",
+    "stream_progress": "Not backed up: the next batch of each change stream writes its row again.",
     "sandbox_charges": "Not backed up: charges of the sandbox processor, which move no money.",
     "totals": "Not backed up: make rebuild-totals makes them again from the payments.",
 }

@@ -66,7 +66,7 @@ class LedgerStack(FunctionsStack):
                 only=only,
                 alarms=alarms,
                 parallel_batches=self._stage.streams.parallel_batches_of(name),
-                window_seconds=self._stage.streams.window_seconds.get(name, 0),
+                window_seconds=self._stage.stream_windows[name],
             )
         alarms.iterator_age(self, "StreamsLag", function=project.function)
         alarms.log_line(

@@ -13,7 +13,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from runtime.core.fields import ProcessorMode
 from runtime.http.responses import STORED_TYPES
-from runtime.settings import STRIPE_API_BASE, StripeApiBase
+from runtime.settings import STRIPE_API_BASE, ArchiveSettings, ProjectSettings, StripeApiBase
+from runtime.settings.table_uses import consumed_streams
 from stacks.stage_account import BudgetConfig, DomainConfig
 from stacks.stage_console import ConsoleConfig
 from stacks.stage_parts import (
@@ -167,6 +168,15 @@ class StageConfig(StagePart, frozen=True):
             return StageConfig(name=name, **stages[name])
         except ValidationError as error:
             raise StageError(f"stage {name}: {_sentences(error)}") from error
+
+    @property
+    def stream_windows(self) -> dict[str, int]:
+        """Seconds for which a batch waits to fill, by the tables whose streams are consumed."""
+        archived = consumed_streams(ArchiveSettings.TABLE_USES)
+        windows = dict.fromkeys(archived, self.archive_window_seconds)
+        for name in consumed_streams(ProjectSettings.TABLE_USES):
+            windows[name] = self.streams.window_seconds.get(name, 0)
+        return windows
 
     @property
     def error_types_sent(self) -> str | None:

@@ -46,15 +46,19 @@ def archive(event: Event, context: LambdaContext, services: ArchiveServices) -> 
     For a batch, returns the first failed record, like the projector.
     """
     if "Records" in event:
-        return _archive(event["Records"], services)
+        return _archive(event, services)
     answer = close(services.deps).answer()
     logger.info("roots signed", schedule=event.get("schedule"), **answer)
     return answer
 
 
-def _archive(raw: list[dict[str, Any]], services: ArchiveServices) -> dict[str, Any]:
-    records = [StreamRecord.of(each, services.names_by_table) for each in raw]
-    return batch_answer(records, archive_rows(records, services.deps))
+def _archive(event: Event, services: ArchiveServices) -> dict[str, Any]:
+    records = [StreamRecord.of(each, services.names_by_table) for each in event["Records"]]
+
+    failed = services.stream_progress.noted(
+        event, records, lambda given: archive_rows(given, services.deps)
+    )
+    return batch_answer(records, failed)
 
 
 handler_for = per_environment(recorded(archive))

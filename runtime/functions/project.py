@@ -116,7 +116,7 @@ def project_services() -> ProjectServices:
 def project(event: Event, context: LambdaContext, services: ProjectServices) -> dict[str, Any]:
     """Project a batch of records. Returns the records to retry."""
     records = [StreamRecord.of(each, services.names_by_table) for each in event["Records"]]
-    failed = services.projector.apply(records)
+    failed = services.stream_progress.noted(event, records, services.projector.apply)
     logger.info(
         "projected",
         records=dict(Counter(record.table for record in records)),

@@ -1,1 +1,1 @@
-"""What operators see at a glance: runs of schedules, and dead-letter queues."""
+"""What operators see at a glance: runs of schedules, lags of change streams, dead letters."""

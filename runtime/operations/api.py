@@ -40,12 +40,37 @@ class DeadLettersAnswer(Answer, frozen=True):
     )
 
 
+class StreamAnswer(Answer, frozen=True):
+    """How far the consumer of a change stream has come. Before its first batch all is null."""
+
+    name: str = Field(description="The table whose changes the stream has.")
+    last_batch_at: Timestamp | None = Field(
+        description="When the last batch that was noted ended, in UTC. A busy consumer notes one "
+        "every 10 seconds, and each that fails."
+    )
+    lag_seconds: int | None = Field(
+        description="How old the oldest change of that batch was when the batch ended. While the "
+        "batch fails: how old the first change that could not be processed is now. Creation times "
+        "of changes are whole seconds."
+    )
+    failing: bool | None = Field(
+        description="Whether that batch failed. It is tried again, and what comes after it waits."
+    )
+    late: bool | None = Field(
+        description="Whether it fails, or a batch of the last five minutes was more than a minute "
+        "behind, not counting the time for which batches wait to fill."
+    )
+
+
 class OperationsAnswer(Answer, frozen=True):
     """The state of the stage's background work."""
 
     as_of: Timestamp = Field(description="When it was read, in UTC.")
     schedules: tuple[ScheduleAnswer, ...] = Field(
         description="All schedules but the canary's, by name."
+    )
+    streams: tuple[StreamAnswer, ...] = Field(
+        description="All change streams that are consumed, by name."
     )
     dead_letters: tuple[DeadLettersAnswer, ...] = Field(
         description="All dead-letter queues, by name, empty ones too."
@@ -58,7 +83,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/operations",
         function="query",
-        summary="Read the last run of each schedule, and how many dead letters wait",
+        summary="Read runs of schedules, lags of change streams, and counts of dead letters",
         tag="operations",
         permission=Permission.ADMIN,
         answers={HTTPStatus.OK: OperationsAnswer},

@@ -1,4 +1,4 @@
-"""The last run of each schedule."""
+"""The last run of each schedule, and the progress of each consumer of a change stream."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -27,3 +27,16 @@ class ScheduledRun(Row, table="scheduled_runs", frozen=True):
     ended_at: Timestamp
     outcome: RunOutcome
     error: str | None = None
+
+
+class StreamProgress(Row, table="stream_progress", frozen=True):
+    """How far the consumer of a table's change stream has come: one row for each table.
+
+    Written at the end of a batch. `record_at` is the creation time, to the second, of the oldest
+    record of the batch, or of the first one that failed: `failed_record` is its sequence number.
+    """
+
+    name: Annotated[str, partition()]
+    noted_at: Timestamp
+    record_at: Timestamp
+    failed_record: str | None = None

@@ -122,6 +122,7 @@ class QuerySettings(Settings, frozen=True):
             "BatchGetItem", "Query", query=("gsi-exception", "gsi-transaction")
         ),
         "settlements": allow("GetItem", "BatchGetItem", query=("gsi-merchant",)),
+        "stream_progress": allow("BatchGetItem"),
         "totals": allow("GetItem", "Query"),
         "transactions": allow(
             "GetItem",
@@ -142,6 +143,8 @@ class QuerySettings(Settings, frozen=True):
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
     schedules: Annotated[Mapping[str, int], BeforeValidator(parsed_json)] = {}
     """Minutes between two runs, of the schedules whose runs are recorded."""
+    streams: Annotated[Mapping[str, int], BeforeValidator(parsed_json)] = {}
+    """Seconds for which a batch waits to fill, of the tables whose change streams are consumed."""
     dead_letter_queues: str = ""
     """What the dead letters are of, separated by commas."""
     dead_letter_queue_url: str = ""

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import Field
 
 from runtime.settings.base import Settings
-from runtime.settings.table_uses import TableUses, allow, record_run
+from runtime.settings.table_uses import TableUses, allow, record_run, with_progress
 
 LARGE_TRANSACTION_MINOR: Final = 1_000_000
 """Payments and transfers from this amount on, in minor units, raise an alert."""
@@ -51,23 +51,25 @@ DUE_ATTRIBUTES: Final = (
 class ProjectSettings(Settings, frozen=True):
     """The function behind the tables' change streams."""
 
-    TABLE_USES: ClassVar[TableUses] = {
-        "accounts": allow("GetItem", "PutItem", "UpdateItem", stream=True),
-        "alerts": allow("PutItem", stream=True),
-        "audit_log": allow("GetItem", "PutItem", "Query"),
-        "customers": allow(stream=True),
-        "entries": allow("BatchGetItem", "GetItem", "PutItem"),
-        "exports": allow(stream=True),
-        "keys": allow("GetItem", "Query", "PutItem"),
-        "limits": allow("BatchGetItem", "UpdateItem"),
-        "merchants": allow("GetItem", stream=True),
-        "payments": allow(stream=True),
-        "settlements": allow(stream=True),
-        "totals": allow("BatchGetItem", "PutItem", "UpdateItem"),
-        "transactions": allow(stream=True),
-        "transfers": allow("BatchGetItem", "GetItem", stream=True),
-        "webhooks": allow("PutItem"),
-    }
+    TABLE_USES: ClassVar[TableUses] = with_progress(
+        {
+            "accounts": allow("GetItem", "PutItem", "UpdateItem", stream=True),
+            "alerts": allow("PutItem", stream=True),
+            "audit_log": allow("GetItem", "PutItem", "Query"),
+            "customers": allow(stream=True),
+            "entries": allow("BatchGetItem", "GetItem", "PutItem"),
+            "exports": allow(stream=True),
+            "keys": allow("GetItem", "Query", "PutItem"),
+            "limits": allow("BatchGetItem", "UpdateItem"),
+            "merchants": allow("GetItem", stream=True),
+            "payments": allow(stream=True),
+            "settlements": allow(stream=True),
+            "totals": allow("BatchGetItem", "PutItem", "UpdateItem"),
+            "transactions": allow(stream=True),
+            "transfers": allow("BatchGetItem", "GetItem", stream=True),
+            "webhooks": allow("PutItem"),
+        }
+    )
 
     pii_key_arn: str
     delivery_queue_url: str
@@ -82,11 +84,13 @@ class ProjectSettings(Settings, frozen=True):
 class ArchiveSettings(Settings, frozen=True):
     """The function that archives the audit log: fed by its stream, signing roots on schedule."""
 
-    TABLE_USES: ClassVar[TableUses] = {
-        "alerts": allow("PutItem"),
-        "audit_log": allow(stream=True),
-        "scheduled_runs": record_run("archive"),
-    }
+    TABLE_USES: ClassVar[TableUses] = with_progress(
+        {
+            "alerts": allow("PutItem"),
+            "audit_log": allow(stream=True),
+            "scheduled_runs": record_run("archive"),
+        }
+    )
 
     audit_bucket: str
     audit_key_arn: str

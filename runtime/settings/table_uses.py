@@ -66,6 +66,16 @@ def allow(
     return TableUse(actions, query, stream, by_key, only)
 
 
+def consumed_streams(uses: TableUses) -> tuple[str, ...]:
+    """The tables whose change streams the function consumes."""
+    return tuple(name for name, use in uses.items() if use.reads_stream)
+
+
+def with_progress(uses: TableUses) -> TableUses:
+    """`uses`, and writing how far each stream that they read is processed: its own row."""
+    return {**uses, "stream_progress": allow(update=consumed_streams(uses))}
+
+
 def record_run(schedule: str) -> TableUse:
     """Allow writing how a run of `schedule` ended, in the table of scheduled runs: its own row."""
     return allow(update=(schedule,))

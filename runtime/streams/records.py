@@ -82,6 +82,9 @@ def requests_of(given: Iterable[Change | StreamRecord]) -> list[str]:
     return sorted(each for each in ids if is_request_id(each))
 
 
+REDRIVEN: Final = "redriven"
+"""Marks an event that does not come from a stream: its records were given up, and are repeated."""
+
 Failed = frozenset[str]
 """Sequence numbers of changes that failed."""
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self, TypeVar
 
-from runtime.settings import PaymentTiming, Settings
+from runtime.settings import ArchiveSettings, PaymentTiming, ProjectSettings, Settings
+from runtime.settings.table_uses import consumed_streams
 from simulation.aws.sqs import DEAD_LETTERS, SQS_ADDRESS
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -44,6 +45,12 @@ MINUTES: Final[Mapping[str, int]] = {
 }
 """Between two runs of each schedule. Those that are daily on a real stage run several times."""
 
+STREAM_WINDOWS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(consumed_streams(ProjectSettings.TABLE_USES), 0),
+    **dict.fromkeys(consumed_streams(ArchiveSettings.TABLE_USES), 30),
+}
+"""Seconds for which a batch of a table's change stream waits to fill."""
+
 CUT_SECONDS: Final = 360
 """What is younger is not expected to be committed by a ledger verification."""
 
@@ -60,6 +67,7 @@ _FIXED: Final[Mapping[str, Any]] = {
     "dead_letter_queues": f"{DELIVERIES},{EXPORT_JOBS},{SETTLEMENT_FILES}",
     "dead_letter_queue_url": f"{SQS_ADDRESS}{{name}}{DEAD_LETTERS}",
     "schedules": MINUTES,
+    "streams": STREAM_WINDOWS,
     "issuer": "https://issuer.invalid",
     "audience": "payments-api",
     "jwks_url": "https://issuer.invalid/jwks.json",

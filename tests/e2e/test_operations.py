@@ -1,7 +1,10 @@
-"""The overview for operators: what ran by schedule, and what waits for a person."""
+"""The overview for operators: what ran by schedule, how streams lag, what waits for a person."""
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -10,8 +13,11 @@ import pytest
 
 from local.emulator.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from local.schedules import tick
+from runtime.ledger.accounts.models import NUMBER_GUARD_PREFIX
 from stacks.dead_letters import DELIVERIES, dead_letter_queue
 from tests.e2e.conftest import Deployment
+from tests.e2e.test_payments import SALE
+from tests.support.stages.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.emulator("it invokes schedules, and puts a message into a queue")
 
@@ -52,6 +58,73 @@ def test_a_message_in_a_dead_letter_queue_is_counted(deployment: Deployment) -> 
     assert waiting() == before + 1
     (message,) = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1)["Messages"]
     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def stream_of(deployment: Deployment, table: str) -> Any:
+    return next(each for each in overview(deployment)["streams"] if each["name"] == table)
+
+
+def eventually(deployment: Deployment, table: str, wanted: Callable[[Any], bool]) -> Any:
+    """The stream, as soon as it is as wanted."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not wanted(shown := stream_of(deployment, table)):
+        assert time.monotonic() < deadline, f"still not as wanted: {shown}"
+        time.sleep(0.5)
+    return shown
+
+
+def test_a_stream_shows_its_lag_after_a_payment(deployment: Deployment) -> None:
+    before = overview(deployment)["as_of"]
+    shop = deployment.shop()
+
+    def pays_and_is_noted(stream: Any) -> bool:
+        # Each environment notes a batch every ten seconds, so the first one may be too early.
+        shop.client.post("/v1/payments", SALE, key=uuid4().hex).require(201)
+        return bool(stream["last_batch_at"]) and bool(stream["last_batch_at"] >= before)
+
+    payments = eventually(deployment, "payments", pays_and_is_noted)
+    assert (payments["failing"], payments["late"]) == (False, False)
+    assert 0 <= payments["lag_seconds"] <= 60
+    assert eventually(deployment, "audit_log", lambda stream: bool(stream["last_batch_at"]))
+
+
+def test_a_batch_that_fails_is_shown_failing_until_its_retry_succeeds(
+    deployment: Deployment,
+) -> None:
+    created = int(time.time()) - 5
+    unreadable, ignored = {"id": "not an attribute"}, {"id": {"S": f"{NUMBER_GUARD_PREFIX}x"}}
+
+    def invoke(image: Any) -> Any:
+        """The projector with a record of the stream of exports, as Lambda invokes it."""
+        table = deployment.stack.tables["exports"]
+        record = {
+            "eventName": "INSERT",
+            "dynamodb": {
+                "ApproximateCreationDateTime": created,
+                "NewImage": image,
+                "SequenceNumber": f"1{created}",
+            },
+            "eventSourceARN": f"arn:aws:dynamodb:eu-west-1:000000000000:table/{table}/stream/x",
+        }
+        return deployment.aws.functions.invoke(
+            FunctionName=deployment.stack.functions["project"],
+            Payload=json.dumps({"Records": [record]}).encode(),
+        )
+
+    assert invoke(unreadable).get("FunctionError")
+    failing = stream_of(deployment, "exports")
+    assert (failing["failing"], failing["late"]) == (True, True)
+    grown = eventually(
+        deployment, "exports", lambda stream: stream["lag_seconds"] > failing["lag_seconds"] >= 5
+    )
+    assert grown["last_batch_at"] == failing["last_batch_at"]
+
+    def is_repaired(stream: Any) -> bool:
+        # An environment that has noted another batch a moment ago does not note this one.
+        assert not invoke(ignored).get("FunctionError")
+        return stream["failing"] is False
+
+    assert eventually(deployment, "exports", is_repaired)["late"] is False
 
 
 def test_a_merchant_does_not_see_it(deployment: Deployment) -> None:

@@ -15,6 +15,7 @@ from runtime.settings.derived import ENDPOINT_ATTRIBUTES
 from runtime.settings.table_uses import TableUses
 from runtime.tables import ALL_TABLES
 from simulation.platform.functions import FUNCTIONS
+from stacks import ledger
 from stacks.constructs.schema_table import table_logical_id
 from stacks.iam.statements import STREAM_ACTIONS
 from tests.infrastructure.conftest import Synthesize
@@ -229,8 +230,10 @@ def test_every_policy_fits_the_iam_limit(stage: Synthesized) -> None:
 
 
 BY_KEY = {
+    ("archive", "UpdateItem"): ("stream_progress", ["audit_log"]),
     ("process", "DeleteItem"): ("webhook_endpoints", ["whe_*"]),
     ("process", "UpdateItem"): ("keys", ["pci#cus_*", "pii#cus_*"]),
+    ("project", "UpdateItem"): ("stream_progress", list(ledger.PROJECTED)),
     ("totals", "DeleteItem"): ("totals", ["mer_*#*"]),
     ("totals", "UpdateItem"): ("totals", ["mer_*"]),
 }

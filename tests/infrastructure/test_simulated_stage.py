@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.capacity import limits
 from simulation.platform import functions, sources, world
-from simulation.platform.settings import DELIVERIES, MINUTES
+from simulation.platform.settings import DELIVERIES, MINUTES, STREAM_WINDOWS
 from stacks import api, audit, data, ledger, payments_workers, webhooks
 from stacks.constructs import queues, stream_source
 from stacks.scheduled_workers import AUDIT, LEDGER, PAYMENTS, WEBHOOKS
@@ -35,7 +35,9 @@ def test_simulated_streams_are_configured_like_the_deployed_ones() -> None:
     assert sources.BATCH_RECORDS == stream_source.BATCH_RECORDS
     assert sources.SEGMENT_ROWS == audit.SEGMENT_ROWS
     window = StageConfig.model_fields["archive_window_seconds"].default
-    assert window == sources.ARCHIVE_WINDOW_SECONDS
+    assert window == sources.ARCHIVE_WINDOW_SECONDS == STREAM_WINDOWS["audit_log"]
+    assert set(STREAM_WINDOWS) == {*ledger.PROJECTED, "audit_log"}
+    assert not any(STREAM_WINDOWS[name] for name in ledger.PROJECTED)
 
 
 def test_simulated_queues_are_configured_like_the_deployed_ones() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -85,6 +86,24 @@ def test_streams_are_read_with_the_batches_and_windows_that_the_stage_sets(
     assert sorted(set_) == sorted([*wanted, archive])
 
 
+def test_the_api_knows_each_stream_that_is_consumed_and_how_long_its_batches_fill(
+    large: Synthesized, prod: Synthesized
+) -> None:
+    for stage in (large, prod):
+        windows = {
+            stage.flat(each.properties["EventSourceArn"]): each.properties.get(
+                "MaximumBatchingWindowInSeconds", 0
+            )
+            for each in stage.all("AWS::Lambda::EventSourceMapping")
+            if "ParallelizationFactor" in each.properties
+        }
+        variables = stage.functions()["query"].properties["Environment"]["Variables"]
+        assert windows == {
+            f"${{{table_logical_id(name)}.StreamArn}}": seconds
+            for name, seconds in json.loads(variables["STREAMS"]).items()
+        }
+
+
 @every_table
 def test_billing_stream_and_expiry_match_the_model(schema: TableSchema, prod: Synthesized) -> None:
     properties = _body(prod, schema)["Properties"]
@@ -141,6 +160,7 @@ def test_the_logical_ids_of_the_tables_never_change(stage: Synthesized) -> None:
         "SettlementIdentitiesTable",
         "SettlementLinesTable",
         "SettlementsTable",
+        "StreamProgressTable",
         "TotalsTable",
         "TransactionsTable",
         "TransfersTable",

@@ -48,7 +48,7 @@ from runtime.http.identity import Identity
 from runtime.settings import AuthorizerSettings
 from runtime.tables import ALL_TABLES
 from simulation.platform.functions import FUNCTIONS
-from simulation.platform.settings import MINUTES
+from simulation.platform.settings import MINUTES, STREAM_WINDOWS
 from tests.support.iam_guard import restrict_to
 from tests.support.outside import OUTSIDE
 
@@ -308,6 +308,7 @@ def environment(
         "audit_bucket": bucket,
         "export_queue_url": queue_url,
         "schedules": json.dumps(MINUTES),
+        "streams": json.dumps(STREAM_WINDOWS),
         "dead_letter_queues": ",".join(DEAD_LETTERS),
         "dead_letter_queue_url": f"{queue_url}-{{name}}",
         "settle_seconds": 0,

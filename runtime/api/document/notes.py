@@ -219,8 +219,9 @@ NOTES: Final[Mapping[str, str]] = {
     "getOperations": (
         "A run that is killed, as at its timeout, or whose function cannot start, records nothing: "
         "its schedule becomes late, or keeps `late` null if none of its runs has ended yet. The "
-        "canary's runs are in the log and its alarm, and not here. How far the change streams lag "
-        "is a metric of CloudWatch, IteratorAge."
+        "canary's runs are in the log and its alarm, and not here. Of a change stream with several "
+        "shards the last batch of any shard is shown, but for two minutes no good one after one "
+        "that failed. A consumer that is killed notes nothing: the metric IteratorAge shows it."
     ),
     "health": "Answers without touching any table.",
     "openapi": "Supports entity tags, and gzip.",

@@ -132,14 +132,19 @@ class QueryServices(FunctionServices):
         """Dependencies of the overview for operators, loaded with the first of them."""
         from runtime.operations.dead_letters import DeadLetterQueues  # noqa: PLC0415
         from runtime.operations.overview import OperationsReads  # noqa: PLC0415
-        from runtime.operations.repository import ScheduledRunRepository  # noqa: PLC0415
+        from runtime.operations.repository import (  # noqa: PLC0415
+            ScheduledRunRepository,
+            StreamProgressRepository,
+        )
 
         settings = self._settings
         names = [name for name in settings.dead_letter_queues.split(",") if name]
         return OperationsReads(
             runs=ScheduledRunRepository(self.store),
+            progress=StreamProgressRepository(self.store),
             queues=DeadLetterQueues(names, settings.dead_letter_queue_url, self.outside),
             schedules=settings.schedules,
+            streams=settings.streams,
             outside=self.outside,
         )
 

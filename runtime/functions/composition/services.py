@@ -32,8 +32,11 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_kms import KMSClient
 
+    from runtime.operations.stream_progress import ProgressNotes
+
 REPORT_SECONDS: Final = 1.5
-"""Time limit for raising an operational alert while the response waits, and for recording a run."""
+"""Time limit for raising an operational alert while the response waits, and for recording a run or
+the progress of a stream."""
 
 _own_end: ContextVar[float] = ContextVar("own_end", default=inf)
 """Deadline of the current thread or greenlet; neither inherits the context of its creator."""
@@ -137,6 +140,17 @@ class FunctionServices:
             self.run_id,
             lambda: ScheduledRunRepository(self._store_with_short_timeout()),
             self.outside.now,
+        )
+
+    @cached_property
+    def stream_progress(self) -> ProgressNotes:
+        """Notes how far change streams are processed; requires the stream_progress table."""
+        # Only consumers of streams need it, at the end of their first batch (decision 0077).
+        from runtime.operations.repository import StreamProgressRepository  # noqa: PLC0415
+        from runtime.operations.stream_progress import ProgressNotes  # noqa: PLC0415
+
+        return ProgressNotes(
+            lambda: StreamProgressRepository(self._store_with_short_timeout()), self.outside.now
         )
 
     def _store_with_short_timeout(self) -> Store:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from runtime.core.timestamps import to_timestamp
 from runtime.operations.dead_letters import COUNT_UNKNOWN, DeadLetterQueues
-from runtime.operations.models import RunOutcome, ScheduledRun
+from runtime.operations.models import RunOutcome, ScheduledRun, StreamProgress
 from runtime.operations.overview import LATE_AFTER, OperationsReads, get_operations, schedule_answer
 from runtime.settings import QuerySettings
 from stacks.scheduled_workers import AUDIT, LEDGER, PAYMENTS, WEBHOOKS
@@ -74,7 +74,10 @@ def test_a_queue_that_cannot_be_counted_hides_nothing_else(
         ["holds", "gone"], "https://sqs.invalid/1/{name}-dead-letters", outside
     )
     runs: Any = SimpleNamespace(get_many=lambda names: {"holds": run(NOW, error="E")})
-    answer = get_operations(OperationsReads(runs, queues, {"proof": 5, "holds": 1}, outside))
+    noted = StreamProgress(name="payments", noted_at=to_timestamp(NOW), record_at=to_timestamp(NOW))
+    progress: Any = SimpleNamespace(get_many=lambda names: {"payments": noted})
+    schedules, streams = {"proof": 5, "holds": 1}, {"payments": 0, "accounts": 0}
+    answer = get_operations(OperationsReads(runs, progress, queues, schedules, streams, outside))
     assert [(each.queue, each.messages) for each in answer.dead_letters] == [
         ("gone", None),
         ("holds", 1),
@@ -82,6 +85,10 @@ def test_a_queue_that_cannot_be_counted_hides_nothing_else(
     assert [(each.name, each.error) for each in answer.schedules] == [
         ("holds", "E"),
         ("proof", None),
+    ]
+    assert [(each.name, each.lag_seconds) for each in answer.streams] == [
+        ("accounts", None),
+        ("payments", 0),
     ]
     assert COUNT_UNKNOWN in caplog.text
 
@@ -101,6 +108,7 @@ def test_the_settings_of_the_query_function_survive_the_environment() -> None:
         "pii_key_arn": "k",
         "index_key_arn": "k",
         "schedules": {"holds": 1},
+        "streams": {"payments": 0, "audit_log": 30},
     }
     settings = QuerySettings.model_validate(known)
     assert QuerySettings.from_environment(settings.environment()) == settings

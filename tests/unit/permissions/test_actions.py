@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from permissions.actions import Call, Names, UnknownOperation, absent_object, calls_of
+from permissions.actions import STREAMS, Call, Names, UnknownOperation, absent_object, calls_of
+from simulation.platform.settings import STREAM_WINDOWS
 
 ULID = "01KKNS5X4H2R2KAKBJEFR6YR9D"
 NAMES = Names(
@@ -76,6 +77,10 @@ def test_of_a_partition_key_only_its_form_is_kept(value: str, kept: str) -> None
         "key:id": (kept,),
         "key:number": ("…",),
     }
+
+
+def test_streams_are_told_apart_by_the_names_of_those_that_functions_consume() -> None:
+    assert set(STREAM_WINDOWS) == STREAMS
 
 
 def test_the_attributes_of_a_read_are_those_that_it_names_and_its_key() -> None:
