@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+from typing import Any
+
+from playwright.sync_api import Route, expect
 
 from local.schedules import tick
 from tests.console.user import User
@@ -58,6 +60,40 @@ def test_schedules_and_dead_letters_are_shown(user: User, deployment: Deployment
     expect(letters.first).to_be_visible()
     stored = deployment.operator.get("/v1/operations").require(200)["dead_letters"]
     expect(letters).to_have_count(len(stored))
+
+
+def test_the_lag_of_each_change_stream_is_shown(user: User, deployment: Deployment) -> None:
+    def stored() -> dict[str, Any]:
+        streams = deployment.operator.get("/v1/operations").require(200)["streams"]
+        return {each["name"]: each for each in streams}
+
+    deployment.shop()
+    until(lambda: stored()["merchants"]["failing"] is False)
+    shell = user.operator("#/operations")
+    streams = ListPage(user.page, "Change streams")
+    expect(streams.rows).to_have_count(len(stored()))
+    expect(streams.row("Merchants")).to_contain_text("Healthy")
+    expect(shell.section("Change streams").get_by_role("alert")).to_have_count(0)
+
+
+def test_change_streams_that_are_late_are_named_in_a_warning(user: User) -> None:
+    def with_a_failure(route: Route) -> None:
+        answer = route.fetch()
+        shown = answer.json()
+        first, second, *_ = shown["streams"]
+        first |= {"last_batch_at": shown["as_of"], "lag_seconds": 7_200, "failing": True}
+        second |= {"last_batch_at": None, "lag_seconds": None, "failing": None, "late": None}
+        route.fulfill(response=answer, json=shown | {"streams": [first | {"late": True}, second]})
+
+    user.page.route("**/v1/operations", with_a_failure)
+    shell = user.operator("#/operations")
+    streams = ListPage(user.page, "Change streams").rows
+    expect(streams.first).to_contain_text("Accounts")
+    expect(streams.first).to_contain_text("2 hours")
+    expect(streams.first).to_contain_text("Failing")
+    expect(streams.last).to_contain_text("No batch yet")
+    expect(shell.section("Change streams").get_by_role("alert")).to_contain_text("Late: Accounts.")
+    user.look("operations", alerts=1)
 
 
 def test_operations_are_not_shown_to_merchants(user: User, shop: Shop) -> None:

@@ -28,6 +28,12 @@ const SCHEDULES = [
   { title: "Ended", cell: (schedule) => time(schedule.last_ended_at) },
   { title: "Outcome", cell: (schedule) => schedule.outcome && html`<${Status} value=${schedule.outcome} /> ${schedule.late && html`<${Status} value="late" />`}${schedule.error && html`<br />${schedule.error}, in the log of <code>${schedule.run_id}</code>`}` },
 ];
+const STREAMS = [
+  { title: "Changes of", cell: (stream) => words(stream.name) },
+  { title: "Last batch", cell: (stream) => (stream.last_batch_at ? time(stream.last_batch_at) : "No batch yet") },
+  { title: "Lag", cell: (stream) => stream.lag_seconds !== null && (stream.lag_seconds === 0 ? "Less than a second" : duration(stream.lag_seconds)) },
+  { title: "Status", cell: (stream) => stream.failing !== null && html`<${Status} value=${stream.failing ? "failing" : stream.late ? "late" : "healthy"} />` },
+];
 const DEAD_LETTERS = [
   { title: "Dead letters of", cell: (letters) => words(letters.queue.replaceAll("-", "_")) },
   { title: "Messages", number: true, cell: (letters) => letters.messages ?? "Not known: SQS did not answer" },
@@ -43,9 +49,19 @@ function Background() {
   return html`<${Loaded} loaded=${loaded}>${(now) => html`
     <${Section} title="Schedules">
       <${Rows} rows=${now.schedules} caption="Schedules" columns=${SCHEDULES} keyOf=${(schedule) => schedule.name} empty=${["No schedules."]} /><//>
+    <${Section} title="Change streams">
+      <${LateStreams} streams=${now.streams} />
+      <${Rows} rows=${now.streams} caption="Change streams" columns=${STREAMS} keyOf=${(stream) => stream.name} empty=${["No change streams."]} />
+      <p class="note">Lag: how old the oldest change was when its batch ended. While a batch fails, it grows until a retry succeeds.</p><//>
     <${Section} title="Dead letters">
       <${Rows} rows=${now.dead_letters} caption="Dead letters" columns=${DEAD_LETTERS} keyOf=${(letters) => letters.queue} empty=${["No dead-letter queues."]} />
-      <p class="note">As of ${time(now.as_of)}. How late the change streams are is in CloudWatch, as IteratorAge; the dashboard shows it.</p><//>`}<//>`;
+      <p class="note">As of ${time(now.as_of)}.</p><//>`}<//>`;
+}
+
+/** A warning while entries, audit rows, webhooks or totals are not made, or late. */
+function LateStreams({ streams }) {
+  const names = streams.filter((stream) => stream.late).map((stream) => words(stream.name));
+  return names.length > 0 && html`<p class="invalid" role="alert">Late: ${names.join(", ")}. What is made of these changes, such as entries, webhooks, totals and the audit log, is not up to date. The log of the function says why.</p>`;
 }
 
 /** The last ledger verification, with its checks and what violates them. */
