@@ -90,6 +90,26 @@ def test_invalid_tokens_are_refused(deployment: Deployment, shop: Shop) -> None:
         assert reply.headers["www-authenticate"].startswith("Bearer"), name
 
 
+def test_what_the_issuer_did_not_sign_is_refused(deployment: Deployment, shop: Shop) -> None:
+    grant = Grant(MERCHANT_PERMISSIONS, merchant_id=shop.merchant_id)
+    settings = AuthSettings.of_local_stage(deployment.workspace.root)
+    said = claims(grant, settings, int(time.time()))
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    refused = {
+        "another key": jwt.encode(said, stranger, "RS256", headers={"kid": key_id(stranger)}),
+        "no algorithm": jwt.encode(said, None, algorithm="none"),
+        "a shared secret": jwt.encode(said, "0" * 32, "HS256"),
+        "garbage": "not.a.token",
+    }
+    for name, bearer in refused.items():
+        client = ApiClient(deployment.stack.api_url, bearer)
+        for path in ("/v1/payments", "/v1/nothing"):
+            reply = client.get(path)
+            assert reply.require(401)["code"] == "unauthorized", name
+            assert reply.headers["content-type"] == "application/problem+json", name
+            assert reply.headers["www-authenticate"].startswith("Bearer"), name
+
+
 @pytest.mark.emulator("it signs tokens as the issuer, with the local stage's key")
 def test_an_invalid_token_is_reported_before_an_unknown_route(deployment: Deployment) -> None:
     expired = token(Grant(("payments",), ttl_seconds=-60), deployment.workspace)

@@ -17,8 +17,6 @@ from operations.redrive_target import deployed_target, local_target
 from tests.e2e.conftest import Deployment, Shop
 from tests.support.stages.patience import PATIENCE_SECONDS
 
-pytestmark = pytest.mark.emulator("it reads or edits the tables behind the API")
-
 
 def settled(read: Callable[[], Any], count: int) -> Any:
     """Waits for what a stream derives; it takes seconds."""
@@ -65,6 +63,7 @@ def test_a_large_payment_and_a_high_velocity_customer_alert_only_their_merchant(
     assert {each["id"] for each in alerts(shop)} <= {each["id"] for each in of_all}
 
 
+@pytest.mark.emulator("it reads or edits the tables behind the API")
 def test_a_failed_batch_is_redriven_through_the_deployed_function(
     deployment: Deployment, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

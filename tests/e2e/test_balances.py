@@ -8,7 +8,7 @@ from local.progress import Progress
 from operations.rebuild_balances import rebuild_balances
 from tests.e2e.conftest import Deployment, Shop
 
-pytestmark = pytest.mark.emulator("its command is for the local stage")
+pytestmark = pytest.mark.emulator("it reads or edits the tables behind the API")
 
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
 

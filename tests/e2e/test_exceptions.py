@@ -5,13 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import pytest
-
 from local.api_client import ApiClient
 from tests.e2e.conftest import Deployment, Shop
+from tests.e2e.test_settlement_files import uploaded
 from tests.support.stages.patience import PATIENCE_SECONDS
-
-pytestmark = pytest.mark.emulator("it puts files into the bucket directly")
 
 HEADER = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
 
@@ -36,18 +33,13 @@ def test_resolving_the_last_exception_completes_the_settlement(
     transaction = detail["transactions"][0]["id"]
     expected = _until(shop.client, "/v1/settlement-lines", 1, status="expected")
     assert expected[0]["transaction_id"] == transaction
-    deployment.aws.files.put_object(
-        Bucket=deployment.stack.buckets["settlement"],
-        Key=f"reconciliation/{shop.merchant_id}/2026-01-02.csv",
-        Body="\n".join(
-            (
-                HEADER,
-                f"{payment},{transaction},settled,900,59,841,USD,2026-01-01,2026-01-02",
-                "pay_unknown,txn_unknown,settled,5,0,5,USD,2026-01-01,2026-01-02",
-                "",
-            )
-        ).encode(),
+    lines = (
+        HEADER,
+        f"{payment},{transaction},settled,900,59,841,USD,2026-01-01,2026-01-02",
+        "pay_unknown,txn_unknown,settled,5,0,5,USD,2026-01-01,2026-01-02",
+        "",
     )
+    uploaded(shop.client, "2026-01-02.csv", "\n".join(lines).encode())
     closed = {"status": "completed_with_exceptions"}
     (settlement,) = _until(shop.client, "/v1/settlements", 1, **closed)
     old = {"min_age_days": 100, "settlement_id": settlement["id"]}

@@ -14,11 +14,9 @@ from uuid import uuid4
 import pytest
 
 from local.api_client import ApiClient, Reply
-from local.schedules import tick
 from tests.e2e.conftest import Deployment
+from tests.e2e.test_settlement_files import uploaded
 from tests.support.tenant import WEBHOOK_URL, Tenant, fill, settle_in
-
-pytestmark = pytest.mark.emulator("it runs a schedule at once")
 
 SEALED = (400, 403, 404)
 OPERATORS = "the route is for operators alone"
@@ -63,6 +61,12 @@ NEEDED_QUERY: dict[str, dict[str, str]] = {
     "listAudit": {"action": "payment_succeeded"},
     "listTransactions": {"status": "succeeded"},
 }
+SETTLEMENT_FILE = b"""\
+payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date
+pay_unknown,txn_unknown,settled,5,0,5,USD,2026-01-01,2026-01-02
+"""
+"""Its line matches no transaction, so it is an exception, and changes nothing else."""
+SETTLEMENT_LINE = 2
 CROSS_KIND = (
     "merchant",
     "customer",
@@ -77,16 +81,13 @@ CROSS_KIND = (
 
 @pytest.fixture(scope="module")
 def tenant(deployment: Deployment) -> Tenant:
-    shop = deployment.shop(
-        features=["x"],
-        webhook_url="https://hooks.example.com/x",
-        reconciliation={"sla_days": 0},
-    )
+    shop = deployment.shop(features=["x"], webhook_url="https://hooks.example.com/x")
     settled = settle_in(shop.merchant_id, shop.client, deployment.operator)
-    tick(deployment.stack, "missing")
-    missing = shop.client.get("/v1/settlement-lines", status="missing").require(200)["data"][0]
-    settled.ids["settlement"] = missing["settlement_id"]
-    settled.ids["settlement_line"] = str(missing["line"])
+    file = uploaded(shop.client, "2026-01-02.csv", SETTLEMENT_FILE)
+    (settled.ids["settlement"],) = file["settlement_ids"]
+    path = f"/v1/settlements/{settled.ids['settlement']}/lines"
+    (line,) = shop.client.get(path, status="unexpected").require(200)["data"]
+    assert line["line"] == SETTLEMENT_LINE
     return settled
 
 
@@ -189,7 +190,7 @@ def _settlement_bodies(theirs: Tenant) -> dict[str, list[dict[str, Any]]]:
     """Bodies about exports, settlement files and exceptions."""
     other = theirs.ids
     decision = {"action": "ignore", "note": "n"}
-    line = {"settlement_id": other["settlement"], "line": int(other["settlement_line"])}
+    line = {"settlement_id": other["settlement"], "line": SETTLEMENT_LINE}
     return {
         "createExport": [
             {"kind": "payments", "merchant_id": other["merchant"]},

@@ -12,12 +12,10 @@ from uuid import uuid4
 import pytest
 
 from local.api_client import ApiClient
-from local.auth import Grant, token
+from local.auth import OPERATOR_PERMISSION
 from local.schedules import tick
 from tests.e2e.conftest import Deployment, Shop
 from tests.support.stages.patience import PATIENCE_SECONDS
-
-pytestmark = pytest.mark.emulator("it reads or edits the tables behind the API")
 
 
 def fresh() -> str:
@@ -84,7 +82,7 @@ def test_a_hot_account_takes_many_concurrent_credits_and_pays_out_their_sum(
     operator = deployment.operator
     patient = ApiClient(
         deployment.stack.api_url,
-        token(Grant.operator(), deployment.workspace),
+        deployment.bearer(None, OPERATOR_PERMISSION),
         PATIENCE_SECONDS,
     )
 
@@ -119,6 +117,7 @@ def test_a_payment_is_booked_on_the_platforms_hot_accounts(
     assert other.client.get(f"/v1/accounts/{receivable}").status == 404
 
 
+@pytest.mark.emulator("it runs a schedule at once")
 def test_a_hold_expires_by_the_schedule(deployment: Deployment, shop: Shop) -> None:
     a, b = account(deployment, shop, 100), account(deployment, shop)
     body = order(a, b, 60, hold=True, expires_in_seconds=1)
@@ -163,6 +162,7 @@ def test_a_hold_is_canceled_without_a_body_or_with_an_empty_one(
     assert shop.client.post(path, body, key=fresh()).require(200)["status"] == "canceled"
 
 
+@pytest.mark.emulator("it reads or edits the tables behind the API")
 def test_ledger_verification_passes_and_finds_a_planted_minor_unit(
     deployment: Deployment, shop: Shop
 ) -> None:

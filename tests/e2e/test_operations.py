@@ -19,13 +19,12 @@ from tests.e2e.conftest import Deployment
 from tests.e2e.test_payments import SALE
 from tests.support.stages.patience import PATIENCE_SECONDS
 
-pytestmark = pytest.mark.emulator("it invokes schedules, and puts a message into a queue")
-
 
 def overview(deployment: Deployment) -> Any:
     return deployment.operator.get("/v1/operations").require(200)
 
 
+@pytest.mark.emulator("it runs a schedule at once")
 def test_a_run_of_a_schedule_is_shown(deployment: Deployment) -> None:
     before = overview(deployment)["as_of"]
     tick(deployment.stack, "holds")
@@ -37,6 +36,15 @@ def test_a_run_of_a_schedule_is_shown(deployment: Deployment) -> None:
     assert holds["last_ended_at"] >= holds["last_started_at"]
 
 
+def test_the_stage_reads_all_of_its_queues_and_schedules(deployment: Deployment) -> None:
+    shown = overview(deployment)
+    assert {each["name"] for each in shown["schedules"]} >= {"holds", "proof", "resolver"}
+    counts = {row["queue"]: row["messages"] for row in shown["dead_letters"]}
+    assert set(counts) >= {DELIVERIES, "resolver"}
+    assert None not in counts.values(), counts
+
+
+@pytest.mark.emulator("it puts a message into a queue")
 def test_a_message_in_a_dead_letter_queue_is_counted(deployment: Deployment) -> None:
     sqs = boto3.client(
         "sqs",

@@ -11,7 +11,6 @@ from uuid import uuid4
 import pytest
 
 from local.api_client import ApiClient
-from local.auth import Grant, token
 from local.schedules import tick
 from tests.e2e.conftest import Deployment, Shop
 from tests.support.stages.patience import PATIENCE_SECONDS
@@ -30,6 +29,13 @@ def charges_of(deployment: Deployment, merchant_id: str) -> list[str]:
 def payments_of(deployment: Deployment, merchant_id: str) -> list[dict[str, Any]]:
     rows = _scan(deployment, "payments")
     return [row for row in rows if row["merchant_id"]["S"] == merchant_id]
+
+
+def must_be_one_payment(deployment: Deployment, shop: Shop) -> None:
+    """By the totals, and by the table where it can be read: totals count a second one later."""
+    if deployment.caller is None:
+        assert len(payments_of(deployment, shop.merchant_id)) == 1
+    assert shop.summary(payments=1)["total_count"] == 1
 
 
 def _scan(deployment: Deployment, table: str) -> list[dict[str, Any]]:
@@ -61,7 +67,6 @@ def test_a_declined_payment_is_402_with_its_reason_and_is_kept(shop: Shop) -> No
     assert (read["status"], read["failure_code"]) == ("failed", "insufficient_funds")
 
 
-@pytest.mark.emulator("it reads or edits the tables behind the API")
 @pytest.mark.parametrize("method", ["tok_approved", "tok_declined"])
 def test_a_repeated_request_gets_the_same_bytes_and_no_second_payment(
     method: str, deployment: Deployment, shop: Shop
@@ -72,7 +77,7 @@ def test_a_repeated_request_gets_the_same_bytes_and_no_second_payment(
     assert (second.status, second.text) == (first.status, first.text)
     assert "idempotent-replayed" not in first.headers
     assert second.headers["idempotent-replayed"] == "true"
-    assert len(payments_of(deployment, shop.merchant_id)) == 1
+    must_be_one_payment(deployment, shop)
 
 
 def test_a_key_used_for_another_body_is_refused(shop: Shop) -> None:
@@ -84,15 +89,12 @@ def test_a_key_used_for_another_body_is_refused(shop: Shop) -> None:
 GIVEN_UP = '{"message": "Internal Server Error"}'
 
 
-@pytest.mark.emulator("it reads or edits the tables behind the API")
 @pytest.mark.parametrize("at_once", [8, pytest.param(32, marks=pytest.mark.deep)])
 def test_many_concurrent_copies_of_a_request_are_one_payment_and_one_charge(
     at_once: int, deployment: Deployment, shop: Shop
 ) -> None:
-    grant = Grant(("payments",), merchant_id=shop.merchant_id)
-    patient = ApiClient(
-        deployment.stack.api_url, token(grant, deployment.workspace), PATIENCE_SECONDS
-    )
+    bearer = deployment.bearer(shop.merchant_id, "payments")
+    patient = ApiClient(deployment.stack.api_url, bearer, PATIENCE_SECONDS)
 
     def send(_: int) -> Any:
         return patient.post("/v1/payments", SALE, key="crowd")
@@ -107,8 +109,9 @@ def test_many_concurrent_copies_of_a_request_are_one_payment_and_one_charge(
     assert len({reply.text for reply in replies if reply.status == 201}) == 1
     waiting = [reply for reply in replies if reply.status == 409]
     assert all(reply.headers["retry-after"] == "1" for reply in waiting)
-    assert len(payments_of(deployment, shop.merchant_id)) == 1
-    assert len(charges_of(deployment, shop.merchant_id)) == 1
+    must_be_one_payment(deployment, shop)
+    if deployment.caller is None:
+        assert len(charges_of(deployment, shop.merchant_id)) == 1
 
 
 def test_the_same_key_of_two_merchants_is_two_payments(deployment: Deployment, shop: Shop) -> None:

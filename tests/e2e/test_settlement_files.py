@@ -44,6 +44,13 @@ def put(made: Any, content: bytes, **headers: str) -> httpx.Response:
     return httpx.put(made["upload_url"], content=content, headers=headers, trust_env=False)
 
 
+def uploaded(client: ApiClient, name: str, content: bytes) -> Any:
+    """The file, uploaded through its link, once it is processed."""
+    made = client.post(FILES, {"name": name}).require(201)
+    assert put(made, content).status_code == 200
+    return finished(client, made["id"])
+
+
 def stripe_file(shop: Shop, payments: int = 4) -> PayoutFile:
     return payout_file([paid(shop.client, str(number)) for number in range(payments)])
 
@@ -91,9 +98,7 @@ def test_the_same_bytes_in_another_upload_change_nothing(shop: Shop) -> None:
     file = stripe_file(shop)
     states = []
     for _ in range(2):
-        made = shop.client.post(FILES, {"name": file.name}).require(201)
-        assert put(made, file.content).status_code == 200
-        row = finished(shop.client, made["id"])
+        row = uploaded(shop.client, file.name, file.content)
         (settlement_id,) = row["settlement_ids"]
         settlement = shop.client.get(f"/v1/settlements/{settlement_id}").require(200)
         lines = shop.client.get(f"/v1/settlements/{settlement_id}/lines").require(200)["data"]

@@ -46,7 +46,7 @@ def fill(path: str, ids: dict[str, str], instead: str | None = None) -> str:
         .replace("{entity_id}", audited)
         .replace("{account}", "sandbox")
         .replace("{settlement_id}", ids.get("settlement", "nothing"))
-        .replace("{line}", ids.get("settlement_line", "2"))
+        .replace("{line}", "2")
     )
 
 
