@@ -120,6 +120,7 @@ def test_a_refund_whose_answer_is_lost_is_made_once(user: User, shop: Shop) -> N
         expect(dialog.error).to_contain_text("The first request is in flight")
     dialog.button("Cancel").click()
     again = user.act(payment.refund, "Refund this payment?", "repeats it, with the same values")
+    expect(again.field("Amount (USD)")).to_have_value("40.00")
     again.confirm("Try again").succeeded("40.00 USD").close()
     after = shop.client.get(f"/v1/payments/{sale['id']}").require(200)
     assert after["amount_refunded"] == 4_000

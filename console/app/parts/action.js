@@ -4,6 +4,17 @@ import { change } from "../core/api.js";
 import { minorUnits, typed } from "../core/format.js";
 import { Failed } from "./load.js";
 
+const requests = new Map();
+
+/**
+ * The request of an action that waits for an answer, as `{request}`: {key, unanswered: its values}. It may have been done, and
+ * only repeating it is safe, so it outlives the screen and a new sign-in on this page.
+ */
+function unanswered(action) {
+  if (!requests.has(action)) requests.set(action, {});
+  return requests.get(action);
+}
+
 /**
  * A button that opens a dialog, which sends one change.
  *
@@ -13,16 +24,16 @@ import { Failed } from "./load.js";
  * `send(values, key)`: makes the change and returns its answer; `values` has amounts in minor units, empty ones left out.
  * Simpler: `path` and optional `body(values)` (default: the values), `ofMerchant`, `method`.
  * `outcome(answer)`: what is shown afterwards. `done(answer)`: called when the dialog is closed after success.
- * The Idempotency-Key is made when the dialog opens and kept while it is open: after a lost answer, "Try again" repeats
- * the same request and cannot do it twice.
+ * The Idempotency-Key is made when the dialog opens. After a lost answer the request is kept until it has one, or until the
+ * page is loaded again: "Try again" repeats it, here or on another visit of the screen, and cannot do it twice.
  */
 export function Action({ label, title, summary, fields = [], path, method, ofMerchant, body, send, outcome, done, danger = false }) {
   const dialog = useRef(null);
   const [state, setState] = useState({ step: "closed" });
-  /** A request without an answer, {key, unanswered: its values}: it may have been done, and only repeating it is safe. */
-  const pending = useRef(null);
+  const own = useRef({});
+  const waiting = path ? unanswered(`${title} ${path}`) : own.current;
   const open = () => {
-    setState({ step: "asking", ...(pending.current ?? { key: crypto.randomUUID() }) });
+    setState({ step: "asking", ...(waiting.request ?? { key: crypto.randomUUID() }) });
     dialog.current.showModal();
   };
   const close = () => dialog.current.close();
@@ -34,22 +45,22 @@ export function Action({ label, title, summary, fields = [], path, method, ofMer
   };
   const submit = async (event) => {
     event.preventDefault();
-    const { key, unanswered } = state;
-    let values = unanswered;
+    const { key, unanswered: repeated } = state;
+    let values = repeated;
     try {
       values ??= valuesOf(fields, new FormData(event.currentTarget));
     } catch (error) {
       return setState({ step: "asking", key, invalid: error.message });
     }
-    setState({ step: "sending", key, unanswered });
+    setState({ step: "sending", key, unanswered: repeated });
     try {
       const answer = send ? await send(values, key) : await change(path, body ? body(values) : values, { key, method, ofMerchant });
-      pending.current = null;
+      waiting.request = null;
       setState({ step: "done", key, answer });
     } catch (error) {
       // A refusal is an answer: the next try is a new request. Without one, exactly the same request is repeated.
-      pending.current = isUnanswered(error, unanswered) ? { key, unanswered: values } : null;
-      setState({ step: "asking", ...(pending.current ?? { key: crypto.randomUUID() }), error });
+      waiting.request = isUnanswered(error, repeated) ? { key, unanswered: values } : null;
+      setState({ step: "asking", ...(waiting.request ?? { key: crypto.randomUUID() }), error });
     }
   };
   const busy = state.step === "sending";
@@ -61,7 +72,7 @@ export function Action({ label, title, summary, fields = [], path, method, ofMer
         ${state.step === "done"
           ? html`<div role="status" class="outcome">${outcome?.(state.answer) ?? "Done."}</div>
               <div class="actions"><button type="button" autofocus onClick=${close}>Close</button></div>`
-          : html`<fieldset disabled=${busy || state.unanswered !== undefined}>${fields.map((field) => html`<${Field} ...${field} />`)}</fieldset>
+          : html`<fieldset disabled=${busy || state.unanswered !== undefined}>${fields.map((field) => html`<${Field} ...${field} value=${state.unanswered ? state.unanswered[field.name] : field.value} />`)}</fieldset>
               ${state.unanswered !== undefined && html`<p class="note">The last request had no answer. Trying again repeats it, with the same values and the same key.</p>`}
               ${state.invalid && html`<p role="alert" class="invalid">${state.invalid}</p>`}
               ${state.error && html`<${Failed} error=${state.error} />`}
@@ -91,12 +102,12 @@ function Field({ name, label, type = "text", currency, value, options, required 
     ${hint && html`<p class="note">${hint}</p>`}`;
 }
 
-/**
- * Whether the change may have been made, or may still be made. Throttling is an answer to a first try, but says nothing
- * about an earlier one that had none.
- */
-function isUnanswered({ status, code }, unanswered) {
-  return status === 0 || status >= 500 || code === "idempotency_in_flight" || (status === 429 && unanswered !== undefined);
+/** Answers that come before the API looks at the key: they say nothing about an earlier try that had no answer. */
+const BEFORE_THE_KEY = new Set([401, 403, 429]);
+
+/** Whether the change may have been made, or may still be made. `repeated`: the values of an earlier try without an answer. */
+function isUnanswered({ status, code }, repeated) {
+  return status === 0 || status >= 500 || code === "idempotency_in_flight" || (BEFORE_THE_KEY.has(status) && repeated !== undefined);
 }
 
 function valuesOf(fields, form) {

@@ -61,7 +61,7 @@ function Background() {
 /** A warning while entries, audit rows, webhooks or totals are not made, or late. */
 function LateStreams({ streams }) {
   const names = streams.filter((stream) => stream.late).map((stream) => words(stream.name));
-  return names.length > 0 && html`<p class="invalid" role="alert">Late: ${names.join(", ")}. What is made of these changes, such as entries, webhooks, totals and the audit log, is not up to date. The log of the function says why.</p>`;
+  return names.length > 0 && html`<p class="invalid" role="alert">Late: ${names.join(", ")}. What is made of these changes, such as entries, webhooks, totals and the audit log, may not be up to date. The log of the function says why.</p>`;
 }
 
 /** The last ledger verification, with its checks and what violates them. */
