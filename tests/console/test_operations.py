@@ -69,6 +69,7 @@ def test_the_lag_of_each_change_stream_is_shown(user: User, deployment: Deployme
 
     deployment.shop()
     until(lambda: stored()["merchants"]["failing"] is False)
+    until(lambda: not any(each["late"] for each in stored().values()))
     shell = user.operator("#/operations")
     streams = ListPage(user.page, "Change streams")
     expect(streams.rows).to_have_count(len(stored()))
