@@ -89,6 +89,8 @@ def compose(app: cdk.App) -> Stacks:
     # The API goes live last: no payment is accepted before its change streams are read.
     for first in (stacks.ledger, stacks.audit, stacks.webhooks, stacks.workers, stacks.exports):
         stacks.api.add_stack_dependency(first)
+    # What delivers knows a new type of event before the projector makes the first one.
+    stacks.ledger.add_stack_dependency(stacks.webhooks)
     if stage.dashboard:
         watched = _watched(stage, stacks)
         stacks = replace(
