@@ -16,8 +16,8 @@ from runtime.streams.records import REDRIVEN, Failed, StreamRecord
 NOTED_EVERY: Final = timedelta(seconds=10)
 """Each execution environment notes the good batches of a consumer at most this often."""
 MAX_FAILED: Final = 100
-"""Failed records of a consumer that an environment remembers; of those that are given up it does
-not hear again."""
+"""Failed records of a consumer that an environment remembers, and then forgets together: of those
+that are given up it does not hear again."""
 PROGRESS_NOT_NOTED: Final = "stream progress not noted"
 """Log message of a batch that did its work, but could not say so."""
 
@@ -43,8 +43,7 @@ class _Notes:
     made_at: datetime
     failed: set[str] = field(default_factory=set)
 
-    def follow(self, begins_with: str, progress: StreamProgress, now: datetime) -> None:
-        self.made_at = now
+    def follow(self, begins_with: str, progress: StreamProgress) -> None:
         self.failed.discard(begins_with)
         if progress.failed_record is not None:
             if len(self.failed) == MAX_FAILED:
@@ -96,15 +95,25 @@ class ProgressNotes:
             begins_with = given[0].sequence_number
             last = self._notes.get(table)
             if _is_due(last, begins_with, given, failed, now):
-                progress = progress_of(table, given, failed, now)
-                self._write(progress, begins_with)
-                self._notes.setdefault(table, _Notes(now)).follow(begins_with, progress, now)
+                notes = self._notes.setdefault(table, _Notes(now))
+                notes.made_at = (
+                    now  # a table that does not answer slows no more than one batch in ten seconds
+                )
+                progress = self._written(table, given, failed, now)
+                if progress is not None:
+                    notes.follow(begins_with, progress)
 
-    def _write(self, progress: StreamProgress, begins_with: str) -> None:
+    def _written(
+        self, table: str, records: Sequence[StreamRecord], failed: Failed, now: datetime
+    ) -> StreamProgress | None:
+        """The progress that was noted; None if it could not be."""
         try:
-            self._rows().note(progress, begins_with)
+            progress = progress_of(table, records, failed, now)
+            self._rows().note(progress, records[0].sequence_number)
         except Exception:  # noqa: BLE001 - what the batch did is done, whatever becomes of its row
-            logger.warning(PROGRESS_NOT_NOTED, stream=progress.name, exc_info=True)
+            logger.warning(PROGRESS_NOT_NOTED, stream=table, exc_info=True)
+            return None
+        return progress
 
 
 def _is_due(
