@@ -65,7 +65,8 @@ class WebhookBody(BaseModel, frozen=True, hide_input_in_errors=True, defer_build
     """The request body. `data` is the resource at the time of the event, as in the API.
 
     `id` is the same in every attempt; of two events about one resource, the one with the higher
-    `sequence` is newer, in whatever order they arrive.
+    `sequence` is newer, in whatever order they arrive. Events of disputes are about
+    `data.dispute.id`: a payment may have several.
     """
 
     id: str

@@ -206,8 +206,16 @@ def new_dispute_statuses(
 
 
 def recorded_dispute_statuses(values: Mapping[str, Any]) -> dict[str, str]:
-    """The status of each dispute in the values of a payment's audit row."""
-    return {name: dispute["status"] for name, dispute in (values.get("disputes") or {}).items()}
+    """The status of each dispute in the values of a payment's audit row.
+
+    A row that was edited by hand may hold anything: all but disputes is left out.
+    """
+    disputes = values.get("disputes")
+    return {
+        name: dispute["status"]
+        for name, dispute in (disputes.items() if isinstance(disputes, Mapping) else ())
+        if isinstance(dispute, Mapping) and isinstance(dispute.get("status"), str)
+    }
 
 
 def _payment(old: Payment | None, new: Payment) -> EventType | None:

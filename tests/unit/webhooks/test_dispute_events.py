@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from runtime.merchants.webhook_endpoints import first_endpoint_id
 from runtime.payments.models import Dispute, DisputeStatus, Payment, PaymentStatus
 from runtime.webhooks.api import WebhookBody
-from runtime.webhooks.events import Event, events_of
+from runtime.webhooks.events import Event, events_of, recorded_dispute_statuses
 from runtime.webhooks.projection import data_of
 
 AT = "2026-03-14T09:00:00.123Z"
@@ -182,3 +182,11 @@ def test_any_history_of_disputes_has_one_event_for_each_status_of_each(
         if steps and steps[0] is not OPENED:
             steps.insert(0, OPENED)
         assert reported == [f"dispute.{status}" for status in steps]
+
+
+def test_what_was_edited_by_hand_and_is_no_dispute_is_left_out() -> None:
+    dispute = {"status": "opened", "amount": 1}
+    edited = {"dp_1": dispute, "dp_2": "lost", "dp_3": {"amount": 1}, "dp_4": {"status": None}}
+    assert recorded_dispute_statuses({"disputes": edited}) == {"dp_1": "opened"}
+    for nothing in (None, "none", [dispute], {}):
+        assert recorded_dispute_statuses({"disputes": nothing}) == {}
