@@ -7,7 +7,8 @@ export const MAX_BODY_CHARACTERS = 1024 * 1024;
 
 /**
  * A verified event. `id` is the same at every attempt: remember it, because events can arrive twice.
- * Of two events about one object, the one with the higher `sequence` is newer. `data` is the object.
+ * Of two events about one object, the one with the higher `sequence` is newer. `data` is the object. Events of disputes are
+ * about `data.dispute.id`.
  */
 export interface WebhookEvent {
   id: string;

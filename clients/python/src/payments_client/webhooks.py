@@ -30,7 +30,8 @@ class Event:
     """A verified event.
 
     `id` is the same at every attempt: remember it, because events can arrive twice. Of two events
-    about one object, the one with the higher `sequence` is newer. `data` is the object.
+    about one object, the one with the higher `sequence` is newer. `data` is the object. Events of
+    disputes are about `data["dispute"]["id"]`.
     """
 
     id: str
