@@ -6,7 +6,9 @@ import faulthandler
 import os
 import random
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import settings
@@ -17,8 +19,9 @@ from tests.support.engines import dynamodb_local
 from tests.support.engines.engine import ENVIRONMENT
 
 _SEED_VARIABLE = "TEST_SEED"
-_LONGEST_RUN_SECONDS = 45 * 60
-"""Of one suite, in continuous integration: several times what a suite takes there."""
+_LONGEST_RUN_SECONDS = 35 * 60
+"""Of one suite, in continuous integration: several times what a suite takes there, and less than
+the 45 minutes after which the workflow of a pull request ends it in silence."""
 
 # A slow machine is not a defect of the code: no test may fail because of measured time. Continuous
 # integration draws the same examples each time; a developer's runs go on exploring.
@@ -30,7 +33,7 @@ settings.load_profile("repeatable" if os.environ.get("CI") else "exploring")
 def pytest_configure(config: pytest.Config) -> None:
     """No test may reach a developer's AWS account, whatever the machine is set up for."""
     if os.environ.get("CI"):
-        _end_a_run_that_hangs()
+        config.stash[_LONGEST_RUN] = _LongestRun.begin()
     if os.environ.get("E2E_STAGE"):
         return  # end-to-end tests of a deployed stage read its outputs with the shell's credentials
     for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -38,13 +41,37 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(ENVIRONMENT)
 
 
-def _end_a_run_that_hangs() -> None:
-    """Show where each thread is, and end: outside tests pytest-timeout does not look.
+@dataclass(frozen=True)
+class _LongestRun:
+    """Ends a run that hangs, after it has shown where each thread is.
 
-    pytest shows stderr only now, before it captures what tests write.
+    pytest-timeout looks at tests only, not at what is before, between and after them.
     """
-    stderr = os.dup(sys.stderr.fileno())
-    faulthandler.dump_traceback_later(_LONGEST_RUN_SECONDS, exit=True, file=stderr)
+
+    ends_at: float
+    stderr: int
+
+    @classmethod
+    def begin(cls) -> _LongestRun:
+        """pytest shows stderr only now, before it captures what tests write."""
+        run = cls(time.monotonic() + _LONGEST_RUN_SECONDS, os.dup(sys.stderr.fileno()))
+        run.watch()
+        return run
+
+    def watch(self) -> None:
+        left = max(self.ends_at - time.monotonic(), 1.0)
+        faulthandler.dump_traceback_later(left, exit=True, file=self.stderr)
+
+
+_LONGEST_RUN: pytest.StashKey[_LongestRun] = pytest.StashKey()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    """pytest cancels the timer of `faulthandler` when a test fails."""
+    run = node.config.stash.get(_LONGEST_RUN, None)
+    if run is not None:
+        run.watch()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
