@@ -97,7 +97,7 @@ def test_anything_else_is_not_found(path: str, deployment: Deployment) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     assert (problem["code"], problem["status"]) == ("not_found", 404)
-    assert problem["type"] == get(deployment, "/v1/nothing").json()["type"]
+    assert problem["type"].endswith("not_found"), "its beginning is a setting of the stage"
     assert problem["request_id"] == answer.headers["x-request-id"]
     _has_headers(answer, deployment)
 
