@@ -161,7 +161,9 @@ def test_the_api_goes_live_after_everything_that_reads_what_payments_cause(
     others = {"ledger", "audit", "webhooks", "workers", "exports"}
     assert first.pop("api") == {"data", *others}
     assert first.pop("observability", {"api", "data", *others}) == {"api", "data", *others}
-    assert first == {"data": set(), **{name: {"data"} for name in others}}
+    # What delivers knows a new type of event before the projector makes the first one.
+    assert first.pop("ledger") == {"data", "webhooks"}
+    assert first == {"data": set(), **{name: {"data"} for name in others - {"ledger"}}}
 
 
 def test_only_a_stage_that_is_protected_has_stacks_that_cannot_be_deleted(
