@@ -54,7 +54,6 @@ def archive(event: Event, context: LambdaContext, services: ArchiveServices) -> 
 
 def _archive(event: Event, services: ArchiveServices) -> dict[str, Any]:
     records = [StreamRecord.of(each, services.names_by_table) for each in event["Records"]]
-
     failed = services.stream_progress.noted(
         event, records, lambda given: archive_rows(given, services.deps)
     )
