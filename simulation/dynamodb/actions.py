@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from simulation.dynamodb.catalog import Catalog
 from simulation.dynamodb.errors import invalid
-from simulation.dynamodb.expressions.compiled import compiled
+from simulation.dynamodb.expressions.compiled import VALUES, compiled, stray_part
 from simulation.dynamodb.indexes import Key
 from simulation.dynamodb.requests import WRITE_PARTS, Request
 from simulation.dynamodb.sizes import MAX_ITEM_BYTES, size_of
@@ -22,7 +21,6 @@ PARTS: Final = {
 }
 """What each kind of action may have in it."""
 
-_NOTHING: Final[Mapping[str, Any]] = {}
 _ABSENT: Final[Item] = {}
 _NO_KEY: Final[Key] = ()
 
@@ -30,13 +28,24 @@ _NO_KEY: Final[Key] = ()
 class Action:
     """A write as it was asked for.
 
-    Making one judges what the request alone can show, `find` what the table's schema can; what is
-    left depends on the item. In a transaction the first two refuse the request, the third and a key
-    that does not match the schema (`fault`) cancel it with a reason. Source, measured on AWS:
+    Making one judges what the request alone can show, except names and values without an
+    expression: `find` judges those, and what the table's schema can show. What is left depends on
+    the item. In a transaction the first two refuse the request, the third and a key that does not
+    match the schema (`fault`) cancel it with a reason. Source, measured on AWS:
     github.com/paritysuite/dynamodb-conformance, pull requests 46 and 60, tests/tier3.
     """
 
-    __slots__ = ("compiled", "fault", "holder", "key", "kind", "shows_old", "table", "values")
+    __slots__ = (
+        "compiled",
+        "fault",
+        "flaw",
+        "holder",
+        "key",
+        "kind",
+        "shows_old",
+        "table",
+        "values",
+    )
 
     table: Table
     key: Key
@@ -47,9 +56,11 @@ class Action:
         """Raises ValidationException, or Unsupported."""
         self.kind = kind
         self.compiled = compiled(body)
-        self.values = self.compiled.given(body.get("ExpressionAttributeValues") or _NOTHING)
+        self.values = self.compiled.given(body.get(VALUES))
+        self.flaw = stray_part(body)
+        """An error that comes only after a missing table and a token that was used before."""
         if kind == "ConditionCheck" and self.compiled.condition is None:
-            raise invalid("The expression can not be empty;")
+            self.flaw = "The expression can not be empty;"
         self.holder = canonical_item(body["Item"] if kind == "Put" else body["Key"])
         """The item of a Put, the key of every other action."""
         if kind == "Put" and size_of(self.holder) > MAX_ITEM_BYTES:
@@ -59,6 +70,8 @@ class Action:
     def find(self, catalog: Catalog, name: str) -> None:
         """Raises ResourceNotFoundException, or ValidationException."""
         self.table = catalog.table(name)
+        if self.flaw:
+            raise invalid(self.flaw)
         whole = self.kind != "Put"
         self.fault = self.table.key_fault(self.holder, whole=whole)
         self.key = _NO_KEY if self.fault else self.table.key_of(self.holder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import itemgetter
@@ -13,7 +13,7 @@ from simulation.dynamodb.capacity import Consumed, consistency_of
 from simulation.dynamodb.catalog import Catalog
 from simulation.dynamodb.commits import Commits
 from simulation.dynamodb.errors import invalid
-from simulation.dynamodb.expressions.compiled import Compiled, compiled
+from simulation.dynamodb.expressions.compiled import VALUES, Compiled, compiled, judge_stray_part
 from simulation.dynamodb.expressions.ranges import KeyRange, key_range
 from simulation.dynamodb.expressions.reading import Values
 from simulation.dynamodb.indexes import Index, Key, Rank
@@ -33,7 +33,6 @@ _PAGED: Final = EXPRESSION_PARTS | {
 }
 _QUERY: Final = _PAGED | {"IndexName", "KeyConditionExpression", "ScanIndexForward"}
 _SCAN: Final = _PAGED | {"FilterExpression", "Segment", "TotalSegments"}
-_NO_VALUES: Final[Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +99,9 @@ class Queries:
 
     def _asked(self, request: Request) -> _Asked:
         table = self._catalog.table(request["TableName"])
+        judge_stray_part(request)
         expressions = compiled(request)
-        values = expressions.given(request.get("ExpressionAttributeValues") or _NO_VALUES)
+        values = expressions.given(request.get(VALUES))
         return _Asked(table, self._index(table, request), expressions, values)
 
     def _index(self, table: Table, request: Request) -> Index | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from runtime.dynamodb.capacity import Consistency
@@ -10,7 +10,7 @@ from simulation.dynamodb.capacity import Consumed, consistency_of
 from simulation.dynamodb.catalog import Catalog
 from simulation.dynamodb.commits import Commits
 from simulation.dynamodb.errors import CONFLICT, NOT_REFUSED, canceled, invalid, validation_error
-from simulation.dynamodb.expressions.compiled import compiled
+from simulation.dynamodb.expressions.compiled import compiled, judge_stray_part
 from simulation.dynamodb.indexes import Key
 from simulation.dynamodb.requests import (
     PROJECTION_PARTS,
@@ -48,6 +48,7 @@ class Reads:
         """As the operation of this name."""
         only(request, _GET, "GetItem")
         consumed = Consumed(request)
+        judge_stray_part(request)
         table, key, wanted = self._asked(request)
         item = self._item(table, key, request)
         if consumed.wanted:
@@ -66,8 +67,8 @@ class Reads:
         room = BATCH_BYTES if keys > _FEW_OF_BATCH else None
         found: dict[str, list[Any]] = {}
         left: dict[str, Any] = {}
+        self._judge_batch(asked)
         for name, of_table in asked.items():
-            only(of_table, _OF_TABLE, "BatchGetItem")
             found[name], unread, room = self._batch(name, of_table, room, consumed)
             if unread:
                 left[name] = {**of_table, "Keys": unread}
@@ -102,14 +103,25 @@ class Reads:
     def _all_asked(
         self, gets: Sequence[Request]
     ) -> list[tuple[Table, Key, tuple[str, ...] | None]]:
-        """What a transaction asks for; a key that does not match its table cancels it."""
+        """What a transaction asks for; a key that does not match its table cancels it.
+
+        Measured: each read is judged in turn, and its table is found first.
+        """
+        asked = []
         faults = []
         for get in gets:
             table = self._catalog.table(get["TableName"])
-            faults.append(table.key_fault(canonical_item(get["Key"]), whole=True))
+            judge_stray_part(get)
+            wanted = projection_of(get)
+            holder = canonical_item(get["Key"])
+            faults.append(table.key_fault(holder, whole=True))
+            if not faults[-1]:
+                key = table.key_of(holder)
+                table.judge_key_size(key)
+                asked.append((table, key, wanted))
         if any(faults):
             raise canceled([validation_error(each) if each else NOT_REFUSED for each in faults])
-        return [self._asked(get) for get in gets]
+        return asked
 
     def _item(self, table: Table, key: Key, request: Request) -> Item | None:
         consistent = request.get("ConsistentRead", False)
@@ -122,6 +134,20 @@ class Reads:
         table.judge_key_size(key)
         return table, key, wanted
 
+    def _judge_batch(self, asked: Mapping[str, Request]) -> None:
+        """Measured: names without an expression, and keys, are judged before any table is found."""
+        for of_table in asked.values():
+            only(of_table, _OF_TABLE, "BatchGetItem")
+            judge_stray_part(of_table)
+        if asked.keys() <= self._catalog.tables.keys():
+            return  # the keys are judged with their tables
+        for of_table in asked.values():
+            keys = [canonical_item(key) for key in of_table["Keys"]]
+            if any(key in keys[:number] for number, key in enumerate(keys)):
+                raise _twice()
+        for name in asked:
+            self._catalog.table(name)
+
     def _batch(
         self, name: str, request: Request, room: int | None, consumed: Consumed
     ) -> tuple[list[Any], list[Any], int | None]:
@@ -132,7 +158,7 @@ class Reads:
         for key in keys:
             table.judge_key_size(key)
         if len(set(keys)) != len(keys):
-            raise invalid("Provided list of item keys contains duplicates")
+            raise _twice()
         found: list[Any] = []
         for number, key in enumerate(keys):
             item = self._item(table, key, request)
@@ -146,10 +172,10 @@ class Reads:
         return found[::-1], [], room
 
 
+def _twice() -> Exception:
+    return invalid("Provided list of item keys contains duplicates")
+
+
 def projection_of(request: Request) -> tuple[str, ...] | None:
     """The attributes that a read asks for; None for all of them."""
-    if "ProjectionExpression" in request:
-        return compiled(request).projection
-    if request.get("ExpressionAttributeNames"):
-        raise invalid("ExpressionAttributeNames can only be specified when using expressions")
-    return None
+    return compiled(request).projection if "ProjectionExpression" in request else None

@@ -29,7 +29,6 @@ from simulation.dynamodb.errors import (
     refusal,
     validation_error,
 )
-from simulation.dynamodb.expressions.compiled import is_without_expressions
 from simulation.dynamodb.requests import Answer, Request, answer, judge_length, only
 from simulation.dynamodb.sizes import MAX_ITEM_BYTES, MAX_TRANSACTION_BYTES, size_of
 from simulation.dynamodb.tables import Change
@@ -96,12 +95,7 @@ class Transactions:
                 "1 validation error detected: Value at 'clientRequestToken' failed to satisfy "
                 "constraint: Member must have length less than or equal to 36"
             )
-        try:
-            asked = _read(actions)
-        except ClientError as malformed:
-            if token is not None and is_without_expressions(malformed):
-                self._was_done(token, actions)  # AWS's engine looks for these after it
-            raise
+        asked = _read(actions)
         if token is not None and self._was_done(token, actions):
             return None
         for action, name in asked:

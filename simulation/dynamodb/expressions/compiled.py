@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
 from simulation.dynamodb.errors import invalid
 from simulation.dynamodb.expressions.conditions import Condition, read_condition
 from simulation.dynamodb.expressions.ranges import Term, read_terms
@@ -18,8 +16,10 @@ from simulation.dynamodb.values import canonical_item
 
 Names = tuple[tuple[str, str], ...]
 
+NAMES: Final = "ExpressionAttributeNames"
+VALUES: Final = "ExpressionAttributeValues"
 _REMEMBERED: Final = 8192
-_NO_EXPRESSIONS: Final = " can only be specified when using expressions"
+_NO_VALUES: Final[Values] = {}
 _KINDS: Final = {
     "update": "UpdateExpression",
     "condition": "ConditionExpression",
@@ -44,12 +44,18 @@ class Compiled:
     is_empty: bool
     """Whether the request has no expression."""
 
-    def given(self, values: Values) -> Values:
-        """The request's values as DynamoDB keeps them, all of them used and none missing."""
-        kept = canonical_item(values) if values else values
+    def given(self, values: Values | None) -> Values:
+        """The request's values as DynamoDB keeps them, all of them used and none missing.
+
+        Without an expression they are not looked at: `stray_part` is the error then.
+        """
+        if self.is_empty or (values is None and not self.values):
+            return _NO_VALUES
+        if values is not None and not values:
+            raise _empty(VALUES)
+        kept = canonical_item(values or _NO_VALUES)
         if kept.keys() != self.values:
-            unused, missing = kept.keys() - self.values, self.values - kept.keys()
-            raise _without_expressions("Values") if self.is_empty else _other(unused, missing)
+            raise _other(kept.keys() - self.values, self.values - kept.keys())
         for operand, what in self.operands:
             operand.judge(kept, what)
         return kept
@@ -58,8 +64,8 @@ class Compiled:
 def compiled(request: Mapping[str, Any]) -> Compiled:
     """What the expressions of a request say. Raises ValidationException, or Unsupported."""
     get = request.get
-    names = get("ExpressionAttributeNames")
-    return _compiled(
+    names = get(NAMES)
+    made = _compiled(
         get("UpdateExpression"),
         get("ConditionExpression"),
         get("FilterExpression"),
@@ -67,6 +73,24 @@ def compiled(request: Mapping[str, Any]) -> Compiled:
         get("ProjectionExpression"),
         tuple(names.items()) if names else (),
     )
+    if names is not None and not names and not made.is_empty:
+        raise _empty(NAMES)
+    return made
+
+
+def stray_part(request: Mapping[str, Any]) -> str | None:
+    """Why the names or values of a request without any expression are refused, also empty ones."""
+    given = [part for part in (NAMES, VALUES) if request.get(part) is not None]
+    if not given or any(request.get(kind) is not None for kind in _KINDS.values()):
+        return None
+    return f"{given[0]} can only be specified when using expressions"
+
+
+def judge_stray_part(request: Mapping[str, Any]) -> None:
+    """Raises ValidationException for names or values without any expression to use them."""
+    stray = stray_part(request)
+    if stray:
+        raise invalid(stray)
 
 
 @lru_cache(_REMEMBERED)
@@ -79,8 +103,6 @@ def _compiled(
     names: Names,
 ) -> Compiled:
     is_empty = not any(each is not None for each in (update, condition, keep, key, projection))
-    if is_empty and names:
-        raise _without_expressions("Names")
     reading = _Reading(dict(names))
     step, touched = reading.read("update", update, read_update) or (None, frozenset())
     made = Compiled(
@@ -95,8 +117,8 @@ def _compiled(
         is_empty=is_empty,
     )
     unused = dict(names).keys() - reading.names
-    if unused:
-        raise _unused("Names", unused)
+    if unused and not is_empty:
+        raise _unused(NAMES, unused)
     return made
 
 
@@ -136,20 +158,13 @@ def _other(unused: Set[str], missing: Set[str]) -> Exception:
             "Invalid expression: An expression attribute value used in expression is not defined; "
             f"attribute value: {min(missing)}"
         )
-    return _unused("Values", unused)
+    return _unused(VALUES, unused)
 
 
-def _unused(what: str, keys: Any) -> Exception:
-    return invalid(
-        f"Value provided in ExpressionAttribute{what} unused in expressions: keys: "
-        f"{{{', '.join(sorted(keys))}}}"
-    )
+def _unused(part: str, keys: Any) -> Exception:
+    listed = ", ".join(sorted(keys))
+    return invalid(f"Value provided in {part} unused in expressions: keys: {{{listed}}}")
 
 
-def _without_expressions(what: str) -> Exception:
-    return invalid(f"ExpressionAttribute{what}{_NO_EXPRESSIONS}")
-
-
-def is_without_expressions(error: ClientError) -> bool:
-    """Whether a request was refused for names or values although it has no expression."""
-    return bool(error.response["Error"]["Message"].endswith(_NO_EXPRESSIONS))
+def _empty(part: str) -> Exception:
+    return invalid(f"{part} must not be empty")

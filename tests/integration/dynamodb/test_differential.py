@@ -174,6 +174,93 @@ def test_an_item_of_a_batch_is_judged_before_its_table_is_found(both: Comparison
         assert must_agree(both, "BatchWriteItem", RequestItems=batch).code == INVALID
 
 
+MISSING = "missing"
+NOT_FOUND = "ResourceNotFoundException"
+NAMES, VALUES = "ExpressionAttributeNames", "ExpressionAttributeValues"
+EXISTS = {"ConditionExpression": "attribute_exists(p)"}
+SHOWN = {"ProjectionExpression": "a"}
+
+
+@pytest.mark.parametrize("part", [{NAMES: {}}, {NAMES: {"#a": "a"}}])
+def test_names_without_an_expression_come_before_a_missing_table_only_in_plain_reads(
+    both: Comparison, part: dict[str, Any]
+) -> None:
+    for table, otherwise in ((PLAIN, INVALID), (MISSING, NOT_FOUND)):
+        one = {"TableName": table, **_ONE, **part}
+        batch = {table: {"Keys": [_ONE["Key"]], **part}}
+        assert must_agree(both, "GetItem", **one).code == INVALID
+        assert must_agree(both, "BatchGetItem", RequestItems=batch).code == INVALID
+        assert must_agree(both, "TransactGetItems", TransactItems=[{"Get": one}]).code == otherwise
+        assert must_agree(both, "Scan", TableName=table, **part).code == otherwise
+        assert must_agree(both, "DeleteItem", **one).code == otherwise
+        write = [{"Delete": one}]
+        assert must_agree(both, "TransactWriteItems", TransactItems=write).code == otherwise
+
+
+@pytest.mark.parametrize("part", [{NAMES: {}}, {VALUES: {}}])
+def test_empty_names_or_values_of_an_expression_come_before_a_missing_table_only_in_transactions(
+    both: Comparison, part: dict[str, Any]
+) -> None:
+    assert not must_agree(both, "PutItem", TableName=PLAIN, Item=_ONE["Key"]).code
+    for table, otherwise in ((PLAIN, INVALID), (MISSING, NOT_FOUND)):
+        write = {"TableName": table, **_ONE, **EXISTS, **part}
+        assert must_agree(both, "DeleteItem", **write).code == otherwise
+        for kind in ("Delete", "ConditionCheck"):
+            together = [{kind: write}]
+            assert must_agree(both, "TransactWriteItems", TransactItems=together).code == INVALID
+        scan = {"TableName": table, "FilterExpression": "attribute_exists(p)", **part}
+        assert must_agree(both, "Scan", **scan).code == otherwise
+
+
+def test_empty_names_of_a_projection_come_after_a_missing_table(both: Comparison) -> None:
+    part = SHOWN | {NAMES: {}}
+    for table, code in ((PLAIN, INVALID), (MISSING, NOT_FOUND)):
+        get = {"TableName": table, **_ONE, **part}
+        batch = {table: {"Keys": [_ONE["Key"]], **part}}
+        assert must_agree(both, "GetItem", **get).code == code
+        assert must_agree(both, "BatchGetItem", RequestItems=batch).code == code
+        assert must_agree(both, "TransactGetItems", TransactItems=[{"Get": get}]).code == code
+
+
+def test_a_batch_of_reads_finds_all_tables_before_it_reads_projections(both: Comparison) -> None:
+    keys = {"Keys": [_ONE["Key"]]}
+    for faulty, code in (
+        (keys | SHOWN | {NAMES: {}}, NOT_FOUND),
+        (keys | {"ProjectionExpression": "#undefined"}, NOT_FOUND),
+        ({"Keys": [{"p": {"BOOL": True}}]}, NOT_FOUND),
+        (keys | {NAMES: {"#a": "a"}}, INVALID),
+        ({"Keys": [*keys["Keys"], *keys["Keys"]]}, INVALID),
+        ({"Keys": [{"p": {"N": "x"}}]}, INVALID),
+    ):
+        for batch in ({PLAIN: faulty, MISSING: keys}, {MISSING: keys, PLAIN: faulty}):
+            assert must_agree(both, "BatchGetItem", RequestItems=batch).code == code
+
+
+def test_a_transaction_of_reads_is_judged_read_by_read(both: Comparison) -> None:
+    missing = {"Get": {"TableName": MISSING, **_ONE}}
+    for part in ({NAMES: {}}, {NAMES: {"#a": "a"}}, SHOWN | {NAMES: {}}):
+        faulty = {"Get": {"TableName": PLAIN, **_ONE, **part}}
+        for gets, code in (([faulty, missing], INVALID), ([missing, faulty], NOT_FOUND)):
+            assert must_agree(both, "TransactGetItems", TransactItems=gets).code == code
+
+
+def test_a_transaction_of_writes_reads_all_expressions_before_it_finds_tables(
+    both: Comparison,
+) -> None:
+    missing = {"Delete": {"TableName": MISSING, **_ONE}}
+    write = {"TableName": PLAIN, **_ONE}
+    empty, alone = {"Delete": write | EXISTS | {NAMES: {}}}, {"Delete": write | {NAMES: {}}}
+    for actions, code in (
+        ([empty, missing], INVALID),
+        ([missing, empty], INVALID),
+        ([alone, missing], INVALID),
+        ([missing, alone], NOT_FOUND),
+        ([{"ConditionCheck": write}], INVALID),
+        ([{"ConditionCheck": missing["Delete"]}], NOT_FOUND),
+    ):
+        assert must_agree(both, "TransactWriteItems", TransactItems=actions).code == code
+
+
 # ------------------------------------------------------------ where the local engine is not AWS
 
 
