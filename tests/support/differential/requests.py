@@ -113,7 +113,7 @@ class Requests:
         self._expressions.forms.append("token again")
         if self.dice.random() < 0.3:
             self._expressions.forms.append("token with another request")
-            kind, action = self._action(rate=0.0)
+            kind, action = self._action()
             body["TransactItems"] = [{kind: action}]
         return body
 
@@ -148,9 +148,11 @@ class Requests:
             keys.append(dict(keys[0]))
         if self._happens(0.01, "wrong: 101 keys"):
             table, keys = PLAIN, [{"p": {"S": f"{n}"}} for n in range(101)]
-        of_table: Body = {"Keys": keys, "ConsistentRead": self.dice.random() < 0.7}
-        self._project(of_table)
-        return {"RequestItems": {table: of_table}}
+        body: Body = {"TableName": table, "Keys": keys}
+        body["ConsistentRead"] = self.dice.random() < 0.7
+        self._project(body)
+        self._break(body, wrong.OF_BATCHES)
+        return {"RequestItems": {body.pop("TableName"): body}}
 
     def _settled(self) -> Body:
         table = self._values.table()

@@ -12,6 +12,16 @@ Body = dict[str, Any]
 Breaker = Callable[[Body, Values], None]
 
 NO_TABLE = "never-created"
+NOWHERE_RATE = 0.4
+NAMES = "ExpressionAttributeNames"
+VALUES = "ExpressionAttributeValues"
+EXPRESSIONS = (
+    "ConditionExpression",
+    "FilterExpression",
+    "KeyConditionExpression",
+    "ProjectionExpression",
+    "UpdateExpression",
+)
 DEEP = 33
 BIG = 410_000
 
@@ -67,6 +77,37 @@ def _key_in(body: Body) -> Body:
 
 def _no_such_table(body: Body, _: Values) -> None:
     body["TableName"] = NO_TABLE
+
+
+def _perhaps_nowhere(breaker: Breaker) -> Breaker:
+    """An error that may come together with a missing table: one of the two is answered."""
+
+    def both(body: Body, values: Values) -> None:
+        breaker(body, values)
+        if values.dice.random() < NOWHERE_RATE:
+            _no_such_table(body, values)
+
+    return both
+
+
+def _empty(part: str) -> Breaker:
+    """Names or values without members: they may be left out, but not empty."""
+
+    def empty(body: Body, _: Values) -> None:
+        body[part] = {}
+
+    return empty
+
+
+def _alone(part: str, given: Body) -> Breaker:
+    """Names or values, also empty ones, without any expression that could use them."""
+
+    def alone(body: Body, values: Values) -> None:
+        for each in (NAMES, VALUES, *EXPRESSIONS):
+            body.pop(each, None)
+        body[part] = values.dice.choice(({}, given))
+
+    return alone
 
 
 def _no_key(body: Body, values: Values) -> None:
@@ -128,9 +169,20 @@ BAD_VALUES: tuple[Any, ...] = (
     _deep(),
 )
 
+_OF_NAMES: dict[str, Breaker] = {
+    "unused name": _perhaps_nowhere(_unused_name),
+    "empty names": _perhaps_nowhere(_empty(NAMES)),
+    "names alone": _perhaps_nowhere(_alone(NAMES, {"#a": "a"})),
+}
+_OF_VALUES: dict[str, Breaker] = {
+    "unused value": _perhaps_nowhere(_unused_value),
+    "empty values": _perhaps_nowhere(_empty(VALUES)),
+    "values alone": _perhaps_nowhere(_alone(VALUES, {":a": {"S": "a"}})),
+}
+
 OF_WRITES: dict[str, Breaker] = {
-    "unused name": _unused_name,
-    "unused value": _unused_value,
+    **_OF_NAMES,
+    **_OF_VALUES,
     "missing value": _missing_value,
     "missing name": _missing_name,
     "bad value": _bad_value,
@@ -177,7 +229,7 @@ OF_TRANSACTIONS: dict[str, Breaker] = {
 }
 
 OF_GETS: dict[str, Breaker] = {
-    "unused name": _unused_name,
+    **_OF_NAMES,
     "missing name": _missing_name,
     "no such table": _no_such_table,
     "no key": _no_key,
@@ -186,6 +238,13 @@ OF_GETS: dict[str, Breaker] = {
     "long key": _long_key,
     "key with more": _key_with_more,
 }
+
+OF_BATCHES: dict[str, Breaker] = {
+    **_OF_NAMES,
+    "missing name": _missing_name,
+    "no such table": _no_such_table,
+}
+"""Errors of what a BatchGetItem asks of one table."""
 
 
 def key_names(body: Body) -> tuple[str, ...]:
@@ -233,8 +292,8 @@ def _no_partition(body: Body, _: Values) -> None:
 
 
 OF_QUERIES: dict[str, Breaker] = {
-    "unused name": _unused_name,
-    "unused value": _unused_value,
+    **_OF_NAMES,
+    **_OF_VALUES,
     "missing value": _missing_value,
     "missing name": _missing_name,
     "no such table": _no_such_table,
@@ -246,7 +305,8 @@ OF_QUERIES: dict[str, Breaker] = {
     "no partition": _no_partition,
 }
 OF_SCANS: dict[str, Breaker] = {
-    "unused name": _unused_name,
+    **_OF_NAMES,
+    **_OF_VALUES,
     "no such table": _no_such_table,
     "no limit": _no_limit,
     "half a segment": _half_a_segment,
