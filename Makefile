@@ -28,12 +28,27 @@ COMPILE := $(PY) -m piptools compile --quiet --generate-hashes --allow-unsafe --
 # What belongs to `make test-deep` is left out of the others.
 QUICK := -m 'not deep'
 CHECKS := .local/checks
-DEEP_LOG := .local/simulate-faults.log
 # Of `make test`, beside test-e2e, in this order: a mistake that lint finds is shown first, and the
 # longest part does not come last.
 TEST_PARTS := lint test-unit test-integration test-infrastructure
 TYPED := -p runtime -p stacks -p local -p operations -p benchmarks -p simulation -p permissions \
 	-p payments_client
+
+# Two runs side by side, one for each processor, each of which takes the next part that is left; what the
+# second one prints is shown at the end. 1: parts of the first run; 2: of the second; 3: variables of all parts.
+define SIDE_BY_SIDE
+rm -rf $(CHECKS) && mkdir -p $(CHECKS); \
+	export DURATIONS=$(CHECKS); \
+	run() { for part do mkdir $(CHECKS)/$$part 2>/dev/null || continue; \
+		$(MAKE) --no-print-directory $$part $(3) || echo $$part >>$(CHECKS)/failed; done; }; \
+	run $(2) >$(CHECKS)/second-run.log 2>&1 & second=$$!; \
+	trap 'kill $$second; cat $(CHECKS)/second-run.log; exit 130' INT TERM; \
+	run $(1); \
+	wait $$second || echo 'second run' >>$(CHECKS)/failed; \
+	cat $(CHECKS)/second-run.log; \
+	$(PY) -m tests.support.slowest $(CHECKS); \
+	if [ -s $(CHECKS)/failed ]; then echo FAILED: $$(cat $(CHECKS)/failed) >&2; exit 1; fi
+endef
 
 # -------------------------------------------------------------------- for people
 
@@ -126,35 +141,14 @@ trace: venv ## print the story of a request or payment over all functions  [ID=r
 
 .PHONY: test
 test: node ## all checks that must pass before a merge
-	@# Two runs side by side, one for each processor, each of which takes the next part that is left;
-	@# what the second prints is shown at the end. The end-to-end tests, the longest, come first there.
-	@rm -rf $(CHECKS) && mkdir -p $(CHECKS)
-	@export DURATIONS=$(CHECKS); \
-		run() { for part do mkdir $(CHECKS)/$$part 2>/dev/null || continue; \
-			$(MAKE) --no-print-directory $$part || echo $$part >>$(CHECKS)/failed; done; }; \
-		run test-e2e $(TEST_PARTS) >$(CHECKS)/second-run.log 2>&1 & second=$$!; \
-		trap 'kill $$second; cat $(CHECKS)/second-run.log; exit 130' INT TERM; \
-		run $(TEST_PARTS); \
-		wait $$second || echo 'second run' >>$(CHECKS)/failed; \
-		cat $(CHECKS)/second-run.log; \
-		$(PY) -m tests.support.slowest $(CHECKS); \
-		if [ -s $(CHECKS)/failed ]; then echo FAILED: $$(cat $(CHECKS)/failed) >&2; exit 1; fi
+	@# The end-to-end tests, the longest, come first in one of the runs.
+	@$(call SIDE_BY_SIDE,$(TEST_PARTS),test-e2e $(TEST_PARTS))
 	@echo 'All checks passed.'
 
 .PHONY: test-deep
 test-deep: node ## the console, and slow tests that rarely find what `make test` does not  [TEST_SEED= OPERATIONS=20000]
-	@# The simulation runs beside the console and the tests, which often wait; what it prints comes last.
-	@mkdir -p .local && failed=; \
-		$(MAKE) --no-print-directory simulate-faults SEED='$(TEST_SEED)' \
-			OPERATIONS=$(or $(OPERATIONS),20000) ARGS='--processes 2' >$(DEEP_LOG) 2>&1 & simulation=$$!; \
-		trap 'kill $$simulation; cat $(DEEP_LOG); exit 130' INT TERM; \
-		$(MAKE) --no-print-directory test-console || failed="$$failed test-console"; \
-		$(PY) -m pytest tests/e2e tests/infrastructure tests/integration tests/simulation tests/unit \
-			--numprocesses 2 -m deep \
-			--durations=10 || failed="$$failed deep-tests"; \
-		wait $$simulation || failed="$$failed simulate-faults"; \
-		cat $(DEEP_LOG); \
-		if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi
+	@$(call SIDE_BY_SIDE,test-console test-slow,simulate-faults test-slow,\
+		SEED='$(TEST_SEED)' OPERATIONS=$(or $(OPERATIONS),20000) PROCESSES=2)
 	@echo 'All deep checks passed.'
 
 .PHONY: lint
@@ -202,6 +196,11 @@ test-e2e: venv node ## over HTTP, against an emulator of its own, or a deployed 
 	@$(if $(filter command environment,$(origin STAGE)),E2E_STAGE='$(STAGE)') \
 		PAYMENTS_TOKEN="$${TOKEN:-$$PAYMENTS_TOKEN}" \
 		$(PY) -m pytest tests/e2e --numprocesses 3 $(QUICK) $(ARGS)
+
+.PHONY: test-slow
+test-slow: venv node ## the slow tests of all parts, which `make test` leaves out
+	$(PY) -m pytest tests/e2e tests/infrastructure tests/integration tests/simulation tests/unit \
+		--numprocesses 2 -m deep $(ARGS)
 
 .PHONY: test-console
 test-console: venv node ## the console in a headless Chromium, on a stage of its own; as root, installs Chromium
