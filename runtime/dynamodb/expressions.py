@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from runtime.dynamodb.schema import Row, TableSchema
+from runtime.dynamodb.schema import NO_MEMBERS, Row, TableSchema
 
 Key = Mapping[str, str | int]
 RowT = TypeVar("RowT", bound=Row)
@@ -239,13 +239,14 @@ def change(before: RowT, after: RowT, model: type[Row] | None = None) -> Update:
     assigned: dict[str, Any] = {}
     removed: list[str] = []
     sealed: list[str] = []
+    old, new = before.__dict__, after.__dict__
     for name, field_info in type(before).model_fields.items():
-        value = getattr(after, name)
-        if value == getattr(before, name):
+        value = new[name]
+        if value == old[name]:
             continue
         assert name not in schema.key_names, f"{schema.name}.{name} is a key and cannot change"
         encrypted = name in schema.encrypted
-        if value is None or value == frozenset():
+        if value is None or value == NO_MEMBERS:
             removed.append(name)
         elif encrypted and value == field_info.get_default(call_default_factory=True):
             removed.append(name)
@@ -253,7 +254,7 @@ def change(before: RowT, after: RowT, model: type[Row] | None = None) -> Update:
             sealed.append(name)
         else:
             assigned[name] = value
-    key = {name: getattr(before, name) for name in schema.key_names}
+    key = {name: old[name] for name in schema.key_names}
     return Update(schema, key, assigned, tuple(removed), sealed=tuple(sealed), row=after)
 
 

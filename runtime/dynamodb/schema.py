@@ -20,6 +20,7 @@ from runtime.dynamodb.schema_reader import read_schema
 from runtime.dynamodb.table_schema import (
     MAX_INDEXES_PER_TABLE,
     MAX_PROJECTED_ATTRIBUTES,
+    NO_MEMBERS,
     PACKED,
     AttributeType,
     BlindIndex,
@@ -42,6 +43,7 @@ from runtime.dynamodb.table_schema import (
 __all__ = [
     "MAX_INDEXES_PER_TABLE",
     "MAX_PROJECTED_ATTRIBUTES",
+    "NO_MEMBERS",
     "PACKED",
     "AttributeType",
     "BlindIndex",

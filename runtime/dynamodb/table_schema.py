@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
@@ -85,6 +85,8 @@ class Packed:
 
 PACKED = "packed"
 """The attribute with a row's packed fields."""
+NO_MEMBERS: Final[frozenset[Any]] = frozenset()
+"""A set without members is not stored: DynamoDB has no empty sets."""
 
 Marker = Key | Ttl | Encrypted | BlindIndex | ShownIn | UnlessDefault | Packed
 MARKERS = (Key, Ttl, Encrypted, BlindIndex, ShownIn, UnlessDefault, Packed)
