@@ -87,7 +87,7 @@ def create_api_key(request: ApiKeyRequest, call: Call, deps: ApiKeyDependencies)
     return create_once(
         call,
         merchant.id,
-        NewApiKey(**ApiKeyAnswer.of(api_key).model_dump(), secret=secret),
+        NewApiKey.with_members(api_key, secret=secret),
         lambda claim, token: deps.api_keys.create(api_key, claim, token=token, now=call.now),
         claims=deps.claims,
         index_buckets=merchant.index_buckets,

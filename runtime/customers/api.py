@@ -100,7 +100,7 @@ class StoredMethod(Answer, frozen=True):
     @classmethod
     def shown(cls, method: PaymentMethod, default_method: str | None) -> "StoredMethod":
         """The public shape of a payment method."""
-        return cls(**method.model_dump(), is_default=method.id == default_method)
+        return cls.with_members(method, is_default=method.id == default_method)
 
 
 class CustomerAnswer(Answer, frozen=True):

@@ -150,6 +150,11 @@ class Answer(
         """The public shape of a stored row: attributes that this model lacks are not shown."""
         return cls.model_validate(row, from_attributes=True)
 
+    @classmethod
+    def with_members(cls, row: BaseModel, **members: Any) -> Self:
+        """Like `of`, with members that are not attributes of the row."""
+        return cls.model_validate({**row.__dict__, **members})
+
 
 Item = TypeVar("Item", bound=Answer)
 

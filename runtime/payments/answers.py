@@ -37,10 +37,8 @@ _OPERATION_PREFIX: Final = "txn_"
 
 def detail_of(payment: Payment, transactions: Iterable[Transaction]) -> PaymentDetail:
     """A payment with its transactions."""
-    return PaymentDetail(
-        **PaymentAnswer.of(payment).model_dump(),
-        transactions=tuple(TransactionAnswer.of(each) for each in transactions),
-    )
+    shown = tuple(TransactionAnswer.of(each) for each in transactions)
+    return PaymentDetail.with_members(payment, transactions=shown)
 
 
 def charge_answer(payment: Payment, request_id: str) -> StoredAnswer:
@@ -81,8 +79,8 @@ class Waiting:
             expiry = self.payment.action_expires_at
             shown = NextAction(type=self.action.type, url=url, expires_at=expiry)
             secret = self.action.client_secret
-        body = CreatedPaymentAnswer(
-            **PaymentAnswer.of(self.payment).model_dump(), next_action=shown, client_secret=secret
+        body = CreatedPaymentAnswer.with_members(
+            self.payment, next_action=shown, client_secret=secret
         )
         return success(HTTPStatus.ACCEPTED, body)
 

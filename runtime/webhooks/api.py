@@ -115,7 +115,7 @@ class DisputedPayment(PaymentAnswer, frozen=True):
             currency=payment.currency,
             opened_at=dispute.since,
         )
-        return cls(**PaymentAnswer.of(payment).model_dump(), dispute=data)
+        return cls.with_members(payment, dispute=data)
 
 
 class ExportData(Answer, frozen=True):

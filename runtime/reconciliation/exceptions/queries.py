@@ -20,7 +20,6 @@ from runtime.payments.transaction_models import Transaction
 from runtime.reconciliation.exceptions.api import ExceptionAnswer, ExceptionList, ExceptionQuery
 from runtime.reconciliation.exceptions.rules import actions_for
 from runtime.reconciliation.exceptions.suggestions import Suggestions
-from runtime.reconciliation.settlements.api import SettlementLineAnswer
 from runtime.reconciliation.settlements.line_keys import (
     EXCEPTION_STATUSES,
     exception_buckets,
@@ -143,8 +142,8 @@ def _answer(
 ) -> ExceptionAnswer:
     assert row.exception_key is not None, f"{row.settlement_id}, line {row.line} is listed"
     key = read_exception_key(row.exception_key)
-    return ExceptionAnswer(
-        **SettlementLineAnswer.of(row).model_dump(),
+    return ExceptionAnswer.with_members(
+        row,
         age_days=key.age_days(today),
         actions=tuple(
             each

@@ -60,10 +60,8 @@ def get_transaction(transaction_id: str, call: Call, reads: TransactionReads) ->
         reads.payments.transaction(transaction_id, call.scope), "transaction", transaction_id
     )
     lines = reads.transactions.lines_of(row.id, Scope(row.merchant_id))
-    return TransactionDetail(
-        **TransactionAnswer.of(row).model_dump(),
-        settlement_lines=tuple(LineOfTransaction.of(line) for line in lines),
-    )
+    shown = tuple(LineOfTransaction.of(line) for line in lines)
+    return TransactionDetail.with_members(row, settlement_lines=shown)
 
 
 def list_transactions(
