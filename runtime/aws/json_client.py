@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from runtime.aws.answers import DeclaredErrors, answer_of, clock_skew, error_of, request_body
-from runtime.aws.signing import Credentials, Signer
+from runtime.aws.signing import Credentials, Signer, amz_date
 from runtime.aws.transport import Response, Transport, UnusableResponse
 
 USER_AGENT: Final = "payment-platform"
@@ -81,7 +81,7 @@ class JsonClient:
     def _send(
         self, operation: str, body: bytes, credentials: Credentials, signed_at: datetime
     ) -> Response:
-        timestamp = signed_at.strftime("%Y%m%dT%H%M%SZ")
+        timestamp = amz_date(signed_at)
         headers = {
             "content-type": self._api.content_type,
             "host": self._transport.endpoint.authority,

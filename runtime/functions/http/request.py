@@ -165,12 +165,9 @@ def read_request(
             request_id=event.request_id,
         )
     body = _body(endpoint, raw, document)
-    _refuse_card_data(
-        {
-            "idempotency_key": event.headers.get("idempotency-key"),
-            **event.query,
-        }
-    )
+    header = event.headers.get("idempotency-key")
+    if header is not None or event.query:
+        _refuse_card_data({"idempotency_key": header, **event.query})
     # Built from the route, so that two spellings of a path are one idempotency scope.
     path = endpoint.path.format(**members)
     call = Call(
@@ -286,7 +283,7 @@ def _query(endpoint: Endpoint, event: HttpEvent) -> BaseModel | None:
     if endpoint.public and endpoint.query is None:
         return None
     given = event.query
-    repeated = _repeated(event.raw_query)
+    repeated = _repeated(event.raw_query) if event.raw_query else None
     if repeated is not None:
         name = echoed(repeated)
         raise InvalidParameter(f"The query parameter {name} is given more than once", param=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,7 +12,7 @@ from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.aws.signing import Credentials, Signer
+from runtime.aws.signing import Credentials, Signer, amz_date
 
 KEY = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 TIMESTAMP = "20150830T123600Z"
@@ -137,3 +138,8 @@ def test_credentials_that_a_header_cannot_have_are_refused_without_their_text(
     with pytest.raises(ValueError, match="that a header cannot have") as refused:
         Credentials(given[0], "secret", given[1])
     assert "ken" not in str(refused.value)
+
+
+@given(st.datetimes(min_value=datetime(1000, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_the_date_is_the_one_that_strftime_writes(moment: datetime) -> None:
+    assert amz_date(moment) == moment.strftime("%Y%m%dT%H%M%SZ")
