@@ -55,7 +55,7 @@ class Size:
 
 
 FULL: Final = Size(
-    cpu_requests=400,
+    cpu_requests=40,
     client_calls=500,
     priced_sales=100,
     queried_operations=40,

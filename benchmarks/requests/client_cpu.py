@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.requests.client import lambda_environment
 from benchmarks.requests.instant_server import instant_server
+from benchmarks.requests.machine_speed import ITEM
 from runtime.functions.composition import aws_clients
 
-ITEM: Final[dict[str, Any]] = {
-    "id": {"S": "pay_01JB2M7Q9ZK3T4V5W6X7Y8Z9A0"},
-    "amount": {"N": "4999"},
-    "status": {"S": "succeeded"},
-    "description": {"S": "Order 2026-004217: two tickets, row 12" * 15},
-    "version": {"N": "3"},
-}
-"""Some 0.7 KB, as most rows have."""
 WARM_CALLS: Final = 20
 
 
