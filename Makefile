@@ -35,12 +35,12 @@ TYPED := -p runtime -p stacks -p local -p operations -p benchmarks -p simulation
 	-p payments_client
 
 # Two runs side by side, one for each processor, each of which takes the next part that is left; what the
-# second one prints is shown at the end. 1: parts of the first run; 2: of the second; 3: variables of all parts.
+# second one prints is shown at the end. 1: parts of the first run; 2: of the second.
 define SIDE_BY_SIDE
 rm -rf $(CHECKS) && mkdir -p $(CHECKS); \
 	export DURATIONS=$(CHECKS); \
 	run() { for part do mkdir $(CHECKS)/$$part 2>/dev/null || continue; \
-		$(MAKE) --no-print-directory $$part $(3) || echo $$part >>$(CHECKS)/failed; done; }; \
+		$(MAKE) --no-print-directory $$part || echo $$part >>$(CHECKS)/failed; done; }; \
 	run $(2) >$(CHECKS)/second-run.log 2>&1 & second=$$!; \
 	trap 'kill $$second; cat $(CHECKS)/second-run.log; exit 130' INT TERM; \
 	run $(1); \
@@ -147,8 +147,7 @@ test: node ## all checks that must pass before a merge
 
 .PHONY: test-deep
 test-deep: node ## the console, and slow tests that rarely find what `make test` does not  [TEST_SEED= OPERATIONS=20000]
-	@$(call SIDE_BY_SIDE,test-console test-slow,simulate-faults test-slow,\
-		SEED='$(TEST_SEED)' OPERATIONS=$(or $(OPERATIONS),20000) PROCESSES=2)
+	@$(call SIDE_BY_SIDE,test-console test-slow,simulate-deep test-slow)
 	@echo 'All deep checks passed.'
 
 .PHONY: lint
@@ -201,6 +200,10 @@ test-e2e: venv node ## over HTTP, against an emulator of its own, or a deployed 
 test-slow: venv node ## the slow tests of all parts, which `make test` leaves out
 	$(PY) -m pytest tests/e2e tests/infrastructure tests/integration tests/simulation tests/unit \
 		--numprocesses 2 -m deep $(ARGS)
+
+.PHONY: simulate-deep
+simulate-deep: venv ## the simulation of `make test-deep`  [TEST_SEED= OPERATIONS=20000]
+	@$(MAKE) --no-print-directory simulate-faults SEED='$(TEST_SEED)' OPERATIONS=$(or $(OPERATIONS),20000) PROCESSES=2
 
 .PHONY: test-console
 test-console: venv node ## the console in a headless Chromium, on a stage of its own; as root, installs Chromium
