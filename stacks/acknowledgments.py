@@ -102,8 +102,9 @@ def acknowledged(app: IConstruct, assembly: Path) -> Iterator[Acknowledged]:
     `assembly` is the directory to which the app was synthesized: its files have the metadata of
     the stacks' constructs, each of which would take several calls to Node to ask.
     """
+    kind = Validations.ACKNOWLEDGED_RULES_METADATA_KEY  # a call to Node each time
     for entry in app.node.metadata:
-        if entry.type == Validations.ACKNOWLEDGED_RULES_METADATA_KEY:
+        if entry.type == kind:
             yield from _accepted(entry.data, app.node.path)
     artifacts = json.loads((assembly / "manifest.json").read_text("utf-8"))["artifacts"]
     for artifact in artifacts.values():
@@ -111,7 +112,7 @@ def acknowledged(app: IConstruct, assembly: Path) -> Iterator[Acknowledged]:
         metadata = json.loads((assembly / name).read_text("utf-8")) if name else {}
         for path, entries in metadata.items():
             for entry in entries:
-                if entry["type"] == Validations.ACKNOWLEDGED_RULES_METADATA_KEY:
+                if entry["type"] == kind:
                     yield from _accepted(entry["data"], path.removeprefix("/"))
 
 

@@ -303,8 +303,9 @@ class Alarms:
         )
         topic = self.topics.get(calls)
         if topic is not None and version is None:
-            alarm.add_alarm_action(actions.SnsAction(topic))
-            alarm.add_ok_action(actions.SnsAction(topic))
+            notify = actions.SnsAction(topic)
+            alarm.add_alarm_action(notify)
+            alarm.add_ok_action(notify)
         return alarm
 
     def count_unreadable_fields(

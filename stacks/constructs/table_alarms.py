@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from stacks.constructs.alarms import Alarms
+from stacks.constructs.durations import minutes
 from stacks.constructs.schema_table import SchemaTable, pascal
 from stacks.runbooks import Runbook
 
@@ -19,7 +19,9 @@ METRICS_PER_ALARM: Final = 10
 KINDS: Final = ("Read", "Write")
 
 
-def throttle_metrics(table: SchemaTable) -> Iterator[cloudwatch.Metric]:
+def throttle_metrics(
+    table: SchemaTable, kinds: Sequence[str] = KINDS
+) -> Iterator[cloudwatch.Metric]:
     """Throttled reads and writes of a table and of each of its indexes.
 
     The metric of the table leaves its indexes out: "The TableName dimension returns
@@ -29,12 +31,12 @@ def throttle_metrics(table: SchemaTable) -> Iterator[cloudwatch.Metric]:
     name = table.table.table_name
     for index in (None, *(each.name for each in table.schema.indexes)):
         of_index = {} if index is None else {"GlobalSecondaryIndexName": index}
-        for kind in KINDS:
+        for kind in kinds:
             yield cloudwatch.Metric(
                 namespace="AWS/DynamoDB",
                 metric_name=f"{kind}ThrottleEvents",
                 dimensions_map={"TableName": name, **of_index},
-                period=Duration.minutes(5),
+                period=minutes(5),
                 statistic="Sum",
             )
 
@@ -53,7 +55,7 @@ def alarm_on_throttles(scope: Construct, table: SchemaTable, alarms: Alarms) -> 
             metric=cloudwatch.MathExpression(
                 expression=" + ".join(f"FILL({each}, 0)" for each in named),
                 using_metrics=named,
-                period=Duration.minutes(5),
+                period=minutes(5),
             ),
             threshold=THROTTLED_REQUESTS,
             periods=1,

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
+from stacks.constructs.durations import minutes
 from stacks.costs.prices import GIGABYTE, PRICES
 from stacks.dashboard.panels import Panel, Section
 from stacks.dashboard.traffic import outcomes
@@ -108,7 +108,7 @@ def _compute(watched: Watched) -> cloudwatch.MathExpression:
     durations, terms = {}, []
     for name, function in sorted(watched.functions.items()):
         durations[f"time_{name}"] = function.function.metric_duration(
-            period=Duration.minutes(MINUTES), statistic="Sum"
+            period=minutes(MINUTES), statistic="Sum"
         )
         price = PRICES[f"lambda-{function.architecture}"].each
         gigabytes = function.memory_mb / MEGABYTES_PER_GIGABYTE
@@ -134,18 +134,18 @@ def _units(kind: str, watched: Watched) -> list[cloudwatch.IMetric]:
 
 def _invocations(watched: Watched) -> list[cloudwatch.IMetric]:
     return [
-        function.function.metric_invocations(period=Duration.minutes(MINUTES))
+        function.function.metric_invocations(period=minutes(MINUTES))
         for _, function in sorted(watched.functions.items())
     ]
 
 
 def _requests(watched: Watched) -> list[cloudwatch.IMetric]:
-    return [watched.api.metric_count(period=Duration.minutes(MINUTES), statistic="Sum")]
+    return [watched.api.metric_count(period=minutes(MINUTES), statistic="Sum")]
 
 
 def _messages(watched: Watched) -> list[cloudwatch.IMetric]:
     return [
-        queue.metric(name, period=Duration.minutes(MINUTES), statistic="Sum")
+        queue.metric(name, period=minutes(MINUTES), statistic="Sum")
         for _, queue in sorted(watched.queues.items())
         for name in SQS_REQUESTS
     ]
@@ -163,7 +163,7 @@ def _metric(namespace: str, name: str, dimensions: dict[str, str]) -> cloudwatch
         namespace=namespace,
         metric_name=name,
         dimensions_map=dimensions,
-        period=Duration.minutes(MINUTES),
+        period=minutes(MINUTES),
         statistic="Sum",
     )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 
+from stacks.constructs.durations import minutes
 from stacks.constructs.table_alarms import KINDS, throttle_metrics
 from stacks.dashboard.panels import Panel, Section
 from stacks.dashboard.watched import Watched, total
@@ -66,9 +66,8 @@ def _integrity(watched: Watched) -> Sequence[Panel]:
 
 
 def _capacity(watched: Watched) -> Sequence[Panel]:
-    period = Duration.minutes(MINUTES)
+    period = minutes(MINUTES)
     functions = sorted(watched.functions)
-    throttled = [metric for table in watched.tables.values() for metric in throttle_metrics(table)]
     return (
         Panel(
             "Throttled by DynamoDB",
@@ -77,7 +76,11 @@ def _capacity(watched: Watched) -> Sequence[Panel]:
             Runbook.TABLE_THROTTLED,
             [
                 total(
-                    [each for each in throttled if each.metric_name.startswith(kind)],
+                    [
+                        metric
+                        for table in watched.tables.values()
+                        for metric in throttle_metrics(table, [kind])
+                    ],
                     f"{kind.lower()}s",
                     prefix=kind.lower(),
                     minutes=MINUTES,

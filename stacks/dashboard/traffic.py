@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from runtime.api.endpoints import ENDPOINTS
 from runtime.http.endpoint import Endpoint, Function
+from stacks.constructs.durations import minutes
 from stacks.dashboard.panels import Panel, Section
 from stacks.dashboard.watched import Watched, calculated, total
 from stacks.own_metrics import OwnMetric
@@ -140,7 +140,7 @@ def _canary(watched: Watched) -> Sequence[Panel]:
 
 
 def _answers(watched: Watched) -> Sequence[Panel]:
-    api, period = watched.api, Duration.minutes(MINUTES)
+    api, period = watched.api, minutes(MINUTES)
     conflicts = [
         _of_table("TransactionConflict", each.table.table_name) for each in watched.tables.values()
     ]
@@ -182,7 +182,7 @@ def _answers(watched: Watched) -> Sequence[Panel]:
 
 
 def _latencies(watched: Watched) -> Sequence[Panel]:
-    period = Duration.minutes(MINUTES)
+    period = minutes(MINUTES)
     whole = Panel(
         "All requests",
         "milliseconds",
@@ -198,6 +198,7 @@ def _latencies(watched: Watched) -> Sequence[Panel]:
 
 def _latency(group: RouteGroup, watched: Watched) -> Panel:
     routes = [each for each in ENDPOINTS if group.includes(each)]
+    api_id = watched.api.api_id
     return Panel(
         group.title,
         "milliseconds",
@@ -206,7 +207,7 @@ def _latency(group: RouteGroup, watched: Watched) -> Panel:
         Runbook.API_SLOW,
         [
             total(
-                [_route_latency(route, watched, percentile) for route in routes],
+                [_route_latency(route, api_id, percentile) for route in routes],
                 percentile,
                 prefix=f"{percentile}x",
                 of="MAX",
@@ -217,7 +218,7 @@ def _latency(group: RouteGroup, watched: Watched) -> Panel:
     )
 
 
-def _route_latency(route: Endpoint, watched: Watched, percentile: str) -> cloudwatch.Metric:
+def _route_latency(route: Endpoint, api_id: str, percentile: str) -> cloudwatch.Metric:
     # The guide ("Working with metrics for HTTP APIs") calls the last two dimensions together Route;
     # metrics that were read from HTTP APIs have Method and Resource, as REST APIs do
     # (prometheus-community/yet-another-cloudwatch-exporter, issue 1031).
@@ -225,12 +226,12 @@ def _route_latency(route: Endpoint, watched: Watched, percentile: str) -> cloudw
         namespace=GATEWAY,
         metric_name="Latency",
         dimensions_map={
-            "ApiId": watched.api.api_id,
+            "ApiId": api_id,
             "Method": route.method,
             "Resource": route.path,
             "Stage": DEFAULT_STAGE,
         },
-        period=Duration.minutes(MINUTES),
+        period=minutes(MINUTES),
         statistic=percentile,
     )
 
@@ -240,6 +241,6 @@ def _of_table(metric_name: str, table_name: str) -> cloudwatch.Metric:
         namespace="AWS/DynamoDB",
         metric_name=metric_name,
         dimensions_map={"TableName": table_name},
-        period=Duration.minutes(MINUTES),
+        period=minutes(MINUTES),
         statistic="Sum",
     )
