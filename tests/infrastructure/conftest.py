@@ -22,6 +22,7 @@ from tests.infrastructure.synthesized import (
 )
 
 Synthesize = Callable[[str], Synthesized]
+Once = Callable[[str, Callable[[Path], Synthesized]], Synthesized]
 
 
 @pytest.fixture(scope="session")
@@ -33,23 +34,34 @@ def asset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def synthesize(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesize:
-    """A stage of cdk.json. Test processes of one run share it: the first that asks makes it."""
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """What is made under a name, in a directory of its own. Test processes of one run share it: the
+    first that asks makes it."""
     worker = "PYTEST_XDIST_WORKER" in os.environ
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if worker else own
 
-    @cache
-    def synthesize(stage: str) -> Synthesized:
-        kept = shared / f"{stage}.pickle"
-        with (shared / f"{stage}.lock").open("w") as lock:
+    def once(name: str, make: Callable[[Path], Synthesized]) -> Synthesized:
+        kept = shared / f"{name}.pickle"
+        with (shared / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not kept.exists():
-                made = Synthesized.make(stage, asset, tmp_path_factory.mktemp(f"cdk-{stage}"))
+                made = make(tmp_path_factory.mktemp(f"cdk-{name}"))
                 kept.write_bytes(pickle.dumps(made))
                 return made
         found: Synthesized = pickle.loads(kept.read_bytes())  # noqa: S301 - of this run
         return found
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def synthesize(asset: Path, once: Once) -> Synthesize:
+    """A stage of cdk.json."""
+
+    @cache
+    def synthesize(stage: str) -> Synthesized:
+        return once(stage, lambda directory: Synthesized.make(stage, asset, directory))
 
     return synthesize
 
@@ -67,34 +79,43 @@ def cloud_stage(request: pytest.FixtureRequest, synthesize: Synthesize) -> Synth
 
 
 @pytest.fixture(scope="session")
-def with_origins(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+def with_origins(asset: Path, once: Once) -> Synthesized:
     """The stage dev, whose API browsers may call from one origin."""
     context = copy.deepcopy(cdk_json_context())
     context["stages"]["dev"]["cors_origins"] = ["https://shop.example"]
-    return Synthesized.make("dev", asset, tmp_path_factory.mktemp("cdk-origins"), context)
+    return once("origins", lambda into: Synthesized.make("dev", asset, into, context))
 
 
 @pytest.fixture(scope="session")
-def with_hs256(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    """The stage dev with a shared secret for tokens, whose functions start from snapshots."""
+def with_options(asset: Path, once: Once) -> Synthesized:
+    """The stage dev with settings that do not touch one another.
+
+    A shared secret for tokens (HS256), functions that start from snapshots, reserved concurrency,
+    botocore's client of DynamoDB, and a role for emergencies.
+    """
     context = copy.deepcopy(cdk_json_context())
-    context["stages"]["dev"] |= {"snap_start": True, "dashboard": False}
+    context["stages"]["dev"] |= {
+        "snap_start": True,
+        "concurrency": {"authorizer": 50, "process": 400},
+        "dynamodb_client": "botocore",
+        "break_glass_role": "security/BreakGlass",
+        "dashboard": False,
+    }
     context["stages"]["dev"]["auth"]["hs256_secret_name"] = "tokens/hs256"
-    directory = tmp_path_factory.mktemp("cdk-hs256")
-    return Synthesized.make("dev", asset, directory, context, judged=False)
+    return once("options", lambda into: Synthesized.make("dev", asset, into, context, judged=False))
 
 
 @pytest.fixture(scope="session")
-def with_jwt(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+def with_jwt(asset: Path, once: Once) -> Synthesized:
     """The stage dev, whose tokens API Gateway judges itself."""
     context = copy.deepcopy(cdk_json_context())
     auth = {"mode": "jwt", "issuer": "https://issuer.test", "audience": "payments-api"}
     context["stages"]["dev"]["auth"] = auth
-    return Synthesized.make("dev", asset, tmp_path_factory.mktemp("cdk-jwt"), context)
+    return once("jwt", lambda into: Synthesized.make("dev", asset, into, context))
 
 
 @pytest.fixture(scope="session")
-def with_domain(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+def with_domain(asset: Path, once: Once) -> Synthesized:
     """The stage dev under a domain name of its own, with a budget that notifies of tickets."""
     context = copy.deepcopy(cdk_json_context())
     context["stages"]["dev"] |= {
@@ -106,15 +127,15 @@ def with_domain(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthe
         "budget": {"monthly_usd": 500},
         "alarms": {"ticket": {"email": ["team@payments.test"]}},
     }
-    return Synthesized.make("dev", asset, tmp_path_factory.mktemp("cdk-domain"), context)
+    return once("domain", lambda into: Synthesized.make("dev", asset, into, context))
 
 
 @pytest.fixture(scope="session")
-def with_console(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+def with_console(asset: Path, once: Once) -> Synthesized:
     """The stage dev with the documented console behind CloudFront."""
     context = copy.deepcopy(cdk_json_context())
     context["stages"]["dev"] |= {**documented_console(), "dashboard": False}
-    return Synthesized.make("dev", asset, tmp_path_factory.mktemp("cdk-console"), context)
+    return once("console", lambda into: Synthesized.make("dev", asset, into, context))
 
 
 @pytest.fixture(scope="session")

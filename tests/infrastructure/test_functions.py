@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -226,20 +224,14 @@ def _reserved(stage: Synthesized) -> dict[str, int]:
 
 
 def test_concurrency_and_the_dynamodb_client_are_set_only_where_a_stage_sets_them(
-    stage: Synthesized, asset: Path, tmp_path: Path
+    stage: Synthesized, with_options: Synthesized
 ) -> None:
     assert not {"authorizer", "process", "query"} & set(_reserved(stage)), (
         "an account with a concurrency of 10 could not deploy"
     )
     assert _clients(stage) == {None}
-    if stage.name != "dev":
-        return
-    context = copy.deepcopy(cdk_json_context())
-    context["stages"]["dev"] |= {"dynamodb_client": "botocore", "dashboard": False}
-    context["stages"]["dev"]["concurrency"] = {"authorizer": 50, "process": 400}
-    reserving = Synthesized.make("dev", asset, tmp_path, context, judged=False)
-    assert _reserved(reserving).items() >= {"authorizer": 50, "process": 400}.items()
-    assert _clients(reserving) == {"botocore"}
+    assert _reserved(with_options).items() >= {"authorizer": 50, "process": 400}.items()
+    assert _clients(with_options) == {"botocore"}
 
 
 def _clients(stage: Synthesized) -> set[str | None]:
@@ -269,23 +261,23 @@ def _feeds_itself(name: str, stage: Synthesized) -> bool:
 
 
 def test_functions_of_the_api_start_from_snapshots_where_the_stage_says_so(
-    with_hs256: Synthesized, prod: Synthesized
+    with_options: Synthesized, prod: Synthesized
 ) -> None:
     """Of published versions, which the alias names: the functions themselves are never invoked."""
     started = {
         name: function.properties["SnapStart"]
-        for name, function in with_hs256.functions().items()
+        for name, function in with_options.functions().items()
         if "SnapStart" in function.properties
     }
     applied = {"ApplyOn": "PublishedVersions"}
     assert started == {"authorizer": applied, "process": applied, "query": applied}
-    for name, function in with_hs256.functions().items():
+    for name, function in with_options.functions().items():
         # SnapStart excludes all of them (Lambda Developer Guide).
         assert not {"EphemeralStorage", "FileSystemConfigs"} & function.properties.keys()
         variables = function.properties["Environment"]["Variables"]
         mode = variables.get("AWS_ACCOUNT_ID_ENDPOINT_MODE")
         assert (mode == "disabled") == (name in started)
-    assert with_hs256.all("AWS::Lambda::Alias")
-    for alias in with_hs256.all("AWS::Lambda::Alias"):
+    assert with_options.all("AWS::Lambda::Alias")
+    for alias in with_options.all("AWS::Lambda::Alias"):
         assert "ProvisionedConcurrencyConfig" not in alias.properties
     assert not any("SnapStart" in each.properties for each in prod.functions().values())

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -111,19 +109,11 @@ def test_the_keys_are_still_administered_by_the_account(
             assert may(_policy(stage, purpose), stage, principal, action), action
 
 
-@pytest.fixture(scope="module")
-def with_break_glass(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    context = copy.deepcopy(cdk_json_context())
-    context["stages"]["dev"] |= {"break_glass_role": BREAK_GLASS, "dashboard": False}
-    directory = tmp_path_factory.mktemp("cdk-break-glass")
-    return Synthesized.make("dev", asset, directory, context, judged=False)
-
-
 @pytest.mark.parametrize("purpose", ["pii", "pci"])
 def test_the_break_glass_role_cannot_use_data_keys(
-    purpose: Purpose, with_break_glass: Synthesized
+    purpose: Purpose, with_options: Synthesized
 ) -> None:
-    stage = with_break_glass
+    stage = with_options
     policy, role = _policy(stage, purpose), f"arn:aws:iam::{ACCOUNT}:role/{BREAK_GLASS}"
     assert all(may(policy, stage, role, action) for action in OPENING)
     assert not any(may(policy, stage, role, action) for action in MAKING)

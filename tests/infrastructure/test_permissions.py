@@ -201,13 +201,13 @@ def test_only_the_local_authorizer_reads_a_secret(stage: Synthesized) -> None:
 
 
 def test_the_authorizer_reads_the_secret_of_hs256_only_where_the_stage_names_one(
-    with_hs256: Synthesized, synthesize: Synthesize
+    with_options: Synthesized, synthesize: Synthesize
 ) -> None:
-    secrets = _allowed(with_hs256.statements_of("authorizer"), "secretsmanager")
+    secrets = _allowed(with_options.statements_of("authorizer"), "secretsmanager")
     ((arn, actions),) = secrets.items()
     assert arn.endswith(":secret:tokens/hs256-??????")
     assert actions == {"secretsmanager:GetSecretValue"}
-    assert "HS256_SECRET_ARN" in _variables(with_hs256)
+    assert "HS256_SECRET_ARN" in _variables(with_options)
     assert "HS256_SECRET_ARN" not in _variables(synthesize("dev"))
 
 

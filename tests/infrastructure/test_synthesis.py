@@ -14,6 +14,7 @@ import pytest
 from aws_cdk import aws_s3 as s3
 
 from stacks.composition import compose
+from stacks.stage import StageError
 from tests.infrastructure.conftest import Synthesize
 from tests.infrastructure.synthesized import ROOT, Json, Synthesized, cdk_json_context
 
@@ -91,9 +92,10 @@ def test_every_feature_flag_that_aws_recommends_is_set(
 def test_the_app_refuses_to_deploy_what_the_rules_have_not_judged(
     asset: Path, tmp_path: Path
 ) -> None:
-    answer = _run_app(asset, tmp_path, {"stage": "prod", "deploying": "true", "unjudged": "true"})
-    assert answer.returncode == 1
-    assert "error: context unjudged: what is deployed must pass the rule packs" in answer.stderr
+    context = {**cdk_json_context(), "lambda_asset": str(asset), "stage": "prod"}
+    given = {**context, "deploying": "true", "unjudged": "true"}
+    with pytest.raises(StageError, match="unjudged: what is deployed must pass the rule packs"):
+        compose(cdk.App(outdir=str(tmp_path), context=given))
 
 
 @pytest.mark.parametrize("unjudged", [False, True])
@@ -125,10 +127,10 @@ def test_only_the_local_stage_takes_a_stripe_address_from_the_command_line(
     asset: Path, tmp_path: Path
 ) -> None:
     elsewhere = {"stripe_api_base": "http://127.0.0.1:12345"}
-    refused = _run_app(asset, tmp_path, {"stage": "prod", **elsewhere})
-    assert refused.returncode == 1
-    assert "only the stage local may use: stripe_api_base" in refused.stderr
     context = {**cdk_json_context(), **elsewhere}
+    given = {**context, "lambda_asset": str(asset), "stage": "prod"}
+    with pytest.raises(StageError, match="only the stage local may use: stripe_api_base"):
+        compose(cdk.App(outdir=str(tmp_path), context=given))
     local = Synthesized.make("local", asset, tmp_path, context, judged=False)
     reported = {
         variables.get("STRIPE_API_BASE")
