@@ -18,6 +18,8 @@ AWS_SERVICES = frozenset({"dynamodb", "events", "kms", "s3", "secretsmanager", "
 # named. The classes of all objects stay: an answer may contain any of them.
 STRIPE_SERVICES = frozenset({"account", "balance", "dispute", "event", "payment_intent", "refund"})
 
+_READ_WITH_TEXTS: Final = ("clientContextParams",)
+
 _OF_STRIPES_CLIENT = frozenset({"oauth", "stripe"})
 
 NOT_SHIPPED: Final = (
@@ -112,9 +114,13 @@ def _without_other_services(endpoints: Path) -> None:
 
 
 def _without_documentation(model: Path) -> None:
-    """Remove the texts of a service's model: 84 % of it, which botocore would parse and ignore."""
+    """Remove the texts of a service's model: 84 % of it, which botocore would parse and ignore.
+
+    Those of S3's settings for clients stay: botocore reads them before its first call.
+    """
     document = json.loads(gzip.decompress(model.read_bytes()))
-    text = json.dumps(_undocumented(document), separators=(",", ":"))
+    kept = {name: document[name] for name in _READ_WITH_TEXTS if name in document}
+    text = json.dumps(_undocumented(document) | kept, separators=(",", ":"))
     model.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
