@@ -4,11 +4,17 @@ ministack writes its state when it is stopped, and reads it again. It omits the 
 streams of its tables, although it remembers how far each function has read them: after a restart
 it would skip as many new records as had been read before. Here the streams are written with the
 tables. Nothing is written unless the marker exists: most stages are stopped to be deleted.
+
+To say that it does not know a service, ministack reads the models of all services of AWS, at the
+first request to such a one. Meanwhile, for 7 s of a processor, it answers no one, not even the
+health check: a command then takes it for dead and starts another. Only the names are read here.
 """
 
 import copy
+import gzip
 import importlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +24,9 @@ MARKER = "keep"
 STREAMS = ("_stream_records", "_stream_trimmed", "_stream_seq_counter")
 FIRST = "lambda"
 """Saved before the tables: a record read meanwhile is read once more, never skipped."""
+_HEAD_BYTES = 8192
+"""A model begins with its metadata, some 600 bytes."""
+_NAME = re.compile(rb'"(?:endpointPrefix|signingName)"\s*:\s*"([^"]+)"')
 
 State = dict[str, Any]
 
@@ -50,9 +59,26 @@ def save_if_marked(app: Any, directory: Path) -> None:
     app.save_all = save_all
 
 
+def know_services(router: Any, models: Path) -> None:
+    """Give ministack's router the names of all services in botocore's directory of models.
+
+    They are the ones that it would take from the models: of the service, its endpoint and its
+    signatures.
+    """
+    names: set[str] = set()
+    for model in models.glob("*/*/service-2.json*"):
+        names.add(model.parent.parent.name)
+        with gzip.open(model) if model.suffix == ".gz" else model.open("rb") as file:
+            names.update(name.decode() for name in _NAME.findall(file.read(_HEAD_BYTES)))
+    router._KNOWN_AWS_SERVICE_NAMES = frozenset(names)
+
+
 def main() -> None:
     """Run the emulator until it is stopped."""
     app = importlib.import_module("ministack.app")
+    botocore: Any = importlib.import_module("botocore")
+    models = Path(botocore.__file__).with_name("data")
+    know_services(importlib.import_module("ministack.core.router"), models)
     keep_streams(importlib.import_module("ministack.services.dynamodb"))
     save_if_marked(app, Path(os.environ["STATE_DIR"]))
     app.main()

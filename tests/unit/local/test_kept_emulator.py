@@ -11,12 +11,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import botocore
+import botocore.session
 import pytest
 
 from local.cli import main
 from local.deploy import Stopped, down
 from local.emulator import ministack
-from local.emulator.kept_emulator import MARKER, STREAMS, keep_streams, save_if_marked
+from local.emulator.kept_emulator import (
+    MARKER,
+    STREAMS,
+    keep_streams,
+    know_services,
+    save_if_marked,
+)
 from local.emulator.processes import identify
 from local.errors import StateNotKept
 from local.workspace import Workspace
@@ -136,3 +144,15 @@ def test_nothing_is_saved_without_the_marker_and_functions_before_tables(tmp_pat
     (tmp_path / MARKER).touch()
     app.save_all(services)
     assert saved == [["lambda", "acm", "dynamodb"]]
+
+
+def test_the_router_knows_the_names_of_all_services_of_botocore() -> None:
+    router = SimpleNamespace(_KNOWN_AWS_SERVICE_NAMES=None)
+    know_services(router, Path(botocore.__file__).with_name("data"))
+    names = router._KNOWN_AWS_SERVICE_NAMES
+    session = botocore.session.get_session()
+    assert names > set(session.get_available_services())
+    for service in ("cloudwatch", "service-quotas", "ses", "stepfunctions"):
+        model = session.get_service_model(service)
+        assert {model.endpoint_prefix, model.signing_name} <= names
+    assert not names & {"", "payments", "unknown"}
