@@ -5,12 +5,14 @@ import json
 import os
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from jwt.algorithms import RSAAlgorithm
 
 from local.errors import LocalError
@@ -75,12 +77,12 @@ def signing_key(workspace: Workspace) -> rsa.RSAPrivateKey:
     """This workspace's private key, made at its first use and readable by its owner only."""
     file = workspace.auth / "private-key.pem"
     if file.exists():
-        key = serialization.load_pem_private_key(file.read_bytes(), password=None)
-        if not isinstance(key, rsa.RSAPrivateKey):
+        loaded = _loaded(file.read_bytes())
+        if not isinstance(loaded, rsa.RSAPrivateKey):
             raise LocalError(
                 f"{file} does not contain an RSA key.", hint="Delete it; a new one is made."
             )
-        return key
+        return loaded
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
     pem = key.private_bytes(
         serialization.Encoding.PEM,
@@ -96,6 +98,12 @@ def signing_key(workspace: Workspace) -> rsa.RSAPrivateKey:
         out.write(pem)
     half.rename(file)
     return key
+
+
+@lru_cache(maxsize=2)
+def _loaded(pem: bytes) -> PrivateKeyTypes:
+    """Checking an RSA key costs 80 ms of a processor, far more than signing a token with it."""
+    return serialization.load_pem_private_key(pem, password=None)
 
 
 def jwks(key: rsa.RSAPrivateKey) -> dict[str, Any]:
