@@ -21,6 +21,7 @@ from local.emulator import ministack
 from local.emulator.kept_emulator import (
     MARKER,
     STREAMS,
+    count_no_depths,
     keep_streams,
     know_services,
     save_if_marked,
@@ -156,3 +157,12 @@ def test_the_router_knows_the_names_of_all_services_of_botocore() -> None:
         model = session.get_service_model(service)
         assert {model.endpoint_prefix, model.signing_name} <= names
     assert not names & {"", "payments", "unknown"}
+
+
+def test_workers_do_not_import_botocore_to_count_depths() -> None:
+    script = "def run():\n    a()\n    _ms_install_invoke_depth()\n    b()\n"
+    workers = SimpleNamespace(_PYTHON_WORKER_SCRIPT=script)
+    count_no_depths(workers)
+    assert workers._PYTHON_WORKER_SCRIPT == "def run():\n    a()\n    b()\n"
+    with pytest.raises(RuntimeError, match="count_no_depths"):
+        count_no_depths(workers)
