@@ -7,14 +7,14 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import settings
 
 from runtime.core.observability import logger
-from tests.support import slowest
+from tests.support import compiled_once, slowest
 from tests.support.engines import dynamodb_local
 from tests.support.engines.engine import ENVIRONMENT
 
@@ -72,6 +72,17 @@ def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
     run = node.config.stash.get(_LONGEST_RUN, None)
     if run is not None:
         run.watch()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Workers that start at once would each compile every module of tests."""
+    if not isinstance(collector, pytest.Module):
+        return (yield)
+    with compiled_once.by_one_worker(collector.path):
+        return (yield)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
