@@ -128,7 +128,7 @@ def test_a_pull_request_runs_all_parts_of_make_test_and_the_deep_tests() -> None
     makefile = (ROOT / "Makefile").read_text()
     recipe = makefile.partition("\ntest: ")[2].partition("\n.PHONY")[0]
     (others,) = re.findall(r"^TEST_PARTS := (.*)$", makefile, re.MULTILINE)
-    assert "run test-e2e $(TEST_PARTS)" in recipe
+    assert "$(call SIDE_BY_SIDE,$(TEST_PARTS),test-e2e $(TEST_PARTS))" in recipe
     assert set(matrix) == {"test-e2e", *others.split(), "test-deep"}
 
 
