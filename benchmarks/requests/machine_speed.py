@@ -16,7 +16,7 @@ from typing import Any, Final
 from benchmarks.requests.replay import Exchange, Recording, replayed
 from runtime.functions.composition import aws_clients
 
-TARGETS_US: Final = 540.0
+REFERENCE_CALL_US: Final = 540.0
 """CPU microseconds of the call on the machine for which the targets were set.
 
 That machine is known by what the functions took there before they had a client of their own: the

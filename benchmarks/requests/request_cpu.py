@@ -21,7 +21,7 @@ from typing import Any, Final
 import boto3
 
 from benchmarks.figures import Figures
-from benchmarks.requests.machine_speed import TARGETS_US, MachineSpeed
+from benchmarks.requests.machine_speed import REFERENCE_CALL_US, MachineSpeed
 from benchmarks.requests.recorded_aws import RecordedAws, recorded_aws
 from benchmarks.requests.replay import Recording, recorded, replayed
 from benchmarks.setting import BenchmarkDependencies
@@ -165,7 +165,7 @@ def run(bench: BenchmarkDependencies) -> None:
                 rounds = [
                     (cpu_us(scenario, recording, size), speed.call_us(size)) for _ in range(ROUNDS)
                 ]
-                scaled = median(taken / call * TARGETS_US for taken, call in rounds)
+                scaled = median(taken / call * REFERENCE_CALL_US for taken, call in rounds)
                 best = min(taken for taken, _ in rounds)
                 calls = str(len(recording.exchanges))
                 target = f"≤ {scenario.most_us:.0f}"

@@ -131,6 +131,8 @@ def test_a_batch_returns_what_fits_into_16_mb(both: Comparison) -> None:
 
 # ------------------------------------------------------------ which fault is answered
 
+MISSING = "missing"
+NOT_FOUND = "ResourceNotFoundException"
 _ONE = {"Key": {"p": {"S": "p"}}}
 FAULTY: dict[str, tuple[str, dict[str, Any]]] = {
     "an operand of the wrong type": (
@@ -160,7 +162,7 @@ def test_a_missing_table_is_answered_before_other_faults_except_in_transactions(
     both: Comparison, name: str
 ) -> None:
     kind, body = FAULTY[name]
-    for table, alone in ((PLAIN, INVALID), ("missing", "ResourceNotFoundException")):
+    for table, alone in ((PLAIN, INVALID), (MISSING, NOT_FOUND)):
         write = {"TableName": table, **body}
         assert must_agree(both, f"{kind}Item", **write).code == alone
         together = {"TransactItems": [{kind: write}]}
@@ -169,13 +171,11 @@ def test_a_missing_table_is_answered_before_other_faults_except_in_transactions(
 
 def test_an_item_of_a_batch_is_judged_before_its_table_is_found(both: Comparison) -> None:
     _, body = FAULTY["an item that is too large"]
-    for table in (PLAIN, "missing"):
+    for table in (PLAIN, MISSING):
         batch = {table: [{"PutRequest": body}]}
         assert must_agree(both, "BatchWriteItem", RequestItems=batch).code == INVALID
 
 
-MISSING = "missing"
-NOT_FOUND = "ResourceNotFoundException"
 NAMES, VALUES = "ExpressionAttributeNames", "ExpressionAttributeValues"
 EXISTS = {"ConditionExpression": "attribute_exists(p)"}
 SHOWN = {"ProjectionExpression": "a"}
