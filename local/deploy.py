@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from local.auth import AuthSettings, jwks, signing_key
 from local.emulator import ministack
+from local.emulator.account import prepare_account
 from local.emulator.aws import Clients
 from local.emulator.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, STRIPE_VARIABLE, CdkCli
 from local.emulator.ministack import Emulator
@@ -247,8 +248,8 @@ def _deploy(cli: CdkCli, emulator: Emulator, progress: Progress, *, fresh: bool)
     clients = Clients(emulator.endpoint_url)
     settings = AuthSettings.of_local_stage(workspace.root)
     if fresh:
-        with progress.step("Prepare the account (cdk bootstrap, signing keys)"):
-            cli.bootstrap()
+        with progress.step("Prepare the account (the CDK's own stack, signing keys)"):
+            prepare_account(clients.stacks, workspace.root / "node_modules")
             keys = json.dumps(jwks(signing_key(workspace)))
             put_secret(clients, settings.jwks_secret_name, keys)
     with progress.step("Build the Lambda asset"):

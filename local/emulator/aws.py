@@ -11,6 +11,7 @@ from local.emulator.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewayv2 import ApiGatewayV2Client
+    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_lambda import LambdaClient
@@ -36,6 +37,9 @@ class Clients:
         # No retry: a function that was invoked twice would have run twice.
         once = _config(LONGEST_FUNCTION_SECONDS, attempts=1)
         url = endpoint_url
+        self.stacks: CloudFormationClient = session.client(
+            "cloudformation", endpoint_url=url, config=usual
+        )
         self.dynamodb: DynamoDBClient = session.client("dynamodb", endpoint_url=url, config=usual)
         self.http_apis: ApiGatewayV2Client = session.client(
             "apigatewayv2", endpoint_url=url, config=usual

@@ -1,4 +1,4 @@
-"""The real CDK CLI against the emulator: synthesize, bootstrap, deploy, and report failures."""
+"""The real CDK CLI against the emulator: synthesize, deploy, and report failures."""
 
 import os
 import re
@@ -61,15 +61,6 @@ class CdkCli:
             *_stripe_context(),
         )
 
-    def bootstrap(self) -> None:
-        """Create what every CDK deployment requires.
-
-        Raises:
-            DeployFailed: the CLI failed.
-            EmulatorDied: the emulator did, meanwhile.
-        """
-        self._run("bootstrap", f"aws://{ACCOUNT}/{REGION}", "--app", "")
-
     def deploy(self) -> None:
         """Deploy the adapted assembly and write the stacks' outputs.
 
@@ -83,6 +74,8 @@ class CdkCli:
             "--app",
             str(self.workspace.adapted),
             *("--require-approval", "never", "--progress", "events", "--concurrency", "4"),
+            # Without change sets: for each the CLI loads its model of all resources of AWS.
+            *("--method", "direct"),
             *("--outputs-file", str(self.workspace.outputs_file)),
         )
 

@@ -134,6 +134,8 @@ def adapt_assembly(source: Path, destination: Path) -> tuple[LeftOut, ...]:
                 hint=f"Compose the local stage without cdk.Stage, or teach {_OWNER_FILE} about it.",
             )
         if artifact["type"] == STACK_ARTIFACT:
+            # Where in the app each resource was made. The CLI reads the file for every event.
+            artifact.pop("additionalMetadataFile", None)
             left_out.extend(_adapt_stack(destination, artifact_id, artifact))
     _write_json(manifest_file, manifest)
     return tuple(left_out)

@@ -102,7 +102,12 @@ def an_assembly(directory: Path, resources: dict[str, Any]) -> Path:
         "templateFile": "api.template.json",
         "stackTemplateAssetObjectUrl": f"s3://assets/{old}.json",
     }
-    artifact = {"type": "aws:cloudformation:stack", "properties": properties}
+    artifact = {
+        "type": "aws:cloudformation:stack",
+        "properties": properties,
+        "additionalMetadataFile": "api.metadata.json",
+    }
+    (directory / "api.metadata.json").write_text("{}")
     (directory / "manifest.json").write_text(json.dumps({"artifacts": {"api": artifact}}))
     (directory / "asset.code").mkdir()
     (directory / "asset.code" / "handler.py").write_text("pass")
@@ -130,6 +135,14 @@ def test_an_assembly_without_changes_keeps_its_hashes(tmp_path: Path) -> None:
     assert adapt_assembly(source, tmp_path / "out") == ()
     for name in ("api.template.json", "api.assets.json"):
         assert (tmp_path / "out" / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_the_cli_does_not_read_where_in_the_app_resources_were_made(tmp_path: Path) -> None:
+    """It would do so for each event of a deployment."""
+    source = an_assembly(tmp_path / "synth", {"Payments": TABLE})
+    adapt_assembly(source, tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert set(manifest["artifacts"]["api"]) == {"type", "properties"}
 
 
 def test_a_nested_assembly_stops_the_deployment(tmp_path: Path) -> None:
