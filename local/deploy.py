@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from local.emulator import ministack
 from local.emulator.account import prepare_account
 from local.emulator.aws import Clients
 from local.emulator.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, STRIPE_VARIABLE, CdkCli
+from local.emulator.empty_stages import EmptyStage
 from local.emulator.ministack import Emulator
 from local.emulator.ports import DEFAULT_PORT, require_free
 from local.emulator.readiness import await_health, put_secret, set_cors, set_locks, set_ttls
@@ -85,12 +87,20 @@ def up(workspace: Workspace, port: int | None = None, progress: Progress | None 
             if standing := _standing(workspace, port, sources):
                 return standing
             progress.note("The sources changed: deploying them over the running stage.")
-        cli = cdk_cli(workspace, progress)
-        python = ministack_python(workspace, progress)
-        emulator = running or _start(workspace, python, port, kept_port, progress)
+        site = _Site(
+            workspace,
+            cdk_cli(workspace, progress),
+            ministack_python(workspace, progress),
+            port or kept_port or DEFAULT_PORT,
+            progress,
+        )
         fresh = running is None and kept_port is None
         try:
-            stack = _deploy(CdkCli(cli, workspace, emulator), emulator, progress, fresh=fresh)
+            if fresh:
+                stack = _fresh(site, sources)
+            else:
+                stack = _deploy(site, running or _start(site, kept=True))
+                site.await_health(stack)
         except BaseException:
             if running is None:
                 down(workspace, keep=not fresh)
@@ -232,26 +242,91 @@ def _kept_port(workspace: Workspace) -> int | None:
         return None
 
 
-def _start(
-    workspace: Workspace, python: Path, port: int | None, kept_port: int | None, progress: Progress
-) -> Emulator:
-    port = port or kept_port or DEFAULT_PORT
-    kept = kept_port is not None
-    with progress.step(f"Start the AWS emulator on port {port}{', with kept data' * kept}"):
-        emulator = ministack.start(workspace, python, port, kept=kept)
-    workspace.kept_file.unlink(missing_ok=True)
+@dataclass(frozen=True)
+class _Site:
+    """Where a stage is deployed, and with what."""
+
+    workspace: Workspace
+    cdk: Path
+    python: Path
+    port: int
+    progress: Progress
+
+    def await_health(self, stack: Stack) -> None:
+        emulator = ministack.running(self.workspace)
+        if emulator is None:
+            raise ministack.died(self.workspace.emulator_log, "stopped unexpectedly")
+        with self.progress.step("Wait for /v1/health"):
+            await_health(stack.api_url, emulator)
+
+
+def _start(site: _Site, *, kept: bool = False) -> Emulator:
+    what = f"Start the AWS emulator on port {site.port}{', with kept data' * kept}"
+    with site.progress.step(what):
+        emulator = ministack.start(site.workspace, site.python, site.port, kept=kept)
+    site.workspace.kept_file.unlink(missing_ok=True)
     return emulator
 
 
-def _deploy(cli: CdkCli, emulator: Emulator, progress: Progress, *, fresh: bool) -> Stack:
-    workspace = cli.workspace
-    clients = Clients(emulator.endpoint_url)
+def _fresh(site: _Site, sources: str) -> Stack:
+    """A stage without data: a copy of one of the same sources if there is one, or deployed."""
+    empty = EmptyStage.of(site.workspace, sources)
+    if os.environ.get(RECORD_CALLS):
+        stack = _deploy(site, _prepared(site))  # its functions do more than others
+    elif empty.exists():
+        try:
+            stack = _copied(site, empty)
+            site.await_health(stack)
+        except Exception:
+            empty.forget()
+            raise
+        return stack
+    else:
+        stack = _first(site, empty)
+    site.await_health(stack)
+    return stack
+
+
+def _copied(site: _Site, empty: EmptyStage) -> Stack:
+    workspace = site.workspace
+    with site.progress.step(f"Start the AWS emulator on port {site.port}, with an empty stage"):
+        ministack.delete_state(workspace)
+        _lambda_asset(workspace)
+        empty.copy_to(workspace, site.port)
+        emulator = ministack.start(workspace, site.python, site.port, kept=True)
+        _put_signing_keys(workspace, Clients(emulator.endpoint_url))
+    outputs = json.loads(workspace.outputs_file.read_text())
+    return stack_from_outputs(outputs, emulator.endpoint_url)
+
+
+def _first(site: _Site, empty: EmptyStage) -> Stack:
+    """Deployed, and kept for later ones. It goes on from its saved state, as they do."""
+    stack = _deploy(site, _prepared(site))
+    with site.progress.step("Keep a copy of the empty stage for the next one"):
+        ministack.stop_and_keep(site.workspace)
+        empty.keep(site.workspace, site.port)
+        ministack.start(site.workspace, site.python, site.port, kept=True)
+    return stack
+
+
+def _prepared(site: _Site) -> Emulator:
+    """An emulator with what every deployment requires."""
+    emulator = _start(site)
+    with site.progress.step("Prepare the account (the CDK's own stack, signing keys)"):
+        clients = Clients(emulator.endpoint_url)
+        prepare_account(clients.stacks, site.workspace.root / "node_modules")
+        _put_signing_keys(site.workspace, clients)
+    return emulator
+
+
+def _put_signing_keys(workspace: Workspace, clients: Clients) -> None:
     settings = AuthSettings.of_local_stage(workspace.root)
-    if fresh:
-        with progress.step("Prepare the account (the CDK's own stack, signing keys)"):
-            prepare_account(clients.stacks, workspace.root / "node_modules")
-            keys = json.dumps(jwks(signing_key(workspace)))
-            put_secret(clients, settings.jwks_secret_name, keys)
+    put_secret(clients, settings.jwks_secret_name, json.dumps(jwks(signing_key(workspace))))
+
+
+def _deploy(site: _Site, emulator: Emulator) -> Stack:
+    workspace, progress = site.workspace, site.progress
+    cli = CdkCli(site.cdk, workspace, emulator)
     with progress.step("Build the Lambda asset"):
         asset = _lambda_asset(workspace)
     with progress.step("Synthesize and adapt the templates"):
@@ -260,13 +335,13 @@ def _deploy(cli: CdkCli, emulator: Emulator, progress: Progress, *, fresh: bool)
     _tell_left_out(left_out, progress)
     with progress.step("Deploy the stacks (cdk deploy)"):
         cli.deploy()
-    with progress.step("Set expiry, locks and CORS, wait for /v1/health"):
+    with progress.step("Set expiry, locks and CORS"):
+        clients = Clients(emulator.endpoint_url)
         outputs = json.loads(workspace.outputs_file.read_text())
         stack = stack_from_outputs(outputs, emulator.endpoint_url)
         set_ttls(clients, _all_tables(), stack.tables)
         set_locks(clients, stack.buckets["audit"], workspace.synthesized)
         set_cors(clients, outputs[API_STACK]["ApiId"], workspace.synthesized)
-        await_health(stack.api_url, emulator)
     return stack
 
 
@@ -281,7 +356,7 @@ def _lambda_asset(workspace: Workspace) -> Path:
             f"The Lambda asset could not be built: {error}", hint="Then run it again."
         ) from error
     calls = os.environ.get(RECORD_CALLS)
-    return thin_asset(asset, workspace.emulator_state / "code", Path(calls) if calls else None)
+    return thin_asset(asset, workspace.code, Path(calls) if calls else None)
 
 
 def _all_tables() -> tuple[Any, ...]:

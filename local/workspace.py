@@ -8,6 +8,7 @@ from typing import Final
 PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
 DIRECTORY_VARIABLE: Final = "LOCAL_DIR"
 DEFAULT_DIRECTORY: Final = ".local"
+CODE_DIRECTORY: Final = "code"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Workspace:
     def emulator_state(self) -> Path:
         """Everything that the emulator writes; deleted at each start unless its data was kept."""
         return self.directory / "ministack"
+
+    @property
+    def code(self) -> Path:
+        """The assets that functions run."""
+        return self.emulator_state / CODE_DIRECTORY
 
     @property
     def kept_file(self) -> Path:

@@ -16,7 +16,7 @@ from local.emulator.kept_emulator import MARKER
 from local.emulator.ports import HOST, require_free
 from local.emulator.processes import ProcessIdentity, identify, signal_group, start_of
 from local.errors import EmulatorDied, StateNotKept
-from local.workspace import Workspace
+from local.workspace import CODE_DIRECTORY, Workspace
 
 START_TIMEOUT_SECONDS: Final = 30.0
 STOP_TIMEOUT_SECONDS: Final = 10.0
@@ -35,6 +35,8 @@ CONCURRENT_LAMBDAS: Final = 64
 WORKER_THREADS: Final = 256
 # Processes beyond a function's first that are idle this long are stopped to free their memory.
 IDLE_LAMBDA_SECONDS: Final = 300
+CODE_VARIABLE: Final = "LOCAL_CODE"
+"""Names the directory of assets to functions, so that what is deployed does not name it."""
 _TAIL_LINES: Final = 15
 _PROGRAM: Final = Path(__file__).with_name("kept_emulator.py")
 _TABLES_STATE: Final = "dynamodb.json"
@@ -135,6 +137,7 @@ def clean_environment(state: Path, python: Path, port: int) -> dict[str, str]:
         "TZ": "UTC",
         "TMPDIR": str(state / "tmp"),
         "STATE_DIR": str(state / "state"),
+        CODE_VARIABLE: str(state / CODE_DIRECTORY),
         "S3_DATA_DIR": str(state / "s3"),
         "PERSIST_STATE": "1",
         "S3_PERSIST": "1",

@@ -10,20 +10,21 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from local.emulator.ministack import CODE_VARIABLE
 from local.workspace import PROJECT_ROOT
 from permissions.recording import VARIABLE
 
 _ENTRY: Final = '''"""Finds the functions' code in the asset, outside this archive."""
 
+import os
 import sys
 
-sys.path.insert(0, {asset!r})
-__path__ = [{package!r}]
+asset = os.path.join(os.environ[{variable!r}], {name!r})
+sys.path.insert(0, asset)
+__path__ = [os.path.join(asset, {package!r})]
 '''
 _RECORDING: Final = """
 # Notes the AWS calls of this process (permissions/recording.py).
-import os
-
 os.environ[{variable!r}] = {directory!r}
 sys.path.append({project!r})
 
@@ -41,8 +42,9 @@ _PACKAGE: Final = "runtime"
 def thin_asset(asset: Path, directory: Path, calls: Path | None = None) -> Path:
     """A directory to deploy in place of `asset`, whose files are kept in `directory`.
 
-    They are linked, so that a later build, which removes old assets, takes none from functions
-    that still run. The functions' AWS calls are noted in the directory `calls`, if there is one.
+    `CODE_VARIABLE` names `directory` to the functions. The files are linked, so that a later
+    build, which removes old assets, takes none from functions that still run. The functions' AWS
+    calls are noted in the directory `calls`, if there is one.
     """
     kept = directory / asset.name
     if not kept.exists():
@@ -52,7 +54,7 @@ def thin_asset(asset: Path, directory: Path, calls: Path | None = None) -> Path:
         half.rename(kept)
     package = directory / f"{asset.name}-thin" / _PACKAGE
     package.mkdir(parents=True, exist_ok=True)
-    entry = _ENTRY.format(asset=str(kept), package=str(kept / _PACKAGE))
+    entry = _ENTRY.format(variable=CODE_VARIABLE, name=kept.name, package=_PACKAGE)
     if calls is not None:
         entry += _RECORDING.format(
             variable=VARIABLE, directory=str(calls.resolve()), project=str(PROJECT_ROOT)

@@ -73,10 +73,9 @@ def deployment(browser: Browser, testrun_uid: str) -> Iterator[Deployment]:
         stack = require_stack(workspace)
         yield Deployment(workspace, stack, Clients(stack.aws_endpoint_url), 0)
         return
-    stage = SharedStage(Workspace.find(STATE_DIRECTORY), testrun_uid, ALONE)
-    with stage.used() as (stack, stripe_port):
-        aws = Clients(stack.aws_endpoint_url)
-        yield Deployment(stage.workspace, stack, aws, stripe_port)
+    stage = SharedStage(Workspace.find(STATE_DIRECTORY), testrun_uid, ALONE, stripe=False)
+    with stage.used() as (stack, _):
+        yield Deployment(stage.workspace, stack, Clients(stack.aws_endpoint_url), 0)
 
 
 @pytest.fixture(scope="session")

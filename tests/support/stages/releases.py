@@ -47,7 +47,7 @@ class Releases:
         beside = replace(self.workspace, directory=self.workspace.directory / "releases")
         beside.prepare()
         cli = self._cli(beside)
-        cli.synthesize(thin_asset(self._earlier_asset(), self.workspace.emulator_state / "code"))
+        cli.synthesize(thin_asset(self._earlier_asset(), self.workspace.code))
         adapt_assembly(beside.synthesized, beside.adapted)
         cli.deploy()
 

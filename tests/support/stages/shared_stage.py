@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from local.deploy import down, up
 from local.emulator.cdk import STRIPE_VARIABLE
-from local.emulator.ports import HOST, free_port
+from local.emulator.ports import HOST, free_port, require_free
+from local.errors import PortTaken
 from local.stackfile import Stack, require_stack
 from local.workspace import Workspace
 
@@ -43,6 +44,8 @@ class SharedStage:
     workspace: Workspace
     run: str
     process: str = ALONE
+    stripe: bool = True
+    """Whether its functions expect Stripe at a port of the run's own."""
 
     @contextmanager
     def used(self) -> Iterator[tuple[Stack, int]]:
@@ -58,16 +61,18 @@ class SharedStage:
             found = self._read()
             if found is None or found.run != self.run:
                 down(self.workspace)
-                found = _Run(run=self.run, stripe_port=free_port())
-            # For the whole run: a command with another address for Stripe would deploy again.
-            os.environ[STRIPE_VARIABLE] = f"http://{HOST}:{found.stripe_port}"
+                found = _Run(run=self.run, stripe_port=self._stripe_port() if self.stripe else 0)
+            if self.stripe:
+                # For the whole run: a command with another address for Stripe would deploy again.
+                os.environ[STRIPE_VARIABLE] = f"http://{HOST}:{found.stripe_port}"
             if not found.processes:
                 up(self.workspace, free_port())
             self._write(found.model_copy(update={"processes": found.processes | {self.process}}))
             return found.stripe_port
 
     def _leave(self) -> None:
-        os.environ.pop(STRIPE_VARIABLE, None)
+        if self.stripe:
+            os.environ.pop(STRIPE_VARIABLE, None)
         with self._locked():
             found = self._read()
             if found is None or found.run != self.run:
@@ -78,6 +83,17 @@ class SharedStage:
                 return
             self._file.unlink()
             down(self.workspace)
+
+    def _stripe_port(self) -> int:
+        """That of the last run if it is free: its stage can be copied, and need not be deployed."""
+        file = self.workspace.directory / "stripe-port"
+        try:
+            port = int(file.read_text())
+            require_free(port)
+        except (FileNotFoundError, ValueError, PortTaken):
+            port = free_port()
+            file.write_text(f"{port}\n")
+        return port
 
     @property
     def _file(self) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from local.emulator.ministack import CODE_VARIABLE
 from local.emulator.thin_asset import thin_asset
 from local.workspace import PROJECT_ROOT
 
@@ -27,16 +28,20 @@ def asset(tmp_path: Path) -> Path:
     return asset
 
 
-def said(unpacked: Path) -> str:
+def said(unpacked: Path, code: Path) -> str:
     command = [sys.executable, "-I", "-S", "-c", SAY]
-    return subprocess.run(command, cwd=unpacked, capture_output=True, check=True, text=True).stdout
+    environment = {**os.environ, CODE_VARIABLE: str(code)}
+    answer = subprocess.run(
+        command, cwd=unpacked, env=environment, capture_output=True, check=True, text=True
+    )
+    return answer.stdout
 
 
 def test_a_copy_runs_the_code_after_the_asset_is_gone(asset: Path, tmp_path: Path) -> None:
     thin = thin_asset(asset, tmp_path / "kept")
     unpacked = shutil.copytree(thin, tmp_path / "unpacked")
     shutil.rmtree(asset)
-    assert said(unpacked) == "hello\n"
+    assert said(unpacked, tmp_path / "kept") == "hello\n"
 
 
 def test_it_is_one_small_file(asset: Path, tmp_path: Path) -> None:
@@ -44,18 +49,26 @@ def test_it_is_one_small_file(asset: Path, tmp_path: Path) -> None:
     assert [path.name for path in thin.rglob("*") if path.is_file()] == ["__init__.py"]
 
 
+def test_it_is_the_same_for_every_stage(asset: Path, tmp_path: Path) -> None:
+    """So that what is deployed of it can be copied to another stage."""
+    packages = [thin_asset(asset, tmp_path / name) for name in ("kept", "another")]
+    first, second = ((package / "runtime" / "__init__.py").read_bytes() for package in packages)
+    assert first == second
+    assert said(packages[0], tmp_path / "another") == "hello\n"
+
+
 def test_another_asset_is_added_beside_it(asset: Path, tmp_path: Path) -> None:
     first = thin_asset(asset, tmp_path / "kept")
     asset = asset.rename(tmp_path / "changed")
     (asset / "dependency.py").unlink()
     (asset / "dependency.py").write_text("WORD = 'bye'\n")
-    assert said(thin_asset(asset, tmp_path / "kept")) == "bye\n"
-    assert said(first) == "hello\n"
+    assert said(thin_asset(asset, tmp_path / "kept"), tmp_path / "kept") == "bye\n"
+    assert said(first, tmp_path / "kept") == "hello\n"
 
 
 def test_an_incomplete_copy_is_copied_again(asset: Path, tmp_path: Path) -> None:
     (tmp_path / "kept" / ".asset").mkdir(parents=True)
-    assert said(thin_asset(asset, tmp_path / "kept")) == "hello\n"
+    assert said(thin_asset(asset, tmp_path / "kept"), tmp_path / "kept") == "hello\n"
 
 
 USE_A_CLIENT = """
@@ -71,6 +84,7 @@ def test_calls_of_its_functions_are_noted_where_asked(tmp_path: Path) -> None:
     shutil.copytree(PROJECT_ROOT / "runtime", asset / "runtime")
     thin = thin_asset(asset, tmp_path / "kept", tmp_path / "calls")
     environment = {**os.environ, "SERVICE": "query", "TABLES": "{}", "EXPORT_BUCKET": "bucket-1"}
+    environment[CODE_VARIABLE] = str(tmp_path / "kept")
     command = [sys.executable, "-c", USE_A_CLIENT]
     subprocess.run(command, cwd=thin, check=True, env=environment)
     (file,) = (tmp_path / "calls").iterdir()
