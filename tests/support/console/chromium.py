@@ -13,6 +13,29 @@ import sys
 from typing import Final
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+_WITHOUT: Final = (
+    # Parts of the address bar that are pages themselves: each window would start two renderers
+    # for them, which take more of a processor than a page of the console.
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+    # A renderer that is started before it is known whether it will be needed.
+    "SpareRendererForSitePerProcess",
+    # Only the last list counts, so these repeat Playwright's (chromiumSwitches.ts), without what
+    # concerns other browsers and systems.
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable",
+    "LensOverlay",
+    "MediaRouter",
+    "PaintHolding",
+    "ThirdPartyStoragePartitioning",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "OptimizationHints",
+    "NetworkTimeServiceQuerying",
+    "AimEnabled",
+    "PreconnectToSearch",
+)
 ARGUMENTS: Final = (
     "--headless",
     "--no-sandbox",  # it opens no page but ours, and root has no sandbox
@@ -22,6 +45,7 @@ ARGUMENTS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--disable-features={','.join(_WITHOUT)}",
 )
 MISSING: Final = (
     "The browser tests of the console need Chromium, and none was found on PATH "
