@@ -14,9 +14,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from local.emulator.aws import Clients
 from local.stackfile import require_stack
 from local.workspace import PROJECT_ROOT, Workspace
-from tests.console.user import User
+from tests.console.user import User, console_of
 from tests.e2e.conftest import Deployment, Shop
 from tests.support.console.chromium import ARGUMENTS, MISSING, chromium
+from tests.support.console.kept_files import KeptFiles
 from tests.support.console.watch import Tally
 from tests.support.console.world import World, made_world
 from tests.support.stages.shared_stage import ALONE, SharedStage
@@ -30,10 +31,13 @@ WAIT_MS: Final = 30_000
 """How long the browser is waited for: far longer than it takes on a busy machine."""
 FIRST: Final = "test_fresh_stage.py"
 """Needs a stage on which nothing has happened."""
+FROM_STAGE: Final = "files_from_stage"
+"""Marks a test whose pages load the console's files from the stage, each time anew."""
 TALLY: Final = pytest.StashKey[Tally]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{FROM_STAGE}: loads the console's files from the stage")
     config.stash[TALLY] = Tally()
 
 
@@ -104,15 +108,24 @@ def contexts(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
         context.close()
 
 
+@pytest.fixture(scope="session")
+def kept_files(deployment: Deployment) -> KeptFiles:
+    return KeptFiles(console_of(deployment))
+
+
 @pytest.fixture
 def user(
     deployment: Deployment,
     contexts: Callable[..., BrowserContext],
+    kept_files: KeptFiles,
     tally: Tally,
     request: pytest.FixtureRequest,
 ) -> Iterator[User]:
     """A person at the console. Any error of the browser that was not expected fails the test."""
-    user = User(deployment, contexts(), tally)
+    context = contexts()
+    if request.node.get_closest_marker(FROM_STAGE) is None:
+        kept_files.over(context)
+    user = User(deployment, context, tally)
     yield user
     _picture(user.page, request.node.name)
     tally.policy_violations += len(user.watch.policy_violations)

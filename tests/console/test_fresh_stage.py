@@ -23,6 +23,7 @@ def _walk(user: User, check: Callable[[str], None]) -> None:
         check(address.removeprefix("#/"))
 
 
+@pytest.mark.files_from_stage
 @pytest.mark.skipif(STAGE_VARIABLE in os.environ, reason="a stage in use has merchants")
 def test_no_screen_has_an_error_on_a_stage_without_merchants(
     user: User, deployment: Deployment
@@ -52,3 +53,14 @@ def test_the_page_names_an_icon_that_exists(user: User) -> None:
     icon = page.locator("link[rel=icon]").evaluate("(link) => link.href")
     answer = user.context.request.get(icon)
     assert (answer.status, answer.headers["content-type"]) == (200, "image/svg+xml")
+
+
+def test_kept_files_have_the_headers_of_the_stage(user: User) -> None:
+    """Such as the page's policy, which all other tests watch."""
+    shown = user.unknown().page.reload()
+    assert shown is not None
+    asked = user.context.request.get(user.address)
+    names = ("content-security-policy", "cache-control", "content-type", "etag")
+    kept = shown.headers
+    assert {name: kept[name] for name in names} == {name: asked.headers[name] for name in names}
+    assert shown.text() == asked.text()

@@ -19,6 +19,11 @@ NARROW = {"width": 360, "height": 740}
 """The smallest screens that the console is made for."""
 
 
+def console_of(deployment: Deployment) -> str:
+    """Address of the console's page."""
+    return f"{deployment.stack.api_url}/console"
+
+
 class User:
     """One browser context with one page."""
 
@@ -32,7 +37,7 @@ class User:
 
     @property
     def address(self) -> str:
-        return f"{self.deployment.stack.api_url}/console"
+        return console_of(self.deployment)
 
     def operator(self, place: str = "#/payments") -> Shell:
         """Sign in as an operator, and open a screen."""
