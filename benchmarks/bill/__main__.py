@@ -8,10 +8,9 @@ from typing import Final, get_args
 
 from benchmarks.bill.canary_run import counted_canary
 from benchmarks.bill.counting import (
-    COUNTINGS,
     WEBHOOK,
     Sample,
-    counted_operation,
+    counted_operations,
     counted_runs,
     webhook_alone,
 )
@@ -44,7 +43,7 @@ def main() -> int:
 def counted_uses_of(client_cpu: float, measured: str) -> Uses:
     """Everything that the file holds. `client_cpu`: seconds of one call to DynamoDB."""
     tables: dict[str, set[str]] = {}
-    operations = {name: counted_operation(name, client_cpu, Sample(), tables) for name in COUNTINGS}
+    operations = counted_operations(client_cpu, Sample(), tables)
     operations[WEBHOOK] = webhook_alone(operations[WEBHOOK], operations["sale"])
     runs = counted_runs(client_cpu, tables)
     verifications = counted_verifications(VERIFIED_SALES, client_cpu)

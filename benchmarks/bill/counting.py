@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from multiprocessing.connection import Connection
+from typing import Any, Final, NamedTuple
 
 from benchmarks.bill.counted_stage import ARCHIVE, PROCESS, PROOF, QUERY, SCHEDULED, CountedStage
 from benchmarks.bill.counted_stage import Use as Counted
@@ -99,35 +101,98 @@ def uses_of(stage: CountedStage, count: int, client_cpu: float) -> dict[str, Use
     }
 
 
-def counted_operation(
-    name: str, client_cpu: float, sample: Sample, tables: dict[str, set[str]]
-) -> Operation:
-    """One operation of COUNTINGS, on a shop of its own; adds the tables that functions use."""
+class CountedOperation(NamedTuple):
+    """One operation, and the tables that functions use for it."""
+
+    operation: Operation
+    tables: Mapping[str, set[str]]
+
+
+def counted_operations(
+    client_cpu: float, sample: Sample, tables: dict[str, set[str]]
+) -> dict[str, Operation]:
+    """All operations of COUNTINGS; adds the tables that functions use.
+
+    Each is counted in a fork of this process, and so on a shop that no other operation has changed,
+    because opening a shop takes longer than counting.
+    """
+    shops = {has: opened_shop(has_endpoint=has) for has in (False, True)}
+    operations = {}
+    for name, counting in COUNTINGS.items():
+        shop = shops[counting.has_endpoint]
+        operations[name], used = _counted_in_a_fork(shop, counting, client_cpu, sample)
+        for function, names in used.items():
+            tables.setdefault(function, set()).update(names)
+    return operations
+
+
+def counted_operation(name: str, client_cpu: float, sample: Sample) -> Operation:
+    """One operation of COUNTINGS, on a shop of its own."""
     counting = COUNTINGS[name]
-    shop = Shop(has_endpoint=counting.has_endpoint)
+    shop = opened_shop(has_endpoint=counting.has_endpoint)
+    return _counted_on(shop, counting, client_cpu, sample).operation
+
+
+def opened_shop(*, has_endpoint: bool) -> Shop:
+    """A shop that has sold, with all accounts."""
+    shop = Shop(has_endpoint=has_endpoint)
     shop.open_accounts()
     shop.each(shop.sell, OPENING_SALES, at_once=True)
-    alone, stored, archived = _counted(shop, counting, sample.alone, client_cpu, at_once=False)
-    for function, use in shop.stage.uses.items():
-        tables.setdefault(function, set()).update(use.tables)
-    together, *_ = _counted(shop, counting, sample.together, client_cpu, at_once=True)
-    return Operation(alone=alone, together=together, stored=stored, archived_bytes=archived)
+    return shop
 
 
-def _counted(
-    shop: Shop, counting: Counting, count: int, client_cpu: float, *, at_once: bool
-) -> tuple[dict[str, Use], tuple[Stored, ...], float]:
-    subjects: list[str] | int = count
-    if counting.prepare is not None:
-        prepare = counting.prepare(shop)
-        subjects = [prepare() for _ in range(count)]
-        shop.stage.drain()
+def _counted_in_a_fork(
+    shop: Shop, counting: Counting, client_cpu: float, sample: Sample
+) -> CountedOperation:
+    """Raises RuntimeError if the fork has failed; its error is printed."""
+
+    def count(answer: Connection) -> None:
+        answer.send(_counted_on(shop, counting, client_cpu, sample))
+
+    fork = multiprocessing.get_context("fork")
+    answer, theirs = fork.Pipe(duplex=False)
+    process = fork.Process(target=count, args=(theirs,))
+    process.start()
+    theirs.close()  # so that the end of the process is the end of the pipe
+    try:
+        counted: CountedOperation = answer.recv()
+    except EOFError as ended:
+        raise RuntimeError("The process that counts an operation ended: see above.") from ended
+    finally:
+        answer.close()
+        process.join()
+    return counted
+
+
+def _counted_on(
+    shop: Shop, counting: Counting, client_cpu: float, sample: Sample
+) -> CountedOperation:
+    operation = counting.operation(shop)
+    subjects = _prepared(shop, counting, sample.alone)
     before = stored_bytes(shop.stage)
     shop.stage.forget_uses()
-    shop.each(counting.operation(shop), subjects, at_once=at_once)
-    uses = uses_of(shop.stage, count, client_cpu)
-    stored = tuple(grown(before, stored_bytes(shop.stage), count))
-    return uses, stored, shop.stage.archived_bytes / count
+    shop.each(operation, subjects, at_once=False)
+    alone = uses_of(shop.stage, sample.alone, client_cpu)
+    stored = tuple(grown(before, stored_bytes(shop.stage), sample.alone))
+    archived = shop.stage.archived_bytes / sample.alone
+    tables = {name: set(use.tables) for name, use in shop.stage.uses.items()}
+    subjects = _prepared(shop, counting, sample.together)
+    shop.stage.forget_uses()
+    shop.each(operation, subjects, at_once=True)
+    together = uses_of(shop.stage, sample.together, client_cpu)
+    return CountedOperation(
+        Operation(alone=alone, together=together, stored=stored, archived_bytes=archived), tables
+    )
+
+
+def _prepared(shop: Shop, counting: Counting, count: int) -> list[str] | int:
+    """The subjects of `count` operations, or their number if they have none."""
+    if counting.prepare is None:
+        return count
+    prepare = counting.prepare(shop)
+    subjects = [prepare() for _ in range(count)]
+    shop.stage.drain()
+    return subjects
 
 
 def webhook_alone(with_webhook: Operation, sale: Operation) -> Operation:

@@ -37,9 +37,8 @@ def assert_same(name: str, again: Operation, written: Operation) -> None:
 
 
 def test_a_sale_uses_what_the_file_says() -> None:
-    assert_same(
-        "sale", counted_operation("sale", 0.0, Sample(), {}), counted_uses().operations["sale"]
-    )
+    again = counted_operation("sale", 0.0, Sample())
+    assert_same("sale", again, counted_uses().operations["sale"])
 
 
 def test_a_sale_of_the_go_example_uses_what_the_file_says() -> None:
