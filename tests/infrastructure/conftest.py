@@ -66,6 +66,21 @@ def synthesize(asset: Path, once: Once) -> Synthesize:
     return synthesize
 
 
+@pytest.fixture(scope="session")
+def unjudged(asset: Path, once: Once) -> Synthesize:
+    """A stage of cdk.json for `make test-deep`, which reads its templates only. `make test` judges
+    it, and the first judgment of a process takes longer than the synthesis."""
+
+    @cache
+    def unjudged(stage: str) -> Synthesized:
+        return once(
+            f"{stage}-unjudged",
+            lambda directory: Synthesized.make(stage, asset, directory, judged=False),
+        )
+
+    return unjudged
+
+
 @pytest.fixture(params=STAGES)
 def stage(request: pytest.FixtureRequest, synthesize: Synthesize) -> Synthesized:
     """Every stage in turn."""
@@ -76,14 +91,6 @@ def stage(request: pytest.FixtureRequest, synthesize: Synthesize) -> Synthesized
 def cloud_stage(request: pytest.FixtureRequest, synthesize: Synthesize) -> Synthesized:
     """Every stage that runs on AWS, in turn."""
     return synthesize(request.param)
-
-
-@pytest.fixture(scope="session")
-def with_origins(asset: Path, once: Once) -> Synthesized:
-    """The stage dev, whose API browsers may call from one origin."""
-    context = copy.deepcopy(cdk_json_context())
-    context["stages"]["dev"]["cors_origins"] = ["https://shop.example"]
-    return once("origins", lambda into: Synthesized.make("dev", asset, into, context))
 
 
 @pytest.fixture(scope="session")
@@ -116,9 +123,11 @@ def with_jwt(asset: Path, once: Once) -> Synthesized:
 
 @pytest.fixture(scope="session")
 def with_domain(asset: Path, once: Once) -> Synthesized:
-    """The stage dev under a domain name of its own, with a budget that notifies of tickets."""
+    """The stage dev under a domain name of its own, with a budget that notifies of tickets, whose
+    API browsers may call from one origin."""
     context = copy.deepcopy(cdk_json_context())
     context["stages"]["dev"] |= {
+        "cors_origins": ["https://shop.example"],
         "domain": {
             "name": "api.payments.test",
             "certificate_arn": "arn:aws:acm:eu-central-1:123456789012:certificate/5a-b",

@@ -128,10 +128,10 @@ def test_public_routes_have_their_own_throttling(stage: Synthesized) -> None:
 
 
 def test_the_stage_is_created_after_the_routes_that_it_throttles(
-    with_origins: Synthesized,
+    with_domain: Synthesized,
 ) -> None:
-    (resource,) = with_origins.all("AWS::ApiGatewayV2::Stage")
-    routes = _routes(with_origins)
+    (resource,) = with_domain.all("AWS::ApiGatewayV2::Stage")
+    routes = _routes(with_domain)
     named = {routes[key].logical_id for key in resource.properties["RouteSettings"]}
     assert named <= set(resource.body["DependsOn"])
     assert "OPTIONS /{proxy+}" in resource.properties["RouteSettings"]
@@ -146,24 +146,24 @@ def test_the_access_log_contains_no_token_id_or_query(stage: Synthesized) -> Non
     assert logged["request_id"] == "req_$context.requestId"
 
 
-def test_a_preflight_needs_no_authorizer(with_origins: Synthesized) -> None:
-    (api,) = with_origins.all("AWS::ApiGatewayV2::Api")
+def test_a_preflight_needs_no_authorizer(with_domain: Synthesized) -> None:
+    (api,) = with_domain.all("AWS::ApiGatewayV2::Api")
     assert api.properties["CorsConfiguration"]["AllowOrigins"] == ["https://shop.example"]
-    routes = _routes(with_origins)
+    routes = _routes(with_domain)
     preflight = routes["OPTIONS /{proxy+}"]
     assert preflight.properties["AuthorizationType"] == "NONE"
     assert "AuthorizerId" not in preflight.properties
-    assert _function_behind(with_origins, preflight) == "query"
+    assert _function_behind(with_domain, preflight) == "query"
     assert routes["$default"].properties["AuthorizationType"] == "CUSTOM"
 
 
 def test_origins_add_nothing_but_the_preflight(
-    with_origins: Synthesized, synthesize: Synthesize
+    with_domain: Synthesized, synthesize: Synthesize
 ) -> None:
     before = synthesize("dev")
-    assert set(_routes(with_origins)) - set(_routes(before)) == {"OPTIONS /{proxy+}"}
+    assert set(_routes(with_domain)) - set(_routes(before)) == {"OPTIONS /{proxy+}"}
     permissions = "AWS::Lambda::Permission"
-    assert len(with_origins.all(permissions)) == len(before.all(permissions))
+    assert len(with_domain.all(permissions)) == len(before.all(permissions))
 
 
 def test_the_outputs_name_the_api_and_its_functions(stage: Synthesized) -> None:
