@@ -344,6 +344,7 @@ def test_a_cancellation_whose_answer_is_lost_is_finished_by_the_resolver(
     answer = platform.operate(merchant, document["id"], "cancel", deps=deps)
     assert answer.status == HTTPStatus.ACCEPTED
     assert row(platform, document["id"]).closing_id is not None
+    platform.must_agree()
     platform.clock.advance(120)
     platform.resolve()
     assert row(platform, document["id"]).status is S.CANCELED

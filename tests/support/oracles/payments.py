@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.ledger.rules import clearing_account, fees_account, receivable_account
 from runtime.ledger.transfers.models import Transfer
 from runtime.payments.models import Payment, PaymentStatus
+from runtime.payments.operations.rules import VOIDABLE_STATUSES
 from runtime.payments.processors.sandbox.models import SandboxCharge
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
 
@@ -65,7 +66,9 @@ def _payment_must_add_up(payment: Payment, transactions: list[Transaction]) -> N
         assert payment.next_action_at is not None, payment
     else:
         assert payment.capturable_minor == 0, payment
-        assert payment.closing_id is None, payment
+    closing = [each.id for each in transactions if _closes_when_answered(each)]
+    assert closing == [id_ for id_ in [payment.closing_id] if id_], payment
+    assert not closing or payment.status in VOIDABLE_STATUSES, payment
     if payment.status is PaymentStatus.SUCCEEDED:
         assert payment.amount_captured > 0, payment
         assert payment.open_bucket is None, payment
@@ -74,6 +77,12 @@ def _payment_must_add_up(payment: Payment, transactions: list[Transaction]) -> N
         assert payment.open_bucket is None, payment
     fees = sum(e.fee if e.status in DONE else e.learned_fee for e in transactions)
     assert payment.fee == fees, payment
+
+
+def _closes_when_answered(transaction: Transaction) -> bool:
+    """A pending void or final capture; a void also of a payment that waits for its customer."""
+    closes = transaction.type is TransactionType.VOID or bool(transaction.final)
+    return closes and transaction.status is TransactionStatus.PENDING
 
 
 def _processor_must_agree(
