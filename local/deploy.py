@@ -6,45 +6,21 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from local.auth import AuthSettings, jwks, signing_key
 from local.emulator import ministack
-from local.emulator.account import prepare_account
-from local.emulator.aws import Clients
-from local.emulator.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, STRIPE_VARIABLE, CdkCli
-from local.emulator.empty_stages import EmptyStage
+from local.emulator.cdk import STRIPE_VARIABLE
 from local.emulator.ministack import Emulator
 from local.emulator.ports import DEFAULT_PORT, require_free
-from local.emulator.readiness import await_health, put_secret, set_cors, set_locks, set_ttls
-from local.emulator.templates import LeftOut, adapt_assembly
-from local.emulator.thin_asset import thin_asset
+from local.emulator.readiness import await_health
+from local.emulator.stage import Site
 from local.emulator.toolchain import cdk_cli, ministack_python
-from local.errors import AlreadyRunning, DeployFailed, LocalError
+from local.errors import AlreadyRunning, LocalError
 from local.progress import Progress
-from local.stackfile import Schedule, Stack
+from local.stackfile import Stack
 from local.workspace import Workspace
-from permissions.recording import VARIABLE as RECORD_CALLS
-
-DATA_STACK: Final = "payments-local-data"
-API_STACK: Final = "payments-local-api"
-WORKERS_STACK: Final = "payments-local-workers"
-LEDGER_STACK: Final = "payments-local-ledger"
-AUDIT_STACK: Final = "payments-local-audit"
-WEBHOOKS_STACK: Final = "payments-local-webhooks"
-EXPORTS_STACK: Final = "payments-local-exports"
-_STACKS: Final = (
-    DATA_STACK,
-    API_STACK,
-    WORKERS_STACK,
-    LEDGER_STACK,
-    AUDIT_STACK,
-    WEBHOOKS_STACK,
-    EXPORTS_STACK,
-)
 
 # A change in any of these requires a new deployment.
 _DEPLOYED_SOURCES: Final = (
@@ -87,7 +63,7 @@ def up(workspace: Workspace, port: int | None = None, progress: Progress | None 
             if standing := _standing(workspace, port, sources):
                 return standing
             progress.note("The sources changed: deploying them over the running stage.")
-        site = _Site(
+        site = Site(
             workspace,
             cdk_cli(workspace, progress),
             ministack_python(workspace, progress),
@@ -97,10 +73,9 @@ def up(workspace: Workspace, port: int | None = None, progress: Progress | None 
         fresh = running is None and kept_port is None
         try:
             if fresh:
-                stack = _fresh(site, sources)
+                stack = site.fresh(sources)
             else:
-                stack = _deploy(site, running or _start(site, kept=True))
-                site.await_health(stack)
+                stack = site.deployed(running or site.start(kept=True))
         except BaseException:
             if running is None:
                 down(workspace, keep=not fresh)
@@ -159,39 +134,6 @@ def sources_fingerprint(root: Path) -> str:
     return digest.hexdigest()
 
 
-def stack_from_outputs(outputs: dict[str, dict[str, str]], endpoint_url: str) -> Stack:
-    """Read the stacks' outputs, each of which is one JSON text.
-
-    Raises:
-        DeployFailed: an output that the local stage needs is missing or not JSON.
-    """
-    try:
-        data, api, *others = (outputs[name] for name in _STACKS)
-        schedules: dict[str, Any] = {}
-        functions: dict[str, str] = json.loads(api["Functions"])
-        for stack in others:
-            schedules |= json.loads(stack["Schedules"])
-            functions |= json.loads(stack["Functions"])
-        return Stack(
-            # The emulator's own outputs give host names that do not resolve; only the id matters.
-            api_url=f"{endpoint_url}/_aws/execute-api/{api['ApiId']}/$default",
-            aws_endpoint_url=endpoint_url,
-            region=REGION,
-            access_key_id=ACCESS_KEY_ID,
-            secret_access_key=SECRET_ACCESS_KEY,
-            buckets=json.loads(data["Buckets"]),
-            tables=json.loads(data["Tables"]),
-            functions=functions,
-            schedules={name: Schedule.model_validate(it) for name, it in schedules.items()},
-        )
-    except (KeyError, ValueError) as error:
-        found = {name: sorted(values) for name, values in outputs.items()}
-        raise DeployFailed(
-            f"The deployed stacks' outputs are not usable ({error!r}); found {found}.",
-            hint=f"{', '.join(_STACKS)} must give what local/deploy.py reads.",
-        ) from error
-
-
 def _standing(workspace: Workspace, port: int | None, sources: str) -> Stack | None:
     """The stage, if it runs and was deployed from these sources."""
     running, stack = ministack.running(workspace), Stack.read(workspace.stack_file)
@@ -240,135 +182,6 @@ def _kept_port(workspace: Workspace) -> int | None:
         return int(json.loads(workspace.kept_file.read_text())["port"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-
-
-@dataclass(frozen=True)
-class _Site:
-    """Where a stage is deployed, and with what."""
-
-    workspace: Workspace
-    cdk: Path
-    python: Path
-    port: int
-    progress: Progress
-
-    def await_health(self, stack: Stack) -> None:
-        emulator = ministack.running(self.workspace)
-        if emulator is None:
-            raise ministack.died(self.workspace.emulator_log, "stopped unexpectedly")
-        with self.progress.step("Wait for /v1/health"):
-            await_health(stack.api_url, emulator)
-
-
-def _start(site: _Site, *, kept: bool = False) -> Emulator:
-    what = f"Start the AWS emulator on port {site.port}{', with kept data' * kept}"
-    with site.progress.step(what):
-        emulator = ministack.start(site.workspace, site.python, site.port, kept=kept)
-    site.workspace.kept_file.unlink(missing_ok=True)
-    return emulator
-
-
-def _fresh(site: _Site, sources: str) -> Stack:
-    """A stage without data: a copy of one of the same sources if there is one, or deployed."""
-    empty = EmptyStage.of(site.workspace, sources)
-    if os.environ.get(RECORD_CALLS):
-        stack = _deploy(site, _prepared(site))  # its functions do more than others
-    elif empty.exists():
-        try:
-            stack = _copied(site, empty)
-            site.await_health(stack)
-        except Exception:
-            empty.forget()
-            raise
-        return stack
-    else:
-        stack = _first(site, empty)
-    site.await_health(stack)
-    return stack
-
-
-def _copied(site: _Site, empty: EmptyStage) -> Stack:
-    workspace = site.workspace
-    with site.progress.step(f"Start the AWS emulator on port {site.port}, with an empty stage"):
-        ministack.delete_state(workspace)
-        _lambda_asset(workspace)
-        empty.copy_to(workspace, site.port)
-        emulator = ministack.start(workspace, site.python, site.port, kept=True)
-        _put_signing_keys(workspace, Clients(emulator.endpoint_url))
-    outputs = json.loads(workspace.outputs_file.read_text())
-    return stack_from_outputs(outputs, emulator.endpoint_url)
-
-
-def _first(site: _Site, empty: EmptyStage) -> Stack:
-    """Deployed, and kept for later ones. It goes on from its saved state, as they do."""
-    stack = _deploy(site, _prepared(site))
-    with site.progress.step("Keep a copy of the empty stage for the next one"):
-        ministack.stop_and_keep(site.workspace)
-        empty.keep(site.workspace, site.port)
-        ministack.start(site.workspace, site.python, site.port, kept=True)
-    return stack
-
-
-def _prepared(site: _Site) -> Emulator:
-    """An emulator with what every deployment requires."""
-    emulator = _start(site)
-    with site.progress.step("Prepare the account (the CDK's own stack, signing keys)"):
-        clients = Clients(emulator.endpoint_url)
-        prepare_account(clients.stacks, site.workspace.root / "node_modules")
-        _put_signing_keys(site.workspace, clients)
-    return emulator
-
-
-def _put_signing_keys(workspace: Workspace, clients: Clients) -> None:
-    settings = AuthSettings.of_local_stage(workspace.root)
-    put_secret(clients, settings.jwks_secret_name, json.dumps(jwks(signing_key(workspace))))
-
-
-def _deploy(site: _Site, emulator: Emulator) -> Stack:
-    workspace, progress = site.workspace, site.progress
-    cli = CdkCli(site.cdk, workspace, emulator)
-    with progress.step("Build the Lambda asset"):
-        asset = _lambda_asset(workspace)
-    with progress.step("Synthesize and adapt the templates"):
-        cli.synthesize(asset)
-        left_out = adapt_assembly(workspace.synthesized, workspace.adapted)
-    _tell_left_out(left_out, progress)
-    with progress.step("Deploy the stacks (cdk deploy)"):
-        cli.deploy()
-    with progress.step("Set expiry, locks and CORS"):
-        clients = Clients(emulator.endpoint_url)
-        outputs = json.loads(workspace.outputs_file.read_text())
-        stack = stack_from_outputs(outputs, emulator.endpoint_url)
-        set_ttls(clients, _all_tables(), stack.tables)
-        set_locks(clients, stack.buckets["audit"], workspace.synthesized)
-        set_cors(clients, outputs[API_STACK]["ApiId"], workspace.synthesized)
-    return stack
-
-
-def _lambda_asset(workspace: Workspace) -> Path:
-    # Imported here, as below: commands that only read stack.json should not pay for it.
-    from stacks.lambda_asset import AssetBuildError, LambdaTarget, lambda_asset
-
-    try:
-        asset = lambda_asset(LambdaTarget.this_machine(), workspace.root / "build")
-    except AssetBuildError as error:
-        raise DeployFailed(
-            f"The Lambda asset could not be built: {error}", hint="Then run it again."
-        ) from error
-    calls = os.environ.get(RECORD_CALLS)
-    return thin_asset(asset, workspace.code, Path(calls) if calls else None)
-
-
-def _all_tables() -> tuple[Any, ...]:
-    from runtime.tables import ALL_TABLES
-
-    return ALL_TABLES
-
-
-def _tell_left_out(left_out: tuple[LeftOut, ...], progress: Progress) -> None:
-    types = sorted({item.resource_type.removeprefix("AWS::") for item in left_out})
-    if types:
-        progress.note(f"Not supported by the emulator: {len(left_out)} of {', '.join(types)}")
 
 
 def _deployed_sources(workspace: Workspace) -> str | None:

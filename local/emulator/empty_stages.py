@@ -23,7 +23,7 @@ from local.workspace import Workspace
 
 KEPT_STAGES: Final = 4
 """The newest are kept, some 10 MB each: of tests and of `make up`, before and after a change."""
-_DEPLOYING: Final = ("local/deploy.py", "local/emulator", "requirements-ministack.txt")
+_DEPLOYING: Final = ("local/emulator", "requirements-ministack.txt")
 """What makes the state, besides the sources that are deployed."""
 _PORT_FILE: Final = "port"
 

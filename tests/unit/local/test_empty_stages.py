@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from local.emulator import ministack
 from local.emulator.empty_stages import KEPT_STAGES, EmptyStage, with_port
+from local.emulator.ministack import Emulator, died
+from local.emulator.stage import Site
+from local.progress import Progress
+from local.stackfile import Stack
 from local.workspace import Workspace
+from permissions.recording import VARIABLE as RECORD_CALLS
 
 QUEUE = "http://localhost:4600/000000000000/jobs"
 
@@ -28,14 +36,15 @@ def of(workspace: Workspace, sources: str = "sources") -> EmptyStage:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "local" / "emulator").mkdir(parents=True)
-    for name in ("local/deploy.py", "local/emulator/cdk.py", "requirements-ministack.txt"):
+    for name in ("local/emulator/cdk.py", "requirements-ministack.txt"):
         (tmp_path / name).write_text("")
     return tmp_path
 
 
 @pytest.fixture
-def stopped(project: Path) -> Workspace:
-    """A stage on port 4600 that was stopped with its state."""
+def stopped(project: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A stage on port 4600 that was stopped with its state. Calls are not recorded."""
+    monkeypatch.delenv(RECORD_CALLS, raising=False)
     workspace = a_workspace(project, ".local")
     for directory in (
         workspace.emulator_state / "state" / "lambda-blobs",
@@ -101,9 +110,7 @@ def test_a_stage_that_did_something_is_not_kept(
     assert not of(stopped).exists()
 
 
-@pytest.mark.parametrize(
-    "changed", ["local/deploy.py", "local/emulator/cdk.py", "requirements-ministack.txt"]
-)
+@pytest.mark.parametrize("changed", ["local/emulator/cdk.py", "requirements-ministack.txt"])
 def test_a_change_of_what_deploys_is_another_stage(stopped: Workspace, changed: str) -> None:
     of(stopped).keep(stopped, 4600)
     assert of(stopped).exists()
@@ -129,3 +136,54 @@ def test_the_newest_are_kept(stopped: Workspace) -> None:
     there = [of(stopped, f"sources {number}").exists() for number in range(KEPT_STAGES + 2)]
     assert there == [False, False, *[True] * KEPT_STAGES]
     assert len(list(stage.directory.parent.iterdir())) == KEPT_STAGES
+
+
+class DeployingSite(Site):
+    """Deploys by giving `DEPLOYED`; its emulator is not started."""
+
+    def _lambda_asset(self) -> Path:
+        return self.workspace.code
+
+    def _first(self, empty: EmptyStage) -> Stack:
+        assert not empty.exists()
+        return DEPLOYED
+
+
+DEPLOYED = Stack(
+    api_url="http://127.0.0.1:4700/new",
+    aws_endpoint_url="http://127.0.0.1:4700",
+    region="us-east-1",
+    access_key_id="test",
+    secret_access_key="test",
+    buckets={},
+    tables={},
+    functions={},
+    schedules={},
+)
+
+
+def test_a_kept_stage_that_is_incomplete_is_replaced_by_a_new_one(stopped: Workspace) -> None:
+    of(stopped).keep(stopped, 4600)
+    (of(stopped).directory / "outputs.json").unlink()
+    output = StringIO()
+    assert _site(stopped, output).fresh("sources") == DEPLOYED
+    assert "Deploying a new stage; the kept one cannot be used: [Errno 2]" in output.getvalue()
+
+
+def test_a_kept_stage_that_does_not_start_is_replaced_by_a_new_one(
+    stopped: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(workspace: Workspace, *_: Any, kept: bool) -> Emulator:
+        assert kept
+        raise died(workspace.emulator_log, "ended at once with code 1")
+
+    of(stopped).keep(stopped, 4600)
+    monkeypatch.setattr(ministack, "start", end)
+    output = StringIO()
+    assert _site(stopped, output).fresh("sources") == DEPLOYED
+    assert "cannot be used: The AWS emulator ended at once with code 1" in output.getvalue()
+
+
+def _site(workspace: Workspace, output: StringIO) -> Site:
+    progress = Progress(Console(file=output, width=1000), live=False)
+    return DeployingSite(workspace, Path("cdk"), Path("python"), 4700, progress)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local.deploy import stack_from_outputs
+from local.emulator.stage import stack_from_outputs
 from local.errors import DeployFailed, NotRunning
 from local.stackfile import Stack, require_stack
 from local.workspace import Workspace
