@@ -105,7 +105,7 @@ proof: venv ## verify the ledger of the local stage, started if needed  [ARGS="-
 	@$(PY) -m operations proof $(ARGS)
 
 .PHONY: verify-audit
-verify-audit: venv ## verify the audit log of the local stage, its archive and roots  [ARGS="--entity acc_…"]
+verify-audit: venv ## verify the audit log, its archive and roots, in the local stage  [ARGS="--entity acc_… --stage prod"]
 	@$(PY) -m operations verify-audit $(ARGS)
 
 .PHONY: rebuild-balances

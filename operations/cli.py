@@ -181,7 +181,13 @@ def _moment(text: str) -> datetime:
 def _verify_audit(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from operations.verify_audit import verify_audit
 
-    verify_audit(workspace, progress, entity=options.entity)
+    verify_audit(
+        workspace,
+        progress,
+        entity=options.entity,
+        stage=options.stage,
+        restored=options.restored,
+    )
 
 
 def _load(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
@@ -251,6 +257,7 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     proof.set_defaults(command=_proof)
     audit = commands.add_parser("verify-audit", help="verify the audit log against its archive")
     audit.add_argument("--entity", metavar="acc_…", help="only the rows of this entity")
+    _add_stage_or_restore(audit)
     audit.set_defaults(command=_verify_audit)
     rebuilds: tuple[tuple[str, str, Command], ...] = (
         ("rebuild-totals", "compare the totals with the payments", _rebuild_totals),
@@ -259,10 +266,7 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     for name, about, command in rebuilds:
         rebuild = commands.add_parser(name, help=about)
         rebuild.add_argument("--repair", action="store_true", help="repair what is wrong")
-        rebuild.add_argument("--stage", default=None, metavar="NAME", help=_STAGE_HELP)
-        rebuild.add_argument(
-            "--restored", default=None, metavar="NAME", help="the tables of this restore instead"
-        )
+        _add_stage_or_restore(rebuild)
         rebuild.set_defaults(command=command)
     rotate = commands.add_parser("rotate-keys", help="re-encrypt rows under current keys")
     rotate.add_argument("--index", action="store_true", help="create a new key for e-mail indexes")
@@ -278,6 +282,13 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--stage", default=None, help="a stage deployed to AWS, with the shell's credentials"
     )
     redrive.set_defaults(command=_redrive)
+
+
+def _add_stage_or_restore(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--stage", default=None, metavar="NAME", help=_STAGE_HELP)
+    command.add_argument(
+        "--restored", default=None, metavar="NAME", help="the tables of this restore instead"
+    )
 
 
 def _add_stage(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

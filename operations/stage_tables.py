@@ -31,15 +31,29 @@ def stage_tables(
         LocalError: the stage is not deployed, or cannot be reached.
     """
     if stage is not None:
-        tables = names_of(stage, "data", "Tables")
-        if restored is not None:
-            tables = {name: restored_table_name(stage, name, restored) for name in tables}
-        return aws_clients.botocore_dynamodb(), tables
+        return aws_clients.botocore_dynamodb(), tables_of(stage, restored)
+    require_no_restore(restored)
+    port = os.environ.get("PORT") or None
+    stack = up(workspace, None if port is None else parse_port(port), progress)
+    return Clients(stack.aws_endpoint_url).dynamodb, stack.tables
+
+
+def tables_of(stage: str, restored: str | None = None) -> dict[str, str]:
+    """The tables' names by role, of a stage in AWS; of a restore, if one is named.
+
+    Raises:
+        LocalError: no credentials, or no such stage in this account and region.
+    """
+    tables = names_of(stage, "data", "Tables")
+    if restored is None:
+        return tables
+    return {name: restored_table_name(stage, name, restored) for name in tables}
+
+
+def require_no_restore(restored: str | None) -> None:
+    """Raise LocalError if a restore is named: the local stage has none."""
     if restored is not None:
         raise LocalError(
             f"The tables of the restore {restored!r} were asked for without a stage.",
             hint="Restores are made in AWS: give --stage as well.",
         )
-    port = os.environ.get("PORT") or None
-    stack = up(workspace, None if port is None else parse_port(port), progress)
-    return Clients(stack.aws_endpoint_url).dynamodb, stack.tables

@@ -1,4 +1,4 @@
-"""`make verify-audit`: verify the audit log of the local stage from here, and show progress.
+"""`make verify-audit`: verify the audit log of a stage from here, and show progress.
 
 It reads what an auditor can read: the audit log, the audited tables, the alerts, the
 archive's bucket, and the public key of the roots.
@@ -21,14 +21,13 @@ from rich.progress import TaskID
 from rich.table import Column, Table
 
 from local.deploy import up
-from local.emulator.aws import Clients
 from local.emulator.ports import parse_port
 from local.errors import LocalError
 from local.progress import Progress
-from local.stackfile import Stack
 from local.workspace import Workspace
 from operations.audit.archive_verification import ArchiveReader, Finding
 from operations.audit.audited_tables import AuditedTables
+from operations.audit.target import AuditTarget, deployed_target, local_target
 from operations.audit.verification import (
     AuditVerificationDependencies,
     AuditVerificationReport,
@@ -36,13 +35,13 @@ from operations.audit.verification import (
     verify,
 )
 from operations.audit.verification_db import VerificationDatabase
+from operations.stage_tables import require_no_restore
 from runtime.alerts.repository import AlertRepository
 from runtime.audit.archive.bucket import AuditArchive
 from runtime.audit.repository import AuditRepository
 from runtime.dynamodb.codec import Codec, NoCipher
 from runtime.dynamodb.store import Store
 from runtime.functions.composition.real_outside import real_outside
-from runtime.settings import ArchiveSettings
 
 PATIENT_SECONDS: Final = 60.0
 """How long one call may be retried while the tables are busy."""
@@ -63,15 +62,31 @@ class AuditDoesNotHold(LocalError):
     """The audit log has errors."""
 
 
-def verify_audit(workspace: Workspace, progress: Progress, *, entity: str | None) -> None:
+def verify_audit(
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    entity: str | None,
+    stage: str | None,
+    restored: str | None,
+) -> None:
     """Verify the audit log, or one entity's part of it, and print what was found.
+
+    `stage`: a stage in AWS; None means the local one. `restored`: the name of a restore of that
+    stage, for the tables that it made.
 
     Raises:
         AuditDoesNotHold: there are errors; each finding was printed.
+        LocalError: the stage is not deployed, or cannot be reached.
     """
-    port = os.environ.get("PORT") or None
-    stack = up(workspace, None if port is None else parse_port(port), progress)
-    report = verified(stack, only=entity, progress=progress)
+    if stage is None:
+        require_no_restore(restored)
+        port = os.environ.get("PORT") or None
+        stack = up(workspace, None if port is None else parse_port(port), progress)
+        target = local_target(stack)
+    else:
+        target = deployed_target(stage, restored)
+    report = verified(target, only=entity, progress=progress)
     print_report(report)
     if not report.holds:
         raise AuditDoesNotHold(
@@ -81,27 +96,25 @@ def verify_audit(workspace: Workspace, progress: Progress, *, entity: str | None
 
 
 def verified(
-    stack: Stack,
+    target: AuditTarget,
     *,
     only: str | None = None,
     progress: Progress | None = None,
     patience_seconds: float = LOOKED_AGAIN_SECONDS,
 ) -> AuditVerificationReport:
-    """Verify a deployed stage; a bar per phase on `progress`, if there is one."""
-    clients = Clients(stack.aws_endpoint_url)
-    settings = _settings(stack, clients)
+    """Verify a stage; a bar per phase on `progress`, if there is one."""
     store = Store(
-        clients.dynamodb,
-        stack.tables,
+        target.dynamodb,
+        target.tables,
         Codec(NoCipher()),
         lambda: PATIENT_SECONDS,
         real_outside(),
     )
-    key = clients.keys.get_public_key(KeyId=settings.audit_key_arn)["PublicKey"]
+    key = target.keys.get_public_key(KeyId=target.settings.audit_key_arn)["PublicKey"]
     with tempfile.TemporaryDirectory() as directory, _Counters(progress) as advance:
         index = VerificationDatabase(Path(directory) / "verification.sqlite", real_outside().lock())
         reader = ArchiveReader(
-            AuditArchive(clients.files, settings.audit_bucket),
+            AuditArchive(target.files, target.settings.audit_bucket),
             index,
             key,
             store.outside.threads,
@@ -154,12 +167,6 @@ def reported(finding: Finding) -> str:
     place = f", position {finding.position}" if finding.position else ""
     row = f" (row {finding.sequence})" if finding.sequence else ""
     return f"{finding.subject}{place}{row}: {finding.reason}"
-
-
-def _settings(stack: Stack, clients: Clients) -> ArchiveSettings:
-    name = stack.functions["archive"]
-    configuration = clients.functions.get_function_configuration(FunctionName=name)
-    return ArchiveSettings.from_environment(configuration["Environment"]["Variables"])
 
 
 class _Counters:

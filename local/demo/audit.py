@@ -14,6 +14,7 @@ from local.demo.checks import StoryBroken, hold
 from local.emulator.aws import Clients
 from local.schedules import tick
 from local.stackfile import Stack
+from operations.audit.target import local_target
 from operations.verify_audit import reported, verified
 
 TOLD_WITHIN_SECONDS: Final = 90.0
@@ -42,14 +43,19 @@ def audit(stack: Stack, client: ApiClient, payment_id: str, console: Console) ->
         f"   {verdict['length']} rows in a valid chain with the head {verdict['head_hash']}"
     )
     closed, _ = tick(stack, "archive")
-    report = verified(stack, only=payment_id, patience_seconds=ARCHIVED_WITHIN_SECONDS)
+    report = verified(
+        local_target(stack), only=payment_id, patience_seconds=ARCHIVED_WITHIN_SECONDS
+    )
     hold(report.holds, "; ".join(map(reported, report.findings)))
     console.print(
         f"   It agrees with {report.archived} rows in locked storage, under {report.roots} signed "
         f"root{'' if report.roots == 1 else 's'} (the last is number {closed['last_number']})."
     )
     _tamper(stack, payment_id, rows[-1], console)
-    hold(verified(stack, only=payment_id).holds, "the row that was put back does not hold")
+    hold(
+        verified(local_target(stack), only=payment_id).holds,
+        "the row that was put back does not hold",
+    )
 
 
 def await_trail(client: ApiClient, payment_id: str, version: int) -> list[Any]:
@@ -99,7 +105,7 @@ def _tamper(stack: Stack, payment_id: str, row: Any, console: Console) -> None:
     item = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
     dynamodb.put_item(TableName=table, Item={**item, "user_id": {"S": "another-user"}})
     try:
-        report = verified(stack, only=payment_id)
+        report = verified(local_target(stack), only=payment_id)
     finally:
         dynamodb.put_item(TableName=table, Item=item)
     found = [(f.subject, f.sequence) for f in report.findings]

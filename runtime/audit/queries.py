@@ -95,7 +95,8 @@ def verify_chain(entity_id: str, query: VerifyQuery, call: Call, trail: AuditTra
         if count > MAX_CHAIN_ROWS:
             raise ChainTooLong(
                 f"{entity_id} has more than {MAX_CHAIN_ROWS} audit rows, the most that one request "
-                f'verifies; an operator can run: make verify-audit ARGS="--entity {entity_id}"'
+                "verifies; an operator can run: make verify-audit "
+                f'ARGS="--entity {entity_id} --stage …"'
             )
         if owner is None and isinstance(row, AuditRow):
             owner = row.merchant_id

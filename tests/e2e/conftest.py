@@ -147,5 +147,14 @@ def deployment(request: pytest.FixtureRequest, testrun_uid: str) -> Iterator[Dep
 
 
 @pytest.fixture
+def aws_shell(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands find the stage as they find one in AWS: by the shell's variables and its outputs."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", deployment.stack.aws_endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", deployment.stack.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", deployment.stack.secret_access_key)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", deployment.stack.region)
+
+
+@pytest.fixture
 def shop(deployment: Deployment) -> Shop:
     return deployment.shop()

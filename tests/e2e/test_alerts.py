@@ -64,8 +64,9 @@ def test_a_large_payment_and_a_high_velocity_customer_alert_only_their_merchant(
 
 
 @pytest.mark.emulator("it reads or edits the tables behind the API")
+@pytest.mark.usefixtures("aws_shell")
 def test_a_failed_batch_is_redriven_through_the_deployed_function(
-    deployment: Deployment, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment, shop: Shop
 ) -> None:
     target = local_target(deployment.stack)
     large = pay(shop, 2_000_000)
@@ -97,10 +98,6 @@ def test_a_failed_batch_is_redriven_through_the_deployed_function(
     )
     (line,) = list_batches(target)
     assert "1 records of" in line
-    monkeypatch.setenv("AWS_ENDPOINT_URL", deployment.stack.aws_endpoint_url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", deployment.stack.access_key_id)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", deployment.stack.secret_access_key)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", deployment.stack.region)
     by_outputs = deployed_target("local")
     assert list(list_batches(by_outputs)) == [line]
     for role in (PROJECTOR, *FUNCTION_OF_TABLE.values()):

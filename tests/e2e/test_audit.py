@@ -14,6 +14,7 @@ from rich.console import Console
 
 from local.demo.audit import audit
 from local.schedules import tick
+from operations.audit.target import local_target
 from operations.audit.verification import AuditVerificationReport
 from operations.cli import main
 from operations.verify_audit import verified
@@ -117,11 +118,11 @@ def audited(shop: Shop, payment_id: str) -> list[Any]:
 
 
 def verified_in_the_end(deployment: Deployment, entity: str) -> AuditVerificationReport:
-    return verified(deployment.stack, only=entity, patience_seconds=PATIENCE_SECONDS)
+    return verified(local_target(deployment.stack), only=entity, patience_seconds=PATIENCE_SECONDS)
 
 
 def places(deployment: Deployment, entity: str) -> list[tuple[str, int, str]]:
-    report = verified(deployment.stack, only=entity)
+    report = verified(local_target(deployment.stack), only=entity)
     return [(f.subject, f.position, f.sequence) for f in report.findings]
 
 
@@ -200,6 +201,7 @@ def test_every_kind_of_tampering_is_found_at_its_position(
     assert places(deployment, payment_id) == [(payment_id, 2, rows[1].sequence)]
 
 
+@pytest.mark.usefixtures("aws_shell")
 def test_the_command_reports_an_edit_and_fails_and_an_alert_is_raised(
     deployment: Deployment, shop: Shop, log: Log, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -216,6 +218,8 @@ def test_the_command_reports_an_edit_and_fails_and_an_alert_is_raised(
     reported = capsys.readouterr()
     assert f"{payment_id}, position 1 (row {first.sequence})" in reported.out
     assert "The audit log is not valid" in reported.err
+    assert main([*one, "--stage", "local"]) == 1
+    assert f"{payment_id}, position 1 (row {first.sequence})" in capsys.readouterr().out
 
     def alerted() -> bool:
         alerts = shop.client.get("/v1/alerts").require(200)["data"]
@@ -237,4 +241,4 @@ def test_the_demo_shows_tampering(deployment: Deployment, shop: Shop) -> None:
     text = shown.getvalue()
     assert payment_id in text
     assert "does not match its hash: it was changed" in text
-    assert verified(deployment.stack, only=payment_id).findings == ()
+    assert verified(local_target(deployment.stack), only=payment_id).findings == ()

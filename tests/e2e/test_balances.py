@@ -13,18 +13,11 @@ pytestmark = pytest.mark.emulator("it reads or edits the tables behind the API")
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
 
 
+@pytest.mark.usefixtures("aws_shell")
 def test_the_hot_accounts_have_all_transfers_in_the_local_stage_and_in_a_named_one(
-    deployment: Deployment,
-    shop: Shop,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    deployment: Deployment, shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop.client.post("/v1/payments", SALE, key="1").require(201)
     rebuild_balances(deployment.workspace, Progress(), repair=False, stage=None)
-    # By the stacks' outputs and the shell's credentials, as in AWS.
-    monkeypatch.setenv("AWS_ENDPOINT_URL", deployment.stack.aws_endpoint_url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", deployment.stack.access_key_id)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", deployment.stack.secret_access_key)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", deployment.stack.region)
     rebuild_balances(deployment.workspace, Progress(), repair=True, stage="local")
     assert capsys.readouterr().out.count("The hot accounts have all of their transfers.") == 2

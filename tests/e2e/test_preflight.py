@@ -44,16 +44,10 @@ def _needing(parameter: str, assembly: Path, copy: Path) -> Path:
     return copy
 
 
+@pytest.mark.usefixtures("aws_shell")
 def test_a_preflight_finds_what_the_account_lacks_and_nothing_else(
-    deployment: Deployment,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    deployment: Deployment, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", deployment.stack.aws_endpoint_url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", deployment.stack.access_key_id)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", deployment.stack.secret_access_key)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", deployment.stack.region)
     assembly = deployment.workspace.synthesized
     report = preflight("local", assembly, "text")
     assert _checks(report.findings) == LIMITS

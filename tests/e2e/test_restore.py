@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from local.progress import Progress
+from operations.audit.target import deployed_target
 from operations.rebuild_totals import TotalsAreWrong, rebuild_totals
 from operations.restore import RestoreTarget, restore
 from runtime.tables import restored_table_name
@@ -52,12 +53,9 @@ def _keys(deployment: Deployment, table: str) -> set[tuple[str, ...]]:
     }
 
 
+@pytest.mark.usefixtures("aws_shell")
 def test_a_torn_restore_is_found_and_rebuilt(
-    deployment: Deployment,
-    shop: Shop,
-    name: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    deployment: Deployment, shop: Shop, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = [shop.client.post("/v1/payments", SALE, key=str(number)) for number in range(3)]
     paid = {(each.require(201)["id"],) for each in answers}
@@ -81,13 +79,7 @@ def test_a_torn_restore_is_found_and_rebuilt(
         assert restored
         assert restored <= _keys(deployment, deployment.stack.tables[role])
     assert paid <= _keys(deployment, copies["payments"])
-    for setting, value in {
-        "AWS_ENDPOINT_URL": deployment.stack.aws_endpoint_url,
-        "AWS_ACCESS_KEY_ID": deployment.stack.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": deployment.stack.secret_access_key,
-        "AWS_DEFAULT_REGION": deployment.stack.region,
-    }.items():
-        monkeypatch.setenv(setting, value)
+    assert deployed_target(STAGE, name).tables == copies
 
     def totals(*, repair: bool) -> None:
         rebuild_totals(deployment.workspace, Progress(), repair=repair, stage=STAGE, restored=name)

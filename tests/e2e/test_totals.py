@@ -21,11 +21,9 @@ def check(deployment: Deployment, *, repair: bool = False, stage: str | None = N
     rebuild_totals(deployment.workspace, Progress(), repair=repair, stage=stage)
 
 
+@pytest.mark.usefixtures("aws_shell")
 def test_totals_match_the_payments_and_a_wrong_total_is_reported_and_repaired(
-    deployment: Deployment,
-    shop: Shop,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    deployment: Deployment, shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Other tests of this stage have put records of nonexistent payments on the stream.
     check(deployment, repair=True)
@@ -51,10 +49,5 @@ def test_totals_match_the_payments_and_a_wrong_total_is_reported_and_repaired(
     wrong = "captured: expected 30.00 USD, found 35.00 USD, wrong"
     assert f"{group}: {wrong}" in capsys.readouterr().out
     check(deployment, repair=True)
-    # By the stacks' outputs and the shell's credentials, as in AWS.
-    monkeypatch.setenv("AWS_ENDPOINT_URL", deployment.stack.aws_endpoint_url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", deployment.stack.access_key_id)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", deployment.stack.secret_access_key)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", deployment.stack.region)
     check(deployment, stage="local")
     assert shop.summary(payments=3)["by_currency"]["USD"]["captured"] == 3000
