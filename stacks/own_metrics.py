@@ -17,6 +17,8 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from runtime.core.log_messages import (
+    ANSWER_LOST,
+    CHARGE,
     PAYMENTS_RESOLVED,
     REFUSED,
     SERVED,
@@ -33,9 +35,10 @@ class OwnMetric(StrEnum):
     """Names within the namespace of the stage."""
 
     PAYMENTS_SUCCEEDED = "PaymentsSucceeded"
-    """Answers 201 to a new payment, repeated answers left out; likewise the next two."""
+    """Answers 201 to a new payment, repeated answers left out; likewise the next one."""
     PAYMENTS_DECLINED = "PaymentsDeclined"
     PAYMENTS_UNKNOWN = "PaymentsUnknown"
+    """New payments whose processor did not answer. Those that wait for a customer do not count."""
     CONFLICTS = "Conflicts"
     """Answers 409."""
     RATE_LIMITED = "RateLimited"
@@ -102,7 +105,7 @@ def _payments(metric: OwnMetric, status: int) -> LineMetric:
 LINE_METRICS: Final = (
     _payments(OwnMetric.PAYMENTS_SUCCEEDED, 201),
     _payments(OwnMetric.PAYMENTS_DECLINED, 402),
-    _payments(OwnMetric.PAYMENTS_UNKNOWN, 202),
+    LineMetric(OwnMetric.PAYMENTS_UNKNOWN, "process", {"message": ANSWER_LOST, "type": CHARGE}),
     LineMetric(OwnMetric.CONFLICTS, "process", {"message": REFUSED, "status": 409}),
     LineMetric(OwnMetric.RATE_LIMITED, "process", {"message": REFUSED, "status": 429}),
     *(

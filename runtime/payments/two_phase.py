@@ -25,6 +25,7 @@ from runtime.core.errors import (
     PlatformError,
     ProcessorUnknown,
 )
+from runtime.core.log_messages import ANSWER_LOST, CHARGE
 from runtime.core.observability import logger
 from runtime.core.timestamps import to_epoch_seconds
 from runtime.http.request_context import Call
@@ -76,7 +77,8 @@ def committed_once(claim: IdempotencyRecord) -> Iterator[None]:
 def log_lost_answer(row: Payment | Transaction, lost: ProcessorUnknown) -> None:
     """Log that the outcome is unknown until the resolver has asked the processor."""
     logger.warning(
-        "the processor's answer did not arrive",
+        ANSWER_LOST,
+        type=row.type if isinstance(row, Transaction) else CHARGE,
         payment=row.payment_id if isinstance(row, Transaction) else row.id,
         request_id=row.request_id,
         reason=str(lost),
