@@ -16,7 +16,7 @@ Function = Literal["process", "query"]
 class Permission(StrEnum):
     """Permissions of tokens; an operator's `admin` implies all others.
 
-    `merchant`: the merchant's own profile, its webhooks and their secrets.
+    `merchant`: changes of the merchant's own profile, its webhook endpoints and their secrets.
     """
 
     PAYMENTS = "payments"
