@@ -13,7 +13,7 @@ from runtime.payments.rules import ChargeReply, ProcessorAnswer
 from runtime.payments.transaction_models import TransactionType
 
 ProcessorConfig = Mapping[str, Any]
-"""A merchant's `processor_config`, decrypted. It is never logged, and kept for minutes at the most."""
+"""A merchant's `processor_config`, decrypted. It is never logged, and kept for minutes at most."""
 
 
 @dataclass(frozen=True, slots=True)
