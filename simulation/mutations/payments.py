@@ -166,8 +166,8 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
         "disputed-money-refundable",
         "what a dispute has taken can still be refunded",
         "payments/disputes/rules.py",
-        '"refundable_minor": payment.refundable_minor - withheld,',
-        '"refundable_minor": payment.refundable_minor,',
+        '"refundable_minor": payment.refundable_minor - withheld}',
+        '"refundable_minor": payment.refundable_minor}',
         why="a customer is paid back twice",
     ),
     fault(

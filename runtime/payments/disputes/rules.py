@@ -76,16 +76,22 @@ def next_posting_id(payment_id: str, dispute_id: str, dispute: Dispute) -> str:
 
 
 def changes_after(payment: Payment, dispute_id: str, step: DisputeStep) -> dict[str, object]:
-    """The payment's own fields after the step."""
+    """The payment's own fields after the step.
+
+    Other disputes are withheld first from an amount that this one releases.
+    """
     before = (payment.disputes or {}).get(dispute_id)
     withheld = step.dispute.withheld - (before.withheld if before else 0)
     disputes = {**(payment.disputes or {}), dispute_id: step.dispute}
     still_open = any(each.status is DisputeStatus.OPENED for each in disputes.values())
-    return {
+    changes: dict[str, object] = {
         "disputes": disputes,
         "dispute_status": DisputeStatus.OPENED if still_open else step.dispute.status,
-        "refundable_minor": payment.refundable_minor - withheld,
     }
+    if withheld >= 0:
+        return {**changes, "refundable_minor": payment.refundable_minor - withheld}
+    stepped = payment.model_copy(update={"disputes": disputes})
+    return {**changes, **refundable_again(stepped, -withheld)}
 
 
 def refundable_again(payment: Payment, amount: int) -> dict[str, object]:

@@ -219,6 +219,50 @@ def test_disputed_amounts_are_withheld_before_anything_is_refundable_again(
     assert withheld(after) == min(sum(taken), 1000 - refunded + back)
 
 
+def test_an_amount_released_by_one_dispute_is_withheld_for_the_other_first() -> None:
+    one, other = says(OPENED, "dp_1", 1000), says(OPENED, "dp_2", 600)
+    both, _ = reported(a_payment(), one, other)
+    assert (both.refundable_minor, withheld(both)) == (0, 1000)
+    half, _ = reported(both, says(OPENED, "dp_1", 1000, 500))
+    assert (half.refundable_minor, withheld(half)) == (0, 1000)
+    won = says(WON, "dp_1", 1000, 1000)
+    after, _ = reported(half, won, won, other)
+    assert (after.refundable_minor, withheld(after)) == (400, 600)
+    assert reported(both, won)[0].disputes == after.disputes
+    ended, _ = reported(after, says(WON, "dp_2", 600, 600))
+    assert (ended.refundable_minor, withheld(ended)) == (1000, 0)
+
+
+def test_the_dispute_that_is_withheld_in_part_may_end_first() -> None:
+    one, other = says(OPENED, "dp_1", 1000), says(OPENED, "dp_2", 600)
+    both, _ = reported(a_payment(), one, other)
+    first, _ = reported(both, says(WON, "dp_2", 600, 600))
+    assert (first.refundable_minor, withheld(first)) == (0, 1000)
+    ended, _ = reported(first, says(WON, "dp_1", 1000, 1000))
+    assert (ended.refundable_minor, withheld(ended)) == (1000, 0)
+
+
+OVERLAPPING = st.builds(
+    lambda status, dispute, withdrawn, reinstated: says(
+        status, dispute, withdrawn, min(withdrawn, reinstated)
+    ),
+    st.sampled_from([OPENED, WON, LOST]),
+    st.sampled_from(["dp_1", "dp_2", "dp_3"]),
+    AMOUNTS,
+    AMOUNTS,
+)
+
+
+@given(refunded=AMOUNTS, states=st.lists(OVERLAPPING, max_size=8))
+def test_nothing_that_overlapping_disputes_keep_is_refundable(
+    refunded: int, states: list[DisputeState]
+) -> None:
+    payment, _ = reported(a_payment(refunded=refunded), *states)
+    kept = sum(each.withdrawn - each.returned for each in (payment.disputes or {}).values())
+    assert payment.refundable_minor + withheld(payment) == 1000 - refunded
+    assert withheld(payment) == min(kept, 1000 - refunded)
+
+
 def withheld(payment: Payment) -> int:
     """The amount that disputes withhold from refunds."""
     return sum(each.withheld for each in (payment.disputes or {}).values())
