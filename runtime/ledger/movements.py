@@ -89,9 +89,22 @@ def debit_shard_checks(movement: Movement, seen: HotBalance) -> list[Check]:
     ]
 
 
-def resolve_movement(movement: Movement, operation: Operation) -> Update:
-    """Apply the end of a hold to an account, regardless of its lock, status or funds."""
+def resolve_movement(
+    movement: Movement, operation: Operation, *, ordinary_only: bool
+) -> Update | Check:
+    """Apply the end of a hold to an account, regardless of its lock, status or funds.
+
+    `ordinary_only`: a merchant ends the hold, so the account must be one that it may transfer from
+    and to. Such an account is also checked if nothing changes.
+    """
     held = [at_least("held_out", -movement.held_out), at_least("held_in", -movement.held_in)]
+    if ordinary_only:
+        held += [
+            one_of("account_type", ORDINARY_TYPES),
+            equals("posting", Posting.IMMEDIATE),
+        ]
+    if movement.is_nothing:
+        return check(Account, row_key(movement.account_id), *held)
     return _moved(movement, operation).when(*held)
 
 

@@ -53,6 +53,8 @@ from runtime.ledger.accounts.rules import (
     Terms,
     Touched,
     first_refusal,
+    hold_refusal,
+    only_operators_end,
     ownership_refusal,
     unknown_account,
 )
@@ -93,13 +95,17 @@ class TransferCommit:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A hold to post, void or expire. `movements` excludes what the change stream applies."""
+    """A hold to post, void or expire. `movements` excludes what the change stream applies.
+
+    `ordinary_only`: a merchant ends the hold, so all its accounts must be ordinary; see Terms.
+    """
 
     before: Transfer
     after: Transfer
     movements: tuple[Movement, ...]
     operation: Operation
     claim: IdempotencyRecord | None
+    ordinary_only: bool
 
 
 def _of_customer(wanted: TransferCommit) -> tuple[Update | Check, ...]:
@@ -192,9 +198,13 @@ class LedgerRepository:
     def resolve(self, wanted: Resolution) -> None:
         """Post, void or expire a hold. Of concurrent attempts exactly one succeeds.
 
-        Raises AlreadyClaimed (checked first), StaleWrite if the hold is resolved or has expired.
+        Raises AlreadyClaimed (checked first), StaleWrite if the hold is resolved or has expired,
+        Forbidden for a merchant if one of the hold's accounts is for operators only.
         """
         before, at = wanted.before, wanted.operation.at
+        if wanted.ordinary_only and before.folded_accounts:
+            # `movements` may exclude these hot accounts, so their conditions may be missing.
+            raise only_operators_end(before.id, before.folded_accounts[0])
         in_time = (
             at_most("expires_at", at)
             if wanted.after.status is TransferStatus.EXPIRED
@@ -205,9 +215,9 @@ class LedgerRepository:
         )
         writes: list[Write] = [step]
         writes += [
-            resolve_movement(movement, wanted.operation)
+            resolve_movement(movement, wanted.operation, ordinary_only=wanted.ordinary_only)
             for movement in wanted.movements
-            if not movement.is_nothing
+            if wanted.ordinary_only or not movement.is_nothing
         ]
         if wanted.claim is not None:
             writes.append(claims.take(wanted.claim, wanted.operation.now))
@@ -220,9 +230,7 @@ class LedgerRepository:
         except TransactionRefused as refused:
             if wanted.claim is not None and len(writes) - 1 in refused.failed:
                 raise self._taken(refused, len(writes) - 1) from refused
-            if 0 not in refused.failed:
-                raise Internal(f"{before.id}: accounts hold less than the hold") from refused
-            raise StaleWrite("transfers", f"{before.id} is resolved or expired") from refused
+            raise self._unresolved(wanted, refused.failed) from refused
 
     def _touches(self, wanted: TransferCommit) -> list[Update | Check]:
         """The first items of the transaction: the accounts, then the customer."""
@@ -260,6 +268,15 @@ class LedgerRepository:
             if refusal is not None or not touched:
                 return refusal or FailedBefore(f"{wanted.transfer.customer_id} has failed before")
         return _account_refusal(touched, wanted)
+
+    def _unresolved(self, wanted: Resolution, failed: Mapping[int, Mapping[str, Any]]) -> Exception:
+        """Why a hold did not end. The hold is the transaction's first item, then its accounts."""
+        hold_id = wanted.before.id
+        if 0 in failed:
+            return StaleWrite("transfers", f"{hold_id} is resolved or expired")
+        touched = [self._account(item) for item in failed.values() if item]
+        refusal = hold_refusal(hold_id, touched) if wanted.ordinary_only else None
+        return refusal or Internal(f"{hold_id}: accounts hold less than the hold")
 
     def _customer_refusal(
         self, transfer: Transfer, item: Mapping[str, Any], terms: Terms

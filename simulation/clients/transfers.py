@@ -55,8 +55,16 @@ class TransfersClient(Client):
         more = {"hold": True, "expires_in_seconds": dice.choice([5, 60, 600, 86_400])}
         answer = self._transfer(dice, more)
         if answer is not None and answer.status == 201:
-            document = answer.body
-            self.holds.add((document["id"], document["amount"], len(document["legs"])))
+            self._remember(answer.body)
+
+    def _remember(self, hold: dict[str, Any]) -> None:
+        """A hold to end later, and who does: only operators where a hot account is touched."""
+        touches_hot = self._touches_hot(hold["legs"])
+        self.holds.add((hold["id"], hold["amount"], len(hold["legs"]), touches_hot))
+
+    def _touches_hot(self, body: Any) -> bool:
+        hot = (*self.shop.hot, *(receivable_account(self.shop.id, each) for each in CURRENCIES))
+        return any(account in str(body) for account in hot)
 
     def _transfer(self, dice: Random, more: dict[str, Any]) -> Any:
         body: dict[str, Any] = {"currency": CURRENCIES[0], **more}
@@ -70,10 +78,15 @@ class TransfersClient(Client):
             body["legs"] = [self._leg(dice) for _ in range(dice.randrange(2, 6))]
         else:
             body |= self._leg(dice)
-        # Only operators move money from or to hot accounts.
-        if dice.random() < 0.02 or not any(hot in str(body) for hot in self.shop.hot):
-            return self.ask(dice, "POST", "/v1/transfers", body)
-        return self.operate(dice, "POST", "/v1/transfers", body)
+        return self._send(dice, "/v1/transfers", body, is_hot=self._touches_hot(body))
+
+    def _send(
+        self, dice: Random, path: str, body: dict[str, Any], *, is_hot: bool, tries: float = 0.02
+    ) -> Any:
+        """Only operators move money from or to hot accounts; how often the merchant `tries` to."""
+        if dice.random() < tries or not is_hot:
+            return self.ask(dice, "POST", path, body)
+        return self.operate(dice, "POST", path, body)
 
     def _leg(self, dice: Random) -> dict[str, Any]:
         hot = self.shop.hot[0]
@@ -90,15 +103,16 @@ class TransfersClient(Client):
         """Post a hold, or a part of it, or cancel it."""
         if not self.holds:
             return
-        hold_id, amount, legs = self.holds.one(dice)
+        hold_id, amount, legs, is_hot = self.holds.one(dice)
+        path = f"/v1/transfers/{hold_id}"
         if dice.random() < 0.45:
-            self.ask(dice, "POST", f"/v1/transfers/{hold_id}/cancel", {})
+            self._send(dice, f"{path}/cancel", {}, is_hot=is_hot, tries=0.15)
             return
         part = dice.choice([None, None, amount, dice.randrange(1, amount + 3)])
         if legs > 1:
             part = dice.choice([None, amount])
         body = {} if part is None else {"amount": part}
-        self.ask(dice, "POST", f"/v1/transfers/{hold_id}/post", body)
+        self._send(dice, f"{path}/post", body, is_hot=is_hot, tries=0.15)
 
     def pay_out(self, dice: Random) -> None:
         """What the merchant is owed, or a part of it, goes to its wallet."""
@@ -118,7 +132,9 @@ class TransfersClient(Client):
         }
         if dice.random() < 0.2:
             body |= {"hold": True, "expires_in_seconds": dice.choice([5, 60, 600])}
-        self.operate(dice, "POST", "/v1/transfers", body)
+        paid = self.operate(dice, "POST", "/v1/transfers", body)
+        if paid is not None and paid.status == 201 and "hold" in body:
+            self._remember(paid.body)
 
     # ------------------------------------------------------------ accounts
 

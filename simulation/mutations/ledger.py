@@ -69,6 +69,14 @@ LEDGER: Final[tuple[Mutation, ...]] = (
         why="a merchant pays its receivable out to itself",
     ),
     fault(
+        "hold-ended-by-merchant",
+        "a merchant ends a hold whichever accounts it touches",
+        "ledger/holds/holds.py",
+        "ordinary_only=not call.caller.is_operator",
+        "ordinary_only=False",
+        why="a merchant posts or voids a payout that an operator holds",
+    ),
+    fault(
         "held-money-spendable",
         "what a hold sets aside is not taken from the spendable amount",
         _RULES,
@@ -125,8 +133,8 @@ LEDGER: Final[tuple[Mutation, ...]] = (
         "expired-hold-keeps-money",
         "expiring a hold changes its row and no account",
         "ledger/holds/expiry.py",
-        "Resolution(hold, after, touched, operation, None)",
-        "Resolution(hold, after, (), operation, None)",
+        "Resolution(hold, after, touched, operation, claim=None",
+        "Resolution(hold, after, (), operation, claim=None",
         why="the payer's money stays set aside for ever",
     ),
     fault(

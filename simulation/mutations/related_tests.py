@@ -196,7 +196,7 @@ RELATED: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger/hot_accounts/known_accounts.py": (*_HOT_ACCOUNTS, *_LEDGER),
     "ledger/hot_accounts/projection.py": _HOT_ACCOUNTS,
     "ledger/holds/expiry.py": (*_LEDGER, *_HOT_ACCOUNTS),
-    "ledger/holds/holds.py": _LEDGER,
+    "ledger/holds/holds.py": ("integration/ledger/test_holds_for_operators.py", *_LEDGER),
     "idempotency/claims.py": _IDEMPOTENCY,
     "dynamodb/index_shards.py": ("unit/dynamodb/test_index_shards_and_merge.py", *_RESOLVER),
     "payments/operations/operations.py": _PAYMENTS,

@@ -103,8 +103,12 @@ NOTES: Final[Mapping[str, str]] = {
         "cancel it, before it expires. A refusal for lack of funds, or of an inactive or locked "
         "account, is recorded as a failed transfer: see `transfer_id` of the problem."
     ),
-    "postTransfer": "Books a hold. A part releases the rest: a hold is posted once.",
-    "cancelTransfer": "Releases all of the held amount.",
+    "postTransfer": (
+        "Books a hold. A part releases the rest: a hold is posted once. Whoever may not transfer "
+        "from or to one of its accounts may not post it either (403): holds on accounts of type "
+        "`merchant` or `system`, or with posting `folded`, are for operators."
+    ),
+    "cancelTransfer": "Releases all of the held amount. For whom: as for posting the hold.",
     "getTransfer": "Strongly consistent.",
     "listTransfers": "All transfers, or those of a customer, an account, or in a status.",
     "createPayment": (

@@ -75,9 +75,27 @@ def first_refusal(touched: Sequence[Touched], terms: Terms) -> PlatformError | N
     return None
 
 
+def hold_refusal(hold_id: str, touched: Sequence[Account]) -> Forbidden | None:
+    """The refusal of a merchant that ends a hold, for the first account that is not ordinary."""
+    for account in touched:
+        if not _is_ordinary(account):
+            return only_operators_end(hold_id, account.id)
+    return None
+
+
+def only_operators_end(hold_id: str, account_id: str) -> Forbidden:
+    """The error for a hold that only operators may post or cancel, because of this account."""
+    return Forbidden(
+        f"Only operators can transfer from or to {account_id}, and so post or cancel {hold_id}"
+    )
+
+
+def _is_ordinary(account: Account) -> bool:
+    return account.account_type in ORDINARY_TYPES and account.posting is Posting.IMMEDIATE
+
+
 def _permitted(movement: Movement, account: Account, terms: Terms) -> PlatformError | None:
-    ordinary = account.account_type in ORDINARY_TYPES and account.posting is Posting.IMMEDIATE
-    if ordinary or not terms.ordinary_only:
+    if _is_ordinary(account) or not terms.ordinary_only:
         return None
     return Forbidden(
         f"Only operators can transfer from or to {account.id}", param=_param(movement, terms)

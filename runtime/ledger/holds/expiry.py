@@ -124,8 +124,9 @@ def _expire(transfer_id: str, request_id: str, deps: HoldExpiryDependencies) -> 
     after = resolved(hold, TransferStatus.EXPIRED, operation)
     movements = movements_of_release(hold.legs)
     touched = movements_in_commit(hold, movements)
+    ending = Resolution(hold, after, touched, operation, claim=None, ordinary_only=False)
     try:
-        deps.ledger.resolve(Resolution(hold, after, touched, operation, None))
+        deps.ledger.resolve(ending)
     except StaleWrite:
         return _Outcome.RESOLVED_MEANWHILE
     return _Outcome.EXPIRED

@@ -1,5 +1,8 @@
 """Posting and voiding holds. A hold is posted, voided or expired exactly once.
 
+Who may not transfer from or to an account may not end a hold on it either: holds that touch
+accounts other than ordinary ones are for operators, and expire by the schedule.
+
 Each attempt is one strongly consistent read of the hold and one conditional commit.
 """
 
@@ -51,14 +54,14 @@ def post_transfer(
 ) -> StoredAnswer:
     """Post a hold, or a part of it and release the rest: 200.
 
-    Raises NotFound, AlreadyPosted, AlreadyCanceled, HoldExpired, InvalidValue. ExceedsHold is
-    stored as the request's answer.
+    Raises NotFound, Forbidden, AlreadyPosted, AlreadyCanceled, HoldExpired, InvalidValue.
+    ExceedsHold is stored as the request's answer.
     """
 
     def posted(hold: Transfer, operation: Operation) -> Resolution:
         amount = _amount_to_post(hold, request)
         after = resolved(hold, TransferStatus.PROCESSED, operation, posted_amount=amount)
-        return _resolution(hold, after, operation)
+        return _resolution(hold, after, operation, call)
 
     return _resolve(transfer_id, "pst", posted, call, deps)
 
@@ -66,11 +69,12 @@ def post_transfer(
 def cancel_transfer(transfer_id: str, call: Call, deps: TransferDependencies) -> StoredAnswer:
     """Void a hold and release its funds: 200.
 
-    Raises NotFound, AlreadyPosted, AlreadyCanceled, HoldExpired.
+    Raises NotFound, Forbidden, AlreadyPosted, AlreadyCanceled, HoldExpired.
     """
 
     def canceled(hold: Transfer, operation: Operation) -> Resolution:
-        return _resolution(hold, resolved(hold, TransferStatus.CANCELED, operation), operation)
+        after = resolved(hold, TransferStatus.CANCELED, operation)
+        return _resolution(hold, after, operation, call)
 
     return _resolve(transfer_id, "cnl", canceled, call, deps)
 
@@ -95,13 +99,21 @@ def resolved(
     return hold.next_version(operation.at, changes, operation.change)
 
 
-def _resolution(hold: Transfer, after: Transfer, operation: Operation) -> Resolution:
+def _resolution(hold: Transfer, after: Transfer, operation: Operation, call: Call) -> Resolution:
+    """The end of a hold. Merchants end only holds between accounts that they may transfer with."""
     movements = (
         movements_of_release(hold.legs)
         if after.posted_amount is None
         else movements_of_post(hold.legs, after.posted_amount)
     )
-    return Resolution(hold, after, movements_in_commit(hold, movements), operation, None)
+    return Resolution(
+        hold,
+        after,
+        movements_in_commit(hold, movements),
+        operation,
+        claim=None,
+        ordinary_only=not call.caller.is_operator,
+    )
 
 
 def _resolve(

@@ -15,6 +15,7 @@ _OWNED: Final = (
     *("settlements", "webhooks", "webhook_endpoints", "api_keys"),
 )
 _ID: Final = re.compile(r"\b[a-z]{2,5}_[0-9A-Z]{26}\b")
+_TRANSFERS: Final = "/v1/transfers"
 _ORDINARY: Final = ("wallet", "checking", "savings")
 """Accounts that a merchant's own token may move money from and to, unless they are hot."""
 
@@ -34,8 +35,10 @@ def tenant_faults(exchanges: Iterable[Exchange], rows: Rows) -> Faults:
                 yield f"{what} names {name} of {owners[name]}, and is answered {response.status}"
         if foreign := sorted(set(_merchants(response.body)) - {merchant}):
             yield f"{what} shows what belongs to {foreign}"
-        if request.method == "POST" and request.path == "/v1/transfers":
-            for name in sorted(_accounts(request.body) & operators_only):
+        if request.method == "POST" and request.path.startswith(_TRANSFERS):
+            # The request has the accounts of a transfer, and the answer those of a hold that ends.
+            touched = _accounts(request.body) | _accounts(response.body)
+            for name in sorted(touched & operators_only):
                 yield f"{what} moves money of {name}, which is for operators"
 
 

@@ -62,6 +62,8 @@ OWNED = rows(
         exchange("/v1/transfers", 201, {}, {"metadata": {"of": THEIRS}}),
         exchange("/v1/transfers", 201, {}, {"from_account_id": "acc_r"}),
         exchange("/v1/transfers", 201, {}, {"legs": [{"to_account_id": "acc_h"}]}),
+        exchange("/v1/transfers/trf_1/post", 200, {"legs": [{"from_account_id": "acc_r"}]}, {}),
+        exchange("/v1/transfers/trf_1/cancel", 200, {"legs": [{"to_account_id": "acc_h"}]}, {}),
     ],
 )
 def test_an_accepted_request_for_foreign_or_operator_data_is_found(asked: Exchange) -> None:
@@ -76,6 +78,7 @@ def test_an_accepted_request_for_foreign_or_operator_data_is_found(asked: Exchan
         exchange(f"/v1/payments/{THEIRS}", 200, {"merchant_id": "mer_them"}, credential=OPERATOR),
         exchange("/v1/transfers", 201, {}, {"from_account_id": "acc_w", "to_account_id": "acc_w"}),
         exchange("/v1/transfers", 403, {}, {"from_account_id": "acc_r"}),
+        exchange("/v1/transfers/trf_1/post", 200, {"legs": [{"from_account_id": "acc_w"}]}, {}),
     ],
 )
 def test_allowed_and_refused_requests_of_a_merchant_are_correct(asked: Exchange) -> None:
