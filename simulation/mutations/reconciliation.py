@@ -65,8 +65,8 @@ RECONCILIATION: Final[tuple[Mutation, ...]] = (
         "corrected-line-booked-again",
         "a corrected line does not take back what the line before it has booked",
         "reconciliation/matching/draft.py",
-        "        self.take_back(key_of(line))\n        self._leave_group(line)",
-        "        self._leave_group(line)",
+        "        self.take_back(key_of(line))\n        for payment_id in payments_about(line):",
+        "        for payment_id in payments_about(line):",
         why="a corrected settlement file is booked in addition to the first one",
     ),
     fault(

@@ -14,7 +14,7 @@ from runtime.reconciliation.matching.draft import Attempt, Draft, LoadedRows
 from runtime.reconciliation.matching.identities import IdentityIds, identity_ids, unreadable_id
 from runtime.reconciliation.matching.recording import LinePlacement, about_of, stays
 from runtime.reconciliation.matching.repository import SettlementBatchRepository
-from runtime.reconciliation.matching.settled_parts import has_settled
+from runtime.reconciliation.matching.settled_parts import has_settled, payments_about
 from runtime.reconciliation.settlements.models import (
     LineStatus,
     LineType,
@@ -139,12 +139,12 @@ def _named_ids(lines: Iterable[ImportedLine]) -> Iterable[str]:
 
 
 def _ids_of_lines(lines: Iterable[SettlementLine]) -> Iterable[str]:
-    """Ids of the transactions that stored lines may have settled."""
+    """Ids of the transactions that stored lines may have settled, or in whose groups they are."""
     for line in lines:
         if line.transaction_id is not None:
             yield line.transaction_id
-        if line.payment_id is not None:
-            yield charge_transaction_id(line.payment_id)
+        for payment_id in payments_about(line):
+            yield charge_transaction_id(payment_id)
 
 
 def _read_of_processor(

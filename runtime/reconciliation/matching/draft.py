@@ -28,7 +28,12 @@ from runtime.payments.transaction_models import (
 from runtime.reconciliation.matching.flows import added, reversed_flows
 from runtime.reconciliation.matching.repository import LineKey
 from runtime.reconciliation.matching.rules import Counterpart
-from runtime.reconciliation.matching.settled_parts import DisputePart, has_settled, settled_part
+from runtime.reconciliation.matching.settled_parts import (
+    DisputePart,
+    has_settled,
+    payments_about,
+    settled_part,
+)
 from runtime.reconciliation.settlements.models import (
     Flows,
     LineStatus,
@@ -265,7 +270,8 @@ class Draft:
     def withdraw(self, line: SettlementLine) -> None:
         """Reverse everything that a line has booked and settled; the line itself is unchanged."""
         self.take_back(key_of(line))
-        self._leave_group(line)
+        for payment_id in payments_about(line):
+            self._leave_group(payment_id, line)
         self._release(line)
 
     def reopen(self, line: SettlementLine) -> None:
@@ -318,19 +324,18 @@ class Draft:
         return charge.settlement_group if charge is not None else ()
 
     def join_group(self, charge_id: str, member: GroupedLine) -> None:
-        """A line waits for others of its payment, or has completed the group."""
-        charge = self._transaction(charge_id)
-        group = (*charge.settlement_group, member)
+        """A line waits for others of its payment, or has completed the group; it is in it once."""
+        charge, key = self._transaction(charge_id), (member.settlement_id, member.line)
+        group = charge.settlement_group
+        group = (*(each for each in group if (each.settlement_id, each.line) != key), member)
         self.transactions[charge_id] = charge.model_copy(update={"settlement_group": group})
 
-    def _leave_group(self, line: SettlementLine) -> None:
-        """Remove a line from its group; if it had completed it with others, they wait again.
+    def _leave_group(self, payment_id: str, line: SettlementLine) -> None:
+        """Remove a line from a payment's group; if it had completed it, the others wait again.
 
         Others of the payment that wait, or are resolved, are unchanged.
         """
-        if line.payment_id is None:
-            return
-        charge_id, key = charge_transaction_id(line.payment_id), key_of(line)
+        charge_id, key = charge_transaction_id(payment_id), key_of(line)
         group = self.group_of(charge_id)
         left = tuple(each for each in group if (each.settlement_id, each.line) != key)
         if len(left) == len(group):
@@ -345,7 +350,7 @@ class Draft:
             if (row := self.line((each.settlement_id, each.line))) and _matched_with_others(row)
         ]
         members = {key, *((each.settlement_id, each.line) for each in others)}
-        payment = self.payment(line.payment_id)
+        payment = self.payment(payment_id)
         names = payment.transaction_ids if payment is not None else (charge_id,)
         captures = [each for name in names if (each := self.transaction(name)) is not None]
         settled = [each.id for each in captures if any(_settled_by(each, k) for k in members)]
@@ -354,7 +359,7 @@ class Draft:
         for transaction_id in settled:
             self.unsettle(transaction_id)
         for member in others:
-            self._wait_again(member, line.payment_id)
+            self._wait_again(member, payment_id)
 
     def _wait_again(self, member: GroupedLine, payment_id: str) -> None:
         key = (member.settlement_id, member.line)

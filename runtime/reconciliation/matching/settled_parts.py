@@ -46,6 +46,16 @@ def has_settled(line: SettlementLine) -> bool:
     return line.resolution.action is ResolutionAction.LINK
 
 
+def payments_about(line: SettlementLine) -> tuple[str, ...]:
+    """Ids of the payments that a line is about: its own; for a linked one, also the one before.
+
+    A linked line still waits in the group of the payment before, in case the link is undone.
+    """
+    linked = line.resolution.linked if line.resolution is not None else None
+    ids = (line.payment_id, linked.payment_id if linked is not None else None)
+    return tuple(dict.fromkeys(each for each in ids if each is not None))
+
+
 def settled_part(line: SettlementLine) -> tuple[Amounts, int]:
     """The amounts of a dispute that a line has settled, and how much of its fee was learned."""
     own = Amounts(amount=line.amount or 0, fee=line.fee or 0)

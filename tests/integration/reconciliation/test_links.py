@@ -1,0 +1,112 @@
+"""Lines that were linked to a transaction, and later files with them: each is posted once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runtime.payments.transaction_models import Transaction
+from runtime.reconciliation.importers.line import References
+from runtime.reconciliation.settlements.models import LineStatus
+from tests.support.platform import Platform
+from tests.support.proved_shop import Shop
+from tests.support.reconciliation.batches import Line, read_line
+from tests.support.reconciliation.decisions import Decisions
+
+NAMED, MEANT, THIRD = 1000, 600, 700
+"""Captures: of the payment that the line names, of the one that it is about, and of another."""
+
+
+@pytest.fixture
+def shop(platform: Platform) -> Shop:
+    return Shop(platform)
+
+
+@pytest.fixture
+def decisions(shop: Shop) -> Decisions:
+    return Decisions(shop.platform, shop.merchant)
+
+
+def captures(shop: Shop) -> dict[int, Transaction]:
+    """Three captures, by amount."""
+    for amount in (NAMED, MEANT, THIRD):
+        shop.paid(amount=amount)
+    return {each.amount: each for each in shop.transactions("capture")}
+
+
+def about(capture: Transaction, number: int = 2, **changes: Any) -> Line:
+    """A line that names the payment of a capture; as read, of MEANT."""
+    references = References(payment_id=capture.payment_id)
+    values = {"amount": MEANT, "fee": 47, "references": references, "identity": f"bt_{number}"}
+    return read_line(number, **{**values, **changes})
+
+
+def group(decisions: Decisions, capture: Transaction) -> list[tuple[int, int]]:
+    """Line and amount of the members of a payment's group."""
+    members = decisions.transaction(capture.id).settlement_group
+    return [(each.line, each.amount) for each in members]
+
+
+def linked(shop: Shop, decisions: Decisions) -> dict[int, Transaction]:
+    """A line that names one payment, and waited for others of it, is linked to another one."""
+    ours = captures(shop)
+    decisions.close([about(ours[NAMED])])
+    assert group(decisions, ours[NAMED]) == [(2, MEANT)]
+    decisions.resolve(decisions.lines()[2], "link", transaction_id=ours[MEANT].id)
+    return ours
+
+
+def must_be_proved(shop: Shop, decisions: Decisions) -> None:
+    """Counts, sums and postings agree with the lines."""
+    decisions.must_count()
+    shop.pass_the_cut()
+    assert shop.verify_ledger() == {}
+
+
+def statuses(decisions: Decisions) -> dict[int, LineStatus]:
+    return {number: line.status for number, line in sorted(decisions.lines().items())}
+
+
+# -------------------------------------------------------------------- lines that wait in a group
+
+
+def test_a_linked_line_that_a_later_file_changes_waits_for_others_once(
+    shop: Shop, decisions: Decisions
+) -> None:
+    ours = linked(shop, decisions)
+    corrected = about(ours[NAMED], category="charge")
+    for _ in range(2):
+        decisions.close([corrected])
+        assert group(decisions, ours[NAMED]) == [(2, MEANT)]
+    assert statuses(decisions) == {2: LineStatus.AMOUNT_MISMATCH}
+    assert decisions.transaction(ours[MEANT].id).settlement_id is None
+    # The line twice and this one would make up the capture: 600 + 600 - 200.
+    less = about(ours[NAMED], 3, amount=-200, fee=0)
+    decisions.close([corrected, less])
+    assert set(statuses(decisions).values()) == {LineStatus.AMOUNT_MISMATCH}
+    must_be_proved(shop, decisions)
+    rest = about(ours[NAMED], 4, amount=600, fee=12)
+    decisions.close([corrected, less, rest])
+    assert set(statuses(decisions).values()) == {LineStatus.MATCHED}
+    paid = ours[MEANT].amount - ours[MEANT].fee + ours[THIRD].amount - ours[THIRD].fee
+    assert decisions.balances()["receivable USD"] == paid
+    must_be_proved(shop, decisions)
+
+
+def test_a_linked_line_that_names_another_payment_later_leaves_the_group_of_the_first(
+    shop: Shop, decisions: Decisions
+) -> None:
+    ours = linked(shop, decisions)
+    moved = about(ours[THIRD])
+    decisions.close([moved])
+    assert (group(decisions, ours[NAMED]), group(decisions, ours[THIRD])) == ([], [(2, MEANT)])
+    decisions.close([moved, about(ours[NAMED], 3, amount=NAMED - MEANT, fee=12)])
+    assert set(statuses(decisions).values()) == {LineStatus.AMOUNT_MISMATCH}
+    decisions.close([moved, about(ours[THIRD], 4, amount=THIRD - MEANT, fee=3)])
+    assert sorted(statuses(decisions).values()) == [
+        LineStatus.AMOUNT_MISMATCH,
+        LineStatus.MATCHED,
+        LineStatus.MATCHED,
+    ]
+    must_be_proved(shop, decisions)
