@@ -24,7 +24,7 @@ from runtime.reconciliation.matching.judgement import (
     try_members_again,
 )
 from runtime.reconciliation.matching.repository import LineKey
-from runtime.reconciliation.matching.settled_parts import has_settled
+from runtime.reconciliation.matching.settled_parts import has_settled, payments_about
 from runtime.reconciliation.settlements.deltas import is_open_exception
 from runtime.reconciliation.settlements.line_keys import line_partition
 from runtime.reconciliation.settlements.models import (
@@ -37,7 +37,6 @@ from runtime.reconciliation.settlements.models import (
 )
 
 _READ: Final = (
-    "type",
     "category",
     "amount",
     "fee",
@@ -46,8 +45,8 @@ _READ: Final = (
     "presented_amount",
     "presented_currency",
 )
-"""Fields that make a repeated line a different one."""
-_KEPT: Final = (*_READ, "identity", "processed_date", "settlement_date")
+"""Fields that make a repeated line a different one, besides its type."""
+_KEPT: Final = ("type", *_READ, "identity", "processed_date", "settlement_date")
 """Fields of a line that are stored as read."""
 
 
@@ -184,15 +183,21 @@ def _is_done(line: SettlementLine) -> bool:
 
 
 def stays(before: SettlementLine, line: ImportedLine | UnreadableLine) -> bool:
-    """Whether a repeated line is unchanged, and needs no new evaluation."""
+    """Whether a repeated line is unchanged, and needs no new evaluation.
+
+    A link has changed the stored type and payment: a line with those before it is the same.
+    """
     if isinstance(line, UnreadableLine):
         return before.status is LineStatus.INVALID and before.reason == line.reason
-    payment_id = line.references.payment_id
+    linked = before.resolution.linked if before.resolution is not None else None
+    types = (before.type,) if linked is None else (before.type, linked.type)
+    payment_id, known = line.references.payment_id, payments_about(before)
     return (
         _is_done(before)
         and line.status == SETTLED
+        and line.type in types
         and all(getattr(before, name) == getattr(line, name) for name in _READ)
-        and (payment_id is None or before.payment_id in (None, payment_id))
+        and (payment_id is None or not known or payment_id in known)
     )
 
 

@@ -11,7 +11,7 @@ from runtime.reconciliation.importers.line import References
 from runtime.reconciliation.settlements.models import LineStatus
 from tests.support.platform import Platform
 from tests.support.proved_shop import Shop
-from tests.support.reconciliation.batches import Line, read_line
+from tests.support.reconciliation.batches import Line, line_of, read_line
 from tests.support.reconciliation.decisions import Decisions
 
 NAMED, MEANT, THIRD = 1000, 600, 700
@@ -109,4 +109,103 @@ def test_a_linked_line_that_names_another_payment_later_leaves_the_group_of_the_
         LineStatus.MATCHED,
         LineStatus.MATCHED,
     ]
+    must_be_proved(shop, decisions)
+
+
+def test_a_linked_line_completes_no_group_until_the_link_is_undone(
+    shop: Shop, decisions: Decisions
+) -> None:
+    ours = linked(shop, decisions)
+    named, rest = about(ours[NAMED]), about(ours[NAMED], 3, amount=NAMED - MEANT, fee=12)
+    decisions.close([named, rest])
+    (late,) = (n for n in statuses(decisions) if n != 2)
+    assert statuses(decisions) == {2: LineStatus.MATCHED, late: LineStatus.AMOUNT_MISMATCH}
+    decisions.resolve(decisions.lines()[2], "undo")
+    assert group(decisions, ours[NAMED]) == [(2, MEANT), (late, NAMED - MEANT)]
+    decisions.close([named, rest])
+    assert set(statuses(decisions).values()) == {LineStatus.MATCHED}
+    assert decisions.transaction(ours[MEANT].id).settlement_id is None
+    must_be_proved(shop, decisions)
+
+
+# -------------------------------------------------------------------- the same line again
+
+UNKNOWN = "pay_01KKNS5TM4YPCVMFVNE4BR1BWH"
+
+
+def unknown_payment() -> Line:
+    return read_line(2, amount=MEANT, fee=47, references=References(payment_id=UNKNOWN))
+
+
+def unknown_transaction() -> Line:
+    references = References(transaction_id="txn_unknown")
+    return read_line(2, amount=MEANT, fee=47, references=references)
+
+
+def unknown_category() -> Line:
+    return read_line(2, amount=MEANT, fee=47, type=None, category="mystery")
+
+
+@pytest.mark.parametrize("read", [unknown_payment, unknown_transaction, unknown_category, None])
+def test_the_same_file_again_keeps_a_link(shop: Shop, decisions: Decisions, read: Any) -> None:
+    ours = captures(shop)
+    line = about(ours[NAMED]) if read is None else read()
+    decisions.close([line])
+    before = decisions.lines()[2]
+    decisions.resolve(before, "link", transaction_id=ours[MEANT].id)
+    kept = decisions.lines()[2]
+    decisions.close([line])
+    decisions.close([line, line_of(3, ours[THIRD])])  # a corrected file of the settlement
+    assert decisions.lines()[2] == kept
+    assert decisions.transaction(ours[MEANT].id).settlement_line == 2
+    decisions.close([line])
+    decisions.resolve(kept, "undo")
+    again = decisions.lines()[2]
+    assert (again.status, again.reason, again.type) == (before.status, before.reason, before.type)
+    assert (again.payment_id, again.resolution) == (before.payment_id, None)
+    paid = sum(each.amount - each.fee for each in (ours[NAMED], ours[MEANT]))
+    assert decisions.balances()["receivable USD"] == paid
+    must_be_proved(shop, decisions)
+
+
+def test_a_later_file_that_names_the_linked_payment_keeps_the_link(
+    shop: Shop, decisions: Decisions
+) -> None:
+    ours = captures(shop)
+    decisions.close([unknown_payment()])
+    decisions.resolve(decisions.lines()[2], "link", transaction_id=ours[MEANT].id)
+    kept = decisions.lines()[2]
+    right = References(payment_id=ours[MEANT].payment_id)
+    decisions.close([read_line(2, amount=MEANT, fee=47, references=right)])
+    assert decisions.lines()[2] == kept
+    must_be_proved(shop, decisions)
+
+
+@pytest.mark.parametrize("read", [unknown_payment, unknown_transaction, unknown_category])
+def test_a_later_file_that_names_another_payment_replaces_the_link(
+    shop: Shop, decisions: Decisions, read: Any
+) -> None:
+    ours = captures(shop)
+    other = shop.paid(amount=MEANT)
+    decisions.close([read()])
+    decisions.resolve(decisions.lines()[2], "link", transaction_id=ours[MEANT].id)
+    named = References(payment_id=other)
+    decisions.close([read_line(2, amount=MEANT, fee=47, references=named)])
+    line = decisions.lines()[2]
+    assert (line.status, line.payment_id, line.resolution) == (LineStatus.MATCHED, other, None)
+    assert decisions.transaction(ours[MEANT].id).settlement_id is None
+    must_be_proved(shop, decisions)
+
+
+def test_a_later_file_with_another_amount_undoes_a_link(shop: Shop, decisions: Decisions) -> None:
+    ours = captures(shop)
+    before = decisions.balances()
+    decisions.close([unknown_payment()])
+    decisions.resolve(decisions.lines()[2], "link", transaction_id=ours[MEANT].id)
+    references = References(payment_id=UNKNOWN)
+    decisions.close([read_line(2, amount=MEANT - 1, fee=47, references=references)])
+    line = decisions.lines()[2]
+    assert (line.status, line.resolution) == (LineStatus.UNEXPECTED, None)
+    assert decisions.transaction(ours[MEANT].id).settlement_id is None
+    assert decisions.balances() == before
     must_be_proved(shop, decisions)
