@@ -46,9 +46,9 @@ OPEN_STATUSES: Final = (
     PaymentStatus.REQUIRES_CAPTURE,
 )
 MAX_CHECKED: Final = 100
-"""The number of open payments, and of operations, of the merchant that are checked: one read."""
+"""The open payments or operations of the merchant that are checked with one read."""
 MAX_OPEN_READ: Final = 1_000
-"""Open payments, of this merchant and others, among which those in processing are looked for."""
+"""The most open payments that are read to find those at one account."""
 LAST_START: Final = timedelta(minutes=10)
 """How long after a move a payment may still begin at the account that was left: environments cache
 the merchant for at most five minutes."""
@@ -170,7 +170,8 @@ class ProcessorConfiguration:
     ) -> None:
         """Raises ProcessorInUse if the indexes show an open payment or operation there.
 
-        `began_until`: when the last payment there began, so that newer ones need not be read.
+        `began_until`: when the last payment there began, so that newer ones need not be read and
+        cannot hide it.
         """
 
         def is_there(payment: Payment | None) -> bool:
@@ -180,12 +181,13 @@ class ProcessorConfiguration:
             )
 
         scope = Scope(row.id)
-        open_ids = [
+        found = (
             payment.id
-            for ids in self._open_payments(row, now, began_until or now)
+            for ids in self._open_payments(row, now, began_until)
             for payment in (self.payments.get_many(ids, scope) if ids else [])
             if is_there(payment) and payment.status in OPEN_STATUSES
-        ]
+        )
+        open_ids = list(islice(found, 1))
         if not open_ids:
             due = self.queue.due(Transaction, now + _FAR)
             owners = self.queue.owners(Transaction, due)
@@ -203,10 +205,13 @@ class ProcessorConfiguration:
             )
 
     def _open_payments(
-        self, row: Merchant, now: datetime, began_until: datetime
+        self, row: Merchant, now: datetime, began_until: datetime | None
     ) -> Iterator[list[str]]:
-        """Ids of the newest payments in processing, and of the newest open ones besides these."""
-        entries = self.processing.newest_first(row, _BEGINNING, began_until, after_id=None)
+        """Ids of the newest payments in processing, and of the newest open ones besides these.
+
+        With `began_until`, raises ProcessorInUse rather than leave any of the latter unread.
+        """
+        entries = self.processing.newest_first(row, _BEGINNING, began_until or now, after_id=None)
         some = islice(entries, MAX_OPEN_READ)
         yield [entry.id for entry in some if entry.is_listed][:MAX_CHECKED]
         statuses = (each for each in OPEN_STATUSES if each is not PaymentStatus.PROCESSING)
@@ -214,11 +219,18 @@ class ProcessorConfiguration:
             [b for s in statuses for b in all_buckets(f"{row.id}#{s}", row.index_buckets)],
             "gsi-merchant-status",
             _BEGINNING,
-            now + _FAR,
+            began_until or now + _FAR,
             after_id=None,
             page_size=MAX_CHECKED,
         )
-        yield [entry.id for entry in islice(listed, MAX_CHECKED)]
+        some_listed = islice(listed, MAX_OPEN_READ)
+        while page := [entry.id for entry in islice(some_listed, MAX_CHECKED)]:
+            yield page
+        if began_until is not None and next(listed, None) is not None:
+            raise ProcessorInUse(
+                f"{row.id} has more than {MAX_OPEN_READ} open payments from before "
+                f"{to_timestamp(began_until)}; wait until they are completed"
+            )
 
 
 def require_mode(
