@@ -9,6 +9,7 @@ from runtime.core.timestamps import to_timestamp
 from runtime.payments.posting_ids import charge_transaction_id
 from runtime.payments.transaction_models import TransactionType
 from runtime.reconciliation.importers.line import SETTLED, ImportedLine, UnreadableLine
+from runtime.reconciliation.matching.counterparts import not_final
 from runtime.reconciliation.matching.draft import Draft, key_of
 from runtime.reconciliation.matching.identities import (
     identity_ids,
@@ -191,10 +192,11 @@ def stays(before: SettlementLine, line: ImportedLine | UnreadableLine) -> bool:
         return before.status is LineStatus.INVALID and before.reason == line.reason
     linked = before.resolution.linked if before.resolution is not None else None
     types = (before.type,) if linked is None else (before.type, linked.type)
+    reason = before.reason if linked is None else linked.reason
     payment_id, known = line.references.payment_id, payments_about(before)
     return (
         _is_done(before)
-        and line.status == SETTLED
+        and (line.status == SETTLED or reason == not_final(line).reason)
         and line.type in types
         and all(getattr(before, name) == getattr(line, name) for name in _READ)
         and (payment_id is None or not known or payment_id in known)

@@ -1,4 +1,4 @@
-"""Lines that were linked to a transaction, and later files with them: each is posted once."""
+"""Lines that were linked or decided about, and later files with them: each is posted once."""
 
 from __future__ import annotations
 
@@ -208,4 +208,24 @@ def test_a_later_file_with_another_amount_undoes_a_link(shop: Shop, decisions: D
     assert (line.status, line.resolution) == (LineStatus.UNEXPECTED, None)
     assert decisions.transaction(ours[MEANT].id).settlement_id is None
     assert decisions.balances() == before
+    must_be_proved(shop, decisions)
+
+
+@pytest.mark.parametrize("action", ["accept", "ignore", "link"])
+def test_a_decision_about_a_line_that_is_not_final_lasts_until_its_status_changes(
+    shop: Shop, decisions: Decisions, action: str
+) -> None:
+    ours = captures(shop)
+    more = {"transaction_id": ours[MEANT].id} if action == "link" else {}
+    pending = about(ours[MEANT], status="pending")
+    decisions.close([pending])
+    assert statuses(decisions) == {2: LineStatus.STATUS_MISMATCH}
+    decisions.resolve(decisions.lines()[2], action, **more)
+    kept = decisions.lines()[2]
+    decisions.close([pending])
+    assert decisions.lines()[2] == kept
+    decisions.close([about(ours[MEANT], status="on hold")])
+    again = decisions.lines()[2]
+    assert (again.status, again.resolution) == (LineStatus.STATUS_MISMATCH, None)
+    assert decisions.transaction(ours[MEANT].id).settlement_id is None
     must_be_proved(shop, decisions)
