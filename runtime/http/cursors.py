@@ -10,7 +10,8 @@ import hmac
 from runtime.core.errors import BadCursor
 
 _MAC_BYTES = 16
-MAX_CURSOR_CHARACTERS = 512
+MAX_CURSOR_CHARACTERS = 1_024
+"""More than the longest cursor of any list: that of a request with a long Idempotency-Key."""
 
 
 def seal(key: bytes, binding: str, position: str) -> str:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, field
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticKnownError
 
+from runtime.http.cursors import MAX_CURSOR_CHARACTERS
 from runtime.http.forms import formed
 
 MAX_PAGE = 100
@@ -131,7 +132,12 @@ class PageQuery(Query, frozen=True):
 
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE), WholeNumber] = DEFAULT_PAGE
     cursor: Annotated[
-        str | None, Field(description="`next_cursor` of the page before, with the same filters.")
+        str | None,
+        Field(
+            description="`next_cursor` of the page before, with the same filters.",
+            # Only documented here: a longer text is a bad cursor (400) like any other.
+            json_schema_extra={"maxLength": MAX_CURSOR_CHARACTERS},
+        ),
     ] = None
 
 
