@@ -178,7 +178,7 @@ class LedgerRepository:
     ) -> None:
         """Record a failed attempt with its stored answer, and count it towards the lockout.
 
-        Raises AlreadyClaimed.
+        Raises AlreadyClaimed; StaleWrite if the transfer was made meanwhile, and has no claim.
         """
         writes: list[Write] = [] if failed is None else [put(failed).when(absent("id"))]
         if claim is not None:
@@ -193,6 +193,8 @@ class LedgerRepository:
                 decisive=claims.claim_position(writes, claim),
             )
         except TransactionRefused as refused:
+            if claim is None:
+                raise StaleWrite("transfers", "the refused transfer exists") from refused
             raise self._taken(refused, len(writes) - 1) from refused
 
     def resolve(self, wanted: Resolution) -> None:

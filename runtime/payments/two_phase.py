@@ -151,6 +151,9 @@ def _store(
     try:
         deps.payments.store_refusal(completed(claim, answer, to_epoch_seconds(now)), now)
     except AlreadyClaimed as earlier:
-        if earlier.record.owner != claim.owner:
+        # An open claim of its own is that of a first commit whose answer was lost, and which was
+        # done after the same commit, sent again, had been refused.
+        is_refusal = earlier.record.state is ClaimState.COMPLETED
+        if earlier.record.owner != claim.owner or not is_refusal:
             return answer_repeat(earlier.record, call, deps)
     return answer

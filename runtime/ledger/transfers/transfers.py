@@ -159,7 +159,7 @@ def _begin(
         else:
             deps.ledger.begin(wanted)
     except AlreadyClaimed as earlier:
-        return _earlier(earlier, attempt, call, answer)
+        return _earlier(earlier, attempt, call)
     except PlatformError as refusal:
         return _refused(refusal, attempt, call, request, deps)
     return answer
@@ -233,7 +233,11 @@ def _refused(
     request: TransferRequest,
     deps: TransferDependencies,
 ) -> StoredAnswer:
-    """Store the refusal as a failed transfer and answer it. Raises refusals that are not stored."""
+    """Store the refusal as a failed transfer and answer it.
+
+    Raises refusals that are not stored; StaleWrite if the transfer was made meanwhile, see
+    `_earlier`.
+    """
     if request.dry_run or not isinstance(refusal, _RECORDED):
         raise refusal
     failed = _failed(attempt, refusal)
@@ -245,7 +249,7 @@ def _refused(
         counted = refused_transfer(failed, attempt.movements, refusal, call, deps.lockout)
         deps.ledger.refuse(failed, claim, counted, token=call.new_id("ref"), now=call.now)
     except AlreadyClaimed as earlier:
-        return _earlier(earlier, attempt, call, answer)
+        return _earlier(earlier, attempt, call)
     if claim is None:
         raise refusal
     return answer
@@ -269,13 +273,15 @@ def _failed(attempt: Draft, refusal: PlatformError) -> Transfer:
     )
 
 
-def _earlier(
-    earlier: AlreadyClaimed, attempt: Draft, call: Call, answer: StoredAnswer
-) -> StoredAnswer:
-    """The earlier answer. A claim by this attempt means that its commit had succeeded."""
-    if earlier.record.owner == attempt.transfer.id:
-        return answer
-    return stored_answer(earlier.record, call)
+def _earlier(earlier: AlreadyClaimed, attempt: Draft, call: Call) -> StoredAnswer:
+    """The stored answer: not a repetition if this very attempt has stored it.
+
+    That can be the transfer's although its refusal was to be stored: a commit whose answer was lost
+    may be done after the same commit, sent again, was refused.
+    """
+    stored = stored_answer(earlier.record, call)
+    is_own = earlier.record.owner == attempt.transfer.id
+    return replace(stored, replayed=False) if is_own else stored
 
 
 def refused_transfer(

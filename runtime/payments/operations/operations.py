@@ -9,6 +9,7 @@ from typing import Final
 
 from runtime.core.change_context import ChangeContext
 from runtime.core.errors import (
+    AlreadyClaimed,
     AmountTooLarge,
     InactiveMerchant,
     InvalidState,
@@ -46,7 +47,6 @@ from runtime.payments.two_phase import (
     Answered,
     begin_once,
     commit_outcome,
-    committed_once,
     log_declined,
     log_lost_answer,
     open_claim,
@@ -170,13 +170,23 @@ def _begin(
     for _ in range(MAX_ATTEMPTS):
         operation = _draft(intent, payment, claim, merchant, call, deps)
         try:
-            with committed_once(claim):
-                deps.payments.begin_operation(operation, claim, call.now, token=call.new_id("opn"))
+            deps.payments.begin_operation(operation, claim, call.now, token=call.new_id("opn"))
         except OperationRefused as refused:
             payment = refused.payment
+        except AlreadyClaimed as earlier:
+            if earlier.record.owner != claim.owner:
+                raise
+            # Of this loop's commits one was done late. Its amount may be another than this one's.
+            return _Begun(_own(operation, deps), payment, connector)
         else:
             return _Begun(operation, payment, connector)
     raise Unavailable(f"{payment.id} is being changed by other requests; try again")
+
+
+def _own(operation: Transaction, deps: PaymentDependencies) -> Transaction:
+    found = deps.payments.transaction(operation.id, Scope(operation.merchant_id))
+    assert found is not None, f"{operation.id} was committed with its claim"
+    return found
 
 
 def _draft(
