@@ -59,7 +59,7 @@ class KeptEventAnswer(Answer, frozen=True):
         str,
         Field(
             description="unknown_payment, unknown_refund, charge_mismatch, currency_mismatch, "
-            "amount_mismatch or too_many_disputes."
+            "amount_mismatch, too_many_disputes or accepted_as_missing."
         ),
     ]
     detail: Annotated[str, Field(description="The reason with its values.")]

@@ -42,6 +42,7 @@ from runtime.payments.processors.events import (
 )
 from runtime.payments.processors.port import Processor
 from runtime.payments.transaction_models import AuditStep, Transaction, TransactionStatus
+from runtime.payments.unsettled_ids import is_settled_as_missing
 from runtime.payments.writes import EventWrites
 
 MAX_ATTEMPTS: Final = 20
@@ -219,6 +220,7 @@ def reverse_refund(
         refund = _reread_refund(refund.id, deps)
         if refund.status not in _DONE:
             return AppliedEvent(EventResult.DUPLICATE, state.created_at)
+        _must_not_be_credited(refund, state.created_at)
         if payment.amount_refunded < refund.amount:
             # Reads are not isolated: the refund's commit may be visible in only one of the rows.
             continue
@@ -230,6 +232,21 @@ def reverse_refund(
         except StaleWrite:
             continue
     raise Unavailable(f"{refund.payment_id} is being changed by other requests; send it again")
+
+
+def _must_not_be_credited(refund: Transaction, since: datetime) -> None:
+    """Raise NotApplicable if the merchant has the amount back already.
+
+    That is the case if a decision about its missing line says that it was never paid out.
+    """
+    if is_settled_as_missing(refund):
+        raise NotApplicable(
+            Unapplied.ACCEPTED_AS_MISSING,
+            f"{refund.id} was decided to be missing for good, line {refund.settlement_line} of "
+            f"{refund.settlement_id}: undo that decision, then apply this event",
+            since,
+            refund.payment_id,
+        )
 
 
 def retry_while_recent(event: ProcessorEvent, deps: ApplyEventDependencies) -> None:

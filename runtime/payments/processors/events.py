@@ -92,6 +92,7 @@ class Unapplied(StrEnum):
     CHARGE_MISMATCH = "charge_mismatch"
     CURRENCY_MISMATCH = "currency_mismatch"
     AMOUNT_MISMATCH = "amount_mismatch"
+    ACCEPTED_AS_MISSING = "accepted_as_missing"
     TOO_MANY_DISPUTES = "too_many_disputes"
 
 

@@ -20,7 +20,12 @@ from runtime.core.timestamps import to_timestamp
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
 from runtime.reconciliation.exceptions.rules import AGAINST_OURS, actions_for, is_open
 from runtime.reconciliation.importers.line import ImportedLine, References
-from runtime.reconciliation.matching.counterparts import HAS_COUNTERPART, counterparts_of, named_by
+from runtime.reconciliation.matching.counterparts import (
+    HAS_COUNTERPART,
+    counterparts_of,
+    has_come_back,
+    named_by,
+)
 from runtime.reconciliation.matching.draft import Draft, key_of
 from runtime.reconciliation.matching.flows import (
     NOTHING,
@@ -52,6 +57,11 @@ from runtime.reconciliation.settlements.models import (
 UNDO: Final = "undo"
 _FOR_OPERATORS: Final = "ask an operator to decide about it"
 _REFUNDS: Final = (LineType.REFUND, LineType.REFUND_FAILURE)
+_BOOKED_BY_EVENTS: Final = (
+    LineType.REFUND_FAILURE,
+    LineType.DISPUTE,
+    LineType.DISPUTE_REVERSAL,
+)
 _LINKED_AS: Final = {
     TransactionType.AUTHORIZATION: LineType.CAPTURE,
     TransactionType.CAPTURE: LineType.CAPTURE,
@@ -186,7 +196,9 @@ def _remainder(line: SettlementLine, action: ResolutionAction, draft: Draft) -> 
 def _counterpart(line: SettlementLine, draft: Draft) -> Counterpart | None:
     """The line's unsettled counterpart; None if it has none.
 
-    Raises ActionNotApplicable while its outcome is unknown.
+    Raises ActionNotApplicable while its outcome is unknown; for a line about something that only
+    the processor's event books, as long as that is not booked: the event would book it again; and
+    for a missing refund that has come back, which is booked.
     """
     read = read_again(line)
     if line.status not in AGAINST_OURS or read.type not in HAS_COUNTERPART:
@@ -195,9 +207,18 @@ def _counterpart(line: SettlementLine, draft: Draft) -> Counterpart | None:
     if isinstance(found, Verdict):
         if line.status is LineStatus.MISSING:
             raise ActionNotApplicable(f"{_name(line)}: {found.reason}", param="action")
+        if found.status is LineStatus.STATUS_MISMATCH and read.type in _BOOKED_BY_EVENTS:
+            raise ActionNotApplicable(
+                f"{_name(line)}: {found.reason}, or ignore the line", param="action"
+            )
         for each in _named_refunds_or_other(read, draft):
             _must_be_known(each)
         return None
+    named = named_by(read, draft)
+    if line.status is LineStatus.MISSING and named is not None and has_come_back(named):
+        raise ActionNotApplicable(
+            f"{named.id} came back, which is booked: ignore the line", param="action"
+        )
     whole = joined(found)
     alike = (each for each in (*found, whole) if each.expected == line.expected)
     return next(alike, whole if read.type is LineType.CAPTURE else found[0])

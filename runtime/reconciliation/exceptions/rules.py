@@ -8,6 +8,9 @@
 | duplicate, unexpected, unclassified | yes, against nothing of ours | yes | yes |
 | missing | yes, against nothing of the file's | no | yes |
 | invalid | only with readable amounts | only with readable amounts | yes |
+
+Two depend on what is booked when the decision is made, so decisions.py refuses them: a dispute or a
+returned refund is accepted only once it is booked, and a missing refund not after it has come back.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from runtime.core.fields import SignedMinorUnits, Timestamp
 from runtime.dynamodb.record import Record
 from runtime.dynamodb.schema import Row, UnlessDefault, partition, shown_in, sort
+from runtime.payments import unsettled_ids
 
 SETTLEMENT_PREFIX: Final = "set_"
 """Of ids derived from a settlement's identity, not from the time."""
@@ -29,7 +30,7 @@ class SettlementFormat(StrEnum):
     STRIPE = "stripe"
     ADYEN = "adyen"
     PAYPAL = "paypal"
-    UNSETTLED = "unsettled"
+    UNSETTLED = unsettled_ids.UNSETTLED
 
 
 class SettlementStatus(StrEnum):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from runtime.core.change_context import ChangeContext
-from runtime.core.ids import repeatable_id
 from runtime.core.timestamps import to_timestamp
 from runtime.merchants.models import MerchantProfile
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
+from runtime.payments.unsettled_ids import unsettled_settlement_id
 from runtime.reconciliation.matching.flows import Amounts
 from runtime.reconciliation.settlements.deltas import summed_counts, summed_types
 from runtime.reconciliation.settlements.line_keys import (
@@ -79,12 +79,6 @@ def booked_amounts(transaction: Transaction) -> Amounts:
 def line_type(transaction: Transaction) -> LineType:
     """The type of its line in a file."""
     return _LINE_TYPES[transaction.type]
-
-
-def unsettled_settlement_id(merchant_id: str, day: str) -> str:
-    """The id of the settlement of a merchant's missing transactions of a day."""
-    moment = datetime.combine(date.fromisoformat(day), time.min, UTC)
-    return repeatable_id("set", moment, SettlementFormat.UNSETTLED, merchant_id, day)
 
 
 def missing_row(

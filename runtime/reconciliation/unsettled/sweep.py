@@ -24,6 +24,7 @@ from runtime.dynamodb.errors import TransactionRefused
 from runtime.merchants.models import MerchantProfile
 from runtime.merchants.repository import MerchantPage, MerchantRepository
 from runtime.payments.transaction_models import Transaction
+from runtime.payments.unsettled_ids import unsettled_settlement_id
 from runtime.reconciliation.files.models import SweepRound
 from runtime.reconciliation.settlements.line_keys import exception_buckets, missing_line
 from runtime.reconciliation.settlements.lines_repository import SettlementLineRepository
@@ -38,7 +39,6 @@ from runtime.reconciliation.unsettled.rules import (
     deadline,
     is_due,
     missing_row,
-    unsettled_settlement_id,
     with_missing_lines,
 )
 

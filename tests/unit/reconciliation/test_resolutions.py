@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from runtime.http.endpoint import Permission
+from runtime.payments.unsettled_ids import unsettled_settlement_id
 from runtime.reconciliation.exceptions.api import (
     MAX_BULK,
     BulkResolveRequest,
@@ -23,7 +24,7 @@ from runtime.reconciliation.settlements.models import (
     ResolutionAction,
     SettlementLine,
 )
-from runtime.reconciliation.unsettled.rules import days_between, unsettled_settlement_id
+from runtime.reconciliation.unsettled.rules import days_between
 
 AT = "2026-03-14T00:00:00.000Z"
 ALL = ("accept", "write_off", "link", "ignore")
