@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from runtime.core.observability import logger
 from tests.support import compiled_once, slowest
@@ -30,7 +30,7 @@ tests of payments, the ledger and the API (65 to 67 s instead of 55 to 58 s)."""
 
 # A slow machine is not a defect of the code: no test may fail because of measured time. Continuous
 # integration draws the same examples each time; a developer's runs go on exploring.
-settings.register_profile("exploring", deadline=None)
+settings.register_profile("exploring", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable" if os.environ.get("CI") else "exploring")
 

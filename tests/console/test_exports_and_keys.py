@@ -12,6 +12,7 @@ from tests.console.user import User
 from tests.e2e.conftest import Shop
 from tests.support.console.pages.lists import ListPage
 from tests.support.console.world import made
+from tests.support.stages.patience import PATIENCE_SECONDS
 
 
 def test_an_export_is_created_and_downloaded(user: User, shop: Shop) -> None:
@@ -29,7 +30,7 @@ def test_an_export_is_created_and_downloaded(user: User, shop: Shop) -> None:
     expect(shell.fact("Rows")).to_have_text("1")
     url = shell.main.get_by_role("link", name="Download the file").get_attribute("href")
     assert url is not None
-    content = httpx.get(url, trust_env=False).raise_for_status().content
+    content = httpx.get(url, trust_env=False, timeout=PATIENCE_SECONDS).raise_for_status().content
     assert paid.encode() in content
     expect(shell.fact("SHA-256")).to_have_text(hashlib.sha256(content).hexdigest())
     user.look("export")
@@ -64,4 +65,4 @@ def test_an_api_key_is_created_shown_once_and_revoked(user: User, shop: Shop) ->
 def _status_of(user: User, key: str, path: str) -> int:
     url = user.deployment.stack.api_url + path
     headers = {"authorization": f"Bearer {key}"}
-    return httpx.get(url, headers=headers, trust_env=False).status_code
+    return httpx.get(url, headers=headers, trust_env=False, timeout=PATIENCE_SECONDS).status_code

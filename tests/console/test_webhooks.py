@@ -43,13 +43,14 @@ def test_a_test_event_is_sent_and_arrives(user: User, shop: Shop) -> None:
 
 
 def test_a_failed_delivery_is_sent_again(user: User, shop: Shop) -> None:
-    with Receiver(script=[(500, {})]).running() as receiver:
+    # Its own retry must not come before the person's.
+    with Receiver(script=[(503, {"retry-after": "1000"})]).running() as receiver:
         made(shop.client, "/v1/webhook-endpoints", {"url": receiver.url})
         sale = {"amount": 1_000, "currency": "USD", "payment_method": "tok_approved"}
         made(shop.client, "/v1/payments", sale)
         delivery = until(lambda: _delivery(shop, "pending"))
         shell = user.merchant(shop.merchant_id, f"#/webhooks/{delivery}")
-        expect(shell.fact("Response code")).to_have_text("500")
+        expect(shell.fact("Response code")).to_have_text("503")
         button = shell.main.get_by_role("button", name="Redeliver")
         dialog = user.act(button, "Send this event again?", delivery, receiver.url)
         dialog.confirm("Redeliver").succeeded("sent again").close()

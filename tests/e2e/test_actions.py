@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Shop
+from tests.support.stages.patience import PATIENCE_SECONDS
 
 BODY = {
     "amount": 1000,
@@ -26,14 +27,14 @@ def waiting(shop: Shop, key: str) -> dict[str, Any]:
 def test_a_customer_approves_on_the_page_once(shop: Shop) -> None:
     made = waiting(shop, "approved")
     url = made["next_action"]["url"]
-    page = httpx.get(url)
+    page = httpx.get(url, timeout=PATIENCE_SECONDS)
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "script" not in page.headers["content-security-policy"]
     assert "10.00" in page.text
     again = shop.client.post("/v1/payments", BODY, key="approved").require(202)
     assert (again["id"], again["client_secret"]) == (made["id"], made["client_secret"])
-    decided = httpx.post(url, data={"decision": "approve"})
+    decided = httpx.post(url, data={"decision": "approve"}, timeout=PATIENCE_SECONDS)
     assert decided.status_code == 303
     assert decided.headers["location"] == f"{BODY['return_url']}&payment_id={made['id']}"
     read = shop.client.get(f"/v1/payments/{made['id']}").require(200)
@@ -41,13 +42,15 @@ def test_a_customer_approves_on_the_page_once(shop: Shop) -> None:
     assert not {"next_action", "client_secret"} & set(read)
     final = shop.client.post("/v1/payments", BODY, key="approved").require(201)
     assert (final["id"], final["status"]) == (made["id"], "succeeded")
-    httpx.post(url, data={"decision": "fail"})
+    httpx.post(url, data={"decision": "fail"}, timeout=PATIENCE_SECONDS)
     assert shop.client.get(f"/v1/payments/{made['id']}").require(200)["status"] == "succeeded"
 
 
 def test_a_customer_who_fails_on_the_page_pays_nothing(shop: Shop) -> None:
     made = waiting(shop, "failed")
-    assert httpx.post(made["next_action"]["url"], data={"decision": "fail"}).status_code == 303
+    url = made["next_action"]["url"]
+    decided = httpx.post(url, data={"decision": "fail"}, timeout=PATIENCE_SECONDS)
+    assert decided.status_code == 303
     read = shop.client.get(f"/v1/payments/{made['id']}").require(200)
     assert (read["status"], read["amount_captured"]) == ("failed", 0)
     refusal = shop.client.post("/v1/payments", BODY, key="failed").require(402)
@@ -62,6 +65,6 @@ def test_a_waiting_payment_is_canceled_but_neither_captured_nor_refunded(
     path = f"/v1/payments/{made['id']}"
     assert shop.client.post(f"{path}/{operation}", {}, key=f"x-{operation}").status == 409
     assert shop.client.post(f"{path}/cancel", {}, key=f"c-{operation}").status in {200, 202}
-    httpx.post(made["next_action"]["url"], data={"decision": "approve"})
+    httpx.post(made["next_action"]["url"], data={"decision": "approve"}, timeout=PATIENCE_SECONDS)
     read = shop.client.get(path).require(200)
     assert (read["status"], read["amount_captured"]) == ("canceled", 0)

@@ -92,7 +92,8 @@ def test_a_shop_lives_with_the_client_alone(deployment: Deployment, program: Pro
         assert sold["refunded"] == 300
         assert sold["listed"] == sold["paid"][::-1]
         assert sold.get("listed_async", sold["listed"]) == sold["listed"]
-        assert sold["unknown"] == "unknown"
+        # The stage's own schedule may have asked the sandbox between two of the attempts.
+        assert sold["unknown"] in ("unknown", "succeeded")
         _must_be_typed(sold)
 
         # The sandbox has charged it; only its answer was lost.

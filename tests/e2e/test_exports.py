@@ -29,7 +29,7 @@ def _exported(shop: Shop, **body: Any) -> tuple[dict[str, Any], bytes]:
         time.sleep(0.2)
     assert export["status"] == "completed", export
     # The link alone is enough: no token is sent with it.
-    answer = httpx.get(export["result_url"])
+    answer = httpx.get(export["result_url"], timeout=PATIENCE_SECONDS)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-disposition"].startswith("attachment")
     assert hashlib.sha256(answer.content).hexdigest() == export["sha256"]

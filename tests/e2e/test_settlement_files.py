@@ -41,7 +41,13 @@ def finished(client: ApiClient, file_id: str) -> Any:
 
 
 def put(made: Any, content: bytes, **headers: str) -> httpx.Response:
-    return httpx.put(made["upload_url"], content=content, headers=headers, trust_env=False)
+    return httpx.put(
+        made["upload_url"],
+        content=content,
+        headers=headers,
+        trust_env=False,
+        timeout=PATIENCE_SECONDS,
+    )
 
 
 def uploaded(client: ApiClient, name: str, content: bytes) -> Any:
@@ -82,10 +88,10 @@ def test_a_file_is_uploaded_through_its_link_explained_and_reported(
     assert wrong["transaction_id"] == file.wrong_transaction
     assert wrong["expected"]["amount"] - wrong["amount"] == SHORT_BY
     report = shop.client.get(f"{path}/report").require(200)
-    page = httpx.get(report["url"], trust_env=False)
+    page = httpx.get(report["url"], trust_env=False, timeout=PATIENCE_SECONDS)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "Open exceptions (1)" in page.text
-    text = httpx.get(report["csv_url"], trust_env=False).text
+    text = httpx.get(report["csv_url"], trust_env=False, timeout=PATIENCE_SECONDS).text
     assert [row["file_line"] for row in csv.DictReader(io.StringIO(text))] == [
         str(number) for number in range(2, 8)
     ]

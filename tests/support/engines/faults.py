@@ -92,6 +92,11 @@ def at_step(number: int, fault: Fault) -> Plan:
     return lambda *_: fault if next(steps) == number else None
 
 
+def beginning_with(fault: Fault, plan: Plan) -> Plan:
+    """`plan`, but `fault` at the first commit."""
+    return lambda called, n: fault if (called, n) == (COMMIT, 1) else plan(called, n)
+
+
 def every_commit(fault: Fault) -> Plan:
     """`fault` at every commit."""
     return lambda operation, _: fault if operation == COMMIT else None

@@ -129,7 +129,7 @@ class PaymentSimulation:
     def overtake(self) -> None:
         """Every lease expires, and the resolver processes what it finds."""
         self.platform.clock.advance(TIMING.intent_lease_seconds + 30)
-        self.platform.resolve()
+        self.runs["resolved"] += self.platform.resolve().resolved
 
     # ------------------------------------------------------------ requests
 
