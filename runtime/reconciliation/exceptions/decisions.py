@@ -18,7 +18,12 @@ from runtime.core.errors import (
 from runtime.core.money import format_amount
 from runtime.core.timestamps import to_timestamp
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
-from runtime.reconciliation.exceptions.rules import AGAINST_OURS, actions_for, is_open
+from runtime.reconciliation.exceptions.rules import (
+    AGAINST_OURS,
+    BOOKED_BY_EVENTS,
+    actions_for,
+    is_open,
+)
 from runtime.reconciliation.importers.line import ImportedLine, References
 from runtime.reconciliation.matching.counterparts import (
     HAS_COUNTERPART,
@@ -57,11 +62,6 @@ from runtime.reconciliation.settlements.models import (
 UNDO: Final = "undo"
 _FOR_OPERATORS: Final = "ask an operator to decide about it"
 _REFUNDS: Final = (LineType.REFUND, LineType.REFUND_FAILURE)
-_BOOKED_BY_EVENTS: Final = (
-    LineType.REFUND_FAILURE,
-    LineType.DISPUTE,
-    LineType.DISPUTE_REVERSAL,
-)
 _LINKED_AS: Final = {
     TransactionType.AUTHORIZATION: LineType.CAPTURE,
     TransactionType.CAPTURE: LineType.CAPTURE,
@@ -207,9 +207,9 @@ def _counterpart(line: SettlementLine, draft: Draft) -> Counterpart | None:
     if isinstance(found, Verdict):
         if line.status is LineStatus.MISSING:
             raise ActionNotApplicable(f"{_name(line)}: {found.reason}", param="action")
-        if found.status is LineStatus.STATUS_MISMATCH and read.type in _BOOKED_BY_EVENTS:
+        if found.status is LineStatus.STATUS_MISMATCH and read.type in BOOKED_BY_EVENTS:
             raise ActionNotApplicable(
-                f"{_name(line)}: {found.reason}, or ignore the line", param="action"
+                f"{_name(line)}: {found.reason}; leave it open until then", param="action"
             )
         for each in _named_refunds_or_other(read, draft):
             _must_be_known(each)

@@ -6,6 +6,7 @@
 | amount_mismatch of a payout (its remainder) | yes | no | yes |
 | status_mismatch | yes, against nothing of ours unless it has happened meanwhile | yes | yes |
 | duplicate, unexpected, unclassified | yes, against nothing of ours | yes | yes |
+| duplicate of a dispute or returned refund: perhaps a second one | no | yes | yes |
 | missing | yes, against nothing of the file's | no | yes |
 | invalid | only with readable amounts | only with readable amounts | yes |
 
@@ -54,6 +55,10 @@ AGAINST_OURS: Final = frozenset(
 )
 """Lines that are compared with what we have booked when they are accepted or written off, if that
 is not settled yet. The others are booked against nothing of ours."""
+BOOKED_BY_EVENTS: Final = frozenset(
+    {LineType.REFUND_FAILURE, LineType.DISPUTE, LineType.DISPUTE_REVERSAL}
+)
+"""Lines about what the processor's events book: a decision must not book it as well."""
 _WITHOUT_COUNTERPART: Final = frozenset({LineType.FEE, LineType.ADJUSTMENT, LineType.PAYOUT})
 """Lines that are about no transaction."""
 
@@ -71,4 +76,6 @@ def actions_for(line: SettlementLine) -> tuple[ResolutionAction, ...]:
         return (ResolutionAction.IGNORE,)
     if line.type in _WITHOUT_COUNTERPART:
         return _NOT_LINKED
+    if line.type in BOOKED_BY_EVENTS and line.status is LineStatus.DUPLICATE:
+        return (ResolutionAction.LINK, ResolutionAction.IGNORE)
     return _APPLICABLE[line.status]

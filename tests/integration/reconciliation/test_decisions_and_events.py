@@ -57,7 +57,7 @@ def refused_until_uploaded_again(
     decisions.close([line], name="second.csv")
     early = the_line(decisions, LineStatus.STATUS_MISMATCH)
     for action in ACTIONS:
-        with pytest.raises(ActionNotApplicable, match=r"booked.* yet; put the file .*, or ignore"):
+        with pytest.raises(ActionNotApplicable, match=r"booked.* yet; put .*; leave it open"):
             decisions.resolve(early, action)
     assert decisions.balances() == before
     event()
@@ -96,21 +96,28 @@ def test_a_dispute_is_not_accepted_before_its_event_has_booked_it(
     world: EventWorld, decisions: Decisions
 ) -> None:
     settle_capture(decisions)
-    line = read_line(
-        2,
-        type=LineType.DISPUTE,
-        amount=-600,
-        fee=15,
-        references=References(payment_id=world.payment_id, dispute_id="dp_1"),
-        identity="taken",
-        payout_reference="po_2",
-    )
 
     def dispute() -> None:
         world.dispute()
         world.hear_of_dispute()
 
-    refused_until_uploaded_again(decisions, line, dispute)
+    refused_until_uploaded_again(decisions, dispute_line(world, 2, "taken"), dispute)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_line_that_may_be_about_a_second_dispute_is_not_booked_by_a_decision(
+    world: EventWorld, decisions: Decisions, action: str
+) -> None:
+    settle_capture(decisions)
+    world.dispute()
+    world.hear_of_dispute()
+    first, second = (dispute_line(world, 2, "taken"), dispute_line(world, 3, "taken again"))
+    decisions.close([first], name="second.csv")
+    before = decisions.balances()
+    decisions.close([first, second], name="second.csv")
+    with pytest.raises(ActionNotApplicable, match="use link, ignore"):
+        decisions.resolve(the_line(decisions, LineStatus.DUPLICATE), action)
+    assert decisions.balances() == before
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -153,6 +160,18 @@ def test_a_missing_refund_that_has_come_back_is_ignored_and_not_accepted(
         decisions.resolve(missing, action)
     decisions.resolve(missing, "ignore")
     assert decisions.balances() == start
+
+
+def dispute_line(world: EventWorld, number: int, identity: str) -> Line:
+    return read_line(
+        number,
+        type=LineType.DISPUTE,
+        amount=-600,
+        fee=15,
+        references=References(payment_id=world.payment_id, dispute_id="dp_1"),
+        identity=identity,
+        payout_reference="po_2",
+    )
 
 
 def missing_line(platform: Platform, decisions: Decisions) -> SettlementLine:
