@@ -220,11 +220,14 @@ class PaymentRepository:
         return self._store.get_many(Transaction, keys, Transaction, scope)
 
     def transactions_of(self, payment: Payment) -> list[Transaction]:
-        """The payment's transactions, oldest first, strongly consistent."""
-        keys = [{"id": each} for each in payment.transaction_ids]
-        assert len(keys) <= MAX_TRANSACTIONS, f"{payment.id} has {len(keys)} transactions"
-        owner = Scope(payment.merchant_id)
-        return self._store.get_many(Transaction, keys, Transaction, owner) if keys else []
+        """The payment's transactions, oldest first, strongly consistent.
+
+        In batches, so that it can be read even if it has more than it should.
+        """
+        ids, owner = payment.transaction_ids, Scope(payment.merchant_id)
+        starts = range(0, len(ids), MAX_TRANSACTIONS)
+        batches = (ids[start : start + MAX_TRANSACTIONS] for start in starts)
+        return [each for batch in batches for each in self.operations(batch, owner)]
 
     def _customer_refusal(self, payment: Payment, item: Item) -> Exception:
         assert payment.customer_id is not None, f"{payment.id} has no customer"

@@ -12,6 +12,7 @@ from runtime.dynamodb.expressions import (
     Update,
     Write,
     absent,
+    all_of,
     any_of,
     at_least,
     change,
@@ -28,7 +29,7 @@ from runtime.payments.models import Payment, PaymentStatus
 from runtime.payments.operations.rules import (
     MAX_TRANSACTIONS_BEFORE,
     REFUNDABLE_STATUSES,
-    VOIDABLE_STATUSES,
+    voids_before,
 )
 from runtime.payments.rules import sources_of
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
@@ -115,26 +116,34 @@ def begin_on_payment(operation: Transaction) -> Update:
             user_agent=operation.user_agent,
         )
     )
-    owned = (
-        equals("merchant_id", operation.merchant_id),
-        shorter("transaction_ids", MAX_TRANSACTIONS_BEFORE[operation.type]),
-    )
+    owned = equals("merchant_id", operation.merchant_id)
     if operation.type is TransactionType.REFUND:
         return step.count(refundable_minor=-amount, pending_refund_minor=amount).when(
-            *owned,
+            owned,
+            shorter("transaction_ids", MAX_TRANSACTIONS_BEFORE[TransactionType.REFUND]),
             one_of("status", REFUNDABLE_STATUSES),
             at_least("refundable_minor", amount),
         )
     not_closing = (
-        *owned,
+        owned,
         absent("closing_id"),
     )
     alone = any_of(absent("pending_capture_minor"), equals("pending_capture_minor", 0))
     if operation.type is TransactionType.VOID:
-        voidable = one_of("status", VOIDABLE_STATUSES)
+        # Only the platform's own voids have no claim.
+        limits = voids_before(by_platform=operation.claim_key is None)
+        voidable = any_of(
+            *(
+                all_of(equals("status", status), shorter("transaction_ids", most))
+                for status, most in limits.items()
+            )
+        )
         rest = equals("capturable_minor", amount)
         return step.assign(closing_id=operation.id).when(*not_closing, voidable, alone, rest)
-    authorized = equals("status", PaymentStatus.REQUIRES_CAPTURE)
+    authorized = all_of(
+        equals("status", PaymentStatus.REQUIRES_CAPTURE),
+        shorter("transaction_ids", MAX_TRANSACTIONS_BEFORE[TransactionType.CAPTURE]),
+    )
     capture = step.add(capturable_minor=-amount).count(pending_capture_minor=amount)
     enough = at_least("capturable_minor", amount)
     if operation.final:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from runtime.core.errors import AmountTooLarge, InvalidState, PlatformError
+from runtime.core.timestamps import to_datetime
 from runtime.payments.disputes.rules import refundable_again
 from runtime.payments.models import MAX_TRANSACTIONS, Payment, PaymentStatus
 from runtime.payments.rules import Approved, ProcessorAnswer
@@ -24,14 +25,26 @@ VOIDABLE_STATUSES: Final = (PaymentStatus.REQUIRES_CAPTURE, PaymentStatus.REQUIR
 """The statuses in which a payment can be canceled: it is authorized, or waits for its customer."""
 MAX_TRANSACTIONS_BEFORE: Final = {
     TransactionType.CAPTURE: MAX_TRANSACTIONS // 2,
-    TransactionType.REFUND: MAX_TRANSACTIONS - 1,
-    TransactionType.VOID: MAX_TRANSACTIONS,
+    TransactionType.REFUND: MAX_TRANSACTIONS - 2,
 }
-"""The number of transactions at which a payment accepts no more of a type. Captures leave room for
-refunds, and both leave room for the void of an expired authorization."""
+"""The number of transactions at which a payment accepts no more captures or refunds. Captures leave
+room for refunds, and both leave room for a merchant's void and one of the platform."""
+MERCHANTS_VOIDS_BEFORE: Final = {
+    PaymentStatus.REQUIRES_ACTION: MAX_TRANSACTIONS // 4,
+    PaymentStatus.REQUIRES_CAPTURE: MAX_TRANSACTIONS - 1,
+}
+"""The number of transactions at which a merchant can no longer cancel, by the payment's status. A
+refused void is a transaction, too: while the customer may still approve, voids leave room for the
+charge and its captures and refunds; afterwards, for the void of the expired authorization."""
+PLATFORMS_VOIDS_BEFORE: Final = {
+    PaymentStatus.REQUIRES_ACTION: MAX_TRANSACTIONS // 2 - 2,
+    PaymentStatus.REQUIRES_CAPTURE: MAX_TRANSACTIONS,
+}
+"""The same for the platform's own voids. Those of a charge that waits for its customer leave room
+for the charge and one capture."""
 LONGEST_RETRY: Final = timedelta(minutes=15)
 EXPIRY_RETRY: Final = timedelta(hours=1)
-"""The shortest delay before an expired authorization is voided again after a refusal."""
+"""The shortest delay before an expired charge is voided again after a refusal."""
 
 _NOUNS: Final = {
     TransactionType.CAPTURE: "captured",
@@ -47,14 +60,32 @@ def ceiling_of(payment: Payment, kind: TransactionType) -> int:
     return payment.capturable_minor
 
 
+def voids_before(*, by_platform: bool) -> dict[PaymentStatus, int]:
+    """The number of transactions at which a payment accepts no more voids, by its status."""
+    return PLATFORMS_VOIDS_BEFORE if by_platform else MERCHANTS_VOIDS_BEFORE
+
+
 def refusal_of(
-    payment: Payment, kind: TransactionType, amount: int, *, final: bool = True
+    payment: Payment,
+    kind: TransactionType,
+    amount: int,
+    *,
+    final: bool = True,
+    by_platform: bool = False,
 ) -> PlatformError | None:
-    """Why the operation is not allowed now, or None if it is. `amount` in minor units."""
+    """Why the operation is not allowed now, or None if it is. `amount` in minor units.
+
+    `by_platform`: a void without a merchant's request, for which there is more room.
+    """
     state = _state_refusal(payment, kind, final=final)
     if state is not None:
         return state
-    if len(payment.transaction_ids) >= MAX_TRANSACTIONS_BEFORE[kind]:
+    most = (
+        voids_before(by_platform=by_platform)[payment.status]
+        if kind is TransactionType.VOID
+        else MAX_TRANSACTIONS_BEFORE[kind]
+    )
+    if len(payment.transaction_ids) >= most:
         return InvalidState(
             f"{payment.id} has {len(payment.transaction_ids)} transactions; another {kind} is not "
             "possible"
@@ -202,11 +233,22 @@ def retry_delay(age: timedelta, lease: timedelta) -> timedelta:
 
 
 def void_retry_delay(overdue: timedelta) -> timedelta:
-    """The delay before an authorization that expired `overdue` ago is voided again.
+    """The delay before a charge that expired `overdue` ago is voided again.
 
     Each refusal is one of the payment's MAX_TRANSACTIONS transactions, so the delays grow.
     """
     return max(EXPIRY_RETRY, overdue / 2)
+
+
+def void_is_due(last: Transaction | None, expired_at: datetime, now: datetime) -> bool:
+    """Whether a charge whose customer had time until `expired_at` is to be voided now.
+
+    `last`: its newest void. If it was refused after the end, the next one waits.
+    """
+    if last is None or last.processed_at is None:
+        return True
+    refused_at = to_datetime(last.processed_at)
+    return refused_at < expired_at or now >= refused_at + void_retry_delay(refused_at - expired_at)
 
 
 def absence_is_final(begun_at: datetime, now: datetime, longest: timedelta) -> bool:

@@ -6,7 +6,8 @@ processor is asked, and the commit checks its version, so that of concurrent ans
 
 When the time is over, the charge is voided at the processor first. It is only booked as canceled
 once the processor confirms that, and then it cannot be approved any more. If the customer was
-faster, the void is refused, and the approval is booked.
+faster, the void is refused, and the approval is booked. If the void is refused although the charge
+still waits, the processor is asked as before, and voids are tried again at growing intervals.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ from runtime.core.timestamps import to_datetime, to_timestamp
 from runtime.payments.charge.charge import charge_request, settle_charge
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment, PaymentStatus
-from runtime.payments.operations.rules import retry_delay
+from runtime.payments.operations.rules import (
+    PLATFORMS_VOIDS_BEFORE,
+    retry_delay,
+    void_is_due,
+)
 from runtime.payments.resolution.authorization_expiry import ACTION, void_now
 from runtime.payments.resolution.leases import RESOLVER, ResolutionResult, log_resolved
 from runtime.payments.rules import ActionRequired, ChargeReply, ProcessorAnswer
@@ -81,13 +86,26 @@ def _settle(
 
 
 def _wait_or_void(payment: Payment, deps: PaymentDependencies, request_id: str) -> ResolutionResult:
-    """Wait while the customer has time; then void the charge."""
+    """Wait while the customer has time; then void the charge. `waiting` after a refused void."""
     now = deps.outside.now()
     if now < _expiry(payment):
         _ask_later(payment, deps, request_id)
         return ResolutionResult.CUSTOMER
+    if not _may_void(payment, now, deps):
+        _ask_later(payment, deps, request_id)
+        return ResolutionResult.WAITING
     voided = void_now(payment, ACTION, now, deps, request_id)
     return ResolutionResult.RESOLVED if voided else ResolutionResult.OVER
+
+
+def _may_void(payment: Payment, now: datetime, deps: PaymentDependencies) -> bool:
+    """Whether there is room for another void, and none was refused just before."""
+    voids = payment.transaction_ids
+    if not voids:
+        return True
+    last = deps.payments.transaction(voids[-1], Scope(payment.merchant_id))
+    room = len(voids) < PLATFORMS_VOIDS_BEFORE[payment.status]
+    return room and void_is_due(last, _expiry(payment), now)
 
 
 def _ask_later(payment: Payment, deps: PaymentDependencies, request_id: str) -> None:

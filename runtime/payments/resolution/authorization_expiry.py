@@ -59,7 +59,7 @@ def void_now(
 ) -> bool:
     """Void what is left of a charge. Returns whether the processor has answered."""
     amount = ceiling_of(payment, TransactionType.VOID)
-    if refusal_of(payment, TransactionType.VOID, amount) is not None:
+    if refusal_of(payment, TransactionType.VOID, amount, by_platform=True) is not None:
         return False
     operation = _void(payment, amount, expiry, now, deps, request_id)
     try:

@@ -20,7 +20,7 @@ RESOLVER: Final = "resolver"
 class ResolutionResult(StrEnum):
     """The result for a due payment or operation. `over`: there was nothing left to do.
 
-    `waiting`: the processor has no answer yet. `customer`: the customer still has time to act.
+    `waiting`: the processor has no final answer yet. `customer`: the customer still has time.
     """
 
     RESOLVED = "resolved"

@@ -17,6 +17,7 @@ from runtime.idempotency.models import ClaimState, IdempotencyRecord
 from runtime.merchants.models import MerchantProfile
 from runtime.payments.models import Payment, PaymentStatus
 from runtime.payments.operations.operations import ACTION_EXPIRED
+from runtime.payments.operations.rules import MERCHANTS_VOIDS_BEFORE, PLATFORMS_VOIDS_BEFORE
 from runtime.payments.processors.sandbox.actions import Decision
 from runtime.payments.processors.sandbox.models import SandboxCharge
 from runtime.payments.processors.sandbox.repository import SandboxChargeRepository
@@ -25,11 +26,14 @@ from runtime.payments.queries import get_payment
 from runtime.payments.repository import PaymentRepository
 from runtime.payments.resolution.charge import resolve_payment
 from runtime.payments.resolution.sandbox_pages import SandboxPages, decide_action
+from runtime.payments.rules import Refused
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
 from tests.support.platform import API_URL, Hooked, Platform, at_once
 
 S = PaymentStatus
 TOKEN = "tok_requires_action"
+STEPS_OF_A_DAY = 96
+"""Quarters of an hour."""
 SHOP = "https://shop.example/done?order=7"
 
 
@@ -263,6 +267,63 @@ def test_a_customer_who_approves_just_before_the_void_is_charged_and_booked(
     platform.must_agree()
 
 
+@pytest.mark.parametrize("decided", ["mended", "approved"])
+def test_a_void_that_the_processor_refuses_is_tried_again_at_growing_intervals(
+    platform: Platform, merchant: MerchantProfile, decided: str
+) -> None:
+    document = begin(platform, merchant)
+    platform.clock.advance(timedelta(hours=1, seconds=1).total_seconds())
+    forbidden = _NoVoid(platform.sandbox())
+    assert platform.resolve(processor=forbidden).resolved == 1  # type: ignore[arg-type]
+    # Asked again at once, because the customer has perhaps just approved; but not voided again.
+    assert platform.resolve(processor=forbidden).waiting == 1  # type: ignore[arg-type]
+    assert platform.resolve(processor=forbidden).due == 0  # type: ignore[arg-type]
+    for _ in range(STEPS_OF_A_DAY):
+        platform.clock.advance(timedelta(minutes=15).total_seconds())
+        platform.resolve(processor=forbidden)  # type: ignore[arg-type]
+    payment = row(platform, document["id"])
+    assert (payment.status, payment.closing_id) == (S.REQUIRES_ACTION, None)
+    assert 5 < len(payment.transaction_ids) < 12
+    if decided == "approved":
+        _approve_at_the_sandbox(platform, document["id"])
+    platform.clock.advance(timedelta(days=1).total_seconds())
+    assert platform.resolve().resolved == 1
+    expected = S.CANCELED if decided == "mended" else S.SUCCEEDED
+    assert row(platform, document["id"]).status is expected
+    platform.must_agree()
+
+
+def test_a_charge_without_room_for_voids_is_still_asked_about(
+    platform: Platform, merchant: MerchantProfile
+) -> None:
+    document = begin(platform, merchant)
+    ids = tuple(f"txn_{n}" for n in range(PLATFORMS_VOIDS_BEFORE[S.REQUIRES_ACTION]))
+    full = row(platform, document["id"]).model_copy(update={"transaction_ids": ids})
+    platform.put(full)
+    platform.clock.advance(timedelta(hours=1, seconds=1).total_seconds())
+    assert platform.resolve().waiting == 1
+    assert platform.resolve().due == 0, "the next question is later"
+    assert row(platform, document["id"]).transaction_ids == ids
+    _approve_at_the_sandbox(platform, document["id"])
+    platform.clock.advance(timedelta(minutes=16).total_seconds())
+    assert platform.resolve().resolved == 1
+    assert row(platform, document["id"]).status is S.SUCCEEDED
+
+
+class _NoVoid:
+    """A processor whose key may charge and read, but not cancel."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def operate(self, request: Any) -> Refused:
+        assert request.kind is TransactionType.VOID
+        return Refused(None, "processor_configuration", "The key may not do this")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
 class _BeforeVoid:
     """A processor to which something happens just before a void arrives."""
 
@@ -349,6 +410,28 @@ def test_a_cancellation_whose_answer_is_lost_is_finished_by_the_resolver(
     platform.resolve()
     assert row(platform, document["id"]).status is S.CANCELED
     assert json.loads(repeat(platform, merchant).body)["status"] == "canceled"
+
+
+def test_refused_cancellations_leave_room_for_the_charge_a_capture_and_a_refund(
+    platform: Platform, merchant: MerchantProfile
+) -> None:
+    document = begin(platform, merchant, capture_method="manual")
+    payment_id, most = document["id"], MERCHANTS_VOIDS_BEFORE[S.REQUIRES_ACTION]
+    forbidden = platform.deps(processor=_NoVoid(platform.sandbox()))  # type: ignore[arg-type]
+    for _ in range(most):
+        answer = platform.operate(merchant, payment_id, "cancel", deps=forbidden)
+        assert answer.status == HTTPStatus.PAYMENT_REQUIRED
+    with pytest.raises(InvalidState, match=f"{most} transactions; another void is not possible"):
+        platform.operate(merchant, payment_id, "cancel")
+    _approve_at_the_sandbox(platform, payment_id)
+    platform.clock.advance(61)
+    assert platform.resolve().resolved == 1
+    assert row(platform, payment_id).status is S.REQUIRES_CAPTURE
+    assert platform.operate(merchant, payment_id, "capture").status == HTTPStatus.OK
+    assert platform.operate(merchant, payment_id, "refund").status == HTTPStatus.OK
+    read = get_payment(payment_id, platform.call(merchant), platform.payment_reads())
+    assert len(read.transactions) == most + 3
+    platform.must_agree()
 
 
 @pytest.mark.parametrize("what", ["capture", "refund"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -10,8 +11,12 @@ import pytest
 from runtime.core.errors import IdempotencyKeyReused, InvalidState, NotFound
 from runtime.core.timestamps import to_timestamp
 from runtime.merchants.models import MerchantProfile, MerchantStatus
-from runtime.payments.models import Payment, PaymentStatus
-from runtime.payments.operations.rules import MAX_TRANSACTIONS_BEFORE, refusal_of
+from runtime.payments.models import MAX_TRANSACTIONS, Payment, PaymentStatus
+from runtime.payments.operations.rules import (
+    MAX_TRANSACTIONS_BEFORE,
+    refusal_of,
+)
+from runtime.payments.queries import get_payment
 from runtime.payments.repository import OperationRefused, PaymentRepository
 from runtime.payments.rules import Refused
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
@@ -317,12 +322,42 @@ def test_a_payment_with_the_most_transactions_can_still_be_voided(
         platform.operate(shop, payment, "capture", amount=2)
     for _ in range(MAX_TRANSACTIONS_BEFORE[T.REFUND] - MAX_TRANSACTIONS_BEFORE[T.CAPTURE]):
         assert platform.operate(shop, payment, "refund", amount=1).status == 200
-    with pytest.raises(InvalidState, match="99 transactions; another refund is not possible"):
+    with pytest.raises(InvalidState, match="98 transactions; another refund is not possible"):
         platform.operate(shop, payment, "refund", amount=1)
-    answer = platform.operate(shop, payment, "cancel")
-    assert amounts(answer) == ("succeeded", 0, 98, 49)
-    assert len(reported(answer)["transactions"]) == 100
+    refusing = platform.deps(processor=Answering(Refused("p", "no", "No")))
+    assert platform.operate(shop, payment, "cancel", deps=refusing).status == 402
+    with pytest.raises(InvalidState, match="99 transactions; another void is not possible"):
+        platform.operate(shop, payment, "cancel")
+    # The platform's own void, when the authorization expires, still has a place.
+    platform.clock.advance(timedelta(days=8).total_seconds())
+    assert platform.resolve().resolved == 1
+    stored = platform.payment()
+    assert (stored.status, stored.amount_captured, stored.amount_refunded) == (S.SUCCEEDED, 98, 48)
+    assert len(stored.transaction_ids) == MAX_TRANSACTIONS
+    read = get_payment(payment, platform.call(shop), platform.payment_reads())
+    assert len(read.transactions) == MAX_TRANSACTIONS
     platform.must_agree()
+
+
+def test_a_payment_with_more_transactions_than_it_should_have_can_be_read(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    platform.paid(shop)
+    payment, (charge,) = platform.payment(), platform.rows(Transaction)
+    voids = [
+        _pending(platform, payment, T.VOID, 0, final=True).model_copy(
+            update={"status": TransactionStatus.FAILED}
+        )
+        for _ in range(MAX_TRANSACTIONS)
+    ]
+    for void in voids:
+        platform.put(void)
+    ids = [*(void.id for void in voids), charge.id]
+    platform.put(payment.model_copy(update={"transaction_ids": tuple(ids)}))
+    stored = PaymentRepository(platform.store).transactions_of(platform.payment())
+    assert [each.id for each in stored] == ids
+    read = get_payment(payment.id, platform.call(shop), platform.payment_reads())
+    assert len(read.transactions) == MAX_TRANSACTIONS + 1
 
 
 AMOUNTS = product(S, (0, 20), (0, 20), (None, "txn_x"))
@@ -333,39 +368,47 @@ STANDINGS = [
 ] + [
     {"status": status, "capturable_minor": 60, "amount_captured": 20, "refundable_minor": 20}
     | {"transaction_ids": ("txn_0",) * transactions}
-    for status, transactions in product(S, (49, 50, 98, 99, 100))
+    for status, transactions in product(S, (24, 25, 47, 48, 49, 50, 97, 98, 99, 100))
 ]
 ASKED = [
-    (T.CAPTURE, 60, True),
-    (T.CAPTURE, 60, False),
-    (T.CAPTURE, 61, False),
-    (T.REFUND, 20, True),
-    (T.REFUND, 21, True),
-    (T.VOID, 60, True),
+    (T.CAPTURE, 60, True, "claim"),
+    (T.CAPTURE, 60, False, "claim"),
+    (T.CAPTURE, 61, False, "claim"),
+    (T.REFUND, 20, True, "claim"),
+    (T.REFUND, 21, True, "claim"),
+    (T.VOID, 60, True, "claim"),
+    (T.VOID, 60, True, None),
 ]
+"""Kind, amount, whether it is final, and the claim of the merchant's request, if there was one."""
 
 
-@pytest.mark.parametrize(("kind", "amount", "final"), ASKED)
+@pytest.mark.parametrize(("kind", "amount", "final", "claim_key"), ASKED)
 def test_the_write_condition_refuses_exactly_what_the_rule_refuses(
-    platform: Platform, kind: TransactionType, amount: int, final: bool
+    platform: Platform, kind: TransactionType, amount: int, final: bool, claim_key: str | None
 ) -> None:
     platform.paid(platform.merchant(), amount=100, **MANUAL)
     payments, base = PaymentRepository(platform.store), platform.payment()
     for standing in STANDINGS:
         payment = base.model_copy(update=standing)
         platform.put(payment)
-        operation = _pending(platform, payment, kind, amount, final=final)
+        operation = _pending(platform, payment, kind, amount, final=final, claim_key=claim_key)
         now, stood = platform.clock(), None
         try:
             payments.begin_operation(operation, None, now, token=new_id("opn", now))
         except OperationRefused as refused:
             stood = refused.payment
-        refusal = refusal_of(payment, kind, amount, final=final)
+        refusal = refusal_of(payment, kind, amount, final=final, by_platform=claim_key is None)
         assert stood == (None if refusal is None else payment), standing
 
 
 def _pending(
-    platform: Platform, payment: Payment, kind: TransactionType, amount: int, *, final: bool
+    platform: Platform,
+    payment: Payment,
+    kind: TransactionType,
+    amount: int,
+    *,
+    final: bool,
+    claim_key: str | None = None,
 ) -> Transaction:
     now = platform.clock()
     return Transaction(
@@ -377,6 +420,7 @@ def _pending(
         currency=payment.currency,
         status=TransactionStatus.PENDING,
         final=final if kind is T.CAPTURE else None,
+        claim_key=claim_key,
         created_at=to_timestamp(now),
         updated_at=to_timestamp(now),
         **SETUP.stamp(),

@@ -24,6 +24,8 @@ from runtime.payments.models import MAX_TRANSACTIONS, Payment, PaymentStatus
 from runtime.payments.operations.rules import (
     LONGEST_RETRY,
     MAX_TRANSACTIONS_BEFORE,
+    MERCHANTS_VOIDS_BEFORE,
+    PLATFORMS_VOIDS_BEFORE,
     absence_is_final,
     after_failed_refund,
     are_consistent,
@@ -31,6 +33,7 @@ from runtime.payments.operations.rules import (
     changes_after,
     refusal_of,
     retry_delay,
+    void_is_due,
     void_retry_delay,
 )
 from runtime.payments.rules import Approved, ProcessorAnswer, Refused, may_become
@@ -220,20 +223,44 @@ def test_the_error_says_whether_all_is_refunded_or_pending() -> None:
     ]
 
 
-def test_captures_leave_room_for_refunds_and_both_for_the_final_void() -> None:
+MOST = [
+    (T.CAPTURE, S.REQUIRES_CAPTURE, False, MAX_TRANSACTIONS_BEFORE[T.CAPTURE]),
+    (T.REFUND, S.SUCCEEDED, False, MAX_TRANSACTIONS_BEFORE[T.REFUND]),
+    *((T.VOID, status, False, most) for status, most in MERCHANTS_VOIDS_BEFORE.items()),
+    *((T.VOID, status, True, most) for status, most in PLATFORMS_VOIDS_BEFORE.items()),
+]
+"""Kind, status, whether the platform itself begins it, and from how many transactions on not."""
+
+
+@pytest.mark.parametrize(("kind", "status", "by_platform", "most"), MOST)
+def test_an_operation_begins_below_its_number_of_transactions_and_not_at_it(
+    kind: TransactionType, status: PaymentStatus, by_platform: bool, most: int
+) -> None:
+    ids = tuple(f"txn_{n}" for n in range(most))
+    below = a_payment(status, transaction_ids=ids[:-1])
+    assert refusal_of(below, kind, 1, by_platform=by_platform) is None
+    full = refusal_of(a_payment(status, transaction_ids=ids), kind, 1, by_platform=by_platform)
+    assert isinstance(full, InvalidState)
+    assert f"{most} transactions" in full.detail
+
+
+def test_captures_leave_room_for_refunds_and_both_for_a_merchants_and_the_platforms_void() -> None:
     assert (
         MAX_TRANSACTIONS_BEFORE[T.CAPTURE]
         < MAX_TRANSACTIONS_BEFORE[T.REFUND]
-        < MAX_TRANSACTIONS_BEFORE[T.VOID]
+        < MERCHANTS_VOIDS_BEFORE[S.REQUIRES_CAPTURE]
+        < PLATFORMS_VOIDS_BEFORE[S.REQUIRES_CAPTURE]
     )
-    assert MAX_TRANSACTIONS_BEFORE[T.VOID] == MAX_TRANSACTIONS
-    for kind, most in MAX_TRANSACTIONS_BEFORE.items():
-        ids = tuple(f"txn_{n}" for n in range(most))
-        status = S.SUCCEEDED if kind is T.REFUND else S.REQUIRES_CAPTURE
-        assert refusal_of(a_payment(status, transaction_ids=ids[:-1]), kind, 1) is None
-        full = refusal_of(a_payment(status, transaction_ids=ids), kind, 1)
-        assert isinstance(full, InvalidState)
-        assert f"{most} transactions" in full.detail
+    assert PLATFORMS_VOIDS_BEFORE[S.REQUIRES_CAPTURE] == MAX_TRANSACTIONS
+
+
+def test_refused_voids_before_the_approval_leave_room_for_the_charge_and_a_capture() -> None:
+    merchants, platforms = (
+        each[S.REQUIRES_ACTION] for each in (MERCHANTS_VOIDS_BEFORE, PLATFORMS_VOIDS_BEFORE)
+    )
+    assert merchants < platforms
+    with_charge = platforms + 1
+    assert with_charge < MAX_TRANSACTIONS_BEFORE[T.CAPTURE]
 
 
 @pytest.mark.parametrize("kind", [T.CAPTURE, T.REFUND])
@@ -451,3 +478,35 @@ def test_a_void_refused_for_a_year_leaves_room_for_more() -> None:
         overdue += void_retry_delay(overdue)
         attempts += 1
     assert attempts < MAX_TRANSACTIONS / 4
+    refused_in_a_year = MERCHANTS_VOIDS_BEFORE[S.REQUIRES_ACTION] + attempts
+    assert refused_in_a_year <= PLATFORMS_VOIDS_BEFORE[S.REQUIRES_ACTION]
+
+
+HOUR = timedelta(hours=1)
+EXPIRED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("refused_after", "asked_after", "due"),
+    [
+        (None, timedelta(), True),
+        (timedelta(seconds=-1), timedelta(), True),
+        (timedelta(), timedelta(minutes=59), False),
+        (timedelta(), HOUR, True),
+        (6 * HOUR, 8 * HOUR, False),
+        (6 * HOUR, 9 * HOUR, True),
+    ],
+)
+def test_a_void_refused_after_the_end_delays_the_next_one(
+    refused_after: timedelta | None, asked_after: timedelta, due: bool
+) -> None:
+    last = None
+    if refused_after is not None:
+        at = to_timestamp(EXPIRED_AT + refused_after)
+        changes = {"status": TransactionStatus.FAILED, "processed_at": at}
+        last = an_operation(T.VOID, 0).model_copy(update=changes)
+    assert void_is_due(last, EXPIRED_AT, EXPIRED_AT + asked_after) is due
+
+
+def test_a_void_without_an_answer_delays_nothing() -> None:
+    assert void_is_due(an_operation(T.VOID, 0), EXPIRED_AT, EXPIRED_AT)
