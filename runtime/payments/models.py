@@ -46,7 +46,8 @@ class Dispute(BaseModel, frozen=True, defer_build=True):
     `amount`: the disputed amount. `withheld`: the part that cannot be refunded meanwhile.
     `withdrawn`, `returned`, `fee`: the totals booked so far, by the transfers `transfer_ids`.
     `since`: when the dispute began. `settled_*`: the totals found in settlement files.
-    `learned_fee`: a fee that only a settlement file reported; it is not part of `fee`.
+    `learned_fee`: a fee that only a settlement file reported; it is not part of `fee`. Negative
+    while a file has returned a fee in one line, and not yet charged it in another.
     """
 
     status: DisputeStatus
@@ -58,7 +59,7 @@ class Dispute(BaseModel, frozen=True, defer_build=True):
     settled_withdrawn: MinorUnits = 0
     settled_returned: MinorUnits = 0
     settled_fee: SignedMinorUnits = 0
-    learned_fee: MinorUnits = 0
+    learned_fee: SignedMinorUnits = 0
     since: Timestamp | None = None
     transfer_ids: tuple[str, ...] = ()
 

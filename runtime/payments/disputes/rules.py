@@ -53,7 +53,8 @@ def dispute_step(payment: Payment, state: DisputeState) -> DisputeStep | None:
             "withdrawn": state.withdrawn_minor,
             "returned": state.reinstated_minor,
             # A fee that was learned from a settlement file is booked already.
-            "fee": max(0, state.fee_minor - known.learned_fee),
+            # One that a file has only returned so far was not booked.
+            "fee": max(0, state.fee_minor - max(0, known.learned_fee)),
             "withheld": _withheld(payment, known, state),
         }
     )

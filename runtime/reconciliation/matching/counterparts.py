@@ -300,14 +300,14 @@ def _disputes(
         Counterpart(
             ours=Amounts(
                 amount=ours if reversal else -ours,
-                fee=_dispute_fee(line, dispute, ours, reversal=reversal),
+                fee=_dispute_fee(line, dispute, ours),
             ),
             currency=payment.currency,
             payment_id=payment.id,
             status=dispute.status,
             dispute_id=dispute_id,
             reversal=reversal,
-            least_fee=-dispute.learned_fee,
+            least_fee=_least_fee(line, dispute, ours),
             charge_id=charge_transaction_id(payment.id),
         ),
     )
@@ -338,18 +338,41 @@ def _dispute_named(
     return alike[0] if len(alike) == 1 else None
 
 
-def _dispute_fee(line: ImportedLine, dispute: Dispute, ours: int, *, reversal: bool) -> int:
-    """The fee that a line of a dispute must have.
+def _dispute_fee(line: ImportedLine, dispute: Dispute, ours: int) -> int:
+    """The booked fee that a line of a dispute settles.
 
     The fees of all its lines must add up to the finally booked fee: a fee that was charged and
-    returned is not booked any more. So the last expected line has the rest, and any
-    before it may have a fee up to its amount.
+    returned is not booked any more. So the last expected line has the rest. Any before it may have
+    less, but settles no more than the rest: that goes back to the merchant's receivable, and more
+    was never taken from it. Nor does it settle less than nothing: another line could then settle
+    more than the rest, and keep it when this one is corrected.
     """
     left = dispute.fee - dispute.settled_fee
-    awaited = left_of(dispute, reversal=False) + left_of(dispute, reversal=True) - ours
-    if awaited and abs(line.fee) <= abs(line.amount) and not is_exchanged(line):
-        return line.fee
-    return left
+    if not _may_have_any_fee(line, dispute, ours):
+        return left
+    return max(min(left, 0), min(line.fee, max(left, 0)))
+
+
+def _least_fee(line: ImportedLine, dispute: Dispute, ours: int) -> int:
+    """The least fee of a line above the one that it settles; negative if it may return some.
+
+    Above zero if a line has returned a fee that no other has charged: the last one must have it.
+    """
+    if _may_have_any_fee(line, dispute, ours):
+        return -abs(line.amount)
+    return -dispute.learned_fee
+
+
+def _may_have_any_fee(line: ImportedLine, dispute: Dispute, ours: int) -> bool:
+    """Whether other lines of the dispute may make up for this one's fee, up to its amount."""
+    return (
+        _awaited(dispute, ours) > 0 and not is_exchanged(line) and abs(line.fee) <= abs(line.amount)
+    )
+
+
+def _awaited(dispute: Dispute, ours: int) -> int:
+    """The amount of a dispute that other lines have yet to settle after one of `ours`."""
+    return left_of(dispute, reversal=False) + left_of(dispute, reversal=True) - ours
 
 
 def _nothing_left(dispute_id: str, dispute: Dispute, *, reversal: bool) -> Verdict:

@@ -22,8 +22,8 @@ class Counterpart:
 
     `transactions`: captures or one refund that the line settles; `returned`: a refund whose failure
     it settles; `dispute_id` of `payment_id`, `reversal` where money comes back. `least_fee`: a fee
-    may be learned from here up to the amount. `members`: lines of `charge_id` that waited for this
-    one; they settle the counterpart together.
+    may be learned from here up to the amount; above zero, it must be. `members`: lines of
+    `charge_id` that waited for this one; they settle the counterpart together.
     """
 
     ours: Amounts
@@ -109,7 +109,10 @@ def compare(line: ImportedLine, ours: Counterpart, tolerance: int) -> Verdict:
 def _compare_fee(line: ImportedLine, ours: Counterpart, tolerance: int, amount: int) -> Verdict:
     known, exchanged = ours.ours.fee, is_exchanged(line)
     unknown = exchanged or known == 0
-    least = min(ours.least_fee, 0)
+    least = min(ours.least_fee, 0) if exchanged else ours.least_fee
+    if unknown and line.fee < least and least > 0:
+        reason = _differs("fee", least, line.fee, line.currency)
+        return Verdict(LineStatus.FEE_MISMATCH, reason, ours.expected)
     if unknown and not (line.fee == 0 or least <= line.fee <= abs(line.amount)):
         shown = format_amount(line.fee, line.currency)
         return Verdict(
@@ -119,7 +122,7 @@ def _compare_fee(line: ImportedLine, ours: Counterpart, tolerance: int, amount: 
             ours.expected,
         )
     if not unknown and not _near(line.fee, ours, tolerance):
-        reason = _differs("fee", known, line.fee, line.currency)
+        reason = _differs("fee", known + max(ours.least_fee, 0), line.fee, line.currency)
         return Verdict(LineStatus.FEE_MISMATCH, reason, ours.expected)
     differs = exchanged or (line.amount, line.fee) != (ours.ours.amount, known)
     return Verdict(
@@ -134,10 +137,18 @@ def _compare_fee(line: ImportedLine, ours: Counterpart, tolerance: int, amount: 
 def _near(fee: int, ours: Counterpart, tolerance: int) -> bool:
     """Whether a fee equals the known one, or reverses a learned fee of a dispute."""
     known = ours.ours.fee
-    if ours.least_fee <= fee - known <= 0:
+    if _is_learned(fee, ours):
         return True
+    if ours.least_fee > 0:
+        return False
     may_differ = fee >= known or ours.dispute_id is None
     return abs(fee - known) <= (tolerance if may_differ else 0) and fee * known >= 0
+
+
+def _is_learned(fee: int, ours: Counterpart) -> bool:
+    """Whether a fee returns a learned one, or is one that another line has returned."""
+    above = fee - ours.ours.fee
+    return ours.least_fee <= above <= 0 or 0 < above == ours.least_fee
 
 
 def _learned(line: ImportedLine, ours: Counterpart) -> int:
@@ -225,8 +236,8 @@ def _within(line: ImportedLine, ours: Counterpart, amount: int) -> str | None:
     if amount != ours.ours.amount:
         difference = _differs("amount", ours.ours.amount, amount, ours.currency)
         return f"{difference}: within the merchant's tolerance"
-    forgotten = ours.least_fee <= line.fee - ours.ours.fee < 0
-    if not is_exchanged(line) and ours.ours.fee not in (0, line.fee) and not forgotten:
+    learned = _is_learned(line.fee, ours)
+    if not is_exchanged(line) and ours.ours.fee not in (0, line.fee) and not learned:
         difference = _differs("fee", ours.ours.fee, line.fee, ours.currency)
         return f"{difference}: within the merchant's tolerance"
     return None

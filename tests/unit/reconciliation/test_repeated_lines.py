@@ -224,9 +224,9 @@ def test_a_duplicate_is_matched_once_the_conflicting_line_is_about_another_payme
 def test_a_reversal_is_evaluated_again_when_its_disputes_fee_is_corrected() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000)
-    books.dispute(payment_id, "dp_1", amount=600, withdrawn=600, returned=600, fee=15)
-    judged(books, capture(payment_id), dispute(payment_id, 3, -600, 16))
-    books.settle("fil_2", [dispute(payment_id, 4, 600)])
+    books.dispute(payment_id, "dp_1", amount=600, withdrawn=600, returned=600)
+    judged(books, capture(payment_id), dispute(payment_id, 3, -600, 14))
+    books.settle("fil_2", [dispute(payment_id, 4, 600, -15)])
     assert books.line("line-4").status is LineStatus.FEE_MISMATCH
     books.settle("fil_2", [dispute(payment_id, 3, -600, 15)])
     assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
