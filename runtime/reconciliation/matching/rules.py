@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from runtime.core.money import format_amount
 from runtime.payments.transaction_models import GroupedLine
 from runtime.reconciliation.importers.line import ImportedLine
 from runtime.reconciliation.matching.flows import Amounts, accepted, cost, written_off
 from runtime.reconciliation.settlements.models import ExpectedAmounts, Flows, LineStatus
+
+AGAIN: Final = "put the file into the bucket again when it is"
+"""What to do about a line that arrived before its counterpart was booked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from runtime.reconciliation.importers.line import References
 from runtime.reconciliation.settlements.models import LineStatus, LineType, SettlementLine
 from runtime.reconciliation.unsettled.sweep import sweep_missing
 from tests.integration.payments.processors.test_hints import EventKind, EventWorld
-from tests.integration.reconciliation.test_resolutions import _sweeping
+from tests.integration.reconciliation.test_resolutions import dependencies_of_sweep
 from tests.support.platform import Platform
 from tests.support.reconciliation.batches import Line, line_of, read_line
 from tests.support.reconciliation.decisions import Decisions
@@ -49,7 +49,7 @@ def the_line(decisions: Decisions, status: LineStatus) -> SettlementLine:
     return found
 
 
-def refused_until_uploaded_again(
+def must_be_left_open_until_it_is_booked(
     decisions: Decisions, line: Line, event: Callable[[], object]
 ) -> None:
     """No decision that books is possible; after the event the same file settles the line."""
@@ -62,11 +62,9 @@ def refused_until_uploaded_again(
     assert decisions.balances() == before
     event()
     decisions.close([line], name="second.csv")
-    assert not [
-        each
-        for each in decisions.platform.rows(SettlementLine)
-        if each.status is LineStatus.STATUS_MISMATCH
-    ]
+    rows = decisions.platform.rows(SettlementLine)
+    (settled,) = (each for each in rows if each.identity == early.identity)
+    assert settled.status is LineStatus.MATCHED
     decisions.must_count()
 
 
@@ -89,7 +87,7 @@ def test_a_returned_refund_is_not_accepted_before_its_event_has_booked_it(
         world.returned(refund)
         world.hear(EventKind.REFUND_FAILED, reference=refund.id)
 
-    refused_until_uploaded_again(decisions, line, come_back)
+    must_be_left_open_until_it_is_booked(decisions, line, come_back)
 
 
 def test_a_dispute_is_not_accepted_before_its_event_has_booked_it(
@@ -101,7 +99,7 @@ def test_a_dispute_is_not_accepted_before_its_event_has_booked_it(
         world.dispute()
         world.hear_of_dispute()
 
-    refused_until_uploaded_again(decisions, dispute_line(world, 2, "taken"), dispute)
+    must_be_left_open_until_it_is_booked(decisions, dispute_line(world, 2, "taken"), dispute)
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -176,5 +174,5 @@ def dispute_line(world: EventWorld, number: int, identity: str) -> Line:
 
 def missing_line(platform: Platform, decisions: Decisions) -> SettlementLine:
     platform.clock.advance(WEEK_AND_A_DAY)
-    sweep_missing(_sweeping(platform), "sweep")
+    sweep_missing(dependencies_of_sweep(platform), "sweep")
     return the_line(decisions, LineStatus.MISSING)

@@ -210,7 +210,7 @@ def test_a_missing_transaction_is_accepted_or_written_off_and_missing_again_when
     payment_id = shop.paid(amount=1000)
     shop.operate(payment_id, "refund", amount=400)
     platform.clock.advance(8 * 86_400)
-    sweeping = _sweeping(platform)
+    sweeping = dependencies_of_sweep(platform)
     assert sweep_missing(sweeping, "sweep").missing == 2
     before = decisions.balances()
     moves = {
@@ -322,7 +322,7 @@ def test_linking_a_late_line_also_closes_the_missing_line(shop: Shop, decisions:
         shop.paid(amount=1000)
     captures = shop.transactions("capture")
     platform.clock.advance(8 * 86_400)
-    sweeping = _sweeping(platform)
+    sweeping = dependencies_of_sweep(platform)
     assert sweep_missing(sweeping, "sweep").missing == 2
     decisions.close([line_of(2, captures[0], amount=900), unknown(3, amount=1000, fee=59)])
     lines = decisions.lines()
@@ -345,7 +345,7 @@ def test_a_late_transaction_is_matched_and_its_missing_day_completed(
         shop.paid(amount=1000)
     captures = shop.transactions("capture")
     platform.clock.advance(8 * 86_400)
-    sweeping = _sweeping(platform)
+    sweeping = dependencies_of_sweep(platform)
     assert sweep_missing(sweeping, "sweep").missing == 3
     lines = {row.transaction_id: row for row in platform.rows(SettlementLine)}
     decisions.resolve(lines[captures[0].id], "ignore")
@@ -740,7 +740,7 @@ def test_a_merchant_may_only_resolve_at_its_own_cost(shop: Shop, decisions: Deci
     assert mine.balances().get("receivable USD") == before["receivable USD"] - 841
     decisions.resolve(lines[3], "accept")
     platform.clock.advance(8 * 86_400)
-    sweep_missing(_sweeping(platform), "sweep")
+    sweep_missing(dependencies_of_sweep(platform), "sweep")
     (late,) = (row for row in platform.rows(SettlementLine) if row.status is LineStatus.MISSING)
     assert late.payment_id == missing
     mine.resolve(late, "accept")
@@ -757,17 +757,17 @@ def test_a_transaction_missing_again_on_the_same_day_gets_a_line_of_its_own(
     shop.merchant = platform.merchant(reconciliation=terms)
     decisions = Decisions(platform, shop.merchant)
     shop.paid(amount=1000)
-    assert sweep_missing(_sweeping(platform), "sweep").missing == 1
+    assert sweep_missing(dependencies_of_sweep(platform), "sweep").missing == 1
     (capture,) = shop.transactions("capture")
     decisions.close([line_of(2, capture)])
     decisions.close([line_of(2, capture, amount=900)])
-    report = sweep_missing(_sweeping(platform), "sweep")
+    report = sweep_missing(dependencies_of_sweep(platform), "sweep")
     assert (report.missing, report.failed) == (1, 0)
     lines = [row for row in platform.rows(SettlementLine) if row.file_id is None]
     assert sorted(row.status for row in lines) == ["matched", "missing"]
 
 
-def _sweeping(platform: Platform) -> SweepDependencies:
+def dependencies_of_sweep(platform: Platform) -> SweepDependencies:
     return SweepDependencies(
         UnsettledRepository(platform.store),
         MerchantRepository(platform.store),

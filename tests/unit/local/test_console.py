@@ -15,6 +15,7 @@ from local.errors import LocalError
 from local.progress import Progress
 from local.stackfile import Stack
 from local.workspace import PROJECT_ROOT, Workspace
+from tests.support.stages.any_stack import any_stack
 
 API = "http://127.0.0.1:4610/_aws/execute-api/payments/$default"
 MERCHANT = "mer_01JCONSOLE0000000000000000"
@@ -23,17 +24,7 @@ MERCHANT = "mer_01JCONSOLE0000000000000000"
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A stage that runs: nothing is deployed."""
-    stack = Stack(
-        api_url=API,
-        aws_endpoint_url="http://127.0.0.1:4610",
-        region="us-east-1",
-        access_key_id="test",
-        secret_access_key="test",
-        buckets={},
-        tables={},
-        functions={},
-        schedules={},
-    )
+    stack = any_stack(api_url=API, aws_endpoint_url="http://127.0.0.1:4610")
 
     def known(_stack: Stack, _workspace: Workspace, merchant: str) -> None:
         if merchant != MERCHANT:

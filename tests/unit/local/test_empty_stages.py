@@ -19,6 +19,7 @@ from local.progress import Progress
 from local.stackfile import Stack
 from local.workspace import Workspace
 from permissions.recording import VARIABLE as RECORD_CALLS
+from tests.support.stages.any_stack import any_stack
 
 QUEUE = "http://localhost:4600/000000000000/jobs"
 
@@ -149,17 +150,7 @@ class DeployingSite(Site):
         return DEPLOYED
 
 
-DEPLOYED = Stack(
-    api_url="http://127.0.0.1:4700/new",
-    aws_endpoint_url="http://127.0.0.1:4700",
-    region="us-east-1",
-    access_key_id="test",
-    secret_access_key="test",
-    buckets={},
-    tables={},
-    functions={},
-    schedules={},
-)
+DEPLOYED = any_stack()
 
 
 def test_a_kept_stage_that_is_incomplete_is_replaced_by_a_new_one(stopped: Workspace) -> None:

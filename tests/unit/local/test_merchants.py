@@ -12,20 +12,10 @@ from local import seed as seeding
 from local.api_client import ApiClient, Reply
 from local.cli import main
 from local.progress import Progress
-from local.stackfile import Stack
 from local.workspace import PROJECT_ROOT, Workspace
+from tests.support.stages.any_stack import any_stack
 
-STACK = Stack(
-    api_url="http://127.0.0.1:1",
-    aws_endpoint_url="http://127.0.0.1:1",
-    region="us-east-1",
-    access_key_id="test",
-    secret_access_key="test",
-    buckets={},
-    tables={},
-    functions={},
-    schedules={},
-)
+STACK = any_stack()
 
 
 class FakeApi:

@@ -12,7 +12,7 @@ import pytest
 
 from local.cli import main
 from local.schedule_reports import WORDS, sentence
-from local.stackfile import Schedule, Stack
+from local.stackfile import Schedule
 from runtime.audit.archive.archiving import ClosingReport
 from runtime.encryption.models import SweepProgress
 from runtime.key_rotation.rotation import RotationReport
@@ -26,6 +26,7 @@ from runtime.verification.run import VerificationOutcome
 from runtime.verification.segments import Phase
 from runtime.webhooks.due_deliveries import RetriesReport
 from simulation.platform.settings import MINUTES
+from tests.support.stages.any_stack import any_stack
 
 AT = "2026-03-14T09:00:00.000Z"
 
@@ -139,16 +140,8 @@ def test_the_command_prints_the_description(
     answer = {"Payload": SimpleNamespace(read=lambda: payload)}
     functions = SimpleNamespace(invoke=lambda **_: answer)
     monkeypatch.setattr("local.schedules.Clients", lambda _: SimpleNamespace(functions=functions))
-    Stack(
-        api_url="http://127.0.0.1:1",
-        aws_endpoint_url="http://127.0.0.1:1",
-        region="us-east-1",
-        access_key_id="test",
-        secret_access_key="test",
-        buckets={},
-        tables={},
-        functions={},
-        schedules={"resolver": Schedule(function="resolver-1", event={})},
-    ).write(tmp_path / "stack.json")
+    any_stack(schedules={"resolver": Schedule(function="resolver-1", event={})}).write(
+        tmp_path / "stack.json"
+    )
     assert main(["--state-dir", str(tmp_path), "tick", "resolver"]) == 0
     assert "resolver: 3 payments resolved, 0 still unknown (0." in capsys.readouterr().err
