@@ -177,13 +177,14 @@ def _begin(
             if earlier.record.owner != claim.owner:
                 raise
             # Of this loop's commits one was done late. Its amount may be another than this one's.
-            return _Begun(_own(operation, deps), payment, connector)
+            return _Begun(_as_committed(operation, deps), payment, connector)
         else:
             return _Begun(operation, payment, connector)
     raise Unavailable(f"{payment.id} is being changed by other requests; try again")
 
 
-def _own(operation: Transaction, deps: PaymentDependencies) -> Transaction:
+def _as_committed(operation: Transaction, deps: PaymentDependencies) -> Transaction:
+    """The operation as an earlier commit of this request has recorded it."""
     found = deps.payments.transaction(operation.id, Scope(operation.merchant_id))
     assert found is not None, f"{operation.id} was committed with its claim"
     return found
